@@ -1,0 +1,55 @@
+# The daily commands. `make up` and `make test` need only Python 3.11+, make and a package index.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PROJECTS := . kit shop/users shop/orders shop/suppliers shop/gateway
+STAMP := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help up test lint format types unit lock bench clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+$(STAMP): requirements.lock $(addsuffix /pyproject.toml,$(PROJECTS))
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Limen needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + ". Say which to use: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation $(addprefix -e ,$(PROJECTS))
+	@touch $@
+
+up: $(STAMP) ## Start the gateway and the three services, until Ctrl-C
+	@exec $(BIN)/limen up
+
+test: lint types unit ## Every check and every test
+
+lint: $(STAMP) ## ruff, import-linter, deptry
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	@set -e; for project in $(PROJECTS); do (cd $$project && echo "deptry $$project" && $(CURDIR)/$(BIN)/deptry src); done
+
+format: $(STAMP) ## Rewrite the sources in the house format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(STAMP) ## basedpyright, strict, tests included
+	$(BIN)/basedpyright
+
+unit: $(STAMP) ## All tests, with branch coverage and its floor
+	rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+lock: $(STAMP) ## Renew requirements.lock (no index host is written into it)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip compile pyproject.toml kit/pyproject.toml shop/*/pyproject.toml --group dev --all-extras \
+		--universal --generate-hashes --no-emit-index-url --no-emit-package limen --no-emit-package limen-kit \
+		--custom-compile-command "make lock" -o requirements.lock
+
+bench: $(STAMP) ## Measure the gateway on this machine
+	$(BIN)/python bench/asgi.py
+
+clean: ## Remove what make made (data of the shop included)
+	rm -rf .venv .limen .coverage .coverage.* .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,118 @@
+"""A service from its parts: database, health, problems, request ids, logging. What it does is in its routers."""
+
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+from tortoise.contrib.fastapi import RegisterTortoise
+
+from limen_kit import database, logs, problems
+from limen_kit.middleware import RequestId
+from limen_kit.problems import Problem, ProblemBody, responses
+from limen_kit.settings import ServiceSettings
+
+_log = logging.getLogger("limen_kit.health")
+
+# Bytes that a request body may have: services here take small JSON documents.
+MAX_BODY = 1 << 20
+
+Action = Callable[[], Awaitable[None]]
+
+
+class Health(BaseModel):
+    """How the service is."""
+
+    status: str
+
+
+def create_service(
+    title: str,
+    *,
+    settings: ServiceSettings,
+    tortoise_orm: database.TortoiseConfig | None,
+    routers: Sequence[APIRouter],
+    on_start: Action | None = None,
+    ready: Action = database.check,
+    version: str = "0.1.0",
+) -> FastAPI:
+    """Build a service.
+
+    ``tortoise_orm`` None is a service without a database of Tortoise's; ``ready`` then says when it may be used, by not
+    raising. ``on_start`` runs once the database is open.
+    """
+    logs.configure(settings.log_level)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        if tortoise_orm is None:
+            if on_start is not None:
+                await on_start()
+            yield
+            return
+        async with RegisterTortoise(app, config=tortoise_orm):
+            if on_start is not None:
+                await on_start()
+            yield
+
+    app = FastAPI(
+        title=title,
+        version=version,
+        lifespan=lifespan,
+        generate_unique_id_function=_function_name,
+        max_body_size=MAX_BODY,
+        responses=responses(422),
+        redirect_slashes=False,
+    )
+    problems.install(app)
+    app.add_middleware(RequestId)
+    for router in routers:
+        app.include_router(router)
+    app.include_router(_health(ready))
+    _document_problems(app)
+    return app
+
+
+def _health(ready: Action) -> APIRouter:
+    router = APIRouter(tags=["health"])
+
+    async def healthz() -> Health:
+        """Tell that the process is alive."""
+        return Health(status="alive")
+
+    async def readyz() -> Health:
+        """Tell that the service can do its work: its database answers."""
+        try:
+            await ready()
+        except Exception as error:
+            # Whatever it is: the log has it, and the caller needs to know only that it has to wait.
+            _log.warning("not ready: %s: %s", type(error).__name__, error)
+            raise Problem(503, "not_ready", "The service is not ready: its database does not answer.") from error
+        return Health(status="ready")
+
+    router.add_api_route("/healthz", healthz)
+    router.add_api_route("/readyz", readyz, responses=responses(503))
+    return router
+
+
+def _document_problems(app: FastAPI) -> None:
+    """Put the one schema that all problems refer to into the document; FastAPI adds only schemas that models use."""
+    plain = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            schemas: dict[str, Any] = plain().setdefault("components", {}).setdefault("schemas", {})
+            schema = ProblemBody.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas |= schema.pop("$defs", {})
+            schemas["ProblemBody"] = schema
+        assert app.openapi_schema is not None
+        return app.openapi_schema
+
+    app.openapi = openapi
+
+
+def _function_name(route: APIRoute) -> str:
+    return route.name

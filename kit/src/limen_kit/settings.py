@@ -1,0 +1,28 @@
+"""Settings that every service has, from the environment."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BeforeValidator, field_validator
+from pydantic_settings import BaseSettings
+
+LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(lambda text: str(text).upper())]
+
+
+class ServiceSettings(BaseSettings):
+    """The environment names are the field names in upper case: ``DATABASE_URL``, ``LOG_LEVEL``.
+
+    A service gives ``database_url`` its default. ``schemes`` are the beginnings that such an address may have.
+    """
+
+    schemes: ClassVar[tuple[str, ...]] = ("sqlite://", "postgres://", "postgresql://", "asyncpg://")
+
+    database_url: str
+    log_level: LogLevel = "INFO"
+
+    @field_validator("database_url")
+    @classmethod
+    def known_scheme(cls, url: str) -> str:
+        """Refuse an address that nothing here can open; its text is not repeated, since it may hold a password."""
+        if not url.startswith(cls.schemes):
+            raise ValueError(f"a database address begins with one of {', '.join(cls.schemes)}")
+        return url

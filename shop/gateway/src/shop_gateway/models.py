@@ -1,0 +1,133 @@
+"""The public contract of the shop: what clients send and what they get. The services have models of their own."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from fastapi import Path, Query
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Short = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+Long = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
+RowId = Annotated[int, Path(ge=1, le=2_147_483_647)]
+UserType = Literal["admin", "default"]
+
+
+class Form(BaseModel):
+    """What a client sends: unknown fields are refused, so that a misspelt one is not lost."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Paging(Form):
+    """The query of a list."""
+
+    limit: int = Field(default=50, ge=1, le=100)
+    offset: int = Field(default=0, ge=0, le=2_147_483_647)
+    q: str | None = Field(default=None, max_length=200, description="Only rows that contain this text.")
+
+
+Page = Annotated[Paging, Query()]
+
+
+class Credentials(Form):
+    """A login."""
+
+    username: Annotated[str, StringConstraints(min_length=1, max_length=50)]
+    password: Annotated[str, StringConstraints(min_length=1, max_length=128)]
+
+
+class Account(BaseModel):
+    """What the users service answers to a login that is right; it stays behind the gateway."""
+
+    id: int
+    user_type: UserType
+
+
+class TokenPair(BaseModel):
+    """A token and how to use it."""
+
+    access_token: str
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105  # the scheme's name (RFC 6750), not a secret
+
+
+class UserForm(Form):
+    """A new user."""
+
+    username: Annotated[str, StringConstraints(min_length=1, max_length=50)]
+    password: Annotated[str, StringConstraints(min_length=8, max_length=128)]
+    user_type: UserType
+    email: Annotated[str, StringConstraints(max_length=254)] | None = None
+    full_name: Annotated[str, StringConstraints(max_length=200)] | None = None
+
+
+class UserChanges(Form):
+    """Changes to a user; what is left out stays as it is."""
+
+    username: Annotated[str, StringConstraints(min_length=1, max_length=50)] = Field(default_factory=str)
+    email: Annotated[str, StringConstraints(max_length=254)] | None = None
+    full_name: Annotated[str, StringConstraints(max_length=200)] | None = None
+    user_type: UserType = Field(default_factory=lambda: "default")
+
+
+class PasswordChange(Form):
+    """A new password; the owner of the account also gives the current one."""
+
+    current_password: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None
+    new_password: Annotated[str, StringConstraints(min_length=8, max_length=128)]
+
+
+class User(BaseModel):
+    """A user as the public sees one."""
+
+    id: int
+    username: str
+    email: str | None = None
+    full_name: str | None = None
+    user_type: UserType
+    created_by: int
+    created_at: datetime
+
+
+class OrderForm(Form):
+    """A new order."""
+
+    address: Long
+    item: Short
+
+
+class Order(BaseModel):
+    """An order."""
+
+    id: int
+    address: str
+    item: str
+    status: Literal["placed", "cancelled"]
+    created_by: int
+    created_at: datetime
+
+
+class SupplierForm(Form):
+    """A new supplier."""
+
+    name: Short
+    surname: Short
+    address: Long
+
+
+class SupplierChanges(Form):
+    """Changes to a supplier; what is left out stays as it is."""
+
+    name: Short = Field(default_factory=str)
+    surname: Short = Field(default_factory=str)
+    address: Long = Field(default_factory=str)
+
+
+class Supplier(BaseModel):
+    """A supplier."""
+
+    id: int
+    name: str
+    surname: str
+    address: str
+    created_by: int
+    created_at: datetime

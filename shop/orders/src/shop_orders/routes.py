@@ -1,0 +1,77 @@
+"""Orders: callers see and cancel their own; an admin's are everybody's. Another's order does not exist for them."""
+
+from hashlib import sha256
+
+from fastapi import APIRouter, Response
+from tortoise.exceptions import IntegrityError
+from tortoise.queryset import QuerySet
+
+from limen_kit.fields import RowId
+from limen_kit.identity import Caller, CurrentCaller
+from limen_kit.paging import Page, paged, total_header
+from limen_kit.problems import Problem, responses
+from shop_orders.models import Order
+from shop_orders.schemas import IdempotencyKey, OrderForm, OrderResponse
+
+router = APIRouter(prefix="/api/orders", tags=["orders"])
+
+REPLAYED = "Idempotency-Replayed"
+
+
+@router.get("", response_model=list[OrderResponse], responses=total_header() | responses(401))
+async def list_orders(page: Page, caller: CurrentCaller, response: Response) -> list[Order]:
+    """List the caller's orders; ``q`` looks into the item."""
+    rows = _visible(caller)
+    if page.q:
+        rows = rows.filter(item__icontains=page.q)
+    return await paged(rows, page, response)
+
+
+@router.post("", response_model=OrderResponse, status_code=201, responses=responses(400, 401, 413))
+async def create_order(
+    form: OrderForm, caller: CurrentCaller, response: Response, idempotency_key: IdempotencyKey = None
+) -> Order:
+    """Place an order; with an ``Idempotency-Key``, once however often it is asked."""
+    digest = sha256(form.model_dump_json().encode()).hexdigest()
+    try:
+        order = await Order.create(
+            **form.model_dump(), created_by=caller.id, key=idempotency_key, digest=digest if idempotency_key else None
+        )
+    except IntegrityError:
+        # The one unique pair: this caller has used this key.
+        order = await Order.get(created_by=caller.id, key=idempotency_key)
+        if order.digest != digest:
+            raise Problem(
+                422, "idempotency_key_reused", "This Idempotency-Key was used for another order; take a new one."
+            ) from None
+        response.headers[REPLAYED] = "true"
+    response.headers["Location"] = f"/api/orders/{order.id}"
+    return order
+
+
+@router.get("/{order_id}", response_model=OrderResponse, responses=responses(401, 404))
+async def get_order(order_id: RowId, caller: CurrentCaller) -> Order:
+    """Get one order."""
+    return await _order(order_id, caller)
+
+
+@router.post("/{order_id}/cancel", response_model=OrderResponse, responses=responses(401, 404, 409))
+async def cancel_order(order_id: RowId, caller: CurrentCaller) -> Order:
+    """Cancel an order, once."""
+    order = await _order(order_id, caller)
+    # The condition is in the update, so that of two cancellations at once only one succeeds.
+    if not await Order.filter(id=order_id, status="placed").update(status="cancelled"):
+        raise Problem(409, "already_cancelled", "Order is already cancelled.")
+    order.status = "cancelled"
+    return order
+
+
+def _visible(caller: Caller) -> QuerySet[Order]:
+    return Order.all() if caller.is_admin else Order.filter(created_by=caller.id)
+
+
+async def _order(number: int, caller: Caller) -> Order:
+    order = await _visible(caller).get_or_none(id=number)
+    if order is None:
+        raise Problem(404, "not_found", "Order not found with this id.")
+    return order

@@ -1,0 +1,106 @@
+"""Accounts: an admin's to manage; a password also its owner's."""
+
+from typing import cast
+
+from fastapi import APIRouter, Response
+
+from limen_kit.fields import RowId
+from limen_kit.identity import AdminCaller, CurrentCaller
+from limen_kit.paging import TOTAL, Page, total_header
+from limen_kit.problems import Problem, responses
+from shop_users.accounts import Account, Changes, NewAccount, Taken
+from shop_users.parts import Accounts, Hashes
+from shop_users.schemas import PasswordChange, UserChanges, UserForm, UserResponse
+
+router = APIRouter(prefix="/api/users", tags=["users"])
+
+PROTECTED = frozenset((1, 2))
+"""Accounts that nobody may delete."""
+
+FIRST_ADMIN = 1
+"""The account that stays an admin, so that there is always one."""
+
+
+@router.get("", response_model=list[UserResponse], responses=total_header() | responses(401, 403))
+async def list_users(page: Page, caller: AdminCaller, accounts: Accounts, response: Response) -> list[Account]:
+    """List the users; ``q`` looks into username, email and full name."""
+    found, total = await accounts.page(q=page.q, limit=page.limit, offset=page.offset)
+    response.headers[TOTAL] = str(total)
+    return found
+
+
+@router.post("", response_model=UserResponse, status_code=201, responses=responses(400, 401, 403, 409, 413))
+async def create_user(
+    form: UserForm, caller: AdminCaller, accounts: Accounts, hashes: Hashes, response: Response
+) -> Account:
+    """Create a user."""
+    new = NewAccount(
+        username=form.username,
+        hashed_password=await hashes.hashed(form.password),
+        user_type=form.user_type,
+        email=form.email,
+        full_name=form.full_name,
+        created_by=caller.id,
+    )
+    try:
+        account = await accounts.create(new)
+    except Taken as taken:
+        raise _conflict(taken) from taken
+    response.headers["Location"] = f"/api/users/{account.id}"
+    return account
+
+
+@router.get("/{user_id}", response_model=UserResponse, responses=responses(401, 403, 404))
+async def get_user(user_id: RowId, caller: AdminCaller, accounts: Accounts) -> Account:
+    """Get one user."""
+    return _found(await accounts.get(user_id))
+
+
+@router.put("/{user_id}", response_model=UserResponse, responses=responses(400, 401, 403, 404, 409, 413))
+async def update_user(user_id: RowId, changes: UserChanges, caller: AdminCaller, accounts: Accounts) -> Account:
+    """Change what the body names; the rest stays."""
+    named = cast("Changes", changes.model_dump(exclude_unset=True))
+    if user_id == FIRST_ADMIN and named.get("user_type", "admin") != "admin":
+        raise Problem(403, "protected", "You are not allowed to take the admin role from the first user.")
+    try:
+        return _found(await accounts.update(user_id, named))
+    except Taken as taken:
+        raise _conflict(taken) from taken
+
+
+@router.put("/{user_id}/password", status_code=204, responses=responses(400, 401, 403, 404, 413))
+async def change_password(
+    user_id: RowId, change: PasswordChange, caller: CurrentCaller, accounts: Accounts, hashes: Hashes
+) -> None:
+    """Change a password: an admin any, a user their own by giving the current one."""
+    if caller.id != user_id and not caller.is_admin:
+        raise Problem(403, "forbidden", "You are not allowed to access this scope.")
+    account = _found(await accounts.get(user_id))
+    if caller.id == user_id:
+        right, _ = await hashes.verified(change.current_password or "", account.hashed_password)
+        if not right:
+            raise Problem(403, "password_wrong", "Password is wrong.")
+    _found(await accounts.update(user_id, {"hashed_password": await hashes.hashed(change.new_password)}))
+
+
+@router.delete("/{user_id}", status_code=204, responses=responses(401, 403, 404))
+async def delete_user(user_id: RowId, caller: AdminCaller, accounts: Accounts) -> None:
+    """Delete a user."""
+    if user_id in PROTECTED:
+        raise Problem(403, "protected", "You are not allowed to delete protected users.")
+    if not await accounts.delete(user_id):
+        raise _missing()
+
+
+def _found(account: Account | None) -> Account:
+    if account is None:
+        raise _missing()
+    return account
+
+
+def _missing() -> Problem:
+    return Problem(404, "not_found", "User not found with this id.")
+
+
+def _conflict(taken: Taken) -> Problem:
+    return Problem(409, f"{taken.field}_taken", f"There is already another user with this {taken.field}.")

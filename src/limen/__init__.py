@@ -1,0 +1,27 @@
+"""The API gateway you write in FastAPI."""
+
+from limen.declare.policy import Rule, anyone, owner, role, scope, signed_in
+from limen.declare.principal import Principal
+from limen.declare.upstream import Limits, Timeouts, Upstream
+from limen.errors import DeclarationError
+from limen.gateway import Gateway
+from limen.group import Group
+from limen.openapi import Problem, problems
+
+__all__ = [
+    "DeclarationError",
+    "Gateway",
+    "Group",
+    "Limits",
+    "Principal",
+    "Problem",
+    "Rule",
+    "Timeouts",
+    "Upstream",
+    "anyone",
+    "owner",
+    "problems",
+    "role",
+    "scope",
+    "signed_in",
+]

@@ -1,0 +1,267 @@
+"""The reference engine: serves every route under any ASGI server, innermost of the application's middleware.
+
+One request, in the steps of ``limen.pipeline``:
+
+1. find the plan; paths that no route knows go on to FastAPI's own router
+2. admit the caller
+3. check parameters, read and check a declared body (bounded); other bodies stream
+4. craft the head
+5. attempt, perhaps once more
+6. pass the answer on (or hold it, check it, let ``after`` change it)
+7. settle, exactly once
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+from urllib.parse import quote
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from limen import pipeline
+from limen.asgi_body import BodyTooLarge, ClientGone, RequestBody, Watch
+from limen.errors import Fault, Kind
+from limen.http.headers import Headers, is_json, to_client, values
+from limen.http.replies import Reply, allowed, problem, redirect
+from limen.observe.outcome import Outcome
+from limen.runtime.plan import Plan
+from limen.runtime.state import Runtime
+from limen.runtime.table import Match, Redirect, Table, Wrong
+from limen.upstream.client import Answer, send
+from limen.upstream.error import UpstreamError
+
+# Validators of a representation that the gateway has replaced (RFC 9110 section 8).
+_OF_THE_ORIGINAL = frozenset(
+    (b"content-length", b"content-type", b"etag", b"last-modified", b"accept-ranges", b"digest")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What requests run against; a new one replaces the old as a whole."""
+
+    table: Table[Plan]
+    runtime: Runtime
+
+
+class Engine:
+    """ASGI middleware that answers gateway routes and hands everything else on."""
+
+    def __init__(self, app: ASGIApp, live: Callable[[], Live]) -> None:
+        """Ask ``live`` once per request, so that a request never sees half of a change."""
+        self._app = app
+        self._live = live
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        live = self._live()
+        path: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
+        found = pipeline.route(live.table, scope["method"].encode(), path, scope["query_string"])
+        if found is None:
+            await self._app(scope, receive, send)
+            return
+        await _Exchange(live.runtime, scope, path, receive, send).run(found)
+
+
+class _Exchange:
+    """One request, from its plan to its outcome."""
+
+    __slots__ = (
+        "_body",
+        "_headers",
+        "_method",
+        "_path",
+        "_receive",
+        "_request_id",
+        "_runtime",
+        "_scope",
+        "_send",
+        "_sent",
+    )
+
+    def __init__(self, runtime: Runtime, scope: Scope, path: bytes, receive: Receive, send: Send) -> None:
+        self._runtime = runtime
+        self._scope = scope
+        self._path = path
+        self._receive = receive
+        self._send = send
+        self._method: bytes = scope["method"].encode()
+        self._headers: Headers = list(scope["headers"])
+        self._request_id = pipeline.request_id(self._headers, runtime.request_id())
+        self._body: RequestBody | None = None
+        self._sent = 0  # the status, once the answer has begun
+
+    async def run(self, found: Match[Plan] | Redirect | Wrong | Fault) -> None:
+        started = perf_counter()
+        plan = found.plan if isinstance(found, Match) else None
+        fault: Fault | None
+        try:
+            fault = await self._answer(found)
+            if fault is not None and not self._sent:
+                await self._reply(problem(fault, self._request_id))
+        except ClientGone:
+            fault = Fault(Kind.CLIENT_CLOSED)
+        pipeline.settle(
+            Outcome(
+                method=self._scope["method"],
+                path=self._path.decode("ascii", "backslashreplace"),
+                route=plan.route.path if plan else "-",
+                upstream=plan.route.upstream.name if plan else "-",
+                status=499 if fault is not None and fault.kind is Kind.CLIENT_CLOSED else self._sent,
+                seconds=perf_counter() - started,
+                request_id=self._request_id,
+                code=fault.kind.code if fault else "",
+                cause=fault.cause if fault else "",
+            )
+        )
+
+    async def _answer(self, found: Match[Plan] | Redirect | Wrong | Fault) -> Fault | None:
+        match found:
+            case Match():
+                return await self._proxy(found)
+            case Fault():
+                return found
+            case Redirect():
+                query: bytes = self._scope["query_string"]
+                location = found.path + b"?" + query if query else found.path
+                await self._reply(redirect(location, self._request_id))
+            case Wrong():
+                if self._method != b"OPTIONS":
+                    allow = b", ".join(found.allow)
+                    return Fault(Kind.METHOD_NOT_ALLOWED, headers=((b"allow", allow),))
+                await self._reply(allowed(found.allow, self._request_id))
+        return None
+
+    async def _proxy(self, match: Match[Plan]) -> Fault | None:
+        plan = match.plan
+        query: bytes = self._scope["query_string"]
+        admitted = pipeline.admit(plan, self._headers, match.params, self._runtime.now())
+        if isinstance(admitted, Fault):
+            return admitted
+        if (fault := pipeline.fits(plan, match.params, query, self._headers)) is not None:
+            return fault
+        if any(value.lower() != b"100-continue" for value in values(self._headers, b"expect")):
+            return Fault(Kind.EXPECTATION_FAILED)
+        try:
+            body = await self._request_body(plan)
+            if isinstance(body, Fault):
+                return body
+            own = self._own() if admitted is None else self._own() + admitted[1]
+            target, lines = pipeline.craft(plan, match, query, self._headers, own)
+            with Watch(self._receive, self._body):
+                return await self._exchange(plan, target, lines, body)
+        except BodyTooLarge:
+            return Fault(Kind.BODY_TOO_LARGE)
+
+    def _own(self) -> Headers:
+        client = self._scope.get("client")
+        host = values(self._headers, b"host")
+        return pipeline.forwarding(
+            host=host[0] if len(host) == 1 else b"",
+            peer=client[0].encode("latin-1") if client else b"",
+            scheme=self._scope["scheme"].encode(),
+            request_id=self._request_id,
+        )
+
+    async def _request_body(self, plan: Plan) -> bytes | RequestBody | Fault | None:
+        length = values(self._headers, b"content-length")
+        known = int(length[0]) if length and length[0].isdigit() else None
+        framed = bool(known) or bool(values(self._headers, b"transfer-encoding"))
+        route = plan.route
+        if known is not None and route.max_body is not None and known > route.max_body:
+            return Fault(Kind.BODY_TOO_LARGE, f"The request body may have {route.max_body} bytes on this route.")
+        declared = route.contract.body
+        self._body = stream = RequestBody(self._receive, known, route.max_body, empty=not framed)
+        if declared is None:
+            return stream if framed else None
+        content = await stream.read()
+        if not content and not declared.required:
+            return None
+        kinds = values(self._headers, b"content-type")
+        if content and not (len(kinds) == 1 and is_json(kinds[0])):
+            return Fault(Kind.MEDIA_TYPE)
+        read = declared.read(content)
+        return read if isinstance(read, bytes) else Fault(Kind.INVALID_REQUEST, errors=read)
+
+    async def _exchange(
+        self, plan: Plan, target: bytes, lines: Headers, body: bytes | RequestBody | None
+    ) -> Fault | None:
+        answer = await self._attempt(plan, target, lines, body)
+        if isinstance(answer, Fault):
+            return answer
+        try:
+            return await self._pass_on(plan, answer)
+        except UpstreamError as error:
+            # The head may be out: then leaving the answer unfinished makes the server cut the connection, and the
+            # client cannot take it for whole.
+            return error.fault
+        finally:
+            await answer.aclose()
+
+    async def _attempt(
+        self, plan: Plan, target: bytes, lines: Headers, body: bytes | RequestBody | None
+    ) -> Answer | Fault:
+        attempts = 0
+        length = body.length if isinstance(body, RequestBody) else None
+        while True:
+            attempts += 1
+            try:
+                connection = plan.pool.idle() or await plan.pool.acquire(plan.timeouts.connect)
+                return await send(
+                    plan.pool,
+                    connection,
+                    method=self._method,
+                    target=target,
+                    headers=[(b"host", connection.target.authority), *lines],
+                    body=body,
+                    length=length,
+                    timeouts=plan.timeouts,
+                )
+            except UpstreamError as error:
+                whole = not isinstance(body, RequestBody) or body.untouched
+                if not pipeline.again(
+                    error.fault,
+                    sent=error.sent,
+                    reused=error.reused and not error.answered,
+                    method=self._method,
+                    replayable=whole,
+                    attempts=attempts,
+                ):
+                    return error.fault
+
+    async def _pass_on(self, plan: Plan, answer: Answer) -> Fault | None:
+        bodyless = answer.status in (204, 304)
+        head = to_client(answer.headers, bodyless=bodyless)
+        head.append((b"x-request-id", self._request_id.encode()))
+        held = plan.finish is not None and 200 <= answer.status < 300 and not bodyless
+        if plan.finish is not None and held:
+            if self._method == b"HEAD":
+                head = [line for line in head if line[0] not in _OF_THE_ORIGINAL]
+            else:
+                if values(answer.headers, b"content-encoding"):
+                    return Fault(Kind.UPSTREAM_CONTRACT, cause="the answer is encoded although identity was asked for")
+                content = await plan.finish(await answer.read(plan.route.max_answer))
+                if isinstance(content, Fault):
+                    return content
+                head = [line for line in head if line[0] not in _OF_THE_ORIGINAL]
+                head += [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
+                await self._reply(Reply(answer.status, head, content))
+                return None
+        await self._start(answer.status, head)
+        async for chunk in answer:
+            await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        return None
+
+    async def _reply(self, reply: Reply) -> None:
+        await self._start(reply.status, reply.headers)
+        await self._send({"type": "http.response.body", "body": reply.body, "more_body": False})
+
+    async def _start(self, status: int, headers: Headers) -> None:
+        self._sent = status
+        message: dict[str, Any] = {"type": "http.response.start", "status": status, "headers": headers}
+        await self._send(message)

@@ -1,0 +1,62 @@
+"""From ``module:attribute`` to the application, with every failure as one clear line."""
+
+import sys
+import traceback
+from importlib import import_module
+from pathlib import Path
+
+import click
+from pydantic import ValidationError
+
+from limen.errors import DeclarationError
+from limen.gateway import Gateway
+
+
+def load(spec: str) -> object:
+    """Import ``spec``; the current directory is importable. Raises ClickException."""
+    module, _, attribute = spec.partition(":")
+    if not module or not attribute:
+        raise click.UsageError(f"{spec!r} does not name an application; write module:attribute, such as shop.app:app")
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        found: object = import_module(module)
+    except DeclarationError as error:
+        raise click.ClickException(str(error)) from error
+    except ValidationError as error:
+        # A settings model, most likely. Never print its input: it may be a secret.
+        wrong = "; ".join(
+            f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors(include_input=False)
+        )
+        raise click.ClickException(f"{spec} cannot start with these settings ({error.title}): {wrong}") from error
+    except ModuleNotFoundError as error:
+        if error.name is not None and f"{module}.".startswith(f"{error.name}."):
+            raise click.ClickException(
+                f"there is no module {error.name!r}; is it installed, and are you in its folder? (looking for {spec})"
+            ) from error
+        raise click.ClickException(_where(spec, error)) from error
+    except Exception as error:
+        raise click.ClickException(_where(spec, error)) from error
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            raise click.ClickException(f"module {module!r} has no {attribute!r}; name the application in it")
+        found = getattr(found, part)
+    return found
+
+
+def load_gateway(spec: str) -> Gateway:
+    """Import ``spec`` and compile it. Raises ClickException, with all problems of a declaration."""
+    app = load(spec)
+    if not isinstance(app, Gateway):
+        raise click.ClickException(f"{spec} is a {type(app).__name__}, not a limen.Gateway")
+    try:
+        app.compile()
+    except DeclarationError as error:
+        raise click.ClickException(str(error)) from error
+    return app
+
+
+def _where(spec: str, error: Exception) -> str:
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
+    place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    return f"{spec} cannot be imported: {type(error).__name__}: {error}{place}"

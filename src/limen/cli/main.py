@@ -1,0 +1,97 @@
+"""The ``limen`` command: names and options only. What a command does is imported when it runs, so that --help is quick."""
+
+from pathlib import Path
+
+import click
+
+APP = click.argument("app", metavar="MODULE:ATTRIBUTE")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="limen")
+def main() -> None:
+    """Limen, the API gateway you write in FastAPI."""
+
+
+@main.command()
+@APP
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 takes a free one."
+)
+@click.option("--uds", type=click.Path(path_type=Path), help="Listen on this Unix socket instead.")
+@click.option(
+    "--log-level",
+    default="info",
+    show_default=True,
+    type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
+    help="Least severity that is logged.",
+)
+@click.option(
+    "--grace",
+    default=10,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Seconds that running requests get to end at a stop.",
+)
+@click.option("--reload", is_flag=True, help="Start again when a source file changes (development).")
+@click.option(
+    "--watch",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder that --reload watches; may be given again. The current one by default.",
+)
+def serve(
+    app: str, host: str, port: int, uds: Path | None, log_level: str, grace: int, reload: bool, watch: tuple[Path, ...]
+) -> None:
+    """Serve a gateway (or any ASGI application) with safe settings."""
+    from limen.cli.serve import serve as run
+
+    run(app, host=host, port=port, uds=uds, log_level=log_level, grace=grace, watch=watch, reload=reload)
+
+
+@main.command()
+@APP
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def routes(app: str, as_json: bool) -> None:
+    """List the routes of a gateway: who may call, which service answers, which engine serves."""
+    from limen.cli.show import routes as run
+
+    run(app, as_json=as_json)
+
+
+@main.command()
+@APP
+def check(app: str) -> None:
+    """Compile a gateway and print every problem of its declaration at once."""
+    from limen.cli.show import check as run
+
+    run(app)
+
+
+@main.command()
+@click.option(
+    "--file",
+    "-f",
+    "path",
+    default="limen.toml",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="The topology.",
+)
+@click.option(
+    "--data",
+    default=".limen/data",
+    show_default=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Working directory of the services, where SQLite files live.",
+)
+@click.option(
+    "--port", "ports", multiple=True, metavar="NAME=PORT", help="Another port for a service; may be repeated."
+)
+@click.option("--reload", is_flag=True, help="Start a service again when its sources change (development).")
+def up(path: Path, data: Path, ports: tuple[str, ...], reload: bool) -> None:
+    """Run a whole topology on this machine until Ctrl-C."""
+    from limen.cli.up import up as run
+
+    run(path, data=data, ports=ports, reload=reload)

@@ -1,0 +1,89 @@
+"""One child process of ``limen up``: in a process group of its own, its output prefixed, never left behind."""
+
+import asyncio
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+# Seconds between SIGTERM and SIGKILL: longer than what ``limen serve`` gives running requests.
+GRACE = 12.0
+
+# The longest line of output that is kept whole, in bytes.
+_LINE = 1 << 16
+
+Show = Callable[[str, str], None]
+
+
+class Process:
+    """A running command. ``tail`` holds its last lines, for when it dies."""
+
+    def __init__(self, name: str, process: asyncio.subprocess.Process, show: Show) -> None:
+        """Made by ``start``."""
+        self.name = name
+        self.tail: deque[str] = deque(maxlen=5)
+        self._process = process
+        self._show = show
+        self._output = asyncio.get_running_loop().create_task(self._relay())
+
+    @classmethod
+    async def start(cls, name: str, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, show: Show) -> "Process":
+        """Start ``argv``; raises OSError when there is no such program."""
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            env=env,
+            cwd=cwd,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C reaches us alone: we stop the children, in order
+            limit=_LINE,
+        )
+        return cls(name, process, show)
+
+    def __repr__(self) -> str:
+        """Say what it is and whether it runs."""
+        code = self._process.returncode
+        return f"<Process {self.name} {self._process.pid} {'runs' if code is None else f'ended {code}'}>"
+
+    async def wait(self) -> int:
+        """Return the exit status, once it has ended and its output was shown."""
+        code = await self._process.wait()
+        # A grandchild may hold the pipe open: do not wait for that.
+        await asyncio.wait((self._output,), timeout=1)
+        return code
+
+    async def stop(self, grace: float = GRACE) -> None:
+        """End it and everything it started: SIGTERM, ``grace`` seconds, SIGKILL."""
+        if self._process.returncode is None:
+            self._signal(signal.SIGTERM)
+            try:
+                async with asyncio.timeout(grace):
+                    await self._process.wait()
+            except TimeoutError:
+                self._show(self.name, f"did not stop within {grace:g} s: killed")
+        # Also when the leader has ended: what it started may live on.
+        self._signal(signal.SIGKILL)
+        await self.wait()
+        self._output.cancel()
+
+    def _signal(self, number: int) -> None:
+        try:
+            os.killpg(self._process.pid, number)
+        except ProcessLookupError:
+            return  # the whole group has ended
+
+    async def _relay(self) -> None:
+        stream = self._process.stdout
+        assert stream is not None
+        while True:
+            try:
+                line = await stream.readline()
+            except ValueError:
+                continue  # longer than the limit: dropped by the stream
+            if not line:
+                return
+            text = line.decode(errors="replace").rstrip()
+            self.tail.append(text)
+            self._show(self.name, text)

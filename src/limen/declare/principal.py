@@ -1,0 +1,14 @@
+"""Who is calling, as verified: the only thing that decisions about a caller are made on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A caller. ``claims`` are those of the verified token, for rules that need more than roles and scopes."""
+
+    id: str
+    roles: frozenset[str] = frozenset()
+    scopes: frozenset[str] = frozenset()
+    claims: Mapping[str, object] = field(default_factory=dict[str, object], repr=False)

@@ -1,0 +1,55 @@
+"""One address of an upstream, parsed: ``http://host:port``, ``https://host`` or ``unix:/path/to.sock``."""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+_HOST = re.compile(r"[A-Za-z0-9._\-]+|[0-9A-Fa-f:.]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where to connect, and the authority that requests name.
+
+    ``path`` is set for Unix sockets only; then ``host`` is ``localhost`` and ``port`` 0.
+    """
+
+    url: str
+    host: str
+    port: int
+    tls: bool
+    path: str
+    authority: bytes
+
+    @classmethod
+    def parse(cls, url: str) -> "Target":
+        """Parse ``url``; raises ValueError that says what is wrong with it and what it should look like."""
+        if url.startswith("unix:"):
+            path = url.removeprefix("unix:")
+            if not path.startswith("/"):
+                raise ValueError(f"target {url!r}: a Unix socket is written unix:/absolute/path.sock")
+            return cls(url, "localhost", 0, tls=False, path=path, authority=b"localhost")
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError as error:
+            raise ValueError(f"target {url!r}: {error}; write http://host:port") from None
+        if parts.scheme not in ("http", "https"):
+            raise ValueError(f"target {url!r} must begin with http://, https:// or unix:/")
+        if parts.username is not None or parts.password is not None:
+            # The address itself is not repeated: it holds a credential.
+            raise ValueError("a target must not hold a user name or a password")
+        if parts.path not in ("", "/") or parts.query or parts.fragment:
+            raise ValueError(f"target {url!r} must be scheme, host and port only; use rewrite= for another path")
+        host = parts.hostname or ""
+        if not _HOST.fullmatch(host) or port == 0:
+            raise ValueError(f"target {url!r} has no valid host and port; write http://host:port")
+        tls = parts.scheme == "https"
+        standard = 443 if tls else 80
+        shown = f"[{host}]" if ":" in host else host
+        authority = shown if port in (None, standard) else f"{shown}:{port}"
+        return cls(url, host, port or standard, tls, "", authority.encode())
+
+    def __str__(self) -> str:
+        """Show the address as it was given."""
+        return self.url

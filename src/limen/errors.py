@@ -1,0 +1,122 @@
+"""What can go wrong, as one table: the only place where a fault becomes a status.
+
+A row says whose fault it is, at which stage it happens, whether trying again is safe, and what the client is told.
+Nothing else in the package chooses a status for a failure. This module imports nothing of the package.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum, unique
+from typing import Literal
+
+Source = Literal["client", "gateway", "upstream"]
+Stage = Literal["head", "route", "identity", "admit", "body", "connect", "send", "answer", "after"]
+Retry = Literal["never", "unsent", "reused"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    status: int
+    source: Source
+    stage: Stage
+    retry: Retry
+    detail: str
+
+
+@unique
+class Kind(Enum):
+    """A kind of fault; the member's name in lower case is the stable ``code`` of the problem document."""
+
+    BAD_PATH = _Row(400, "client", "head", "never", "The path is ambiguous.")
+    BAD_REQUEST = _Row(400, "client", "head", "never", "The request is malformed.")
+    NOT_FOUND = _Row(404, "client", "route", "never", "There is nothing at this path.")
+    METHOD_NOT_ALLOWED = _Row(405, "client", "route", "never", "This path does not answer this method.")
+    TOKEN_MISSING = _Row(401, "client", "identity", "never", "Auth token is missing in headers.")
+    TOKEN_EXPIRED = _Row(401, "client", "identity", "never", "Auth token is expired.")
+    TOKEN_CORRUPTED = _Row(401, "client", "identity", "never", "Auth token is corrupted.")
+    FORBIDDEN = _Row(403, "client", "admit", "never", "You are not allowed to access this scope.")
+    BODY_TOO_LARGE = _Row(413, "client", "body", "never", "The request body is larger than this route takes.")
+    MEDIA_TYPE = _Row(415, "client", "body", "never", "This route takes application/json.")
+    EXPECTATION_FAILED = _Row(417, "client", "head", "never", "Only the expectation 100-continue is supported.")
+    INVALID_REQUEST = _Row(422, "client", "body", "never", "The request does not fit the contract of this route.")
+    CLIENT_CLOSED = _Row(499, "client", "body", "never", "The client closed the connection before the answer.")
+    HOOK_FAILED = _Row(500, "gateway", "after", "never", "The gateway failed to finish the answer.")
+    UPSTREAM_PROTOCOL = _Row(502, "upstream", "answer", "never", "The service gave an invalid answer.")
+    UPSTREAM_CLOSED = _Row(502, "upstream", "answer", "reused", "The service closed the connection.")
+    UPSTREAM_TOO_LARGE = _Row(502, "upstream", "answer", "never", "The service's answer is larger than allowed.")
+    UPSTREAM_CONTRACT = _Row(502, "upstream", "answer", "never", "The service's answer does not fit its contract.")
+    UPSTREAM_REFUSED = _Row(503, "upstream", "connect", "unsent", "Service is unavailable.")
+    POOL_EXHAUSTED = _Row(503, "gateway", "connect", "never", "Service is unavailable: too many requests wait for it.")
+    CONNECT_TIMEOUT = _Row(504, "upstream", "connect", "unsent", "The service did not accept a connection in time.")
+    ANSWER_TIMEOUT = _Row(504, "upstream", "answer", "never", "The service did not answer in time.")
+
+    @property
+    def code(self) -> str:
+        """The stable name of this kind in problem documents, logs and metrics."""
+        return self.name.lower()
+
+    @property
+    def status(self) -> int:
+        """The HTTP status that the client sees."""
+        return self.value.status
+
+    @property
+    def source(self) -> Source:
+        """Whose fault it is."""
+        return self.value.source
+
+    @property
+    def stage(self) -> Stage:
+        """Where on the way of the request it happened."""
+        return self.value.stage
+
+    @property
+    def retry(self) -> Retry:
+        """When trying again is safe: never, if nothing was sent, or once if a reused connection died."""
+        return self.value.retry
+
+
+@dataclass(frozen=True, slots=True)
+class Invalid:
+    """One place where a request misses the contract. The input itself is never repeated.
+
+    ``loc`` is the path to the value, ``msg`` says what is expected there, ``type`` is pydantic's stable name.
+    """
+
+    loc: tuple[str | int, ...]
+    msg: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that went wrong with one request.
+
+    ``detail`` is for the client and replaces the kind's own text; ``cause`` is for the log and never leaves the process.
+    ``headers`` are added to the answer (``WWW-Authenticate``, ``Allow``); ``errors`` belongs to ``INVALID_REQUEST``.
+    """
+
+    kind: Kind
+    detail: str = ""
+    cause: str = ""
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    errors: tuple[Invalid, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """What the client is told."""
+        return self.detail or self.kind.value.detail
+
+
+class DeclarationError(Exception):
+    """What the declaration of a gateway gets wrong, all of it at once.
+
+    ``problems`` has one line each; every line names the route (method and path) or the upstream, and how to mend it.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        """Keep ``problems`` and join them into the message."""
+        self.problems = tuple(problems)
+        count = len(self.problems)
+        head = f"{count} problem{'' if count == 1 else 's'} in the declaration of this gateway:"
+        super().__init__("\n".join([head, *(f"  - {line}" for line in self.problems)]))

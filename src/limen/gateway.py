@@ -1,0 +1,229 @@
+"""The facade: a FastAPI whose path operations may be stubs that a service answers."""
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Unpack, get_type_hints
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+
+from limen.asgi import Engine, Live
+from limen.declare.jwt import Jwt
+from limen.declare.policy import Rule, as_rule
+from limen.declare.principal import Principal
+from limen.declare.route import MiB, Route
+from limen.declare.upstream import Timeouts, Upstream
+from limen.group import Group
+from limen.local import on_http_exception, on_invalid_request, on_unexpected
+from limen.openapi import SCHEME, complete, problems, statuses
+from limen.options import OWN_OPTIONS, Allow, RouteOptions, Stub, Verbs
+from limen.runtime.compile import compile_table
+from limen.runtime.plan import RouteInfo
+from limen.runtime.state import Runtime
+from limen.signature import contract
+
+Lifespan = Callable[[Any], AbstractAsyncContextManager[Mapping[str, Any] | None]]
+
+EVERY_METHOD = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+def _roles(principal: Principal) -> str:
+    return ",".join(sorted(principal.roles))
+
+
+IDENTITY: Mapping[str, Callable[[Principal], str]] = {
+    "request-user-id": lambda principal: principal.id,
+    "request-user-role": _roles,
+}
+
+
+class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverride] - stubs take more options than FastAPI's operations
+    """A FastAPI application that is an API gateway.
+
+    ``auth`` verifies tokens; without it only public routes compile. ``identity`` maps header names to what they tell the
+    services about the caller; clients can never send these headers. ``lifespan`` and every other keyword are FastAPI's.
+
+    Declaration errors are collected and raised together, as ``limen.errors.DeclarationError``, by ``compile`` or at start.
+    """
+
+    def __init__(
+        self,
+        *,
+        auth: Jwt | None = None,
+        identity: Mapping[str, Callable[[Principal], str]] = IDENTITY,
+        lifespan: Lifespan | None = None,
+        **fastapi: Any,
+    ) -> None:
+        """Create the application; nothing is compiled yet."""
+        self._auth = auth
+        self._identity = identity
+        self._declared: list[Route] = []
+        self._problems: list[str] = []
+        self._user_lifespan = lifespan
+        self._live: Live | None = None
+        fastapi.setdefault("generate_unique_id_function", _function_name)
+        super().__init__(lifespan=_lifespan, **fastapi)
+        # Innermost of the user's middleware: whatever is added later wraps gateway routes as it wraps FastAPI's.
+        self.user_middleware.append(Middleware(Engine, live=self._current))
+        self.add_exception_handler(HTTPException, on_http_exception)
+        self.add_exception_handler(RequestValidationError, on_invalid_request)
+        self.add_exception_handler(Exception, on_unexpected)
+
+    def declare(self, method: str, path: str, options: RouteOptions) -> Callable[[Stub], Stub]:
+        """Declare ``method path``: a stub where there is an upstream, else FastAPI's own path operation."""
+        if "upstream" not in options:
+            return self._local(method, path, options)
+
+        def decorate(stub: Stub) -> Stub:
+            self._stub(method, path, stub, options)
+            return stub
+
+        return decorate
+
+    def group(self, prefix: str, **defaults: Unpack[RouteOptions]) -> Group:
+        """Return routes that share ``prefix`` and options, such as the upstream; a route's own options win."""
+        return Group(self, prefix, defaults)
+
+    def forward(
+        self,
+        path: str,
+        *,
+        upstream: Upstream,
+        allow: Allow,
+        rewrite: str | None = None,
+        methods: Sequence[str] = EVERY_METHOD,
+        timeouts: Timeouts | None = None,
+        max_body: int | None = None,
+    ) -> None:
+        """Forward everything under ``path`` (which may end in ``{name:path}``) to ``upstream``; bodies stream both ways.
+
+        ``max_body`` bounds request bodies in bytes; None leaves them unbounded, since they are never held.
+        """
+        verbs = tuple(method.upper() for method in methods)
+        if (rule := self._rule(f"{'|'.join(verbs)} {path}", allow)) is not None:
+            self._change(
+                Route(
+                    methods=verbs,
+                    path=path,
+                    upstream=upstream,
+                    allow=rule,
+                    rewrite=rewrite,
+                    timeouts=timeouts,
+                    max_body=max_body,
+                )
+            )
+
+    def compile(self) -> None:
+        """Check and compile everything declared so far; raises DeclarationError with every problem at once."""
+        self._current()
+
+    def describe(self) -> list[RouteInfo]:
+        """Return every gateway route as people see it, in the order of declaration."""
+        self.compile()
+        return [
+            RouteInfo(
+                methods=route.methods,
+                path=route.path,
+                upstream=route.upstream.name,
+                allow=str(route.allow),
+                engine="asgi",
+                reason="the only engine of this version",
+            )
+            for route in self._declared
+        ]
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the public document: FastAPI's, with problems, gateway statuses and bearer security."""
+        if self.openapi_schema is None:
+            self.openapi_schema = complete(super().openapi())
+        return self.openapi_schema
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[Mapping[str, Any]]:
+        """Compile, run the user's lifespan, and close every connection at the end."""
+        live = self._current()
+        try:
+            if self._user_lifespan is None:
+                yield {"limen": live.runtime}
+            else:
+                async with self._user_lifespan(self) as state:
+                    yield {**(state or {}), "limen": live.runtime}
+        finally:
+            await live.runtime.aclose()
+
+    def _current(self) -> Live:
+        if self._live is None:
+            runtime = Runtime(self._auth)
+            table = compile_table(
+                self._declared, runtime=runtime, identity=self._identity, problems=tuple(self._problems)
+            )
+            self._live = Live(table, runtime)
+        return self._live
+
+    def _change(self, route: Route) -> None:
+        self._declared.append(route)
+        self._live = None
+
+    def _rule(self, name: str, allow: object) -> Rule | None:
+        try:
+            return as_rule(allow)
+        except TypeError as error:
+            self._problems.append(f"{name}: {error}")
+            return None
+
+    def _local(self, method: str, path: str, options: RouteOptions) -> Callable[[Stub], Stub]:
+        if stray := sorted(OWN_OPTIONS & options.keys()):
+            self._problems.append(f"{method} {path}: {', '.join(stray)} given without upstream=; name the service")
+        rest: dict[str, Any] = {key: value for key, value in options.items() if key not in OWN_OPTIONS}
+        return self.api_route(path, methods=[method], **rest)
+
+    def _stub(self, method: str, path: str, stub: Callable[..., Any], options: RouteOptions) -> None:
+        name = f"{method} {path}"
+        assert "upstream" in options
+        if "allow" not in options:
+            self._problems.append(
+                f"{name}: says nothing about who may call; add allow=anyone, signed_in, role(...), scope(...) or a function"
+            )
+            return
+        rule = self._rule(name, options["allow"])
+        if rule is None:
+            return
+        status = options.get("status_code") or 200
+        rest: dict[str, Any] = {key: value for key, value in options.items() if key not in OWN_OPTIONS}
+        self.add_api_route(path, stub, methods=[method], **rest)
+        registered = self.router.routes[-1]
+        assert isinstance(registered, APIRoute)
+        try:
+            answer = options.get("response_model", get_type_hints(stub, include_extras=True).get("return"))
+            route = Route(
+                methods=(method,),
+                path=path,
+                upstream=options["upstream"],
+                allow=rule,
+                status=status,
+                rewrite=options.get("rewrite"),
+                after=options.get("after"),
+                timeouts=options.get("timeouts"),
+                max_answer=options.get("max_answer", 10 * MiB),
+                contract=(promised := contract(registered, answer)),
+                max_body=options.get("max_body", 10 * MiB if promised.body else None),
+            )
+        except TypeError as error:
+            self._problems.append(f"{name}: {error}")
+            return
+        registered.responses = {**problems(*statuses(route)), **registered.responses}
+        if not rule.public:
+            registered.openapi_extra = {"security": [{SCHEME: []}], **(registered.openapi_extra or {})}
+        self._change(route)
+
+
+def _function_name(route: APIRoute) -> str:
+    return route.name
+
+
+def _lifespan(app: FastAPI) -> AbstractAsyncContextManager[Mapping[str, Any]]:
+    assert isinstance(app, Gateway)
+    return app.running()

@@ -1,0 +1,20 @@
+"""The ``Authorization`` header, read strictly (RFC 6750 section 2.1): one header, scheme Bearer, one space, token68."""
+
+import re
+
+from limen.errors import Fault, Kind
+
+_BEARER = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] ([A-Za-z0-9\-._~+/]+=*)")
+
+MISSING = Fault(Kind.TOKEN_MISSING, headers=((b"www-authenticate", b"Bearer"),))
+EXPIRED = Fault(Kind.TOKEN_EXPIRED, headers=((b"www-authenticate", b'Bearer error="invalid_token"'),))
+CORRUPTED = Fault(Kind.TOKEN_CORRUPTED, headers=((b"www-authenticate", b'Bearer error="invalid_token"'),))
+
+
+def bearer_token(values: list[bytes]) -> bytes | Fault:
+    """Return the token among the values of ``Authorization``, or why there is none."""
+    if not values:
+        return MISSING
+    if len(values) > 1 or (match := _BEARER.fullmatch(values[0])) is None:
+        return CORRUPTED
+    return match[1]

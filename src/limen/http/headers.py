@@ -1,0 +1,95 @@
+"""The head of a message as it crosses the gateway: what is dropped, what is added. Bytes in, bytes out; no I/O.
+
+Header names are lower-case ``bytes`` everywhere. What is forwarded is built anew from what was parsed; a client cannot
+remove a header that the gateway sets, because the gateway adds its own after everything else was dropped.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+
+Headers = list[tuple[bytes, bytes]]
+
+# RFC 9110 section 7.6.1, with the historical names that intermediaries are told to drop as well.
+HOP_BY_HOP = frozenset(
+    (
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    )
+)
+
+# The gateway states these itself. No peer is trusted, so what a client says of them is replaced, never extended.
+_OWN = frozenset(
+    (
+        b"content-length",
+        b"expect",
+        b"forwarded",
+        b"host",
+        b"via",
+        b"x-forwarded-for",
+        b"x-forwarded-host",
+        b"x-forwarded-port",
+        b"x-forwarded-prefix",
+        b"x-forwarded-proto",
+        b"x-forwarded-server",
+        b"x-real-ip",
+        b"x-request-id",
+    )
+)
+
+# The server in front writes its own Date; two of them would be an invalid message. Server names software: not told.
+_FROM_UPSTREAM = HOP_BY_HOP | {b"date", b"server", b"x-request-id"}
+
+VIA = b"1.1 limen"
+
+
+def nominated(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
+    """Return the names that ``Connection`` headers declare as hop-by-hop (RFC 9110 section 7.6.1)."""
+    return frozenset(
+        name.strip().lower() for key, value in headers if key == b"connection" for name in value.split(b",")
+    )
+
+
+def to_upstream(client: Sequence[tuple[bytes, bytes]], *, strip: Collection[bytes], own: Headers) -> Headers:
+    """Return the header lines for the service behind.
+
+    ``strip`` names what the route withholds (identity headers, consumed credentials); ``own`` is what the gateway adds.
+    Names with an underscore are dropped: WSGI and CGI services read ``request_user_id`` as ``request-user-id``.
+    """
+    named = nominated(client)
+    kept = [
+        (name, value)
+        for name, value in client
+        if name not in HOP_BY_HOP and name not in _OWN and name not in named and name not in strip and b"_" not in name
+    ]
+    kept += own
+    return kept
+
+
+def to_client(upstream: Sequence[tuple[bytes, bytes]], *, bodyless: bool) -> Headers:
+    """Return the header lines for the client.
+
+    ``bodyless`` is for 204 and 304, which never have content: a length there would only mislead (RFC 9110 section 8.6).
+    """
+    named = nominated(upstream)
+    return [
+        (name, value)
+        for name, value in upstream
+        if name not in _FROM_UPSTREAM and name not in named and not (bodyless and name == b"content-length")
+    ]
+
+
+def values(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
+    """Return every value of ``name`` in order."""
+    return [value for key, value in headers if key == name]
+
+
+def is_json(content_type: bytes) -> bool:
+    """Tell whether a media type is JSON: ``application/json`` or any ``application/*+json`` (RFC 6839)."""
+    essence = content_type.partition(b";")[0].strip().lower()
+    return essence == b"application/json" or (essence.startswith(b"application/") and essence.endswith(b"+json"))

@@ -1,0 +1,63 @@
+"""Finished answers that the gateway gives itself, as bytes. Problems are RFC 9457 documents; no I/O."""
+
+import json
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from limen.errors import Fault
+from limen.http.headers import Headers
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer: status, header lines and content."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+def title(status: int) -> str:
+    """Return the reason phrase of ``status``; 499 is not registered but widely understood."""
+    return HTTPStatus(status).phrase if status != 499 else "Client Closed Request"
+
+
+def problem(fault: Fault, request_id: str) -> Reply:
+    """Turn a fault into the problem document that the client sees.
+
+    ``fault.cause`` stays inside. The members are those of RFC 9457 and ``code``, ``request_id`` and, for 422, ``errors``.
+    """
+    status = fault.kind.status
+    document: dict[str, object] = {
+        "type": "about:blank",
+        "title": title(status),
+        "status": status,
+        "detail": fault.text,
+        "code": fault.kind.code,
+        "request_id": request_id,
+    }
+    if fault.errors:
+        document["errors"] = [{"loc": list(e.loc), "msg": e.msg, "type": e.type} for e in fault.errors]
+    # ensure_ascii: a message may repeat a field name with a lone surrogate, which UTF-8 cannot carry.
+    body = json.dumps(document, ensure_ascii=True, separators=(",", ":")).encode()
+    headers = [
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"x-request-id", request_id.encode()),
+        *fault.headers,
+    ]
+    return Reply(status, headers, body)
+
+
+def redirect(location: bytes, request_id: str) -> Reply:
+    """Return a 307 to ``location``, which is a path on this host and keeps method and body."""
+    return Reply(
+        307,
+        [(b"location", location), (b"content-length", b"0"), (b"x-request-id", request_id.encode())],
+        b"",
+    )
+
+
+def allowed(methods: tuple[bytes, ...], request_id: str) -> Reply:
+    """Answer OPTIONS for a path (RFC 9110 section 9.3.7)."""
+    return Reply(204, [(b"allow", b", ".join(methods)), (b"x-request-id", request_id.encode())], b"")

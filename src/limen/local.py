@@ -1,0 +1,46 @@
+"""Problems for the gateway's own FastAPI endpoints: the same documents as on gateway routes."""
+
+import logging
+
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from limen.http.replies import title
+
+_log = logging.getLogger("limen.local")
+
+_CODES = {404: "not_found", 405: "method_not_allowed", 422: "invalid_request", 500: "internal_error"}
+
+
+def _problem(status: int, detail: str, headers: dict[str, str] | None = None, **members: object) -> Response:
+    document = {
+        "type": "about:blank",
+        "title": title(status),
+        "status": status,
+        "detail": detail,
+        "code": _CODES.get(status, "error"),
+        **members,
+    }
+    return JSONResponse(document, status, headers, "application/problem+json")
+
+
+async def on_http_exception(request: Request, error: Exception) -> Response:
+    """Answer what an endpoint, or FastAPI's router, raised."""
+    assert isinstance(error, HTTPException)
+    detail = "There is nothing at this path." if error.detail == "Not Found" else str(error.detail)
+    return _problem(error.status_code, detail, dict(error.headers or {}))
+
+
+async def on_invalid_request(request: Request, error: Exception) -> Response:
+    """Answer 422 without repeating the input."""
+    assert isinstance(error, RequestValidationError)
+    errors = [{"loc": e["loc"], "msg": e["msg"], "type": e["type"]} for e in error.errors()]
+    return _problem(422, "The request does not fit the contract of this route.", errors=errors)
+
+
+async def on_unexpected(request: Request, error: Exception) -> Response:
+    """Answer 500; the trace goes to the log, by the server, and nowhere else."""
+    _log.error("%s %s failed: %s", request.method, request.url.path, type(error).__name__)
+    return _problem(500, "The gateway failed to answer; its log says more.")

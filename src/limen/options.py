@@ -1,0 +1,88 @@
+"""What a route decorator takes, spelled once: the gateway's own options and FastAPI's, and the verbs that take them."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Any, TypedDict, TypeVar, Unpack
+
+from fastapi import Response
+from fastapi.params import Depends
+
+from limen.declare.policy import Rule
+from limen.declare.principal import Principal
+from limen.declare.route import After
+from limen.declare.upstream import Timeouts, Upstream
+
+Stub = TypeVar("Stub", bound=Callable[..., Any])
+Allow = Rule | Callable[[Principal], bool]
+
+
+class RouteOptions(TypedDict, total=False):
+    """Keyword options of ``get``, ``post`` and the other verbs.
+
+    With ``upstream`` the function is a stub: its signature is the contract and its body is never run. Without, it is a
+    path operation of FastAPI as ever, and only FastAPI's options apply.
+
+    - ``upstream``: the service that answers.
+    - ``allow``: who may call. Required for a stub: there is no default, and no way to leave it out.
+    - ``rewrite``: the path at the service, ``{name}`` for path parameters; without it the path passes byte for byte.
+    - ``after``: a function, sync or async, from the decoded success answer to what the client gets instead.
+    - ``timeouts``: replaces those of the upstream.
+    - ``max_body``: bytes a request body may have; 10 MiB for declared JSON, unbounded for streams unless given.
+    - ``max_answer``: bytes an answer may have that must be held to be checked; 10 MiB.
+
+    The others are FastAPI's.
+    """
+
+    upstream: Upstream
+    allow: Allow
+    rewrite: str
+    after: After
+    timeouts: Timeouts
+    max_body: int
+    max_answer: int
+    response_model: Any
+    status_code: int | None
+    tags: list[str | Enum] | None
+    dependencies: Sequence[Depends] | None
+    summary: str | None
+    description: str | None
+    response_description: str
+    responses: dict[int | str, dict[str, Any]] | None
+    deprecated: bool | None
+    operation_id: str | None
+    include_in_schema: bool
+    response_class: type[Response]
+    name: str | None
+    openapi_extra: dict[str, Any] | None
+
+
+OWN_OPTIONS = frozenset(("upstream", "allow", "rewrite", "after", "timeouts", "max_body", "max_answer"))
+
+
+class Verbs:
+    """The decorators, one per method; a gateway and a group of routes have the same ones."""
+
+    @abstractmethod
+    def declare(self, method: str, path: str, options: RouteOptions) -> Callable[[Stub], Stub]:
+        """Return the decorator that declares ``method path``."""
+
+    def get(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[Stub], Stub]:
+        """Declare a GET route; HEAD comes with it."""
+        return self.declare("GET", path, options)
+
+    def post(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[Stub], Stub]:
+        """Declare a POST route."""
+        return self.declare("POST", path, options)
+
+    def put(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[Stub], Stub]:
+        """Declare a PUT route."""
+        return self.declare("PUT", path, options)
+
+    def patch(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[Stub], Stub]:
+        """Declare a PATCH route."""
+        return self.declare("PATCH", path, options)
+
+    def delete(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[Stub], Stub]:
+        """Declare a DELETE route."""
+        return self.declare("DELETE", path, options)

@@ -1,0 +1,136 @@
+"""The life of a request, as decisions without I/O. Both engines call these in this order:
+
+1. ``route``   refuses ambiguous paths, finds the plan
+2. ``admit``   who is calling, and may they
+3. ``fits``    parameters against the contract (after 2: an anonymous caller cannot probe schemas)
+4. ``craft``   the head for the service
+5. ``again``   whether a failed attempt may be repeated
+6. ``settle``  exactly once: the access log
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from urllib.parse import parse_qsl
+
+from limen.declare.contract import Where
+from limen.declare.principal import Principal
+from limen.errors import Fault, Kind
+from limen.http.headers import VIA, Headers, to_upstream, values
+from limen.observe import access
+from limen.observe.outcome import Outcome
+from limen.runtime.path import check_path
+from limen.runtime.plan import Plan
+from limen.runtime.table import Match, Redirect, Table, Wrong
+
+_UNSAFE_QUERY = re.compile(rb"[^\x21-\x7e]|#")
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._\-]{1,128}")
+
+# RFC 9110 section 9.2.2.
+IDEMPOTENT = frozenset((b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"TRACE"))
+ATTEMPTS = 2
+
+
+def route(
+    table: Table[Plan], method: bytes, path: bytes, query: bytes
+) -> Match[Plan] | Redirect | Wrong | Fault | None:
+    """1. Find the plan on raw bytes; None means that the table knows nothing of this path."""
+    if (fault := check_path(path)) is not None:
+        return fault
+    if query and _UNSAFE_QUERY.search(query):
+        return Fault(Kind.BAD_PATH, "The query holds bytes that must be percent-encoded.")
+    return table.match(method, path)
+
+
+def admit(
+    plan: Plan, headers: Headers, params: Mapping[str, str], now: float
+) -> tuple[Principal, Headers] | Fault | None:
+    """2. Identify the caller and ask the rule. None on a public route; a Fault refuses."""
+    entry = plan.entry
+    if entry is None:
+        return None
+    principal = entry.identify(values(headers, b"authorization"), now)
+    if isinstance(principal, Fault):
+        return principal
+    if not entry.rule.check(principal, params):
+        return Fault(Kind.FORBIDDEN, headers=((b"www-authenticate", b'Bearer error="insufficient_scope"'),))
+    identity = entry.identity(principal)
+    return identity if isinstance(identity, Fault) else (principal, identity)
+
+
+def fits(plan: Plan, params: Mapping[str, str], query: bytes, headers: Headers) -> Fault | None:
+    """3. Check declared parameters; None when all fit."""
+    contract = plan.route.contract
+    if not contract.params:
+        return None
+    given: dict[Where, Mapping[str, Sequence[str]]] = {
+        "path": {name: (value,) for name, value in params.items()},
+        "query": _multi(parse_qsl(query.decode("latin-1"), keep_blank_values=True)) if plan.query else {},
+        "header": _multi((n.decode("latin-1"), v.decode("latin-1")) for n, v in headers) if plan.header else {},
+        "cookie": _cookies(headers) if plan.cookie else {},
+    }
+    errors = contract.check(given)
+    return Fault(Kind.INVALID_REQUEST, errors=errors) if errors else None
+
+
+def craft(plan: Plan, match: Match[Plan], query: bytes, headers: Headers, own: Headers) -> tuple[bytes, Headers]:
+    """4. Return the target and the header lines for the service. ``own`` is what the gateway adds."""
+    path = plan.rewrite.fill(match.raw) if plan.rewrite is not None else match.path
+    lines = to_upstream(headers, strip=plan.strip, own=own)
+    if plan.finish is not None:
+        # An answer that has to be read must not come compressed; the client gets it plain, which it always accepts.
+        lines = [line for line in lines if line[0] not in (b"accept-encoding", b"range", b"if-range")]
+        lines.append((b"accept-encoding", b"identity"))
+    return (path + b"?" + query if query else path), lines
+
+
+def again(fault: Fault, *, sent: bool, reused: bool, method: bytes, replayable: bool, attempts: int) -> bool:
+    """5. Tell whether another attempt is safe.
+
+    What was never sent may be tried again; what died on a reused connection before any answer may be tried once more if
+    it is idempotent and its whole body is still at hand. Nothing else. ``reused`` says just that: reused, no answer yet.
+    """
+    if attempts >= ATTEMPTS or not replayable:
+        return False
+    if fault.kind.retry == "unsent" or (fault.kind.retry == "reused" and not sent):
+        return True
+    return fault.kind.retry == "reused" and reused and method in IDEMPOTENT
+
+
+def settle(outcome: Outcome) -> None:
+    """6. Record what happened."""
+    access.write(outcome)
+
+
+def request_id(headers: Headers, fresh: str) -> str:
+    """Keep a client's request id if it is one harmless token; else use ``fresh``."""
+    given = values(headers, b"x-request-id")
+    if len(given) == 1 and _REQUEST_ID.fullmatch(given[0]):
+        return given[0].decode()
+    return fresh
+
+
+def forwarding(*, host: bytes, peer: bytes, scheme: bytes, request_id: str) -> Headers:
+    """Say where the request came from. No peer is trusted: nothing of what a client claimed is kept."""
+    lines = [(b"via", VIA), (b"x-forwarded-proto", scheme), (b"x-request-id", request_id.encode())]
+    if peer:
+        lines.append((b"x-forwarded-for", peer))
+    if host:
+        lines.append((b"x-forwarded-host", host))
+    return lines
+
+
+def _multi(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, value in pairs:
+        found.setdefault(name, []).append(value)
+    return found
+
+
+def _cookies(headers: Headers) -> dict[str, list[str]]:
+    pairs = (
+        pair.partition("=")
+        for value in values(headers, b"cookie")
+        for pair in value.decode("latin-1").split(";")
+        if "=" in pair
+    )
+    return _multi((name.strip(), value.strip()) for name, _, value in pairs)

@@ -1,0 +1,91 @@
+"""What happens to a success answer before the client gets it: checked, given to ``after``, checked again."""
+
+import inspect
+import json
+import logging
+from collections.abc import Callable
+from typing import Any, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_json
+
+from limen.declare.contract import invalid
+from limen.declare.route import After, Route
+from limen.errors import Fault, Kind
+from limen.runtime.plan import Hook
+
+_log = logging.getLogger("limen.hooks")
+
+
+def finisher(route: Route) -> Hook | None:
+    """Return the hook of ``route``, or None when its answers pass through unread.
+
+    Raises TypeError when ``after`` cannot be called with the service's answer.
+    """
+    answer = route.contract.answer
+    if route.after is not None:
+        return _after(route.name, route.after, answer)
+    return None if answer is None else _checked(answer)
+
+
+def _checked(answer: TypeAdapter[object]) -> Hook:
+    async def check(content: bytes) -> bytes | Fault:
+        try:
+            value = answer.validate_json(content)
+        except ValidationError as error:
+            return _broken(error)
+        return answer.dump_json(value, by_alias=True, exclude_unset=True)
+
+    return check
+
+
+def _after(name: str, after: After, answer: TypeAdapter[object] | None) -> Hook:
+    read = _reader(after)
+
+    async def finish(content: bytes) -> bytes | Fault:
+        try:
+            given = read(content)
+        except ValidationError as error:
+            return _broken(error)
+        except ValueError as error:
+            return Fault(Kind.UPSTREAM_CONTRACT, cause=f"the answer is not JSON: {error}")
+        try:
+            made = after(given)
+            if inspect.isawaitable(made):
+                made = await made
+            if answer is None:
+                return to_json(made, by_alias=True)
+            return answer.dump_json(answer.validate_python(made, from_attributes=True), by_alias=True)
+        except Exception as error:
+            # The hook is the user's code: whatever it raises becomes one answer and one log entry.
+            _log.exception("the after hook of %s failed", name)
+            return Fault(Kind.HOOK_FAILED, cause=f"the after hook of {name} raised {type(error).__name__}")
+
+    return finish
+
+
+def _reader(after: After) -> Callable[[bytes], object]:
+    """Return what turns the answer's content into the hook's argument: its annotation decides."""
+    parameters = [
+        p
+        for p in inspect.signature(after).parameters.values()
+        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.VAR_POSITIONAL)
+    ]
+    required = [p for p in parameters if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
+    if not parameters or len(required) > 1:
+        raise TypeError(f"after={_name(after)} must take one argument, the service's decoded answer")
+    hints: dict[str, Any] = get_type_hints(after if inspect.isroutine(after) else type(after).__call__)
+    annotation = hints.get(parameters[0].name, Any)
+    if annotation in (Any, object):
+        return json.loads
+    adapter: TypeAdapter[object] = TypeAdapter(annotation)
+    return adapter.validate_json
+
+
+def _name(after: After) -> str:
+    return getattr(after, "__name__", type(after).__name__)
+
+
+def _broken(error: ValidationError) -> Fault:
+    places = "; ".join(f"{'.'.join(map(str, e.loc)) or 'answer'}: {e.msg}" for e in invalid(error, ()))
+    return Fault(Kind.UPSTREAM_CONTRACT, cause=places)

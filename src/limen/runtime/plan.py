@@ -1,0 +1,65 @@
+"""One route, compiled: immutable, ready to run, replaced whole. What is off is absent."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from limen.declare.policy import Rule
+from limen.declare.principal import Principal
+from limen.declare.route import Route
+from limen.declare.upstream import Timeouts
+from limen.errors import Fault
+from limen.runtime.rewrite import Rewrite
+from limen.upstream.pool import Pool
+
+Identify = Callable[[list[bytes], float], Principal | Fault]
+Identity = Callable[[Principal], list[tuple[bytes, bytes]] | Fault]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Who gets in: how a caller is identified, which rule admits them, and how the service learns who it is."""
+
+    identify: Identify
+    rule: Rule
+    identity: Identity
+
+
+class Hook(Protocol):
+    """A compiled ``after`` hook: the service's answer in, the client's answer (or a fault) out."""
+
+    async def __call__(self, content: bytes) -> bytes | Fault:
+        """Return the content for the client."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything one request of a route needs.
+
+    ``entry`` None is a public route. ``finish`` None lets answers stream through; otherwise a success answer is held,
+    bounded by ``route.max_answer``, checked and perhaps replaced.
+    """
+
+    route: Route
+    pool: Pool
+    timeouts: Timeouts
+    strip: frozenset[bytes]
+    entry: Entry | None
+    rewrite: Rewrite | None
+    finish: Hook | None
+    query: bool
+    header: bool
+    cookie: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RouteInfo:
+    """A route as people see it: ``limen routes`` prints exactly this."""
+
+    methods: tuple[str, ...]
+    path: str
+    upstream: str
+    allow: str
+    engine: str
+    reason: str

@@ -1,0 +1,151 @@
+"""The only matcher. Literal paths are one dictionary look-up; others walk a tree of segments with backtracking, literal
+before parameter before rest-of-path. The cost does not grow with the number of routes. Immutable; replaced whole.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+from urllib.parse import unquote_to_bytes
+
+from limen.runtime.path import Pattern
+
+P = TypeVar("P")
+
+_ENCODED_UNRESERVED = re.compile(rb"%[0-9A-Fa-f]{2}")
+_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+
+
+@dataclass(frozen=True, slots=True)
+class Match(Generic[P]):
+    """A plan and its path parameters: ``params`` percent-decoded, ``raw`` as they came; ``path`` is the raw path."""
+
+    plan: P
+    path: bytes
+    params: dict[str, str]
+    raw: dict[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """The path is known, the method is not; ``allow`` names those that are."""
+
+    allow: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """The path is known with, or without, its final slash: ``path``."""
+
+    path: bytes
+
+
+@dataclass(slots=True)
+class _Leaf(Generic[P]):
+    """The plans of one pattern by method, with the names of its parameters."""
+
+    plans: dict[bytes, tuple[P, Pattern]] = field(default_factory=dict[bytes, tuple[P, Pattern]])
+
+    def add(self, method: bytes, plan: P, pattern: Pattern) -> str | None:
+        if method in self.plans:
+            other = self.plans[method][1].path
+            return f"{method.decode()} {pattern.path}: {other} answers the same requests; remove one of the two"
+        self.plans[method] = (plan, pattern)
+        return None
+
+    def find(self, method: bytes) -> tuple[P, Pattern] | None:
+        found = self.plans.get(method)
+        return self.plans.get(b"GET") if found is None and method == b"HEAD" else found
+
+    @property
+    def allow(self) -> set[bytes]:
+        return set(self.plans) | {b"OPTIONS"} | ({b"HEAD"} if b"GET" in self.plans else set[bytes]())
+
+
+@dataclass(slots=True)
+class _Node(Generic[P]):
+    literals: "dict[bytes, _Node[P]]" = field(default_factory=dict[bytes, "_Node[P]"])
+    parameter: "_Node[P] | None" = None
+    leaf: _Leaf[P] | None = None
+    tail: _Leaf[P] | None = None
+
+
+class Table(Generic[P]):
+    """All plans. Raises ValueError, naming every clash, when two entries answer the same requests."""
+
+    def __init__(self, entries: Iterable[tuple[str, Pattern, P]]) -> None:
+        """Build from ``(method, pattern, plan)``."""
+        self._root: _Node[P] = _Node()
+        self._literal: dict[bytes, _Leaf[P]] = {}
+        clashes = [clash for method, pattern, plan in entries if (clash := self._add(method.encode(), pattern, plan))]
+        if clashes:
+            raise ValueError("\n".join(clashes))
+
+    def match(self, method: bytes, raw: bytes) -> Match[P] | Redirect | Wrong | None:
+        """Return the plan for a raw path, or why there is none; None for a path that no pattern knows."""
+        allow: set[bytes] = set()
+        for leaf, values in self._leaves(raw):
+            found = leaf.find(method)
+            if found is not None:
+                plan, pattern = found
+                named = dict(zip(pattern.names, values, strict=True))
+                return Match(plan, raw, {n: unquote_to_bytes(v).decode() for n, v in named.items()}, named)
+            allow |= leaf.allow
+        if allow:
+            return Wrong(tuple(sorted(allow)))
+        other = raw[:-1] if raw.endswith(b"/") else raw + b"/"
+        # A path of slashes only would make "//host", which browsers read as another host.
+        if other and not other.startswith(b"//") and any(True for _ in self._leaves(other)):
+            return Redirect(other)
+        return None
+
+    def _add(self, method: bytes, pattern: Pattern, plan: P) -> str | None:
+        node = self._root
+        for segment in pattern.segments:
+            if segment.tail:
+                node.tail = node.tail or _Leaf()
+                return node.tail.add(method, plan, pattern)
+            if segment.parameter:
+                node.parameter = node.parameter or _Node()
+                node = node.parameter
+            else:
+                node = node.literals.setdefault(segment.text.encode(), _Node())
+        node.leaf = node.leaf or _Leaf()
+        if not pattern.names:
+            self._literal[pattern.path.encode()] = node.leaf
+        return node.leaf.add(method, plan, pattern)
+
+    def _leaves(self, raw: bytes) -> Iterator[tuple[_Leaf[P], tuple[bytes, ...]]]:
+        """Yield every leaf that the path fits, the most specific first, with the parameters' raw values."""
+        exact = self._literal.get(raw)
+        if exact is not None:
+            yield exact, ()
+        for leaf, values in self._walk(self._root, raw[1:].split(b"/"), 0, ()):
+            if leaf is not exact:
+                yield leaf, values
+
+    def _walk(
+        self, node: _Node[P], segments: list[bytes], at: int, values: tuple[bytes, ...]
+    ) -> Iterator[tuple[_Leaf[P], tuple[bytes, ...]]]:
+        if at == len(segments):
+            if node.leaf is not None:
+                yield node.leaf, values
+            return
+        segment = segments[at]
+        child = node.literals.get(_plain(segment) if b"%" in segment else segment)
+        if child is not None:
+            yield from self._walk(child, segments, at + 1, values)
+        if node.parameter is not None and segment:
+            yield from self._walk(node.parameter, segments, at + 1, (*values, segment))
+        if node.tail is not None:
+            yield node.tail, (*values, b"/".join(segments[at:]))
+
+
+def _plain(segment: bytes) -> bytes:
+    """Decode unreserved characters, which are the same encoded or not (RFC 3986 section 6.2.2.2)."""
+
+    def decode(match: re.Match[bytes]) -> bytes:
+        byte = int(match[0][1:], 16)
+        return bytes((byte,)) if byte in _UNRESERVED else match[0]
+
+    return _ENCODED_UNRESERVED.sub(decode, segment)

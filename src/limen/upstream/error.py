@@ -1,0 +1,19 @@
+"""How a failed attempt is told to the engine."""
+
+from limen.errors import Fault
+
+
+class UpstreamError(Exception):
+    """An attempt that failed.
+
+    ``sent`` says whether any byte of the request was written, ``reused`` whether the connection had served before,
+    ``answered`` whether any byte of an answer had come: together they decide whether trying again is safe.
+    """
+
+    def __init__(self, fault: Fault, *, sent: bool = False, reused: bool = False, answered: bool = False) -> None:
+        """Keep the facts."""
+        super().__init__(f"{fault.kind.code}: {fault.cause or fault.text}")
+        self.fault = fault
+        self.sent = sent
+        self.reused = reused
+        self.answered = answered

@@ -1,0 +1,158 @@
+"""The connections of one upstream: idle ones, last in first out; busy ones, bounded; a fair queue for the rest.
+
+State changes first, I/O after: the synchronous parts leave the pool consistent before anything is awaited or closed.
+"""
+
+import asyncio
+import ssl
+from collections import deque
+
+from limen.declare.target import Target
+from limen.declare.upstream import Upstream
+from limen.errors import Fault, Kind
+from limen.upstream.connection import Connection
+from limen.upstream.error import UpstreamError
+
+
+class Pool:
+    """Connections to every target of ``upstream``."""
+
+    def __init__(self, upstream: Upstream) -> None:
+        """Open nothing yet."""
+        self.upstream = upstream
+        self._limits = upstream.limits
+        self._most = upstream.limits.connections * len(upstream.addresses)
+        self._idle: list[Connection] = []
+        self._busy: set[Connection] = set()
+        self._opening = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._turn = 0
+        self._tls: ssl.SSLContext | None = upstream.ssl
+        self._closed = False
+
+    def idle(self) -> Connection | None:
+        """Return an idle connection that is fit for use, or None; never waits."""
+        now = asyncio.get_running_loop().time()
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.reusable and now - connection.idle_since < self._limits.keepalive:
+                self._busy.add(connection)
+                return connection
+            connection.abort()
+        return None
+
+    async def acquire(self, timeout: float) -> Connection:
+        """Return an idle connection or open one, waiting in line when all are busy.
+
+        ``timeout`` is in seconds, for waiting and connecting together. Raises UpstreamError, of which nothing was sent.
+        """
+        deadline = asyncio.get_running_loop().time() + timeout
+        while True:
+            if (connection := self.idle()) is not None:
+                return connection
+            if len(self._busy) + self._opening < self._most:
+                return await self._open(deadline)
+            await self._wait(deadline)
+
+    def release(self, connection: Connection) -> None:
+        """Take a connection back; it is kept only if it may serve another exchange."""
+        if connection not in self._busy:
+            return
+        self._busy.discard(connection)
+        if self._closed or not connection.reusable:
+            connection.abort()
+        else:
+            connection.idle_since = asyncio.get_running_loop().time()
+            self._idle.append(connection)
+        self._next()
+
+    async def aclose(self) -> None:
+        """Close every connection; exchanges still running end with a fault."""
+        self._closed = True
+        doomed = [*self._idle, *self._busy]
+        self._idle.clear()
+        self._busy.clear()
+        for connection in doomed:
+            connection.close()
+        # Transports tell of their end in the next turns of the loop.
+        await asyncio.sleep(0)
+
+    def _lost(self, connection: Connection) -> None:
+        if connection in self._idle:
+            self._idle.remove(connection)
+        if connection in self._busy:
+            self._busy.discard(connection)
+            self._next()
+
+    def _next(self) -> None:
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
+    async def _wait(self, deadline: float) -> None:
+        if len(self._waiting) >= self._limits.waiting:
+            raise UpstreamError(Fault(Kind.POOL_EXHAUSTED, cause=repr(self)))
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        try:
+            async with asyncio.timeout_at(deadline):
+                await waiter
+        except BaseException as error:
+            if waiter in self._waiting:
+                self._waiting.remove(waiter)
+            else:
+                # It was our turn already: pass it on, or the connection would be lost to those behind us.
+                self._next()
+            if isinstance(error, TimeoutError):
+                raise UpstreamError(Fault(Kind.POOL_EXHAUSTED, cause=repr(self))) from None
+            raise
+
+    async def _open(self, deadline: float) -> Connection:
+        """Try every target once, beginning with the one whose turn it is."""
+        self._opening += 1
+        fault = Fault(Kind.UPSTREAM_REFUSED)
+        try:
+            for _ in self.upstream.addresses:
+                target = self.upstream.addresses[self._turn % len(self.upstream.addresses)]
+                self._turn += 1
+                try:
+                    async with asyncio.timeout_at(deadline):
+                        connection = await self._connect(target)
+                except TimeoutError:
+                    raise UpstreamError(Fault(Kind.CONNECT_TIMEOUT, cause=f"connecting to {target}")) from None
+                except (OSError, ssl.SSLError) as error:
+                    fault = Fault(Kind.UPSTREAM_REFUSED, cause=f"connecting to {target}: {error}")
+                else:
+                    self._busy.add(connection)
+                    return connection
+            raise UpstreamError(fault)
+        finally:
+            self._opening -= 1
+            # Whether this failed or made a busy connection, someone in line may find room now.
+            if len(self._busy) + self._opening < self._most:
+                self._next()
+
+    async def _connect(self, target: Target) -> Connection:
+        loop = asyncio.get_running_loop()
+
+        def make() -> Connection:
+            return Connection(target, self._limits.head, self._lost)
+
+        if target.path:
+            _, connection = await loop.create_unix_connection(make, target.path)
+        elif target.tls:
+            if self._tls is None:
+                self._tls = ssl.create_default_context()
+            _, connection = await loop.create_connection(make, target.host, target.port, ssl=self._tls)
+        else:
+            _, connection = await loop.create_connection(make, target.host, target.port)
+        return connection
+
+    def __repr__(self) -> str:
+        """Show how many connections do what."""
+        return (
+            f"<Pool {self.upstream.name} {len(self._idle)} idle {len(self._busy) + self._opening} busy "
+            f"{len(self._waiting)} waiting>"
+        )

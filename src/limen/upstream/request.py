@@ -1,0 +1,45 @@
+"""The request as the service gets it: one canonical form, built from what was parsed. Bytes only."""
+
+import re
+
+from limen.http.headers import Headers
+
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_TARGET = re.compile(rb"/[\x21-\x7e]*")
+_VALUE = re.compile(rb"[^\x00\r\n]*")
+
+# Methods whose request without content says so (RFC 9110 section 8.6).
+_EXPECT_CONTENT = frozenset((b"POST", b"PUT", b"PATCH"))
+
+
+def head(method: bytes, target: bytes, headers: Headers, framing: bytes) -> bytes:
+    """Return the request head.
+
+    Raises ValueError for anything that could break out of its line: nothing a client sends may add one.
+    """
+    if not _TOKEN.fullmatch(method) or not _TARGET.fullmatch(target):
+        raise ValueError(f"not a request line: {method!r} {target!r}")
+    lines = [method + b" " + target + b" HTTP/1.1"]
+    for name, value in headers:
+        if not _TOKEN.fullmatch(name) or not _VALUE.fullmatch(value):
+            raise ValueError(f"not a header line: {name!r}")
+        lines.append(name + b": " + value)
+    lines.append(framing)
+    return b"\r\n".join(lines) + (b"\r\n\r\n" if framing else b"\r\n")
+
+
+def framing(method: bytes, *, streamed: bool, length: int | None) -> bytes:
+    """Return the header line that says where the body ends; empty when there is none to announce."""
+    if length is not None:
+        return b"content-length: %d" % length if length or method in _EXPECT_CONTENT else b""
+    if streamed:
+        return b"transfer-encoding: chunked"
+    return b"content-length: 0" if method in _EXPECT_CONTENT else b""
+
+
+def chunk(data: bytes) -> bytes:
+    """Return ``data`` as one chunk (RFC 9112 section 7.1)."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+LAST_CHUNK = b"0\r\n\r\n"

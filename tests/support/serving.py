@@ -1,0 +1,75 @@
+"""An ASGI application on a real socket, in the test's own event loop."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncGenerator, Callable, Generator
+
+import httpx2
+import uvicorn
+from starlette.types import ASGIApp
+
+
+class Served:
+    """Where it listens, and two ways to talk to it."""
+
+    def __init__(self, port: int, client: httpx2.AsyncClient) -> None:
+        self.port = port
+        self.client = client
+
+    async def raw(self, *parts: bytes) -> bytes:
+        """Write ``parts`` on a connection of its own and return everything that comes until the server closes."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        for part in parts:
+            writer.write(part)
+            await writer.drain()
+        try:
+            return await reader.read()
+        finally:
+            writer.close()
+
+    async def get(self, target: bytes, *headers: bytes) -> bytes:
+        """Return the whole answer to a GET whose target is written as it is."""
+        lines = [b"GET " + target + b" HTTP/1.1", b"Host: gateway", b"Connection: close", *headers, b"", b""]
+        return await self.raw(b"\r\n".join(lines))
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield  # the test runner keeps its own
+
+
+@contextlib.asynccontextmanager
+async def serving(app: ASGIApp) -> AsyncGenerator[Served]:
+    """Serve ``app`` on a free loopback port until the block ends."""
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=2,
+        loop="none",
+    )
+    server = _Server(config)
+    listener = socket.create_server(("127.0.0.1", 0))
+    port: int = listener.getsockname()[1]
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        while not server.started:
+            if task.done():
+                task.result()
+                raise RuntimeError("the application did not start; its log says why")
+            await asyncio.sleep(0)
+        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20, trust_env=False) as client:
+            yield Served(port, client)
+    finally:
+        server.should_exit = True
+        await task
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the loop run until ``condition`` holds; the test's own time limit bounds it."""
+    while not condition():  # noqa: ASYNC110  # it comes true on the other side of a socket: there is no event to await
+        await asyncio.sleep(0.001)

@@ -1,0 +1,67 @@
+"""What crosses the gateway and what does not."""
+
+import pytest
+
+from limen.http.headers import is_json, nominated, to_client, to_upstream
+
+
+def test_hop_by_hop_and_nominated_headers_stay_behind() -> None:
+    client = [
+        (b"connection", b"close, X-Secret"),
+        (b"x-secret", b"1"),
+        (b"te", b"trailers"),
+        (b"upgrade", b"h2c"),
+        (b"accept", b"*/*"),
+    ]
+    assert to_upstream(client, strip=(), own=[]) == [(b"accept", b"*/*")]
+
+
+def test_connection_cannot_remove_what_the_gateway_adds() -> None:
+    own = [(b"request-user-id", b"7")]
+    lines = to_upstream([(b"connection", b"request-user-id, host")], strip=(b"request-user-id",), own=own)
+    assert lines == own
+
+
+@pytest.mark.parametrize("name", [b"request-user-id", b"request_user_id", b"request_user-id"])
+def test_identity_from_a_client_is_dropped_in_every_spelling(name: bytes) -> None:
+    assert to_upstream([(name, b"1"), (name, b"2")], strip=(b"request-user-id",), own=[]) == []
+
+
+@pytest.mark.parametrize("name", [b"forwarded", b"x-forwarded-for", b"x-real-ip", b"x-forwarded-host", b"via", b"host"])
+def test_forwarding_headers_of_an_untrusted_client_are_dropped(name: bytes) -> None:
+    assert to_upstream([(name, b"evil")], strip=(), own=[]) == []
+
+
+def test_repeated_headers_stay_repeated_and_in_order() -> None:
+    lines = [(b"set-cookie", b"a=1"), (b"x", b"\xff"), (b"set-cookie", b"b=2")]
+    assert to_client(lines, bodyless=False) == lines
+
+
+def test_answers_lose_hop_by_hop_and_software_names() -> None:
+    lines = [(b"connection", b"x-a"), (b"x-a", b"1"), (b"server", b"uvicorn"), (b"date", b"now"), (b"etag", b'"1"')]
+    assert to_client(lines, bodyless=False) == [(b"etag", b'"1"')]
+
+
+def test_answers_without_content_have_no_length() -> None:
+    assert to_client([(b"content-length", b"5")], bodyless=True) == []
+    assert to_client([(b"content-length", b"5")], bodyless=False) == [(b"content-length", b"5")]
+
+
+def test_nominated_folds_case_and_space() -> None:
+    assert nominated([(b"connection", b" Close ,Foo"), (b"connection", b"bar")]) == {b"close", b"foo", b"bar"}
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (b"application/json", True),
+        (b"Application/JSON; charset=utf-8", True),
+        (b"application/merge-patch+json", True),
+        (b"text/json", False),
+        (b"application/jsonp", False),
+        (b"text/plain;application/json", False),
+        (b"", False),
+    ],
+)
+def test_is_json(value: bytes, expected: bool) -> None:
+    assert is_json(value) is expected

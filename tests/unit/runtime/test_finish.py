@@ -1,0 +1,107 @@
+"""What happens to a success answer before the client gets it."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+from pydantic import BaseModel, TypeAdapter
+
+from limen import Upstream, anyone
+from limen.declare.contract import Contract
+from limen.declare.route import Route
+from limen.errors import Fault, Kind
+from limen.runtime.finish import finisher
+from limen.runtime.plan import Hook
+
+UPSTREAM = Upstream("users", ["http://127.0.0.1:1"])
+
+
+class Account(BaseModel):
+    id: int
+
+
+class Token(BaseModel):
+    token: str
+
+
+def hook(after: Callable[..., object] | None, answer: type | None) -> Hook:
+    contract = Contract(answer=None if answer is None else TypeAdapter(answer))
+    made = finisher(Route(methods=("GET",), path="/a", upstream=UPSTREAM, allow=anyone, after=after, contract=contract))
+    assert made is not None
+    return made
+
+
+async def test_nothing_declared_is_nothing_done() -> None:
+    assert finisher(Route(methods=("GET",), path="/a", upstream=UPSTREAM, allow=anyone)) is None
+
+
+async def test_a_checked_answer_loses_what_the_contract_does_not_name() -> None:
+    assert await hook(None, Account)(b'{"id": 1, "hashed_password": "x"}') == b'{"id":1}'
+
+
+async def test_an_answer_that_does_not_fit_is_the_services_fault_and_stays_inside() -> None:
+    fault = await hook(None, Account)(b'{"id": "secret"}')
+    assert isinstance(fault, Fault)
+    assert fault.kind is Kind.UPSTREAM_CONTRACT
+    assert "id" in fault.cause
+    assert "secret" not in fault.cause + fault.text
+
+
+async def test_sync_and_async_hooks_get_the_annotated_type() -> None:
+    def sync(account: Account) -> Token:
+        return Token(token=f"t{account.id}")
+
+    async def later(account: Account) -> Token:
+        return sync(account)
+
+    assert await hook(sync, Token)(b'{"id": 1}') == b'{"token":"t1"}'
+    assert await hook(later, Token)(b'{"id": 2}') == b'{"token":"t2"}'
+
+
+async def test_an_unannotated_hook_gets_decoded_json_and_may_return_anything() -> None:
+    # A built-in's signature names no usable type, as an unannotated function's does not.
+    assert json.loads(await finished(hook(sorted, None), b'{"n": 2, "a": 1}')) == ["a", "n"]
+
+
+async def finished(made: Hook, content: bytes) -> bytes:
+    result = await made(content)
+    assert isinstance(result, bytes)
+    return result
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", b"\xff"])
+async def test_garbage_before_a_hook_is_a_contract_fault(content: bytes) -> None:
+    def untyped(answer: object) -> object:
+        return answer
+
+    def typed(answer: Account) -> Account:
+        return answer
+
+    for after in (untyped, typed):
+        fault = await hook(after, None)(content)
+        assert isinstance(fault, Fault)
+        assert fault.kind is Kind.UPSTREAM_CONTRACT
+
+
+async def test_a_hook_that_raises_or_returns_the_wrong_thing_is_a_500_without_its_text() -> None:
+    def broken(answer: object) -> object:
+        raise RuntimeError("s3cret")
+
+    def wrong(answer: object) -> object:
+        return {"nothing": 1}
+
+    for after in (broken, wrong):
+        fault = await hook(after, Token)(b"{}")
+        assert isinstance(fault, Fault)
+        assert fault.kind is Kind.HOOK_FAILED
+        assert "s3cret" not in fault.cause + fault.text
+
+
+def test_a_hook_with_the_wrong_arity_does_not_compile() -> None:
+    def none() -> None: ...
+
+    def two(a: int, b: int) -> None: ...
+
+    for after in (none, two):
+        with pytest.raises(TypeError, match=f"after={after.__name__} must take one argument"):
+            hook(after, None)
