@@ -1,11 +1,13 @@
 """Fixtures that the tests of every distribution share."""
 
 import os
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Generator
+from pathlib import Path
+from typing import cast
 
 import pytest
 
-from limen_kit.testing import Unavailable, postgres_server
+from limen_kit.testing import Unavailable, fresh_database, postgres_server
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +20,13 @@ def postgres() -> Generator[str]:
         if os.environ.get("CI"):
             pytest.fail(str(missing))
         pytest.skip(str(missing))
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[str]:
+    """The address of an empty database, of either kind."""
+    if request.param == "sqlite":
+        yield f"sqlite://{tmp_path}/test.sqlite3"
+        return
+    async with fresh_database(cast("str", request.getfixturevalue("postgres"))) as address:
+        yield address

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from tortoise.contrib.fastapi import RegisterTortoise
 
 from limen_kit import database, logs, problems
-from limen_kit.middleware import RequestId
+from limen_kit.middleware import BodyLimit, RequestId
 from limen_kit.problems import Problem, ProblemBody, responses
 from limen_kit.settings import ServiceSettings
 
@@ -63,11 +63,11 @@ def create_service(
         version=version,
         lifespan=lifespan,
         generate_unique_id_function=_function_name,
-        max_body_size=MAX_BODY,
         responses=responses(422),
         redirect_slashes=False,
     )
     problems.install(app)
+    app.add_middleware(BodyLimit, limit=MAX_BODY)
     app.add_middleware(RequestId)
     for router in routers:
         app.include_router(router)

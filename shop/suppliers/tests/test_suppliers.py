@@ -1,0 +1,89 @@
+"""The suppliers service, on both kinds of database."""
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from limen_kit.testing import running
+from migrations import undeclared_changes
+from shop_suppliers.app import create_app
+from shop_suppliers.database import config
+from shop_suppliers.settings import Settings
+
+ONE = {"request-user-id": "2", "request-user-role": "default"}
+OTHER = {"request-user-id": "3", "request-user-role": "default"}
+ADMIN = {"request-user-id": "1", "request-user-role": "admin"}
+FORM = {"name": "Ada", "surname": "Lovelace", "address": "12 St James's Square"}
+
+
+@pytest.fixture
+async def client(database_url: str) -> AsyncGenerator[httpx2.AsyncClient]:
+    async with running(create_app(Settings(database_url=database_url)), config(database_url)) as found:
+        yield found
+
+
+async def test_a_supplier_is_created_by_a_caller_and_read_by_anybody(client: httpx2.AsyncClient) -> None:
+    created = await client.post("/api/suppliers", json=FORM, headers=ONE)
+    assert created.status_code == 201
+    assert created.headers["location"] == f"/api/suppliers/{created.json()['id']}"
+    assert created.json() | FORM == created.json()
+    assert created.json()["created_by"] == 2
+    assert created.json()["created_at"].endswith(("Z", "+00:00"))
+    assert (await client.get(created.headers["location"])).json() == created.json()
+    assert (await client.get("/api/suppliers")).json() == [created.json()]
+
+
+async def test_creating_changing_and_deleting_need_identity(client: httpx2.AsyncClient) -> None:
+    await client.post("/api/suppliers", json=FORM, headers=ONE)
+    for method, path in (("POST", ""), ("PUT", "/1"), ("DELETE", "/1")):
+        got = await client.request(method, f"/api/suppliers{path}", json=FORM)
+        assert (got.status_code, got.json()["code"]) == (401, "identity_missing")
+    assert (await client.get("/api/suppliers")).headers["x-total-count"] == "1"
+
+
+async def test_lists_come_in_pages_and_can_be_searched(client: httpx2.AsyncClient) -> None:
+    for name in ("Ada", "Bob", "Cyd", "100% wool", "under_score"):
+        await client.post("/api/suppliers", json=FORM | {"name": name}, headers=ONE)
+    page = await client.get("/api/suppliers?limit=2&offset=1")
+    assert [s["name"] for s in page.json()] == ["Bob", "Cyd"]
+    assert page.headers["x-total-count"] == "5"
+    for q, names in {"BOB": ["Bob"], "%25": ["100% wool"], "_": ["under_score"], "zz": [], "lovelace": 5}.items():
+        got = await client.get(f"/api/suppliers?q={q}")
+        found = [s["name"] for s in got.json()]
+        assert (len(found) if isinstance(names, int) else found) == names, q
+        assert got.headers["x-total-count"] == str(len(found))
+
+
+async def test_the_creator_and_admins_change_what_they_name(client: httpx2.AsyncClient) -> None:
+    path = (await client.post("/api/suppliers", json=FORM, headers=ONE)).headers["location"]
+    changed = await client.put(path, json={"name": "Augusta"}, headers=ONE)
+    assert changed.status_code == 200
+    assert changed.json() | FORM | {"name": "Augusta"} == changed.json()
+    assert (await client.put(path, json={}, headers=ADMIN)).json() == changed.json()
+    assert (await client.put(path, json={"address": "x"}, headers=ADMIN)).json()["address"] == "x"
+    for got in (await client.put(path, json={"name": "x"}, headers=OTHER), await client.delete(path, headers=OTHER)):
+        assert (got.status_code, got.json()["detail"]) == (403, "You are not allowed to change suppliers of others.")
+    assert (await client.put(path, json={"name": None}, headers=ONE)).status_code == 422
+    assert (await client.put(path, json={"id": 9}, headers=ONE)).status_code == 422
+
+
+async def test_a_deleted_supplier_is_gone(client: httpx2.AsyncClient) -> None:
+    path = (await client.post("/api/suppliers", json=FORM, headers=ONE)).headers["location"]
+    gone = await client.delete(path, headers=ONE)
+    assert (gone.status_code, gone.content) == (204, b"")
+    for got in (
+        await client.get(path),
+        await client.put(path, json={}, headers=ONE),
+        await client.delete(path, headers=ONE),
+    ):
+        assert (got.status_code, got.json()["detail"]) == (404, "Supplier not found with this id.")
+
+
+async def test_readiness_asks_the_database(client: httpx2.AsyncClient) -> None:
+    assert (await client.get("/readyz")).json() == {"status": "ready"}
+
+
+def test_migrations_say_what_the_models_say(tmp_path: Path) -> None:
+    assert undeclared_changes(Path(__file__).parents[1], tmp_path) == ""

@@ -1,0 +1,254 @@
+"""The users service over its API, on SQLite and on the JSON file; the stores themselves have a suite of their own."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from pwdlib.hashers.bcrypt import BcryptHasher
+from pydantic import SecretStr, ValidationError
+
+from limen_kit.testing import running
+from migrations import undeclared_changes
+from shop_users.accounts import Store
+from shop_users.app import create_app
+from shop_users.database import config
+from shop_users.passwords import Passwords
+from shop_users.settings import Settings
+
+ADMIN = {"request-user-id": "1", "request-user-role": "admin"}
+JOHN = {"request-user-id": "2", "request-user-role": "default"}
+FORM = {"username": "ada", "password": "correct horse", "user_type": "default"}
+
+
+def settings(url: str, **more: Any) -> Settings:
+    return Settings(database_url=url, **more)
+
+
+def address(kind: str, folder: Path) -> str:
+    return f"json:{folder}/users.json" if kind == "json" else f"sqlite://{folder}/users.sqlite3"
+
+
+@pytest.fixture(params=["sqlite", "json"])
+async def client(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[httpx2.AsyncClient]:
+    url = address(request.param, tmp_path)
+    app = create_app(settings(url, demo=True))
+    async with running(app, config(url)) as found:
+        found.headers["x-store"] = request.param
+        yield found
+
+
+async def log_in(client: httpx2.AsyncClient, username: str, password: str) -> httpx2.Response:
+    return await client.post("/api/login", json={"username": username, "password": password})
+
+
+async def test_the_demo_accounts_log_in(client: httpx2.AsyncClient) -> None:
+    for number, username, password, user_type in (
+        (1, "admin", "a", "admin"),
+        (2, "johndoe", "b", "default"),
+        (3, "test", "test", "default"),
+    ):
+        got = await log_in(client, username, password)
+        assert got.status_code == 201
+        assert got.json() == {"id": number, "username": username, "user_type": user_type}
+    assert (await log_in(client, "JohnDoe", "b")).status_code == 201
+
+
+async def test_wrong_credentials(client: httpx2.AsyncClient) -> None:
+    unknown = await log_in(client, "nobody", "a")
+    assert (unknown.status_code, unknown.json()["detail"]) == (404, "User not found with this username.")
+    wrong = await log_in(client, "admin", "b")
+    assert (wrong.status_code, wrong.json()["detail"]) == (401, "Password is wrong.")
+    assert wrong.headers["www-authenticate"] == "Bearer"
+    assert (await log_in(client, "admin", "")).status_code == 422
+    assert (await log_in(client, "admin", "x" * 129)).status_code == 422
+
+
+async def test_all_but_login_needs_identity_and_nearly_all_an_admin(client: httpx2.AsyncClient) -> None:
+    endpoints: list[tuple[str, str, object]] = [
+        ("GET", "", None),
+        ("POST", "", FORM),
+        ("GET", "/2", None),
+        ("PUT", "/2", {}),
+        ("DELETE", "/3", None),
+        ("PUT", "/3/password", {"new_password": "long enough"}),
+    ]
+    for method, path, body in endpoints:
+        nobody = await client.request(method, f"/api/users{path}", json=body)
+        assert (nobody.status_code, nobody.json()["code"]) == (401, "identity_missing"), path
+        john = await client.request(method, f"/api/users{path}", json=body, headers=JOHN)
+        assert (john.status_code, john.json()["detail"]) == (403, "You are not allowed to access this scope."), path
+
+
+async def test_no_hash_and_no_password_ever_leaves(client: httpx2.AsyncClient) -> None:
+    answers = [
+        await client.post("/api/users", json=FORM, headers=ADMIN),
+        await client.get("/api/users", headers=ADMIN),
+        await client.get("/api/users/1", headers=ADMIN),
+        await client.put("/api/users/4", json={"full_name": "Ada"}, headers=ADMIN),
+        await log_in(client, "ada", "correct horse"),
+        await client.post("/api/users", json=FORM | {"password": "correct horse" * 20}, headers=ADMIN),
+    ]
+    for answer in answers:
+        assert "argon2" not in answer.text
+        assert "hashed" not in answer.text
+        assert "correct horse" not in answer.text
+
+
+async def test_users_are_created_once(client: httpx2.AsyncClient) -> None:
+    created = await client.post("/api/users", json=FORM | {"email": "ada@example.com"}, headers=ADMIN)
+    assert created.status_code == 201
+    assert created.headers["location"] == "/api/users/4"
+    assert set(created.json()) == {"id", "username", "email", "full_name", "user_type", "created_by", "created_at"}
+    assert (created.json()["created_by"], created.json()["full_name"]) == (1, None)
+    again = await client.post("/api/users", json=FORM | {"username": "ADA"}, headers=ADMIN)
+    assert (again.status_code, again.json()["detail"]) == (409, "There is already another user with this username.")
+    mail = await client.post("/api/users", json=FORM | {"username": "bob", "email": "ADA@example.com"}, headers=ADMIN)
+    assert (mail.status_code, mail.json()["detail"]) == (409, "There is already another user with this email.")
+    for name in ("cyd", "dan"):
+        assert (await client.post("/api/users", json=FORM | {"username": name}, headers=ADMIN)).status_code == 201
+
+
+async def test_of_many_creations_at_once_one_wins(client: httpx2.AsyncClient) -> None:
+    answers = await asyncio.gather(*(client.post("/api/users", json=FORM, headers=ADMIN) for _ in range(6)))
+    assert sorted(answer.status_code for answer in answers) == [201] + [409] * 5
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"username": ""},
+        {"username": "two words"},
+        {"username": "a\x00b"},
+        {"username": "x" * 51},
+        {"username": None},
+        {"password": "short"},
+        {"password": "x" * 129},
+        {"user_type": "root"},
+        {"email": "not an address"},
+        {"email": "x@" + "y" * 260},
+        {"full_name": "a\nb"},
+        {"is_admin": True},
+    ],
+)
+async def test_bad_users_are_refused(client: httpx2.AsyncClient, change: dict[str, Any]) -> None:
+    got = await client.post("/api/users", json=FORM | change, headers=ADMIN)
+    assert (got.status_code, got.json()["code"]) == (422, "invalid_request")
+
+
+async def test_updates_are_partial(client: httpx2.AsyncClient) -> None:
+    got = await client.put("/api/users/2", json={"username": "john"}, headers=ADMIN)
+    assert got.status_code == 200
+    assert (got.json()["username"], got.json()["email"]) == ("john", "johndoe@example.com")
+    cleared = await client.put("/api/users/2", json={"email": None, "user_type": "admin"}, headers=ADMIN)
+    assert (cleared.json()["email"], cleared.json()["user_type"], cleared.json()["username"]) == (None, "admin", "john")
+    missing = await client.put("/api/users/99", json={"username": "x"}, headers=ADMIN)
+    assert (missing.status_code, missing.json()["detail"]) == (404, "User not found with this id.")
+    clash = await client.put("/api/users/2", json={"username": "ADMIN"}, headers=ADMIN)
+    assert (clash.status_code, clash.json()["detail"]) == (409, "There is already another user with this username.")
+    assert (await client.put("/api/users/2", json={"username": None}, headers=ADMIN)).status_code == 422
+    assert (await client.put("/api/users/2", json={"id": 5}, headers=ADMIN)).status_code == 422
+
+
+async def test_protected_users_stay(client: httpx2.AsyncClient) -> None:
+    for number in (1, 2):
+        got = await client.delete(f"/api/users/{number}", headers=ADMIN)
+        assert (got.status_code, got.json()["detail"]) == (403, "You are not allowed to delete protected users.")
+    demoted = await client.put("/api/users/1", json={"user_type": "default"}, headers=ADMIN)
+    assert (demoted.status_code, demoted.json()["code"]) == (403, "protected")
+    assert (await client.put("/api/users/1", json={"user_type": "admin"}, headers=ADMIN)).status_code == 200
+
+
+async def test_deleted_users_are_gone(client: httpx2.AsyncClient) -> None:
+    gone = await client.delete("/api/users/3", headers=ADMIN)
+    assert (gone.status_code, gone.content) == (204, b"")
+    for got in (await client.get("/api/users/3", headers=ADMIN), await client.delete("/api/users/3", headers=ADMIN)):
+        assert (got.status_code, got.json()["detail"]) == (404, "User not found with this id.")
+    assert (await log_in(client, "test", "test")).status_code == 404
+    assert (
+        await client.put("/api/users/3/password", json={"new_password": "long enough"}, headers=ADMIN)
+    ).status_code == 404
+
+
+async def test_passwords_are_changed_by_their_owner_or_an_admin(client: httpx2.AsyncClient) -> None:
+    path = "/api/users/2/password"
+    for body in ({"new_password": "long enough"}, {"current_password": "x", "new_password": "long enough"}):
+        wrong = await client.put(path, json=body, headers=JOHN)
+        assert (wrong.status_code, wrong.json()["detail"]) == (403, "Password is wrong.")
+    right = await client.put(path, json={"current_password": "b", "new_password": "long enough"}, headers=JOHN)
+    assert (right.status_code, right.content) == (204, b"")
+    assert (await log_in(client, "johndoe", "b")).status_code == 401
+    assert (await log_in(client, "johndoe", "long enough")).status_code == 201
+    assert (await client.put(path, json={"new_password": "another one"}, headers=ADMIN)).status_code == 204
+    assert (await log_in(client, "johndoe", "another one")).status_code == 201
+    own = await client.put("/api/users/1/password", json={"new_password": "another one"}, headers=ADMIN)
+    assert own.status_code == 403
+    assert (await client.put(path, json={"new_password": "short"}, headers=ADMIN)).status_code == 422
+
+
+async def test_old_bcrypt_hashes_are_verified_and_upgraded(tmp_path: Path) -> None:
+    url = address("json", tmp_path)
+    app = create_app(settings(url, demo=True))
+    async with running(app) as client:
+        accounts: Store = app.state.store
+        await accounts.update(2, {"hashed_password": BcryptHasher(rounds=4).hash("old password")})
+        assert (await log_in(client, "johndoe", "x" * 100)).status_code == 401
+        assert (await log_in(client, "johndoe", "old password")).status_code == 201
+        upgraded = await accounts.get(2)
+        assert upgraded is not None
+        assert upgraded.hashed_password.startswith("$argon2id$")
+        assert (await log_in(client, "johndoe", "old password")).status_code == 201
+
+
+async def test_hashes_differ_and_verify() -> None:
+    passwords = Passwords()
+    first, second = await asyncio.gather(passwords.hashed("x"), passwords.hashed("x"))
+    assert first != second
+    assert await passwords.verified("x", first) == (True, None)
+    assert await passwords.verified("y", first) == (False, None)
+
+
+async def test_lists_come_in_pages_and_can_be_searched(client: httpx2.AsyncClient) -> None:
+    got = await client.get("/api/users?limit=1&offset=1", headers=ADMIN)
+    assert ([user["username"] for user in got.json()], got.headers["x-total-count"]) == (["johndoe"], "3")
+    found = await client.get("/api/users?q=doe", headers=ADMIN)
+    assert [user["id"] for user in found.json()] == [2]
+
+
+async def test_without_demo_there_are_no_known_accounts(tmp_path: Path) -> None:
+    url = address("json", tmp_path)
+    async with running(create_app(settings(url))) as client:
+        assert (await log_in(client, "admin", "a")).status_code == 404
+    more: dict[str, Any] = {"admin_username": "root", "admin_password": SecretStr("a long secret")}
+    for _ in range(2):
+        async with running(create_app(settings(url, **more))) as client:
+            assert (await log_in(client, "root", "a long secret")).json()["user_type"] == "admin"
+            assert (await client.get("/api/users", headers=ADMIN)).headers["x-total-count"] == "1"
+
+
+async def test_a_broken_file_stops_the_start_and_readiness(tmp_path: Path) -> None:
+    url = address("json", tmp_path)
+    async with running(create_app(settings(url))) as client:
+        (tmp_path / "users.json").write_text("broken")
+        assert (await client.get("/healthz")).status_code == 200
+        assert (await client.get("/readyz")).status_code == 503
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"admin_username": "root"},
+        {"admin_password": SecretStr("a long secret")},
+        {"admin_username": "root", "admin_password": SecretStr("short")},
+    ],
+)
+def test_half_an_admin_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        settings("json:x", **wrong)
+    assert "short" not in caught.value.errors()[0]["msg"]
+
+
+def test_migrations_say_what_the_models_say(tmp_path: Path) -> None:
+    assert undeclared_changes(Path(__file__).parents[1], tmp_path) == ""

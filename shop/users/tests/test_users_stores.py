@@ -1,0 +1,165 @@
+"""One suite for every store of accounts: Tortoise on SQLite and PostgreSQL, and the JSON file."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from limen_kit.testing import fresh_database, opened
+from shop_users.accounts import Account, NewAccount, Store, Taken
+from shop_users.database import config, store
+from shop_users.json_store import JsonStore
+
+
+@pytest.fixture(params=["sqlite", "postgres", "json"])
+async def accounts(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Store]:
+    if request.param == "json":
+        yield store(f"json:{tmp_path}/users.json")
+        return
+    async with AsyncExitStack() as stack:
+        url = f"sqlite://{tmp_path}/users.sqlite3"
+        if request.param == "postgres":
+            url = await stack.enter_async_context(fresh_database(str(request.getfixturevalue("postgres"))))
+        found = config(url)
+        assert found is not None
+        await stack.enter_async_context(opened(found))
+        yield store(url)
+
+
+def new(username: str, *, email: str | None = None, full_name: str | None = None) -> NewAccount:
+    return NewAccount(
+        username=username, hashed_password="h", user_type="default", email=email, full_name=full_name, created_by=1
+    )
+
+
+async def test_what_is_created_can_be_found(accounts: Store) -> None:
+    await accounts.ready()
+    made = await accounts.create(new("Ada", email="Ada@example.com", full_name="Ada L"))
+    assert isinstance(made, Account)
+    assert (made.id, made.username, made.email, made.created_at.tzinfo is not None) == (
+        1,
+        "Ada",
+        "Ada@example.com",
+        True,
+    )
+    assert await accounts.get(1) == made
+    assert await accounts.named("aDA") == made
+    assert await accounts.get(2) is None
+    assert await accounts.named("bob") is None
+
+
+async def test_usernames_and_emails_are_unique_whatever_their_case(accounts: Store) -> None:
+    await accounts.create(new("Straße", email="a@example.com"))
+    for clash, field in (
+        (new("STRASSE"), "username"),
+        (new("straße", email="a@example.com"), "username"),
+        (new("bob", email="A@Example.com"), "email"),
+    ):
+        with pytest.raises(Taken) as taken:
+            await accounts.create(clash)
+        assert taken.value.field == field
+    await accounts.create(new("bob"))
+    await accounts.create(new("cyd"))
+
+
+async def test_of_many_who_want_one_name_one_gets_it(accounts: Store) -> None:
+    async def attempt(number: int) -> bool:
+        try:
+            await accounts.create(new("wanted" if number % 2 else "WANTED", email=f"e{number}@example.com"))
+        except Taken:
+            return False
+        return True
+
+    assert sum(await asyncio.gather(*map(attempt, range(20)))) == 1
+
+
+async def test_changes_touch_what_they_name(accounts: Store) -> None:
+    await accounts.create(new("ada", email="a@example.com", full_name="Ada"))
+    await accounts.create(new("bob", email="b@example.com"))
+    changed = await accounts.update(1, {"full_name": None, "user_type": "admin"})
+    assert changed is not None
+    assert (changed.username, changed.email, changed.full_name, changed.user_type) == (
+        "ada",
+        "a@example.com",
+        None,
+        "admin",
+    )
+    assert await accounts.update(1, {}) == changed
+    renamed = await accounts.update(1, {"username": "ADA", "email": "A@example.com"})
+    assert renamed is not None
+    assert renamed.username == "ADA"
+    for changes, field in (({"username": "BOB"}, "username"), ({"email": "B@example.com"}, "email")):
+        with pytest.raises(Taken) as taken:
+            await accounts.update(1, changes)  # pyright: ignore[reportArgumentType] - both are Changes
+        assert taken.value.field == field
+    assert (await accounts.get(1)) == renamed
+    assert await accounts.update(9, {"username": "x"}) is None
+    cleared = await accounts.update(2, {"email": None})
+    assert cleared is not None
+    assert cleared.email is None
+    await accounts.create(new("cyd", email="b@example.com"))
+
+
+async def test_pages_and_search(accounts: Store) -> None:
+    for name in ("ada", "bob", "cyd"):
+        await accounts.create(new(name, email=f"{name}@example.com", full_name=f"{name.title()} X"))
+    page, total = await accounts.page(q=None, limit=2, offset=1)
+    assert ([a.username for a in page], total) == (["bob", "cyd"], 3)
+    for q, count in {"BOB@": 1, "cyd x": 1, "example": 3, "%": 0}.items():
+        found, total = await accounts.page(q=q, limit=50, offset=0)
+        assert (len(found), total) == (count, count), q
+
+
+async def test_ids_are_never_used_twice(accounts: Store) -> None:
+    for name in ("ada", "bob"):
+        await accounts.create(new(name))
+    assert await accounts.delete(2)
+    assert not await accounts.delete(2)
+    assert (await accounts.create(new("cyd"))).id == 3
+
+
+WRITER = """
+import asyncio, sys
+from pathlib import Path
+from shop_users.accounts import NewAccount, Taken
+from shop_users.json_store import JsonStore
+
+async def main(name, path):
+    store = JsonStore(Path(path))
+    for turn in range(20):
+        await store.create(NewAccount(username=f"{name}-{turn}", hashed_password="h", user_type="default", created_by=1))
+        try:
+            await store.create(NewAccount(username=f"shared-{turn}", hashed_password="h", user_type="default", created_by=1))
+        except Taken:
+            pass
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+def test_several_processes_write_one_json_file(tmp_path: Path) -> None:
+    path = tmp_path / "users.json"
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER, name, str(path)]) for name in ("a", "b", "c")]
+    assert [writer.wait(50) for writer in writers] == [0, 0, 0]
+    document = json.loads(path.read_text())
+    names = [user["username"] for user in document["users"]]
+    assert len(names) == len(set(names)) == 20 * 4
+    assert [user["id"] for user in document["users"]] == list(range(1, 81))
+    assert document["next_id"] == 81
+    assert path.read_text().startswith('{\n    "next_id"')
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"users": [{"id": "secret-hash"}]}', "{"])
+async def test_a_broken_json_file_is_told_without_its_content(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "users.json"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=r"users\.json is not a users file") as caught:
+        await JsonStore(path).ready()
+    assert "secret-hash" not in str(caught.value)
+    assert path.read_text() == content
