@@ -15,7 +15,8 @@ $(STAMP): requirements.lock $(addsuffix /pyproject.toml,$(PROJECTS))
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Limen needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + ". Say which to use: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation $(addprefix -e ,$(PROJECTS))
+	@# The build backend looks for its program on the path.
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation $(addprefix -e ,$(PROJECTS))
 	@touch $@
 
 up: $(STAMP) ## Start the gateway and the three services, until Ctrl-C
@@ -42,11 +43,15 @@ unit: $(STAMP) ## All tests, with branch coverage and its floor
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-lock: $(STAMP) ## Renew requirements.lock (no index host is written into it)
+COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-package limen \
+	--no-emit-package limen-kit --custom-compile-command "make lock"
+
+lock: $(STAMP) ## Renew the locks (no index host is written into them)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip compile pyproject.toml kit/pyproject.toml shop/*/pyproject.toml --group dev --all-extras \
-		--universal --generate-hashes --no-emit-index-url --no-emit-package limen --no-emit-package limen-kit \
-		--custom-compile-command "make lock" -o requirements.lock
+	$(COMPILE) pyproject.toml kit/pyproject.toml shop/*/pyproject.toml --group dev --all-extras -o requirements.lock
+	for one in users orders suppliers gateway; do \
+		$(COMPILE) shop/$$one/pyproject.toml -c requirements.lock -o shop/$$one/requirements.lock || exit 1; done
+	echo 'uv-build>=0.13,<0.14' | $(COMPILE) - -c requirements.lock -o build.lock
 
 bench: $(STAMP) ## Measure the gateway on this machine
 	$(BIN)/python bench/asgi.py

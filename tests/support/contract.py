@@ -25,7 +25,9 @@ def check_contract(url: str, headers: Mapping[str, str], *, examples: int = 30) 
     found: Any = schemathesis.openapi.from_url(f"{url}/openapi.json")
     operations = [result.ok() for result in found.get_all_operations()]
     for operation in operations:
-        for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
+        # What takes nothing cannot be given anything wrong.
+        takes = any(True for _ in operation.iter_parameters()) or bool(operation.body)
+        for mode in (GenerationMode.POSITIVE, *([GenerationMode.NEGATIVE] if takes else ())):
             _check(operation, mode, url, dict(headers), examples)
     return len(operations)
 

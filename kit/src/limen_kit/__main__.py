@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"there is no module {error.name!r}; is it installed?", file=sys.stderr)
         return 1
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])).upper() or 'settings'}: {e['msg']}" for e in error.errors())
         print(f"{arguments.module} does not take these settings: {wrong}", file=sys.stderr)
         return 1
     if config is None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from tortoise.contrib.fastapi import RegisterTortoise
 
 from limen_kit import database, logs, problems
-from limen_kit.middleware import BodyLimit, RequestId
+from limen_kit.middleware import BodyLimit, HeadAsGet, RequestId
 from limen_kit.problems import Problem, ProblemBody, responses
 from limen_kit.settings import ServiceSettings
 
@@ -44,10 +44,11 @@ def create_service(
     ``tortoise_orm`` None is a service without a database of Tortoise's; ``ready`` then says when it may be used, by not
     raising. ``on_start`` runs once the database is open.
     """
-    logs.configure(settings.log_level)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        # Not at import: a server configures logging after that.
+        logs.configure(settings.log_level)
         if tortoise_orm is None:
             if on_start is not None:
                 await on_start()
@@ -68,6 +69,7 @@ def create_service(
     )
     problems.install(app)
     app.add_middleware(BodyLimit, limit=MAX_BODY)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(RequestId)
     for router in routers:
         app.include_router(router)

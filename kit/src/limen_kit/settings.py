@@ -3,7 +3,7 @@
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, field_validator
-from pydantic_settings import BaseSettings
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(lambda text: str(text).upper())]
 
@@ -13,6 +13,9 @@ class ServiceSettings(BaseSettings):
 
     A service gives ``database_url`` its default. ``schemes`` are the beginnings that such an address may have.
     """
+
+    # A refused value, such as an address with a password, must not show in a traceback.
+    model_config = SettingsConfigDict(hide_input_in_errors=True)
 
     schemes: ClassVar[tuple[str, ...]] = ("sqlite://", "postgres://", "postgresql://", "asyncpg://")
 

@@ -26,7 +26,8 @@ def load(spec: str) -> object:
     except ValidationError as error:
         # A settings model, most likely. Never print its input: it may be a secret.
         wrong = "; ".join(
-            f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors(include_input=False)
+            f"{'.'.join(map(str, e['loc'])).upper() or 'settings'}: {e['msg']}"
+            for e in error.errors(include_input=False)
         )
         raise click.ClickException(f"{spec} cannot start with these settings ({error.title}): {wrong}") from error
     except ModuleNotFoundError as error:

@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
@@ -11,6 +11,9 @@ class Settings(BaseSettings):
 
     ``secret_key`` has no default: a gateway with a known key protects nothing.
     """
+
+    # A refused value must not show in a traceback.
+    model_config = SettingsConfigDict(hide_input_in_errors=True)
 
     secret_key: SecretStr
     users_service_url: str

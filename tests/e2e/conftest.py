@@ -1,0 +1,22 @@
+"""The shop, started once for all tests that only talk to it."""
+
+from collections.abc import AsyncGenerator, Generator
+
+import httpx2
+import pytest
+
+from shop import Shop
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Generator[Shop]:
+    """Four real processes."""
+    with Shop(tmp_path_factory.mktemp("shop")) as running:
+        yield running
+
+
+@pytest.fixture
+async def client(shop: Shop) -> AsyncGenerator[httpx2.AsyncClient]:
+    """A client of the gateway."""
+    async with httpx2.AsyncClient(base_url=shop.url(), timeout=30, trust_env=False) as found:
+        yield found

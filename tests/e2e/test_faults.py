@@ -1,0 +1,126 @@
+"""Services that go away and come back, crowds, and crashes: on processes of this module's own, since it kills them."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncGenerator, Generator
+from typing import Any
+
+import httpx2
+import pytest
+
+from limen.auth import Jwt, issue
+from serving import until
+from shop import SECRET, Shop
+
+pytestmark = pytest.mark.timeout(180)
+
+AUTH = Jwt(SECRET)
+ADMIN = {"authorization": f"Bearer {issue(AUTH, 1, 'admin')}"}
+SUPPLIER = {"name": "Ada", "surname": "Lovelace", "address": "London"}
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Generator[Shop]:
+    """Four processes that may be killed; a call may take 5 seconds, then it has timed out."""
+    with Shop(tmp_path_factory.mktemp("shop"), GATEWAY_TIMEOUT="5") as running:
+        yield running
+
+
+@pytest.fixture
+async def client(shop: Shop) -> AsyncGenerator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(base_url=shop.url(), timeout=30, trust_env=False) as found:
+        yield found
+
+
+async def test_a_service_that_is_down_is_503_and_the_others_keep_working(
+    shop: Shop, client: httpx2.AsyncClient
+) -> None:
+    assert (await client.get("/api/suppliers")).status_code == 200
+    shop.kill("suppliers")
+    for _ in range(3):
+        got = await client.get("/api/suppliers")
+        assert (got.status_code, got.json()["detail"]) == (503, "Service is unavailable.")
+        assert got.headers["content-type"] == "application/problem+json"
+        assert (await client.get("/api/users", headers=ADMIN)).status_code == 200
+    await asyncio.to_thread(shop.restart, "suppliers")
+    assert (await client.get("/api/suppliers")).status_code == 200
+
+
+async def test_a_service_that_hangs_is_504_and_recovers(shop: Shop, client: httpx2.AsyncClient) -> None:
+    shop.processes["orders"].send_signal(signal.SIGSTOP)
+    try:
+        slow, quick = await asyncio.gather(
+            client.get("/api/orders", headers=ADMIN), client.get("/api/users", headers=ADMIN)
+        )
+        assert (slow.status_code, slow.json()["code"]) == (504, "answer_timeout")
+        assert quick.status_code == 200
+    finally:
+        shop.processes["orders"].send_signal(signal.SIGCONT)
+    assert (await client.get("/api/orders", headers=ADMIN)).status_code == 200
+
+
+async def test_two_hundred_clients_at_once_see_their_own_answers_only(shop: Shop) -> None:
+    limits = httpx2.Limits(max_connections=200)
+    async with httpx2.AsyncClient(base_url=shop.url(), timeout=90, trust_env=False, limits=limits) as client:
+
+        async def one(number: int) -> None:
+            headers = {"authorization": f"Bearer {issue(AUTH, 10_000 + number, 'default')}"}
+            form = {"address": f"{number} Main St {'x' * (number % 50)}|", "item": f"item {number}"}
+            placed = await client.post("/api/orders", json=form, headers=headers)
+            assert placed.status_code == 201, placed.text
+            assert placed.json() | form | {"created_by": 10_000 + number} == placed.json()
+            listed = await client.get("/api/orders", headers=headers)
+            assert listed.json() == [placed.json()]
+
+        await asyncio.gather(*(one(number) for number in range(200)))
+
+
+@pytest.mark.parametrize("name", ["users", "orders", "suppliers"])
+async def test_kill_9_loses_no_acknowledged_write(shop: Shop, client: httpx2.AsyncClient, name: str) -> None:
+    def form(number: int) -> tuple[str, dict[str, Any]]:
+        forms: dict[str, dict[str, Any]] = {
+            "users": {"username": f"u{number}", "password": "long enough", "user_type": "default"},
+            "orders": {"address": "x", "item": f"o{number}"},
+            "suppliers": SUPPLIER | {"name": f"s{number}"},
+        }
+        return f"/api/{name}", forms[name]
+
+    acknowledged: list[str] = []
+
+    async def write(worker: int) -> None:
+        for turn in range(10_000):
+            path, body = form(worker * 10_000 + turn)
+            got = await client.post(path, json=body, headers=ADMIN)
+            if got.status_code != 201:
+                assert got.status_code in (502, 503, 504), got.text
+                return
+            acknowledged.append(got.headers["location"])
+
+    writers = [asyncio.create_task(write(worker)) for worker in range(1, 5)]
+    await until(lambda: len(acknowledged) >= 20 or all(writer.done() for writer in writers))
+    shop.kill(name)
+    await asyncio.gather(*writers)
+    await asyncio.to_thread(shop.restart, name)
+    assert len(acknowledged) == len(set(acknowledged)) >= 20
+    for location in acknowledged:
+        assert (await client.get(location, headers=ADMIN)).status_code == 200, location
+
+
+async def test_a_gateway_that_is_killed_and_started_again_serves(shop: Shop, client: httpx2.AsyncClient) -> None:
+    shop.kill("gateway")
+    await asyncio.to_thread(shop.restart, "gateway")
+    assert (await client.get("/api/users", headers=ADMIN)).status_code == 200
+
+
+async def test_logs_name_requests_and_hold_no_secrets(shop: Shop, client: httpx2.AsyncClient) -> None:
+    await client.post(
+        "/api/login", json={"username": "admin", "password": "hunter2-hunter2"}, headers={"x-request-id": "find-me-1"}
+    )
+    for name in ("gateway", "users"):
+        assert "request_id=find-me-1" in shop.log(name)
+    for name in shop.ports:
+        log = shop.log(name)
+        for secret in (SECRET, ADMIN["authorization"], "hunter2", "argon2id$"):
+            assert secret not in log, (name, secret)
+    assert os.environ.get("SECRET_KEY") is None or os.environ["SECRET_KEY"] not in shop.log("gateway")

@@ -1,0 +1,115 @@
+"""The shop as real processes, each of which a test may kill and start again."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.request import ProxyHandler, build_opener
+
+SERVICES = ("users", "orders", "suppliers")
+SECRET = "a key that only these tests know, long enough"
+
+_opener = build_opener(ProxyHandler({}))
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that are free now."""
+    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports: list[int] = [listener.getsockname()[1] for listener in listeners]
+    for listener in listeners:
+        listener.close()
+    return ports
+
+
+def wait_for(port: int, path: str, process: subprocess.Popen[bytes], seconds: float = 40) -> None:
+    """Wait until ``path`` answers 200."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            raise RuntimeError(f"{process.args} ended with {process.returncode}")
+        try:
+            with _opener.open(f"http://127.0.0.1:{port}{path}", timeout=5):
+                return
+        except OSError:
+            time.sleep(0.05)  # nothing but asking tells when it is ready
+    raise TimeoutError(f"{path} on {port} did not answer well within {seconds} s")
+
+
+class Shop:
+    """Four processes with data in ``folder``; ``ports`` and ``url`` by name."""
+
+    def __init__(self, folder: Path, **gateway: str) -> None:
+        self.folder = folder
+        names: tuple[str, ...] = (*SERVICES, "gateway")
+        self.ports: dict[str, int] = dict(zip(names, free_ports(len(names)), strict=True))
+        self.gateway_env = gateway
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def __enter__(self) -> "Shop":
+        for name in SERVICES:
+            subprocess.run(
+                [sys.executable, "-m", "limen_kit", "migrate", f"shop_{name}.database"],
+                cwd=self.folder,
+                env=self._env(name),
+                check=True,
+                capture_output=True,
+                timeout=60,
+            )
+        for name in self.ports:
+            self.spawn(name)
+        for name in self.ports:
+            self.ready(name)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for process in self.processes.values():
+            process.terminate()
+        for process in self.processes.values():
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def url(self, name: str = "gateway") -> str:
+        """Return where ``name`` listens."""
+        return f"http://127.0.0.1:{self.ports[name]}"
+
+    def spawn(self, name: str) -> None:
+        """Start ``name`` without waiting for it."""
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                [sys.executable, "-m", "limen", "serve", f"shop_{name}.app:app", "--port", str(self.ports[name])],
+                cwd=self.folder,
+                env=self._env(name),
+                stdout=log,
+                stderr=log,
+            )
+
+    def ready(self, name: str) -> None:
+        """Wait until ``name`` is ready."""
+        wait_for(self.ports[name], "/healthz" if name == "gateway" else "/readyz", self.processes[name])
+
+    def kill(self, name: str) -> None:
+        """Kill ``name`` with SIGKILL."""
+        self.processes[name].send_signal(signal.SIGKILL)
+        self.processes[name].wait()
+
+    def restart(self, name: str) -> None:
+        """Start ``name`` again and wait for it."""
+        self.spawn(name)
+        self.ready(name)
+
+    def log(self, name: str) -> str:
+        """Return what ``name`` has logged."""
+        return (self.folder / f"{name}.log").read_text()
+
+    def _env(self, name: str) -> dict[str, str]:
+        env = os.environ | {"DEMO": "1"}
+        if name == "gateway":
+            env |= {f"{service.upper()}_SERVICE_URL": self.url(service) for service in SERVICES}
+            env |= {"SECRET_KEY": SECRET} | self.gateway_env
+        return env
