@@ -121,6 +121,13 @@ async def test_unknown_paths_and_methods(client: httpx2.AsyncClient) -> None:
     assert (wrong.status_code, wrong.json()["code"], wrong.headers["allow"]) == (405, "method_not_allowed", "POST")
 
 
+async def test_head_answers_wherever_get_does(client: httpx2.AsyncClient) -> None:
+    told, got = await client.head("/pages"), await client.get("/pages")
+    assert (told.status_code, told.content) == (200, b"")
+    assert told.headers["content-length"] == got.headers["content-length"]
+    assert (await client.head("/notes")).status_code == 405
+
+
 async def test_invalid_input_is_named_and_never_echoed(client: httpx2.AsyncClient) -> None:
     got = await client.post("/notes", json={"title": "x" * 300 + "s3cret", "extra": 1})
     assert (got.status_code, got.json()["code"]) == (422, "invalid_request")
@@ -155,7 +162,7 @@ async def test_long_texts_may_have_lines_but_no_surrogates(client: httpx2.AsyncC
     headers = {"content-type": "application/json"}
     lone = await client.post("/notes", content=b'{"title": "\\ud800"}', headers=headers)
     assert lone.status_code == 422
-    for content in (b"{", b'{"title": "\xff"}', b'{"title": ' + b"9" * 5000 + b"}"):
+    for content in (b"{", b'{"title": "\xff"}', b'{"title": ' + b"9" * 5000 + b"}", b"[" * 200_000):
         got = await client.post("/notes", content=content, headers=headers)
         assert got.status_code in (400, 422), got.text
         assert got.headers["content-type"] == "application/problem+json"
@@ -214,6 +221,8 @@ async def test_identity_comes_from_the_gateways_headers(client: httpx2.AsyncClie
     assert (await client.get("/admin", headers=admin_headers)).json() == 1
     twice = [("request-user-id", "1"), ("request-user-id", "2")]
     assert (await client.get("/me", headers=twice)).status_code == 401
+    roles = [("request-user-id", "1"), ("request-user-role", "default"), ("request-user-role", "admin")]
+    assert (await client.get("/me", headers=roles)).status_code == 401
     got = await client.get("/admin", headers={"request-user-id": "7"})
     assert (got.status_code, got.json()["detail"]) == (403, "You are not allowed to access this scope.")
 

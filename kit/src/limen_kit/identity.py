@@ -28,11 +28,12 @@ def _caller(
     request_user_id: Annotated[str | None, Header(description="Set by the gateway: the caller's id.")] = None,
     request_user_role: Annotated[str | None, Header(description="Set by the gateway: the caller's role.")] = None,
 ) -> Caller:
-    given = request.headers.getlist("request-user-id")
+    ids, roles = (request.headers.getlist(name) for name in ("request-user-id", "request-user-role"))
     text = request_user_id or ""
     # isdecimal alone would take digits of every script.
     number = int(text) if text.isascii() and text.isdecimal() and len(text) <= len(str(LARGEST_ID)) else 0
-    if len(given) != 1 or not 1 <= number <= LARGEST_ID:
+    # The gateway writes each once: whatever comes twice did not come from it alone.
+    if len(ids) != 1 or len(roles) > 1 or not 1 <= number <= LARGEST_ID:
         raise Problem(
             401,
             "identity_missing",

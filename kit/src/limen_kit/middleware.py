@@ -1,5 +1,5 @@
 """Around every request, in pure ASGI: its id, taken over from the gateway or made, in the log and in the answer; the
-last resort for what no handler knew; and the bound on its body.
+last resort for what no handler knew; the bound on its body; and HEAD, which no path operation declares.
 """
 
 import logging
@@ -34,6 +34,8 @@ class RequestId:
         name = given[0].decode() if known else token_hex(16)
         token = request_id.set(name)
         started = perf_counter()
+        # The path as it was sent: percent-encoded, so that it cannot break out of its line.
+        path = scope.get("raw_path", b"-").decode("ascii", "backslashreplace")
         status = 0
 
         async def sending(message: Message) -> None:
@@ -46,14 +48,12 @@ class RequestId:
         try:
             await self._app(scope, receive, sending)
         except Exception:
-            _log.exception("%s %s failed", scope["method"], scope["path"])
+            _log.exception("%s %s failed", scope["method"], path)
             if status:
                 raise
             # Here, and not in Starlette's outermost handler, which knows nothing of the request's id any more.
             await unexpected()(scope, receive, sending)
         finally:
-            # The path as it was sent: percent-encoded, so that it cannot break out of its line.
-            path = scope.get("raw_path", b"-").decode("ascii", "backslashreplace")
             _log.info("%s %s %d %.1fms", scope["method"], path, status, (perf_counter() - started) * 1000)
             request_id.reset(token)
 
@@ -85,3 +85,24 @@ class BodyLimit:
             return message
 
         await self._app(scope, receiving, send)
+
+
+class HeadAsGet:
+    """Answers HEAD with the head that GET would have (RFC 9110 section 9.3.2); FastAPI would refuse it with 405."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap ``app``."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        await self._app({**scope, "method": "GET"}, receive, sending)

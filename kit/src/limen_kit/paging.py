@@ -18,7 +18,10 @@ _Searched = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00]*
 
 
 class PageQuery(Form):
-    """The query of a list. ``q`` keeps only the rows that contain it, whatever the case."""
+    """The query of a list. ``q`` keeps only the rows that contain it, whatever the case.
+
+    SQLite knows the case of ASCII letters only: there ``é`` does not find ``É``.
+    """
 
     limit: int = Field(default=50, ge=1, le=100)
     offset: int = Field(default=0, ge=0, le=LARGEST_ID)

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from tortoise.exceptions import IntegrityError
 
 from limen_kit.testing import running
 from migrations import undeclared_changes
 from shop_orders.app import create_app
 from shop_orders.database import config
+from shop_orders.models import Order
 from shop_orders.settings import Settings
 
 ONE = {"request-user-id": "2", "request-user-role": "default"}
@@ -70,6 +72,32 @@ async def test_an_idempotency_key_makes_one_order_however_often(client: httpx2.A
     assert len({answer.headers["location"] for answer in answers}) == 1
     assert sum(answer.headers.get("idempotency-replayed") == "true" for answer in answers) == 9
     assert (await client.get("/api/orders", headers=ONE)).headers["x-total-count"] == "1"
+
+
+async def test_a_repetition_gets_the_answer_of_then(client: httpx2.AsyncClient) -> None:
+    headers = ONE | {"idempotency-key": "k-1"}
+    first = await client.post("/api/orders", json=FORM, headers=headers)
+    assert "idempotency-replayed" not in first.headers
+    path = first.headers["location"]
+    await client.post(f"{path}/cancel", headers=ONE)
+    again = await client.post("/api/orders", json=FORM, headers=headers)
+    assert (again.status_code, again.text, again.headers["location"]) == (201, first.text, path)
+    assert (await client.get(path, headers=ONE)).json()["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("key", [{}, {"idempotency-key": "k-2"}])
+async def test_another_clash_is_not_taken_for_a_repetition(
+    client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, key: dict[str, str]
+) -> None:
+    await client.post("/api/orders", json=FORM, headers=ONE)
+
+    async def create(**fields: object) -> Order:
+        raise IntegrityError("duplicate key value violates unique constraint orders_pkey")
+
+    monkeypatch.setattr(Order, "create", create)
+    got = await client.post("/api/orders", json=FORM, headers=ONE | key)
+    assert (got.status_code, got.json()["code"]) == (409, "conflict")
+    assert "orders_pkey" not in got.text
 
 
 async def test_a_key_belongs_to_one_body_and_one_caller(client: httpx2.AsyncClient) -> None:

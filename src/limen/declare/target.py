@@ -1,20 +1,23 @@
 """One address of an upstream, parsed: ``http://host:port``, ``https://host`` or ``unix:/path/to.sock``."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-_HOST = re.compile(r"[A-Za-z0-9._\-]+|[0-9A-Fa-f:.]+")
+# Labels as the resolver takes them (63 characters, none empty but the root's), or an IPv6 address.
+_LABEL = r"[A-Za-z0-9_\-]{1,63}"
+_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """Where to connect, and the authority that requests name.
 
-    ``path`` is set for Unix sockets only; then ``host`` is ``localhost`` and ``port`` 0.
+    ``path`` is set for Unix sockets only; then ``host`` is ``localhost`` and ``port`` 0. Two spellings of one address
+    are equal.
     """
 
-    url: str
+    url: str = field(compare=False)
     host: str
     port: int
     tls: bool
@@ -29,6 +32,9 @@ class Target:
             if not path.startswith("/"):
                 raise ValueError(f"target {url!r}: a Unix socket is written unix:/absolute/path.sock")
             return cls(url, "localhost", 0, tls=False, path=path, authority=b"localhost")
+        if "@" in url:
+            # Looked for before all else, because the messages below repeat the address.
+            raise ValueError("a target must not hold a user name or a password, nor any '@'")
         try:
             parts = urlsplit(url)
             port = parts.port
@@ -36,9 +42,6 @@ class Target:
             raise ValueError(f"target {url!r}: {error}; write http://host:port") from None
         if parts.scheme not in ("http", "https"):
             raise ValueError(f"target {url!r} must begin with http://, https:// or unix:/")
-        if parts.username is not None or parts.password is not None:
-            # The address itself is not repeated: it holds a credential.
-            raise ValueError("a target must not hold a user name or a password")
         if parts.path not in ("", "/") or parts.query or parts.fragment:
             raise ValueError(f"target {url!r} must be scheme, host and port only; use rewrite= for another path")
         host = parts.hostname or ""

@@ -45,7 +45,7 @@ class Limits:
     def __post_init__(self) -> None:
         """Refuse limits that would stop everything."""
         for name, least in (("connections", 1), ("waiting", 0), ("keepalive", 0), ("head", 1024)):
-            if getattr(self, name) < least:
+            if not getattr(self, name) >= least:
                 raise ValueError(f"Limits({name}={getattr(self, name)!r}): must be at least {least}")
 
 

@@ -1,13 +1,16 @@
 """Tokens made live: verified once, remembered until they end. Hostile input gives a Fault, never an exception."""
 
+import copy
 import json
 import re
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any, cast
 
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
+from joserfc.jws import JWSRegistry
 
 from limen.declare.jwt import Jwt
 from limen.declare.principal import Principal
@@ -16,17 +19,18 @@ from limen.http.bearer import CORRUPTED, EXPIRED
 
 MOST_BYTES = 8192
 _PRINTABLE = re.compile(r"[\x20-\x7e]{1,256}")
+_CURVES = {"ES256": ("P-256",), "ES384": ("P-384",), "EdDSA": ("Ed25519", "Ed448")}
 
 
 class Verifier:
     """Verifies tokens as ``config`` says, with a bounded cache: the least recently used token is forgotten first."""
 
-    __slots__ = ("_algorithms", "_cache", "_config", "_key")
+    __slots__ = ("_cache", "_config", "_key", "_registry")
 
     def __init__(self, config: Jwt) -> None:
         """Load the key; raises ValueError when it is none."""
         self._config = config
-        self._algorithms = list(config.algorithms)
+        self._registry = _registry(config.algorithms)
         self._key = _key(config)
         self._cache: OrderedDict[bytes, tuple[float, Principal]] = OrderedDict()
 
@@ -52,7 +56,7 @@ class Verifier:
         if len(token) > MOST_BYTES:
             return CORRUPTED
         try:
-            signed = jws.deserialize_compact(token, self._key, algorithms=self._algorithms)
+            signed = jws.deserialize_compact(token, self._key, registry=self._registry)
             if not {"crit", "jwk", "jku", "x5u", "x5c"}.isdisjoint(signed.headers()):
                 return CORRUPTED
             claims = json.loads(signed.payload, object_pairs_hook=_unique)
@@ -88,7 +92,7 @@ class Verifier:
 
     def __repr__(self) -> str:
         """Show how full the cache is; never a key or a token."""
-        return f"<Verifier {','.join(self._algorithms)} {len(self._cache)}/{self._config.cache} cached>"
+        return f"<Verifier {','.join(self._config.algorithms)} {len(self._cache)}/{self._config.cache} cached>"
 
 
 def issue(config: Jwt, subject: int | str, role: str, now: float) -> str:
@@ -104,17 +108,35 @@ def issue(config: Jwt, subject: int | str, role: str, now: float) -> str:
     if config.audience is not None:
         claims["aud"] = config.audience
     algorithm = config.algorithms[0]
-    return jwt.encode({"alg": algorithm, "typ": "JWT"}, claims, _key(config), algorithms=[algorithm])
+    return jwt.encode({"alg": algorithm, "typ": "JWT"}, claims, _key(config), registry=_registry((algorithm,)))
 
 
 def _key(config: Jwt) -> Key:
-    algorithm = config.algorithms[0]
+    """Load the key; raises ValueError when it does not serve every algorithm."""
     kinds: dict[str, type[OctKey | RSAKey | ECKey | OKPKey]] = {"H": OctKey, "R": RSAKey, "P": RSAKey, "E": ECKey}
-    kind = OKPKey if algorithm == "EdDSA" else kinds[algorithm[0]]
-    try:
-        return kind.import_key(config.key)
-    except (JoseError, ValueError) as error:
-        raise ValueError(f"Jwt: the key does not serve {algorithm}: {type(error).__name__}") from None
+    keys: list[Key] = []
+    for algorithm in config.algorithms:
+        kind = OKPKey if algorithm == "EdDSA" else kinds[algorithm[0]]
+        try:
+            key = kind.import_key(config.key)
+        except (JoseError, ValueError) as error:
+            raise ValueError(f"Jwt: the key does not serve {algorithm}: {type(error).__name__}") from None
+        if isinstance(key, ECKey | OKPKey) and key.curve_name not in _CURVES[algorithm]:
+            raise ValueError(f"Jwt: the key does not serve {algorithm}: its curve is {key.curve_name}")
+        keys.append(key)
+    return keys[0]
+
+
+def _registry(algorithms: Sequence[str]) -> JWSRegistry:
+    """Return a registry of ``algorithms`` and no others.
+
+    The library's own warns at every use of EdDSA, because RFC 9864 renames it; the keys are as good as ever.
+    """
+    registry = JWSRegistry(algorithms=algorithms)
+    registry.algorithms = {name: copy.copy(registry.algorithms[name]) for name in algorithms}
+    for algorithm in registry.algorithms.values():
+        algorithm.security_warning = None
+    return registry
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

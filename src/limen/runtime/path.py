@@ -12,9 +12,11 @@ from limen.errors import Fault, Kind
 
 # The common case in one look: segments of unreserved characters and harmless punctuation, none of them empty, none
 # beginning with a dot.
-_CLEAN = re.compile(rb"(?:/[A-Za-z0-9_~\-!$&'()*+,=:@][A-Za-z0-9._~\-!$&'()*+,=:@]*)*/?")
+_CLEAN = re.compile(rb"(?:/[A-Za-z0-9_~\-!$&'()*+,=:@][A-Za-z0-9._~\-!$&'()*+,=:@]*)+/?|/")
 _FORBIDDEN = re.compile(rb"[^\x21-\x7e]|[\\#?]|//|%(?![0-9A-Fa-f]{2})")
-_ENCODED_FORBIDDEN = re.compile(rb"%(?:[01][0-9A-F]|7F|5C|25(?:2E|2F|5C|00|25))", re.IGNORECASE)
+_ENCODED_FORBIDDEN = re.compile(rb"%(?:[01][0-9A-F]|7F|5C)", re.IGNORECASE)
+# Looked for after decoding, because every byte of it may be encoded itself: ``%25%32%65`` is ``%252e``.
+_STILL_ENCODED = re.compile(rb"%(?:2E|2F|5C|00|25)", re.IGNORECASE)
 _DOTS = re.compile(rb"\.{1,2}")
 
 
@@ -31,9 +33,11 @@ def check_path(raw: bytes) -> Fault | None:
     if _FORBIDDEN.search(raw):
         return _bad("It holds '//', '\\', '#' or bytes that must be percent-encoded.")
     if _ENCODED_FORBIDDEN.search(raw):
-        return _bad("It holds an encoded control character, an encoded backslash or a double encoding.")
+        return _bad("It holds an encoded control character or an encoded backslash.")
     for segment in raw.split(b"/"):
         decoded = unquote_to_bytes(segment)
+        if _STILL_ENCODED.search(decoded):
+            return _bad("It holds a double encoding.")
         # Some servers cut ``;parameters`` off before they resolve dots, and some split at %2F after decoding.
         if any(_DOTS.fullmatch(part.partition(b";")[0]) for part in decoded.split(b"/")):
             return _bad("It holds a dot segment.")

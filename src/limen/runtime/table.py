@@ -2,7 +2,6 @@
 before parameter before rest-of-path. The cost does not grow with the number of routes. Immutable; replaced whole.
 """
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -11,9 +10,6 @@ from urllib.parse import unquote_to_bytes
 from limen.runtime.path import Pattern
 
 P = TypeVar("P")
-
-_ENCODED_UNRESERVED = re.compile(rb"%[0-9A-Fa-f]{2}")
-_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,20 +128,12 @@ class Table(Generic[P]):
                 yield node.leaf, values
             return
         segment = segments[at]
-        child = node.literals.get(_plain(segment) if b"%" in segment else segment)
+        # Services decode before they match, so a literal cannot be dodged by encoding it. A %2F becomes a slash here,
+        # which no literal has.
+        child = node.literals.get(unquote_to_bytes(segment) if b"%" in segment else segment)
         if child is not None:
             yield from self._walk(child, segments, at + 1, values)
         if node.parameter is not None and segment:
             yield from self._walk(node.parameter, segments, at + 1, (*values, segment))
         if node.tail is not None:
             yield node.tail, (*values, b"/".join(segments[at:]))
-
-
-def _plain(segment: bytes) -> bytes:
-    """Decode unreserved characters, which are the same encoded or not (RFC 3986 section 6.2.2.2)."""
-
-    def decode(match: re.Match[bytes]) -> bytes:
-        byte = int(match[0][1:], 16)
-        return bytes((byte,)) if byte in _UNRESERVED else match[0]
-
-    return _ENCODED_UNRESERVED.sub(decode, segment)

@@ -21,6 +21,9 @@ from limen.upstream.pool import Pool
 # Bytes of content held for a slow reader before the service is made to wait.
 HIGH_WATER = 65536
 
+# Seconds within which a loop has looked at its sockets once more; 0 would not let uvloop look.
+_TURN = 0.001
+
 
 async def send(
     pool: Pool,
@@ -216,16 +219,22 @@ class Answer:
         if self._deadline is not None:
             left = self._deadline - self._loop.time()
             seconds = left if seconds is None else min(seconds, left)
-        self._waiter = self._loop.create_future()
-        timer = None if seconds is None else self._loop.call_later(seconds, self._expire)
+        self._waiter = waiter = self._loop.create_future()
+        timer = None if seconds is None else self._loop.call_later(seconds, self._expire, waiter)
         try:
-            await self._waiter
+            await waiter
         finally:
             self._waiter = None
             if timer is not None:
                 timer.cancel()
 
-    def _expire(self) -> None:
+    def _expire(self, waiter: asyncio.Future[None], last: bool = False) -> None:
+        if waiter.done():
+            return
+        if not last:
+            # What came while the loop was held up came in time: let it be read first.
+            self._loop.call_later(_TURN, self._expire, waiter, True)
+            return
         self._fail(Fault(Kind.ANSWER_TIMEOUT, cause="silence" if self.status else "no answer"))
 
     def _wake(self) -> None:

@@ -17,6 +17,9 @@ from limen.http.headers import Headers
 # Interim answers (1xx) before the real one; more is a service that will never answer.
 _MOST_INTERIM = 16
 
+# What every head has besides its reason phrase and lines: "HTTP/1.1 200 ", the line's end and the empty line.
+_LEAST_HEAD = 17
+
 
 class Sink(Protocol):
     """What an exchange shows to its connection. After ``end`` or ``fault`` nothing more is called."""
@@ -57,12 +60,7 @@ class Connection(asyncio.Protocol):
         self._answer_done = True
         self._in_step = True
         self._answering = False  # some byte of an answer has come
-        self._head_bytes = 0
-        self._interim = 0
-        self._reason = b""
-        self._headers: Headers = []
-        self._head_given = False
-        self._framed = False
+        self._reset()
         self._writable: asyncio.Future[None] | None = None
         self._paused = False
 
@@ -84,7 +82,7 @@ class Connection(asyncio.Protocol):
         return self._request_done and self._answer_done and self._in_step and not self.lost
 
     def start(self, sink: Sink, method: bytes, data: bytes, *, whole: bool) -> None:
-        """Begin an exchange: write ``data``; ``whole`` says that the request ends with it."""
+        """Begin an exchange: write ``data``; ``whole`` says that the request ends with it. A lost connection is a fault."""
         self._sink = sink
         self._method = method
         self.uses += 1
@@ -94,6 +92,8 @@ class Connection(asyncio.Protocol):
         self._reset()
         self._parser = httptools.HttpResponseParser(self)
         self.write(data)
+        if self.lost:
+            self._fail(Fault(Kind.UPSTREAM_CLOSED, cause="closed before the request was sent"))
 
     def write(self, data: bytes) -> None:
         """Write a part of the request; silently nothing when the connection is gone: the sink has been told."""
@@ -142,25 +142,21 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Parse; bytes that nobody asked for end the connection."""
         if self._sink is None or self._parser is None:
-            self._in_step = False
             self.abort()
             return
         self._answering = True
         if not self._head_given:
-            self._head_bytes += len(data)
+            self._unfinished += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._fail(Fault(Kind.UPSTREAM_PROTOCOL, cause="the service switched protocols without being asked"))
         except httptools.HttpParserError as error:
             if self._answer_done:
                 # What came after a whole answer: the answer stands, the connection does not.
-                self._in_step = False
                 self.abort()
             else:
                 self._fail(Fault(Kind.UPSTREAM_PROTOCOL, cause=str(error.__context__ or error)))
         else:
-            if not self._head_given and self._head_bytes > self._head_limit:
+            if not self._head_given and self._unfinished > self._head_limit:
                 self._fail(Fault(Kind.UPSTREAM_PROTOCOL, cause=f"the head has more than {self._head_limit} bytes"))
             elif self._answer_done and not self._in_step:
                 self.abort()
@@ -205,11 +201,13 @@ class Connection(asyncio.Protocol):
     def on_status(self, status: bytes) -> None:
         """Collect the reason phrase, which may come in parts."""
         self._reason += status
+        self._head_bytes += len(status)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect a header line; trailers are dropped (RFC 9110 section 6.5.1)."""
         if not self._head_given:
             self._headers.append((name.lower(), value))
+            self._head_bytes += len(name) + len(value) + 4
             if len(self._headers) > self._head_limit // 64:
                 raise httptools.HttpParserError("too many header lines")
 
@@ -221,6 +219,9 @@ class Connection(asyncio.Protocol):
             raise httptools.HttpParserError("101 without being asked")
         if 100 <= status < 200:
             return
+        if self._parser.get_http_version() not in ("1.0", "1.1"):
+            raise httptools.HttpParserError("neither HTTP/1.0 nor HTTP/1.1")
+        # Counted by lines: one read may bring the head and much of the content with it.
         if self._head_bytes > self._head_limit:
             raise httptools.HttpParserError("the head is too long")
         self._check_framing()
@@ -235,6 +236,11 @@ class Connection(asyncio.Protocol):
             # The parser does not know of HEAD and would take a length for content to come.
             self._parser = None
             self._end(self._sink)
+
+    def on_chunk_header(self) -> None:
+        """Notice chunks behind an answer to HEAD, the empty last one included."""
+        if self._sink is None:
+            self._in_step = False
 
     def on_body(self, data: bytes) -> None:
         """Give content on; content that no answer has room for leaves the connection out of step."""
@@ -259,10 +265,11 @@ class Connection(asyncio.Protocol):
     # --- inside ---
 
     def _reset(self) -> None:
-        self._head_bytes = 0
+        self._unfinished = 0  # bytes read while the head has not ended
+        self._head_bytes = _LEAST_HEAD
         self._interim = 0
         self._reason = b""
-        self._headers = []
+        self._headers: Headers = []
         self._head_given = False
         self._framed = False
 

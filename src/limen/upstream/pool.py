@@ -31,7 +31,10 @@ class Pool:
         self._closed = False
 
     def idle(self) -> Connection | None:
-        """Return an idle connection that is fit for use, or None; never waits."""
+        """Return an idle connection that is fit for use, or None; never waits, and never overtakes those who do."""
+        return None if self._waiting else self._take()
+
+    def _take(self) -> Connection | None:
         now = asyncio.get_running_loop().time()
         while self._idle:
             connection = self._idle.pop()
@@ -47,12 +50,11 @@ class Pool:
         ``timeout`` is in seconds, for waiting and connecting together. Raises UpstreamError, of which nothing was sent.
         """
         deadline = asyncio.get_running_loop().time() + timeout
-        while True:
-            if (connection := self.idle()) is not None:
-                return connection
-            if len(self._busy) + self._opening < self._most:
-                return await self._open(deadline)
+        if self._waiting or len(self._busy) + self._opening >= self._most:
             await self._wait(deadline)
+        if self._closed:
+            raise UpstreamError(Fault(Kind.UPSTREAM_REFUSED, cause="the gateway is shutting down"))
+        return self._take() or await self._open(deadline)
 
     def release(self, connection: Connection) -> None:
         """Take a connection back; it is kept only if it may serve another exchange."""
@@ -67,11 +69,14 @@ class Pool:
         self._next()
 
     async def aclose(self) -> None:
-        """Close every connection; exchanges still running end with a fault."""
+        """Close every connection; exchanges still running, or waiting for one, end with a fault."""
         self._closed = True
         doomed = [*self._idle, *self._busy]
         self._idle.clear()
         self._busy.clear()
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_result(None)
         for connection in doomed:
             connection.close()
         # Transports tell of their end in the next turns of the loop.
@@ -85,8 +90,11 @@ class Pool:
             self._next()
 
     def _next(self) -> None:
-        while self._waiting:
-            waiter = self._waiting.popleft()
+        """Pass a freed place to the first in line, who stays in line until it runs: nobody can come in between.
+
+        Called exactly once for each place that becomes free.
+        """
+        for waiter in self._waiting:
             if not waiter.done():
                 waiter.set_result(None)
                 return
@@ -100,14 +108,14 @@ class Pool:
             async with asyncio.timeout_at(deadline):
                 await waiter
         except BaseException as error:
-            if waiter in self._waiting:
-                self._waiting.remove(waiter)
-            else:
-                # It was our turn already: pass it on, or the connection would be lost to those behind us.
+            if not waiter.cancelled():
+                # It was our turn already: pass it on, or the place would be lost to those behind us.
                 self._next()
             if isinstance(error, TimeoutError):
                 raise UpstreamError(Fault(Kind.POOL_EXHAUSTED, cause=repr(self))) from None
             raise
+        finally:
+            self._waiting.remove(waiter)
 
     async def _open(self, deadline: float) -> Connection:
         """Try every target once, beginning with the one whose turn it is."""
@@ -125,14 +133,14 @@ class Pool:
                 except (OSError, ssl.SSLError) as error:
                     fault = Fault(Kind.UPSTREAM_REFUSED, cause=f"connecting to {target}: {error}")
                 else:
+                    self._opening -= 1
                     self._busy.add(connection)
                     return connection
             raise UpstreamError(fault)
-        finally:
+        except BaseException:
             self._opening -= 1
-            # Whether this failed or made a busy connection, someone in line may find room now.
-            if len(self._busy) + self._opening < self._most:
-                self._next()
+            self._next()
+            raise
 
     async def _connect(self, target: Target) -> Connection:
         loop = asyncio.get_running_loop()

@@ -27,7 +27,7 @@ async def list_orders(page: Page, caller: CurrentCaller, response: Response) -> 
     return await paged(rows, page, response)
 
 
-@router.post("", response_model=OrderResponse, status_code=201, responses=responses(400, 401, 413))
+@router.post("", response_model=OrderResponse, status_code=201, responses=responses(400, 401, 409, 413))
 async def create_order(
     form: OrderForm, caller: CurrentCaller, response: Response, idempotency_key: IdempotencyKey = None
 ) -> Order:
@@ -38,12 +38,17 @@ async def create_order(
             **form.model_dump(), created_by=caller.id, key=idempotency_key, digest=digest if idempotency_key else None
         )
     except IntegrityError:
-        # The one unique pair: this caller has used this key.
-        order = await Order.get(created_by=caller.id, key=idempotency_key)
+        # The one unique pair: this caller has used this key. Without one, something else is wrong, such as ids that a
+        # restored database gives out again.
+        order = await Order.get_or_none(created_by=caller.id, key=idempotency_key) if idempotency_key else None
+        if order is None:
+            raise
         if order.digest != digest:
             raise Problem(
                 422, "idempotency_key_reused", "This Idempotency-Key was used for another order; take a new one."
             ) from None
+        # The answer of then, whatever became of the order since: a repetition asks what its first attempt was told.
+        order.status = "placed"
         response.headers[REPLAYED] = "true"
     response.headers["Location"] = f"/api/orders/{order.id}"
     return order

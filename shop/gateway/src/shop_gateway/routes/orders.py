@@ -23,7 +23,7 @@ def declare(app: Gateway, upstream: Upstream) -> None:
     @orders.get("")
     def list_orders(page: Page) -> list[Order]: ...
 
-    @orders.post("", status_code=201)
+    @orders.post("", status_code=201, responses=problems(409))
     def create_order(order: OrderForm, idempotency_key: IdempotencyKey = None) -> Order: ...
 
     @orders.get("/{order_id}", responses=problems(404))

@@ -1,0 +1,39 @@
+"""One call through a pool, as an engine makes it, and what may be asked of the pool afterwards."""
+
+from collections.abc import AsyncIterator
+
+from limen import Limits, Timeouts, Upstream
+from limen.http.headers import Headers
+from limen.upstream.client import Answer, send
+from limen.upstream.pool import Pool
+
+PATIENT = Timeouts(connect=10, first_byte=10, idle=10)
+
+
+def pool_for(*urls: str, limits: Limits | None = None) -> Pool:
+    """Return a pool of connections to ``urls``."""
+    return Pool(Upstream("svc", urls, limits=limits or Limits()))
+
+
+async def call(
+    pool: Pool,
+    method: bytes = b"GET",
+    target: bytes = b"/",
+    *,
+    headers: Headers | None = None,
+    body: bytes | AsyncIterator[bytes] | None = None,
+    length: int | None = None,
+    timeouts: Timeouts = PATIENT,
+) -> Answer:
+    """Send one request and return its answer."""
+    connection = pool.idle() or await pool.acquire(timeouts.connect)
+    lines = [(b"host", connection.target.authority), *(headers or [])]
+    return await send(
+        pool, connection, method=method, target=target, headers=lines, body=body, length=length, timeouts=timeouts
+    )
+
+
+def counts(pool: Pool) -> tuple[int, int, int]:
+    """Return how many connections are idle, how many busy, and how many callers wait."""
+    words = repr(pool).rstrip(">").split()
+    return int(words[2]), int(words[4]), int(words[6])

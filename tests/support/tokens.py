@@ -1,0 +1,45 @@
+"""Tokens made by hand, honest and hostile, and the keys that sign them."""
+
+import base64
+import hmac
+import json
+from typing import Any
+
+from joserfc.jwk import ECKey, OKPKey, RSAKey
+
+SECRET = b"0123456789abcdef0123456789abcdef"
+NOW = 1_800_000_000.0
+
+
+def b64(data: bytes) -> bytes:
+    """Return base64url without padding (RFC 7515 section 2)."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+
+def sign(header: object, payload: object, key: bytes = SECRET, digest: str = "sha256") -> bytes:
+    """Return a token signed with HMAC; bytes are taken as they are, anything else as JSON."""
+    parts = [part if isinstance(part, bytes) else json.dumps(part).encode() for part in (header, payload)]
+    signed = b".".join(b64(part) for part in parts)
+    return signed + b"." + b64(hmac.new(key, signed, digest).digest())
+
+
+def claims(**changes: Any) -> dict[str, Any]:
+    """Return claims that are accepted at ``NOW``; a change to None leaves the claim out."""
+    found = {"id": 7, "user_type": "admin", "exp": NOW + 60} | changes
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def token(header: dict[str, Any] | None = None, **changes: Any) -> bytes:
+    """Return an HS256 token over ``claims(**changes)``."""
+    return sign({"alg": "HS256", "typ": "JWT"} | (header or {}), claims(**changes))
+
+
+def pair(algorithm: str) -> tuple[bytes, bytes]:
+    """Return a fresh key for ``algorithm`` as PEM, private and public."""
+    if algorithm == "EdDSA":
+        key: OKPKey | ECKey | RSAKey = OKPKey.generate_key("Ed25519")
+    elif algorithm.startswith("ES"):
+        key = ECKey.generate_key({"ES256": "P-256", "ES384": "P-384"}[algorithm])
+    else:
+        key = RSAKey.generate_key(2048)
+    return key.as_pem(private=True), key.as_pem(private=False)

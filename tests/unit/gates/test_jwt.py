@@ -1,0 +1,297 @@
+"""Tokens: what is believed, for how long, and that nothing hostile gets further than a Fault."""
+
+import json
+from base64 import urlsafe_b64decode
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from joserfc.errors import JoseError
+
+from limen.auth import issue as issue_now
+from limen.declare.jwt import Jwt
+from limen.declare.principal import Principal
+from limen.errors import Fault, Kind
+from limen.gates.jwt import MOST_BYTES, Verifier, issue
+from tokens import NOW, SECRET, b64, claims, pair, sign, token
+
+HS = Jwt(SECRET)
+KEYS = {algorithm: pair(algorithm) for algorithm in ("RS256", "ES256", "ES384", "EdDSA")}
+
+
+def verdict(given: bytes, config: Jwt = HS, now: float = NOW) -> Kind | Principal:
+    found = Verifier(config).verify(given, now)
+    return found.kind if isinstance(found, Fault) else found
+
+
+def test_an_honest_token() -> None:
+    found = verdict(token(scope="a:read  b:read", tenant="x"))
+    assert isinstance(found, Principal)
+    assert (found.id, found.roles, found.scopes) == ("7", {"admin"}, {"a:read", "b:read"})
+    assert found.claims["tenant"] == "x"
+    assert "tenant" not in repr(found)
+
+
+@pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
+def test_secrets_sign_and_verify(algorithm: str) -> None:
+    config = Jwt(SECRET * 2, [algorithm], issuer="me", audience="shop", lifetime=timedelta(seconds=10))
+    made = issue(config, 7, "admin", NOW).encode()
+    found = verdict(made, config)
+    assert isinstance(found, Principal)
+    assert found.claims == {
+        "id": 7,
+        "user_type": "admin",
+        "iat": NOW,
+        "exp": NOW + 10,
+        "iss": "me",
+        "aud": "shop",
+    }
+    assert verdict(made, config, NOW + 10) is Kind.TOKEN_EXPIRED
+    assert verdict(made, Jwt(b"x" * 64, [algorithm])) is Kind.TOKEN_CORRUPTED
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"])
+def test_pem_keys_sign_and_verify(algorithm: str) -> None:
+    private, public = KEYS[algorithm if algorithm in KEYS else "RS256"]
+    made = issue(Jwt(private, [algorithm]), "ann", "admin", NOW).encode()
+    for key in (private, public):
+        found = verdict(made, Jwt(key, [algorithm]))
+        assert isinstance(found, Principal)
+        assert found.id == "ann"
+    assert verdict(made[:-8] + b"AAAAAAAA", Jwt(public, [algorithm])) is Kind.TOKEN_CORRUPTED
+    assert verdict(made, Jwt(pair(algorithm)[1], [algorithm])) is Kind.TOKEN_CORRUPTED
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "key"),
+    [
+        ("RS256", b"-----BEGIN NOTHING-----"),
+        ("RS256", KEYS["ES256"][1]),
+        ("ES256", KEYS["RS256"][1]),
+        ("ES256", KEYS["ES384"][1]),
+        ("ES384", KEYS["ES256"][1]),
+        ("ES256", KEYS["EdDSA"][1]),
+        ("EdDSA", KEYS["ES256"][1]),
+    ],
+)
+def test_a_key_of_another_kind_is_refused_at_the_start(algorithm: str, key: bytes) -> None:
+    with pytest.raises(ValueError, match=f"Jwt: the key does not serve {algorithm}"):
+        Verifier(Jwt(key, [algorithm]))
+
+
+def test_one_key_serves_all_algorithms_or_none() -> None:
+    Verifier(Jwt(KEYS["RS256"][1], ["RS256", "PS256"]))
+    with pytest.raises(ValueError, match="does not serve ES384: its curve is P-256"):
+        Verifier(Jwt(KEYS["ES256"][1], ["ES256", "ES384"]))
+    with pytest.raises(ValueError, match="does not serve ES256"):
+        Verifier(Jwt(KEYS["RS256"][1], ["RS256", "ES256"]))
+
+
+def test_a_public_key_cannot_issue() -> None:
+    with pytest.raises(JoseError, match="public key"):
+        issue(Jwt(KEYS["ES256"][1], ["ES256"]), 7, "admin", NOW)
+
+
+def test_issue_begins_now() -> None:
+    made = issue_now(HS, 7, "admin").encode()
+    assert json.loads(_payload(made))["exp"] - json.loads(_payload(made))["iat"] == 6 * 3600
+
+
+def _payload(made: bytes) -> bytes:
+    part = made.split(b".")[1]
+    return urlsafe_b64decode(part + b"=" * (-len(part) % 4))
+
+
+@pytest.mark.parametrize(
+    ("leeway", "exp", "nbf", "expected"),
+    [
+        (0, NOW + 0.5, None, None),
+        (0, NOW, None, Kind.TOKEN_EXPIRED),
+        (0, NOW - 1, None, Kind.TOKEN_EXPIRED),
+        (0, 0, None, Kind.TOKEN_EXPIRED),
+        (5, NOW - 4, None, None),
+        (5, NOW - 5, None, Kind.TOKEN_EXPIRED),
+        (0, NOW + 9, NOW, None),
+        (0, NOW + 9, NOW + 1, Kind.TOKEN_CORRUPTED),
+        (5, NOW + 9, NOW + 5, None),
+        (5, NOW + 9, NOW + 6, Kind.TOKEN_CORRUPTED),
+    ],
+)
+def test_times(leeway: int, exp: float, nbf: float | None, expected: Kind | None) -> None:
+    found = verdict(token(exp=exp, nbf=nbf), Jwt(SECRET, leeway=leeway))
+    assert isinstance(found, Principal) if expected is None else found is expected
+
+
+WRONG: dict[str, tuple[Any, ...]] = {
+    "exp": (None, "1900000000", True, [NOW], {}, -1, 1e12, 1e400, float("nan"), 10**400),
+    "nbf": ("0", True, -1, float("nan")),
+    "iat": ("0", False, [], 10**30),
+    "id": (None, True, 7.0, "", "a\nb", "a\x7f", "é", "x" * 257, [7], {}, 10**300),
+    "user_type": (None, 7, True, "", "a\r\nb", [], ["a", 7], ["a", ""], [["a"]], {"a": 1}),
+}
+
+
+@pytest.mark.parametrize("changes", [{name: value} for name, values in WRONG.items() for value in values], ids=repr)
+def test_claims_of_the_wrong_type_or_form(changes: dict[str, Any]) -> None:
+    assert verdict(token(**changes)) is Kind.TOKEN_CORRUPTED
+
+
+@pytest.mark.parametrize("who", [0, -1, "ann", "a b", "x" * 256])
+def test_ids_are_numbers_or_printable_text(who: int | str) -> None:
+    found = verdict(token(id=who))
+    assert isinstance(found, Principal)
+    assert found.id == str(who)
+
+
+def test_roles_and_scopes_may_be_lists() -> None:
+    found = verdict(token(user_type=["a", "b"], scope=["c", "d e"]))
+    assert isinstance(found, Principal)
+    assert (found.roles, found.scopes) == ({"a", "b"}, {"c", "d e"})
+    odd: tuple[Any, ...] = (7, ["a", 7], {})
+    for scope in odd:
+        found = verdict(token(scope=scope))
+        assert isinstance(found, Principal)
+        assert not found.scopes
+
+
+def test_claims_have_the_names_that_were_configured() -> None:
+    config = Jwt(SECRET, id_claim="sub", role_claim="role", scope_claim="scp")
+    found = verdict(token(sub="ann", role="boss", scp="x", id="evil", user_type="evil"), config)
+    assert isinstance(found, Principal)
+    assert (found.id, found.roles, found.scopes) == ("ann", {"boss"}, {"x"})
+    assert verdict(token(), config) is Kind.TOKEN_CORRUPTED
+
+
+@pytest.mark.parametrize(
+    ("changes", "accepted"),
+    [
+        ({"iss": "me", "aud": "shop"}, True),
+        ({"iss": "me", "aud": ["other", "shop"]}, True),
+        ({"iss": "me", "aud": ["shop", 7]}, False),
+        ({"iss": "me", "aud": "shop other"}, False),
+        ({"iss": "me", "aud": []}, False),
+        ({"iss": "me"}, False),
+        ({"aud": "shop"}, False),
+        ({"iss": ["me"], "aud": "shop"}, False),
+        ({"iss": "Me", "aud": "shop"}, False),
+    ],
+)
+def test_issuer_and_audience(changes: dict[str, Any], accepted: bool) -> None:
+    found = verdict(token(**changes), Jwt(SECRET, issuer="me", audience="shop"))
+    assert isinstance(found, Principal) if accepted else found is Kind.TOKEN_CORRUPTED
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"alg": "none"},
+        {"alg": "None"},
+        {"alg": "HS384"},
+        {"alg": "RS256"},
+        {"alg": ""},
+        {"alg": None},
+        {"alg": ["HS256"]},
+        {"alg": {"HS256": 1}},
+        {"alg": 256},
+        {"crit": ["exp"]},
+        {"crit": []},
+        {"crit": ["b64"], "b64": False},
+        {"crit": "exp"},
+        {"b64": False},
+        {"jwk": {"kty": "oct", "k": "AAAA"}},
+        {"jku": "https://evil.example/keys"},
+        {"x5u": "https://evil.example/cert"},
+        {"x5c": ["AAAA"]},
+        {"kid": 7},
+        {"kid": ["x"]},
+        {"typ": 7},
+        {"zip": "DEF", "enc": "A128GCM"},
+    ],
+    ids=repr,
+)
+def test_headers_that_try_to_choose(header: dict[str, Any]) -> None:
+    digests = {"HS384": "sha384"}
+    full = {"alg": "HS256", "typ": "JWT"} | header
+    alg = full["alg"]
+    made = sign(full, claims(), digest=digests.get(alg, "sha256") if isinstance(alg, str) else "sha256")
+    assert verdict(made) is Kind.TOKEN_CORRUPTED
+    head, payload, _ = made.split(b".")
+    assert verdict(head + b"." + payload + b".") is Kind.TOKEN_CORRUPTED
+
+
+def test_a_public_key_is_no_secret() -> None:
+    public = KEYS["RS256"][1]
+    forged = sign({"alg": "HS256"}, claims(), key=public)
+    assert verdict(forged, Jwt(public, ["RS256"])) is Kind.TOKEN_CORRUPTED
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"id":7,"id":8,"user_type":"admin","exp":1900000000}',
+        b'{"id":7,"user_type":"user","exp":1900000000,"user_type":"admin"}',
+        b'{"id":7,"user_type":"admin","exp":1900000000,"x":{"a":1,"a":2}}',
+        b"[]",
+        b'"text"',
+        b"7",
+        b"null",
+        b"",
+        b"{",
+        b"\xff",
+        b"[" * 5000,
+        b'{"exp":' + b"9" * 5000 + b"}",
+    ],
+    ids=lambda payload: repr(payload[:30]),
+)
+def test_payloads_that_are_no_claims(payload: bytes) -> None:
+    assert verdict(sign({"alg": "HS256"}, payload)) is Kind.TOKEN_CORRUPTED
+
+
+HEADERS = [b"[]", b"7", b'"HS256"', b"null", b"", b"{", b"\xff", b"[" * 3000, b'{"alg":"HS256","alg":"none"}']
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_headers_that_are_none(header: bytes) -> None:
+    assert verdict(sign(header, claims())) is Kind.TOKEN_CORRUPTED
+
+
+def test_a_token_may_not_be_too_large() -> None:
+    small = token(x="y" * 5000)
+    assert len(small) < MOST_BYTES
+    assert isinstance(verdict(small), Principal)
+    assert verdict(token(x="y" * MOST_BYTES)) is Kind.TOKEN_CORRUPTED
+
+
+@given(st.binary(max_size=200) | st.lists(st.binary(max_size=40).map(b64), max_size=6).map(b".".join))
+def test_random_bytes_are_a_fault(given: bytes) -> None:
+    for config in (HS, Jwt(KEYS["ES256"][1], ["ES256"])):
+        assert isinstance(verdict(given, config), Kind)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["alg", "typ", "kid", "crit", "b64", "jwk", "cty"]), JSON, max_size=4),
+    st.dictionaries(st.sampled_from(["id", "user_type", "exp", "nbf", "iat", "scope", "iss", "aud"]), JSON, max_size=8),
+    st.booleans(),
+)
+def test_signed_nonsense_never_raises(header: dict[str, Any], payload: dict[str, Any], honest: bool) -> None:
+    signed = sign({**header, "alg": "HS256"} if honest else header, payload)
+    config = Jwt(SECRET, audience="a", issuer="b")
+    assert isinstance(verdict(signed, config), Kind)
+    verdict(signed)
+
+
+@given(st.integers(0, 10_000), st.integers(1, 255))
+def test_one_changed_byte_is_a_fault(place: int, change: int) -> None:
+    made = bytearray(token())
+    # The last character of a signature has bits that mean nothing (RFC 4648 section 3.5): those are left alone.
+    made[place % (len(made) - 1)] ^= change
+    assert isinstance(verdict(bytes(made)), Kind)

@@ -1,0 +1,196 @@
+"""Declared routes in, plans out, or every problem at once."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+from limen import DeclarationError, Principal, Timeouts, Upstream, anyone, owner, role, signed_in
+from limen.declare.contract import Contract, Param, Where
+from limen.declare.jwt import Jwt
+from limen.declare.route import Route
+from limen.errors import Fault, Kind
+from limen.gates.jwt import issue
+from limen.runtime.compile import compile_table
+from limen.runtime.plan import Plan
+from limen.runtime.state import Runtime
+from limen.runtime.table import Match
+from tokens import NOW, SECRET
+
+USERS = Upstream("users", ["http://127.0.0.1:1"], timeouts=Timeouts(idle=7))
+ORDERS = Upstream("orders", ["http://127.0.0.1:2"])
+AUTH = Jwt(SECRET)
+
+
+def role_of(principal: Principal) -> str:
+    return "admin" if "admin" in principal.roles else "default"
+
+
+def id_of(principal: Principal) -> str:
+    return principal.id
+
+
+IDENTITY: dict[str, Callable[[Principal], str]] = {"Request-User-Id": id_of, "request-user-role": role_of}
+
+
+def route(path: str = "/a", **options: Any) -> Route:
+    defaults: dict[str, Any] = {"methods": ("GET",), "path": path, "upstream": USERS, "allow": anyone}
+    return Route(**(defaults | options))
+
+
+def plan(*routes: Route, auth: Jwt | None = AUTH, raw: bytes = b"/a", method: bytes = b"GET") -> Plan:
+    runtime = Runtime(auth, now=lambda: NOW)
+    match = compile_table(routes, runtime=runtime, identity=IDENTITY).match(method, raw)
+    assert isinstance(match, Match)
+    return match.plan
+
+
+def problems(*routes: Route, auth: Jwt | None = AUTH, found: tuple[str, ...] = ()) -> tuple[str, ...]:
+    with pytest.raises(DeclarationError) as caught:
+        compile_table(routes, runtime=Runtime(auth), identity=IDENTITY, problems=found)
+    return caught.value.problems
+
+
+def test_what_is_not_declared_is_absent() -> None:
+    made = plan(route())
+    assert (made.entry, made.rewrite, made.finish) == (None, None, None)
+    assert (made.query, made.header, made.cookie) == (False, False, False)
+    assert made.timeouts == USERS.timeouts
+    assert plan(route(), auth=None).entry is None
+
+
+def test_what_is_declared_is_there() -> None:
+    def after(answer: object) -> object:
+        return answer
+
+    short = Timeouts(idle=1)
+    made = plan(route("/a", timeouts=short, rewrite="/b", after=after))
+    assert made.timeouts is short
+    assert made.rewrite is not None
+    assert made.rewrite.fill({}) == b"/b"
+    assert made.finish is not None
+
+
+@pytest.mark.parametrize("where", ["query", "header", "cookie"])
+def test_only_what_is_needed_is_read(where: Where) -> None:
+    contract = Contract((Param("x", where, TypeAdapter(int), required=True),))
+    made = plan(route(contract=contract))
+    assert {name for name in ("query", "header", "cookie") if getattr(made, name)} == {where}
+
+
+def test_one_pool_per_upstream_and_every_method_its_entry() -> None:
+    runtime = Runtime(None)
+    routes = [route(methods=("GET", "POST")), route("/b"), route("/c", upstream=ORDERS)]
+    table = compile_table(routes, runtime=runtime, identity={})
+    found = [table.match(*case) for case in ((b"GET", b"/a"), (b"POST", b"/a"), (b"GET", b"/b"), (b"GET", b"/c"))]
+    plans = [match.plan for match in found if isinstance(match, Match)]
+    assert len(plans) == 4
+    assert plans[0].pool is plans[1].pool is plans[2].pool is runtime.pool(USERS)
+    assert plans[3].pool is runtime.pool(ORDERS)
+
+
+def test_clients_cannot_send_identity_nor_spend_their_token_elsewhere() -> None:
+    identity = {b"request-user-id", b"request-user-role"}
+    assert plan(route()).strip == identity | {b"authorization"}
+    # Without auth the gateway consumes no credential: it belongs to the service.
+    assert plan(route(), auth=None).strip == identity
+
+
+def entry(made: Plan, authorization: list[bytes], now: float = NOW) -> Principal | Fault:
+    assert made.entry is not None
+    return made.entry.identify(authorization, now)
+
+
+def test_a_caller_is_identified_by_a_bearer_token() -> None:
+    made = plan(route(allow=signed_in))
+    token = issue(AUTH, 7, "admin", NOW).encode()
+    caller = entry(made, [b"Bearer " + token])
+    assert isinstance(caller, Principal)
+    assert made.entry is not None
+    assert made.entry.rule is signed_in
+    assert made.entry.identity(caller) == [(b"request-user-id", b"7"), (b"request-user-role", b"admin")]
+    for given, kind in (
+        ([], Kind.TOKEN_MISSING),
+        ([b"Bearer x"], Kind.TOKEN_CORRUPTED),
+        ([token], Kind.TOKEN_CORRUPTED),
+    ):
+        fault = entry(made, given)
+        assert isinstance(fault, Fault)
+        assert fault.kind is kind
+    late = entry(made, [b"Bearer " + token], NOW + 10**6)
+    assert isinstance(late, Fault)
+    assert late.kind is Kind.TOKEN_EXPIRED
+
+
+@pytest.mark.parametrize("who", ["a\r\nx: y", "a\0", "a\x7f", "\u2028", "\ud800"])
+def test_nothing_breaks_out_of_an_identity_header(who: str) -> None:
+    made = plan(route(allow=signed_in))
+    assert made.entry is not None
+    fault = made.entry.identity(Principal(who))
+    assert isinstance(fault, Fault)
+    assert fault.kind is Kind.TOKEN_CORRUPTED
+    assert fault.cause == "the value for request-user-id has control characters"
+
+
+@pytest.mark.parametrize(
+    ("raw", "admitted"), [(b"/u/7", True), (b"/u/%37", True), (b"/u/8", False), (b"/u/7%2F", False)]
+)
+def test_owners_are_compared_with_what_the_service_will_read(raw: bytes, admitted: bool) -> None:
+    made = compile_table([route("/u/{id}", allow=owner("id"))], runtime=Runtime(AUTH), identity={})
+    match = made.match(b"GET", raw)
+    assert isinstance(match, Match)
+    assert match.plan.entry is not None
+    assert match.plan.entry.rule.check(Principal("7"), match.params) is admitted
+
+
+def test_every_problem_is_told_at_once_with_its_route() -> None:
+    other = replace(USERS, limits=ORDERS.limits, targets=["http://127.0.0.1:9"])
+
+    def two(a: int, b: int) -> None: ...
+
+    found = problems(
+        route("/ok"),
+        route("nowhere"),
+        route("/x/{id}", allow=owner("user_id")),
+        route("/y", rewrite="/{z}"),
+        route("/z", upstream=other),
+        route("/after", after=two),
+        route("/twice"),
+        route("/twice", methods=("POST", "GET")),
+        found=("GET /early: said before",),
+    )
+    assert [line.partition(": ")[0] for line in found] == [
+        "GET /early",
+        "GET nowhere",
+        "GET /x/{id}",
+        "GET /y",
+        "GET /z",
+        "GET /after",
+        "GET /twice",
+    ]
+    assert "needs the path parameter {user_id}, which is not there" in found[2]
+    assert "two different upstreams are named 'users'; rename one" in found[4]
+    assert found[6] == "GET /twice: /twice answers the same requests; remove one of the two"
+
+
+def test_a_rule_about_callers_needs_auth() -> None:
+    (line,) = problems(route(allow=role("admin")), auth=None)
+    assert line == "GET /a: allow=role(admin) needs to know the caller; give the gateway auth=Jwt(...)"
+
+
+def test_problems_found_before_are_enough() -> None:
+    assert problems(route(), found=("GET /b: wrong",)) == ("GET /b: wrong",)
+
+
+async def test_the_runtime_shows_and_closes_its_pools() -> None:
+    runtime = Runtime(AUTH)
+    assert repr(runtime) == "<Runtime idle>"
+    pool = runtime.pool(USERS)
+    assert repr(runtime) == "<Runtime <Pool users 0 idle 0 busy 0 waiting>>"
+    await runtime.aclose()
+    assert repr(runtime) == "<Runtime idle>"
+    assert runtime.pool(USERS) is not pool
+    assert runtime.request_id() != runtime.request_id()
+    assert runtime.now() > 0

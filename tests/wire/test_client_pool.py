@@ -1,0 +1,237 @@
+"""Connections over real sockets: kept, expired, gone stale, refused, on Unix sockets and over TLS."""
+
+import asyncio
+import socket
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from calling import call, counts, pool_for
+from limen import Limits, Timeouts, Upstream
+from limen.errors import Kind
+from limen.testing import Conversation, ScriptedUpstream, saying
+from limen.upstream.error import UpstreamError
+from limen.upstream.pool import Pool
+from serving import until
+
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+
+
+@pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
+    return ("asyncio", {"use_uvloop": request.param})
+
+
+async def ready(conversation: Conversation) -> None:
+    while True:
+        await conversation.request()
+        await conversation.say(OK)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@pytest.mark.parametrize(("keepalive", "connections"), [(60, 1), (0, 3)])
+async def test_an_idle_connection_serves_until_it_expires(keepalive: float, connections: int) -> None:
+    async with ScriptedUpstream(ready) as server:
+        pool = pool_for(server.url, limits=Limits(keepalive=keepalive))
+        for _ in range(3):
+            assert await (await call(pool)).read(9) == b"ok"
+        assert server.connections == connections
+        assert counts(pool) == (1, 0, 0)
+        await pool.aclose()
+        assert counts(pool) == (0, 0, 0)
+
+
+async def test_a_connection_closed_by_the_service_while_idle_is_forgotten() -> None:
+    async with ScriptedUpstream(saying(OK)) as server:
+        pool = pool_for(server.url)
+        for expected in (1, 2):
+            assert await (await call(pool)).read(9) == b"ok"
+            await until(lambda: counts(pool) == (0, 0, 0))
+            assert server.connections == expected
+
+
+async def test_bytes_on_an_idle_connection_end_it() -> None:
+    late = asyncio.Event()
+
+    async def script(conversation: Conversation) -> None:
+        await conversation.request()
+        await conversation.say(OK)
+        await late.wait()
+        await conversation.say(b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n")
+        await conversation.reader.read()
+
+    async with ScriptedUpstream(script, ready) as server:
+        pool = pool_for(server.url)
+        assert await (await call(pool)).read(9) == b"ok"
+        late.set()
+        await until(lambda: counts(pool) == (0, 0, 0))
+        assert await (await call(pool)).read(9) == b"ok"
+        assert server.connections == 2
+        await pool.aclose()
+
+
+async def test_a_connection_that_dies_on_its_second_use_says_that_it_was_reused() -> None:
+    async def script(conversation: Conversation) -> None:
+        await conversation.request()
+        await conversation.say(OK)
+        await conversation.head()
+        conversation.reset()
+
+    async with ScriptedUpstream(script) as server:
+        pool = pool_for(server.url)
+        assert await (await call(pool)).read(9) == b"ok"
+        with pytest.raises(UpstreamError) as caught:
+            await call(pool)
+        error = caught.value
+        assert (error.fault.kind, error.sent, error.reused, error.answered) == (
+            Kind.UPSTREAM_CLOSED,
+            True,
+            True,
+            False,
+        )
+        assert counts(pool) == (0, 0, 0)
+
+
+async def test_a_connection_closed_at_once_is_a_fault_and_no_wait() -> None:
+    async def script(conversation: Conversation) -> None:
+        conversation.reset()
+
+    async with ScriptedUpstream(script) as server:
+        pool = pool_for(server.url)
+        connection = await pool.acquire(10)
+        await until(lambda: connection.lost)
+        pool.release(connection)
+        with pytest.raises(UpstreamError, match="upstream_closed"):
+            await call(pool)
+        assert counts(pool) == (0, 0, 0)
+
+
+async def test_the_line_over_sockets_is_fair_and_bounded() -> None:
+    async with ScriptedUpstream(ready) as server:
+        pool = pool_for(server.url, limits=Limits(connections=1))
+        order: list[int] = []
+
+        async def caller(number: int) -> None:
+            assert await (await call(pool)).read(9) == b"ok"
+            order.append(number)
+
+        await asyncio.gather(*(caller(n) for n in range(20)))
+        assert order == list(range(20))
+        assert server.connections == 1
+        assert counts(pool) == (1, 0, 0)
+        await pool.aclose()
+
+
+async def test_targets_are_used_in_turn_and_a_dead_one_costs_nothing() -> None:
+    dead = f"http://127.0.0.1:{free_port()}"
+    async with ScriptedUpstream(ready) as one, ScriptedUpstream(ready) as two:
+        pool = pool_for(one.url, dead, two.url, limits=Limits(keepalive=0))
+        for _ in range(6):
+            assert await (await call(pool)).read(9) == b"ok"
+        assert one.connections + two.connections == 6
+        assert min(one.connections, two.connections) >= 2
+        await pool.aclose()
+    pool = pool_for(dead)
+    with pytest.raises(UpstreamError) as caught:
+        await call(pool)
+    assert (caught.value.fault.kind, caught.value.sent) == (Kind.UPSTREAM_REFUSED, False)
+    assert dead in caught.value.fault.cause
+    assert counts(pool) == (0, 0, 0)
+
+
+async def test_a_service_that_never_accepts() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        port = listener.getsockname()[1]
+        # Nobody accepts: the queue of the kernel fills, and then connecting takes for ever.
+        pool = pool_for(f"http://127.0.0.1:{port}")
+
+        async def fill() -> None:
+            for _ in range(10):
+                await pool.acquire(0.1)
+
+        with pytest.raises(UpstreamError) as caught:
+            await fill()
+        assert (caught.value.fault.kind, caught.value.sent) == (Kind.CONNECT_TIMEOUT, False)
+        await pool.aclose()
+        assert counts(pool) == (0, 0, 0)
+
+
+async def test_closing_the_pool_ends_what_is_running() -> None:
+    async def silent(conversation: Conversation) -> None:
+        await conversation.head()
+        await conversation.reader.read()
+
+    async with ScriptedUpstream(silent) as server:
+        pool = pool_for(server.url)
+        task = asyncio.create_task(call(pool))
+        await until(lambda: bool(server.requests))
+        await pool.aclose()
+        with pytest.raises(UpstreamError, match="shutting down"):
+            await task
+        assert counts(pool) == (0, 0, 0)
+
+
+async def test_a_unix_socket(tmp_path: Path) -> None:
+    path = str(tmp_path / "s.sock")
+    async with ScriptedUpstream(ready, path=path) as server:
+        pool = pool_for(server.url)
+        assert await (await call(pool)).read(9) == b"ok"
+        assert b"host: localhost\r\n" in server.requests[0]
+        await pool.aclose()
+    pool = pool_for(f"unix:{path}.gone")
+    with pytest.raises(UpstreamError, match="upstream_refused"):
+        await call(pool)
+
+
+AUTHORITY = trustme.CA()
+
+
+def server_tls(authority: trustme.CA, *names: str) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    with authority.issue_cert(*names).private_key_and_cert_chain_pem.tempfile() as path:
+        context.load_cert_chain(path)
+    return context
+
+
+def client_tls() -> ssl.SSLContext:
+    return ssl.create_default_context(cadata=AUTHORITY.cert_pem.bytes().decode())
+
+
+async def test_tls_that_is_trusted() -> None:
+    async with ScriptedUpstream(ready, tls=server_tls(AUTHORITY, "localhost")) as server:
+        pool = Pool(Upstream("svc", [server.url], ssl=client_tls()))
+        for _ in range(2):
+            assert await (await call(pool)).read(9) == b"ok"
+        assert server.url.startswith("https://")
+        assert (server.connections, counts(pool)) == (1, (1, 0, 0))
+        await pool.aclose()
+
+
+@pytest.mark.parametrize(
+    ("tls", "trust"),
+    [
+        (server_tls(AUTHORITY, "localhost"), None),
+        (server_tls(trustme.CA(), "localhost"), client_tls()),
+        (server_tls(AUTHORITY, "elsewhere.example"), client_tls()),
+    ],
+    ids=["unknown to the system", "another authority", "another name"],
+)
+async def test_tls_that_is_not_trusted_gets_no_byte(tls: ssl.SSLContext, trust: ssl.SSLContext | None) -> None:
+    async with ScriptedUpstream(ready, tls=tls) as server:
+        pool = Pool(Upstream("svc", [server.url], ssl=trust))
+        with pytest.raises(UpstreamError) as caught:
+            await call(pool, timeouts=Timeouts(connect=10))
+        assert (caught.value.fault.kind, caught.value.sent) == (Kind.UPSTREAM_REFUSED, False)
+        assert "certificate verify failed" in caught.value.fault.cause
+        assert server.requests == []
+        assert counts(pool) == (0, 0, 0)
