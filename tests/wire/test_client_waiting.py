@@ -242,8 +242,9 @@ async def test_what_is_held_can_be_read_after_the_end_and_after_a_fault() -> Non
         await answer.aclose()
         assert await answer.read(9) == b"ok"
         await pool.aclose()
-        answer = await call(pool)
-        await until(lambda: counts(pool)[1] == 0)
+        again = pool_for(server.url)
+        answer = await call(again)
+        await until(lambda: counts(again)[1] == 0)
         assert await anext(aiter(answer)) == b"he"
         with pytest.raises(UpstreamError, match="upstream_closed"):
             await anext(aiter(answer))

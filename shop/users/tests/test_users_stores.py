@@ -2,18 +2,22 @@
 
 import asyncio
 import json
+import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tortoise.exceptions import OperationalError
 
 from limen_kit.testing import fresh_database, opened
 from shop_users.accounts import Account, NewAccount, Store, Taken
 from shop_users.database import config, store
 from shop_users.json_store import JsonStore
+from shop_users.sql_store import SqlStore
 
 
 @pytest.fixture(params=["sqlite", "postgres", "json"])
@@ -105,6 +109,27 @@ async def test_changes_touch_what_they_name(accounts: Store) -> None:
     await accounts.create(new("cyd", email="b@example.com"))
 
 
+async def test_a_hash_is_replaced_only_while_it_is_the_one_that_was_seen(accounts: Store) -> None:
+    await accounts.create(new("ada"))
+    await accounts.create(new("bob"))
+    assert await accounts.rehash(1, "h", "better")
+    assert not await accounts.rehash(1, "h", "late")
+    assert not await accounts.rehash(9, "h", "better")
+    ada, bob = await accounts.get(1), await accounts.get(2)
+    assert ada is not None
+    assert bob is not None
+    assert (ada.hashed_password, bob.hashed_password) == ("better", "h")
+
+
+async def test_of_many_who_fill_one_does(accounts: Store) -> None:
+    first = [new(name, email=f"{name}@example.com") for name in ("ada", "bob", "cyd")]
+    assert sum(await asyncio.gather(*(accounts.fill(first) for _ in range(5)))) == 1
+    found, total = await accounts.page(q=None, limit=50, offset=0)
+    assert ([(a.id, a.username) for a in found], total) == ([(1, "ada"), (2, "bob"), (3, "cyd")], 3)
+    assert (await accounts.create(new("dan"))).id == 4
+    assert not await accounts.fill([new("eve")])
+
+
 async def test_pages_and_search(accounts: Store) -> None:
     for name in ("ada", "bob", "cyd"):
         await accounts.create(new(name, email=f"{name}@example.com", full_name=f"{name.title()} X"))
@@ -155,6 +180,25 @@ def test_several_processes_write_one_json_file(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize("next_id", [1, 7])
+async def test_a_json_file_that_would_use_an_id_twice_is_refused(tmp_path: Path, next_id: int) -> None:
+    path = tmp_path / "users.json"
+    made = await JsonStore(path).create(new("ada"))
+    document = json.loads(path.read_text()) | {"next_id": next_id}
+    document["users"][0]["id"] = 7
+    path.write_text(json.dumps(document))
+    with pytest.raises(ValueError, match="next_id: it has to be above every id in use"):
+        await JsonStore(path).create(new("bob"))
+    document["next_id"] = 8
+    path.write_text(json.dumps(document))
+    assert await JsonStore(path).get(7) == replace(made, id=7)
+
+
+async def test_a_folder_that_is_missing_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"missing is no folder .* make it, or change DATABASE_URL"):
+        await JsonStore(tmp_path / "missing" / "users.json").ready()
+
+
 @pytest.mark.parametrize("content", ["", "[]", '{"users": [{"id": "secret-hash"}]}', "{"])
 async def test_a_broken_json_file_is_told_without_its_content(tmp_path: Path, content: str) -> None:
     path = tmp_path / "users.json"
@@ -163,3 +207,16 @@ async def test_a_broken_json_file_is_told_without_its_content(tmp_path: Path, co
         await JsonStore(path).ready()
     assert "secret-hash" not in str(caught.value)
     assert path.read_text() == content
+
+
+async def test_filling_sqlite_locks_before_it_looks(tmp_path: Path) -> None:
+    found = config(f"sqlite://{tmp_path}/users.sqlite3?busy_timeout=1")
+    assert found is not None
+    async with opened(found):
+        with closing(sqlite3.connect(tmp_path / "users.sqlite3", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            # Nothing to insert: it is the look that has to wait for the other process.
+            with pytest.raises(OperationalError, match="locked"):
+                await SqlStore().fill([])
+            other.execute("ROLLBACK")
+        assert await SqlStore().fill([new("ada")])

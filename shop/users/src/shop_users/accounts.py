@@ -1,7 +1,7 @@
 """Accounts, and what every store of them can do. Nothing here knows HTTP or a database."""
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol, TypedDict
@@ -36,7 +36,6 @@ class Changes(TypedDict, total=False):
     email: str | None
     full_name: str | None
     user_type: UserType
-    hashed_password: str
 
 
 class Taken(Exception):
@@ -69,6 +68,17 @@ class Store(Protocol):
 
     async def update(self, number: int, changes: Changes) -> Account | None:
         """Change an account and return it, or None if there is none; raises Taken."""
+        ...
+
+    async def rehash(self, number: int, before: str, after: str) -> bool:
+        """Put the hash ``after`` in the place of ``before``; tell whether that was still the account's.
+
+        A password that was changed meanwhile stays: nobody gets the old one back by logging in at the right moment.
+        """
+        ...
+
+    async def fill(self, accounts: Sequence[NewAccount]) -> bool:
+        """Store ``accounts``, all or none, if there are none yet; of many that try at once, one does, and is told."""
         ...
 
     async def delete(self, number: int) -> bool:

@@ -7,10 +7,11 @@ never meets half of it. Reads need no lock.
 import fcntl
 import json
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from functools import reduce
 from pathlib import Path
 from typing import TypeVar
 
@@ -45,7 +46,7 @@ class JsonStore:
         found = (await self._read()).users
         if q:
             wanted = q.casefold()
-            found = [a for a in found if wanted in f"{a.username}\n{a.email or ''}\n{a.full_name or ''}".casefold()]
+            found = [a for a in found if any(wanted in (text or "").casefold() for text in _searched(a))]
         return found[offset : offset + limit], len(found)
 
     async def get(self, number: int) -> Account | None:
@@ -61,9 +62,8 @@ class JsonStore:
         """Append an account."""
 
         def change(document: _Document) -> tuple[_Document, Account]:
-            account = Account(**asdict(new), id=document.next_id, created_at=datetime.now(UTC))
-            _check_unique(document.users, account)
-            return _Document(account.id + 1, [*document.users, account]), account
+            after = _with(document, new)
+            return after, after.users[-1]
 
         return await self._write(change)
 
@@ -81,6 +81,31 @@ class JsonStore:
 
         return await self._write(change)
 
+    async def rehash(self, number: int, before: str, after: str) -> bool:
+        """Compare and set, under the lock."""
+
+        def change(document: _Document) -> tuple[_Document, bool]:
+            place = next(
+                (i for i, a in enumerate(document.users) if (a.id, a.hashed_password) == (number, before)), None
+            )
+            if place is None:
+                return document, False
+            users = list(document.users)
+            users[place] = replace(users[place], hashed_password=after)
+            return replace(document, users=users), True
+
+        return await self._write(change)
+
+    async def fill(self, accounts: Sequence[NewAccount]) -> bool:
+        """Append to nothing."""
+
+        def change(document: _Document) -> tuple[_Document, bool]:
+            if document.users:
+                return document, False
+            return reduce(_with, accounts, document), True
+
+        return await self._write(change)
+
     async def delete(self, number: int) -> bool:
         """Leave an account out."""
 
@@ -91,8 +116,11 @@ class JsonStore:
         return await self._write(change)
 
     async def ready(self) -> None:
-        """Read the file."""
+        """Read the file, and see that a new one could be written beside it."""
         await self._read()
+        folder = self._path.absolute().parent
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise ValueError(f"{folder} is no folder that users can be kept in: make it, or change DATABASE_URL")
 
     async def _read(self) -> _Document:
         return await to_thread.run_sync(_load, self._path)
@@ -109,6 +137,16 @@ class JsonStore:
         return await to_thread.run_sync(work)
 
 
+def _searched(account: Account) -> tuple[str | None, ...]:
+    return account.username, account.email, account.full_name
+
+
+def _with(document: _Document, new: NewAccount) -> _Document:
+    account = Account(**asdict(new), id=document.next_id, created_at=datetime.now(UTC))
+    _check_unique(document.users, account)
+    return _Document(account.id + 1, [*document.users, account])
+
+
 def _check_unique(users: list[Account], account: Account) -> None:
     others = [a for a in users if a.id != account.id]
     if any(username_key(a.username) == username_key(account.username) for a in others):
@@ -123,12 +161,15 @@ def _load(path: Path) -> _Document:
     except FileNotFoundError:
         return _Document()
     try:
-        return _DOCUMENT.validate_json(content)
+        document = _DOCUMENT.validate_json(content)
     except ValidationError as error:
         # Hashes are in there: say where it is wrong, never what it holds.
         first = error.errors(include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise ValueError(f"{path} is not a users file: {place or 'the whole'}: {first['msg']}") from None
+    if document.next_id <= max((a.id for a in document.users), default=0):
+        raise ValueError(f"{path} is not a users file: next_id: it has to be above every id in use")
+    return document
 
 
 def _save(path: Path, document: _Document) -> None:

@@ -20,5 +20,5 @@ async def login(credentials: Credentials, accounts: Accounts, hashes: Hashes) ->
     if not right:
         raise Problem(401, "password_wrong", "Password is wrong.", {"www-authenticate": "Bearer"})
     if better is not None:
-        await accounts.update(account.id, {"hashed_password": better})
+        await accounts.rehash(account.id, account.hashed_password, better)
     return account

@@ -1,7 +1,10 @@
 """Password hashes: argon2id made, old bcrypt verified and upgraded, a few at a time, never on the event loop."""
 
+import logging
+
 from anyio import CapacityLimiter, to_thread
 from pwdlib import PasswordHash
+from pwdlib.exceptions import UnknownHashError
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pwdlib.hashers.bcrypt import BcryptHasher
 
@@ -12,6 +15,8 @@ _AT_ONCE = 4
 _BCRYPT_MOST = 72
 
 _hasher = PasswordHash((Argon2Hasher(), BcryptHasher()))
+
+_log = logging.getLogger("shop_users.passwords")
 
 
 class Passwords:
@@ -29,7 +34,12 @@ class Passwords:
         """Tell whether ``password`` is right, and the better hash that should replace an old one."""
         if hashed.startswith("$2") and len(password.encode()) > _BCRYPT_MOST:
             return False, None
-        return await to_thread.run_sync(_hasher.verify_and_update, password, hashed, limiter=self._bound())
+        try:
+            return await to_thread.run_sync(_hasher.verify_and_update, password, hashed, limiter=self._bound())
+        except (UnknownHashError, ValueError):
+            # No password fits. The text of the error stays out of the log: it may repeat the hash.
+            _log.warning("a stored hash is neither argon2 nor bcrypt; set that account's password anew")
+            return False, None
 
     def _bound(self) -> CapacityLimiter:
         # Made within the event loop that it belongs to.

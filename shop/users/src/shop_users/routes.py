@@ -1,6 +1,6 @@
 """Accounts: an admin's to manage; a password also its owner's."""
 
-from typing import cast
+from typing import Any, cast
 
 from fastapi import APIRouter, Response
 
@@ -20,6 +20,10 @@ PROTECTED = frozenset((1, 2))
 FIRST_ADMIN = 1
 """The account that stays an admin, so that there is always one."""
 
+_CREATED: dict[int | str, dict[str, Any]] = {
+    201: {"headers": {"Location": {"description": "Where the new user is.", "schema": {"type": "string"}}}}
+}
+
 
 @router.get("", response_model=list[UserResponse], responses=total_header() | responses(401, 403))
 async def list_users(page: Page, caller: AdminCaller, accounts: Accounts, response: Response) -> list[Account]:
@@ -29,7 +33,7 @@ async def list_users(page: Page, caller: AdminCaller, accounts: Accounts, respon
     return found
 
 
-@router.post("", response_model=UserResponse, status_code=201, responses=responses(400, 401, 403, 409, 413))
+@router.post("", response_model=UserResponse, status_code=201, responses=_CREATED | responses(400, 401, 403, 409, 413))
 async def create_user(
     form: UserForm, caller: AdminCaller, accounts: Accounts, hashes: Hashes, response: Response
 ) -> Account:
@@ -75,12 +79,15 @@ async def change_password(
     """Change a password: an admin any, a user their own by giving the current one."""
     if caller.id != user_id and not caller.is_admin:
         raise Problem(403, "forbidden", "You are not allowed to access this scope.")
-    account = _found(await accounts.get(user_id))
-    if caller.id == user_id:
-        right, _ = await hashes.verified(change.current_password or "", account.hashed_password)
-        if not right:
-            raise Problem(403, "password_wrong", "Password is wrong.")
-    _found(await accounts.update(user_id, {"hashed_password": await hashes.hashed(change.new_password)}))
+    replaced = False
+    while not replaced:
+        account = _found(await accounts.get(user_id))
+        if caller.id == user_id:
+            right, _ = await hashes.verified(change.current_password or "", account.hashed_password)
+            if not right:
+                raise Problem(403, "password_wrong", "Password is wrong.")
+        # Whoever changed it in between may have made the current password another: look again.
+        replaced = await accounts.rehash(user_id, account.hashed_password, await hashes.hashed(change.new_password))
 
 
 @router.delete("/{user_id}", status_code=204, responses=responses(401, 403, 404))

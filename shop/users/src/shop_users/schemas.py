@@ -3,12 +3,25 @@
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from limen_kit.fields import Form, ShortText
 from shop_users.accounts import UserType
 
-Username = Annotated[str, StringConstraints(min_length=1, max_length=50, pattern=r"^[^\s\x00-\x1f\x7f-\x9f]+$")]
+
+def _visible(text: str) -> str:
+    # Zero-width and direction marks make two names that look the same; a pattern would have to list them all.
+    if not text.isprintable():
+        raise ValueError("every character has to be visible")
+    return text
+
+
+Username = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=50, pattern=r"^[^\s\x00-\x1f\x7f-\x9f]+$"),
+    AfterValidator(_visible),
+]
+"""1 to 50 visible characters."""
 
 # Simple on purpose: whether mail arrives there, only sending one would tell.
 Email = Annotated[
@@ -16,8 +29,8 @@ Email = Annotated[
     StringConstraints(max_length=254, pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$"),
 ]
 
-NewPassword = Annotated[str, StringConstraints(min_length=8, max_length=128)]
-GivenPassword = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+NewPassword = Annotated[str, StringConstraints(min_length=8, max_length=128, pattern=r"^[^\x00]*$")]
+GivenPassword = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\x00]*$")]
 
 
 class Credentials(Form):

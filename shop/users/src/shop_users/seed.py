@@ -2,9 +2,8 @@
 
 import logging
 from collections.abc import Sequence
-from contextlib import suppress
 
-from shop_users.accounts import NewAccount, Store, Taken, UserType
+from shop_users.accounts import NewAccount, Store, UserType
 from shop_users.passwords import Passwords
 from shop_users.settings import Settings
 
@@ -27,17 +26,17 @@ async def seed(store: Store, passwords: Passwords, settings: Settings) -> None:
         wanted = ((settings.admin_username, settings.admin_password.get_secret_value(), "admin", None, None),)
     if not wanted or (await store.page(q=None, limit=1, offset=0))[1]:
         return
-    for username, password, user_type, email, full_name in wanted:
-        # Another process that starts at the same time may have made it.
-        with suppress(Taken):
-            await store.create(
-                NewAccount(
-                    username=username,
-                    hashed_password=await passwords.hashed(password),
-                    user_type=user_type,
-                    email=email,
-                    full_name=full_name,
-                    created_by=1,
-                )
-            )
-    _log.info("made the first accounts: %s", ", ".join(username for username, *_ in wanted))
+    accounts = [
+        NewAccount(
+            username=username,
+            hashed_password=await passwords.hashed(password),
+            user_type=user_type,
+            email=email,
+            full_name=full_name,
+            created_by=1,
+        )
+        for username, password, user_type, email, full_name in wanted
+    ]
+    # Another process that starts at the same time may have been first.
+    if await store.fill(accounts):
+        _log.info("made the first accounts: %s", ", ".join(account.username for account in accounts))

@@ -2,11 +2,15 @@
 
 from typing import ClassVar, Self
 
-from pydantic import SecretStr, model_validator
+from pydantic import SecretStr, TypeAdapter, ValidationError, field_validator, model_validator
 
 from limen_kit.settings import ServiceSettings
+from shop_users.schemas import NewPassword, Username
 
 JSON = "json:"
+
+_USERNAME: TypeAdapter[str] = TypeAdapter(Username)
+_PASSWORD: TypeAdapter[str] = TypeAdapter(NewPassword)
 
 
 class Settings(ServiceSettings):
@@ -15,6 +19,9 @@ class Settings(ServiceSettings):
     ``DEMO=1`` fills an empty store with the demo accounts; ``ADMIN_USERNAME`` and ``ADMIN_PASSWORD`` with a first admin.
     """
 
+    # A setting that is refused ends up in the log of the start, and two of these are secrets.
+    model_config = ServiceSettings.model_config | {"hide_input_in_errors": True}
+
     schemes: ClassVar[tuple[str, ...]] = (*ServiceSettings.schemes, JSON)
 
     database_url: str = "sqlite://users.sqlite3"
@@ -22,11 +29,33 @@ class Settings(ServiceSettings):
     admin_username: str | None = None
     admin_password: SecretStr | None = None
 
+    @field_validator("admin_username")
+    @classmethod
+    def usable_username(cls, name: str | None) -> str | None:
+        """Refuse a name that the API would refuse."""
+        if name is not None and not _fits(_USERNAME, name):
+            raise ValueError("1 to 50 visible characters are needed, and no space")
+        return name
+
+    @field_validator("admin_password")
+    @classmethod
+    def usable_password(cls, password: SecretStr | None) -> SecretStr | None:
+        """Refuse a password that nobody else could choose, or nobody could log in with."""
+        if password is not None and not _fits(_PASSWORD, password.get_secret_value()):
+            raise ValueError("8 to 128 characters are needed, and no NUL")
+        return password
+
     @model_validator(mode="after")
     def whole_admin(self) -> Self:
-        """Refuse half an admin, and one with a password that nobody else could choose."""
+        """Refuse half an admin."""
         if (self.admin_username is None) != (self.admin_password is None):
-            raise ValueError("ADMIN_USERNAME and ADMIN_PASSWORD go together")
-        if self.admin_password is not None and len(self.admin_password.get_secret_value()) < 8:
-            raise ValueError("ADMIN_PASSWORD needs at least 8 characters")
+            raise ValueError("ADMIN_USERNAME and ADMIN_PASSWORD go together: give both, or neither")
         return self
+
+
+def _fits(kind: TypeAdapter[str], text: str) -> bool:
+    try:
+        kind.validate_python(text)
+    except ValidationError:
+        return False
+    return True

@@ -1,0 +1,138 @@
+"""What several clients, and several processes of the service, do to it at once, on every kind of store."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import httpx2
+import pytest
+from anyio import to_thread
+from fastapi import FastAPI
+from pwdlib.hashers.bcrypt import BcryptHasher
+
+from limen_kit.testing import fresh_database, migrated, running
+from shop_users.accounts import Store
+from shop_users.app import create_app
+from shop_users.database import config
+from shop_users.passwords import Passwords
+from shop_users.settings import Settings
+
+ADMIN = {"request-user-id": "1", "request-user-role": "admin"}
+JOHN = {"request-user-id": "2", "request-user-role": "default"}
+
+
+@pytest.fixture(params=["sqlite", "postgres", "json"])
+async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[str]:
+    async with AsyncExitStack() as stack:
+        match request.param:
+            case "postgres":
+                yield await stack.enter_async_context(fresh_database(str(request.getfixturevalue("postgres"))))
+            case "json":
+                yield f"json:{tmp_path}/users.json"
+            case _:
+                yield f"sqlite://{tmp_path}/users.sqlite3"
+
+
+async def test_of_many_creations_of_one_user_one_wins(url: str) -> None:
+    async with running(create_app(Settings(database_url=url)), config(url)) as client:
+
+        async def create(number: int) -> httpx2.Response:
+            name = "wanted" if number % 2 else "WANTED"
+            form = {"username": name, "password": "correct horse", "user_type": "default", "full_name": str(number)}
+            return await client.post("/api/users", json=form, headers=ADMIN)
+
+        answers = await asyncio.gather(*map(create, range(12)))
+        assert sorted(answer.status_code for answer in answers) == [201] + [409] * 11
+        details = {answer.json()["detail"] for answer in answers if answer.status_code == 409}
+        assert details == {"There is already another user with this username."}
+        winner = next(answer for answer in answers if answer.status_code == 201)
+        listed = await client.get("/api/users", headers=ADMIN)
+        assert listed.json() == [winner.json()]
+
+
+STARTER = """
+import asyncio
+from limen_kit.testing import running
+from shop_users.app import app
+
+async def main():
+    async with running(app):
+        pass
+
+asyncio.run(main())
+"""
+
+
+async def test_several_processes_that_start_at_once_make_the_demo_accounts_once(url: str, tmp_path: Path) -> None:
+    if (found := config(url)) is not None:
+        await migrated(found)
+
+    def start() -> Sequence[int]:
+        environment = os.environ | {"DATABASE_URL": url, "DEMO": "1"}
+        command = [sys.executable, "-c", STARTER]
+        processes = [subprocess.Popen(command, cwd=tmp_path, env=environment) for _ in range(3)]
+        return [process.wait(50) for process in processes]
+
+    assert await to_thread.run_sync(start) == [0, 0, 0]
+    async with running(create_app(Settings(database_url=url))) as client:
+        users = (await client.get("/api/users", headers=ADMIN)).json()
+        assert [(user["id"], user["username"]) for user in users] == [(1, "admin"), (2, "johndoe"), (3, "test")]
+
+
+class Slow(Passwords):
+    """Says that a verification is done and waits, so that something can happen in between."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.verified_one = asyncio.Event()
+        self.go_on = asyncio.Event()
+
+    async def verified(self, password: str, hashed: str) -> tuple[bool, str | None]:
+        answer = await super().verified(password, hashed)
+        self.verified_one.set()
+        await self.go_on.wait()
+        return answer
+
+
+async def with_old_hash(app: FastAPI) -> None:
+    accounts: Store = app.state.store
+    account = await accounts.get(2)
+    assert account is not None
+    old = BcryptHasher(rounds=4).hash("old password")
+    assert await accounts.rehash(2, account.hashed_password, old)
+
+
+async def test_a_login_cannot_bring_an_old_password_back(tmp_path: Path) -> None:
+    app = create_app(Settings(database_url=f"json:{tmp_path}/users.json", demo=True))
+    async with running(app) as client:
+        await with_old_hash(app)
+        app.state.passwords = slow = Slow()
+        old = {"username": "johndoe", "password": "old password"}
+        login = asyncio.create_task(client.post("/api/login", json=old))
+        await slow.verified_one.wait()
+        changed = await client.put("/api/users/2/password", json={"new_password": "a new one"}, headers=ADMIN)
+        assert changed.status_code == 204
+        slow.go_on.set()
+        assert (await login).status_code == 201
+        assert (await client.post("/api/login", json=old)).status_code == 401
+        assert (await client.post("/api/login", json=old | {"password": "a new one"})).status_code == 201
+
+
+async def test_an_owner_cannot_overrule_a_change_made_meanwhile(tmp_path: Path) -> None:
+    app = create_app(Settings(database_url=f"json:{tmp_path}/users.json", demo=True))
+    async with running(app) as client:
+        app.state.passwords = slow = Slow()
+        mine = {"current_password": "b", "new_password": "the thief's"}
+        late = asyncio.create_task(client.put("/api/users/2/password", json=mine, headers=JOHN))
+        await slow.verified_one.wait()
+        admins = await client.put("/api/users/2/password", json={"new_password": "the admin's"}, headers=ADMIN)
+        assert admins.status_code == 204
+        slow.go_on.set()
+        refused = await late
+        assert (refused.status_code, refused.json()["detail"]) == (403, "Password is wrong.")
+        credentials = {"username": "johndoe", "password": "the admin's"}
+        assert (await client.post("/api/login", json=credentials)).status_code == 201
