@@ -19,9 +19,6 @@ class Settings(ServiceSettings):
     ``DEMO=1`` fills an empty store with the demo accounts; ``ADMIN_USERNAME`` and ``ADMIN_PASSWORD`` with a first admin.
     """
 
-    # A setting that is refused ends up in the log of the start, and two of these are secrets.
-    model_config = ServiceSettings.model_config | {"hide_input_in_errors": True}
-
     schemes: ClassVar[tuple[str, ...]] = (*ServiceSettings.schemes, JSON)
 
     database_url: str = "sqlite://users.sqlite3"
