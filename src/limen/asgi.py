@@ -11,8 +11,6 @@ One request, in the steps of ``limen.pipeline``:
 7. settle, exactly once
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 from urllib.parse import quote
@@ -22,43 +20,32 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from limen import pipeline
 from limen.asgi_body import BodyTooLarge, ClientGone, RequestBody, Watch
 from limen.errors import Fault, Kind
-from limen.http.headers import Headers, is_json, to_client, values
+from limen.http.headers import Headers, values
 from limen.http.replies import Reply, allowed, problem, redirect
 from limen.observe.outcome import Outcome
+from limen.pipeline import Announced
+from limen.runtime.live import Door
 from limen.runtime.plan import Plan
 from limen.runtime.state import Runtime
-from limen.runtime.table import Match, Redirect, Table, Wrong
+from limen.runtime.table import Match, Redirect, Wrong
 from limen.upstream.client import Answer, send
 from limen.upstream.error import UpstreamError
-
-# Validators of a representation that the gateway has replaced (RFC 9110 section 8).
-_OF_THE_ORIGINAL = frozenset(
-    (b"content-length", b"content-type", b"etag", b"last-modified", b"accept-ranges", b"digest")
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Live:
-    """What requests run against; a new one replaces the old as a whole."""
-
-    table: Table[Plan]
-    runtime: Runtime
 
 
 class Engine:
     """ASGI middleware that answers gateway routes and hands everything else on."""
 
-    def __init__(self, app: ASGIApp, live: Callable[[], Live]) -> None:
-        """Ask ``live`` once per request, so that a request never sees half of a change."""
+    def __init__(self, app: ASGIApp, door: Door) -> None:
+        """Stand before ``app`` and behind ``door``."""
         self._app = app
-        self._live = live
+        self._door = door
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        live = self._live()
+        live = self._door.live()
         path: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
         found = pipeline.route(live.table, scope["method"].encode(), path, scope["query_string"])
         if found is None:
@@ -144,10 +131,11 @@ class _Exchange:
             return admitted
         if (fault := pipeline.fits(plan, match.params, query, self._headers)) is not None:
             return fault
-        if any(value.lower() != b"100-continue" for value in values(self._headers, b"expect")):
-            return Fault(Kind.EXPECTATION_FAILED)
+        announced = pipeline.announced(plan, self._headers)
+        if isinstance(announced, Fault):
+            return announced
         try:
-            body = await self._request_body(plan)
+            body = await self._request_body(plan, announced)
             if isinstance(body, Fault):
                 return body
             own = self._own() if admitted is None else self._own() + admitted[1]
@@ -167,25 +155,12 @@ class _Exchange:
             request_id=self._request_id,
         )
 
-    async def _request_body(self, plan: Plan) -> bytes | RequestBody | Fault | None:
-        length = values(self._headers, b"content-length")
-        known = int(length[0]) if length and length[0].isdigit() else None
-        framed = bool(known) or bool(values(self._headers, b"transfer-encoding"))
-        route = plan.route
-        if known is not None and route.max_body is not None and known > route.max_body:
-            return Fault(Kind.BODY_TOO_LARGE, f"The request body may have {route.max_body} bytes on this route.")
-        declared = route.contract.body
-        self._body = stream = RequestBody(self._receive, known, route.max_body, empty=not framed)
-        if declared is None:
-            return stream if framed else None
-        content = await stream.read()
-        if not content and not declared.required:
-            return None
-        kinds = values(self._headers, b"content-type")
-        if content and not (len(kinds) == 1 and is_json(kinds[0])):
-            return Fault(Kind.MEDIA_TYPE)
-        read = declared.read(content)
-        return read if isinstance(read, bytes) else Fault(Kind.INVALID_REQUEST, errors=read)
+    async def _request_body(self, plan: Plan, announced: Announced) -> bytes | RequestBody | Fault | None:
+        limit = plan.route.max_body
+        self._body = stream = RequestBody(self._receive, announced.length, limit, empty=not announced.framed)
+        if plan.route.contract.body is None:
+            return stream if announced.framed else None
+        return pipeline.declared(plan.route.contract.body, await stream.read(), self._headers)
 
     async def _exchange(
         self, plan: Plan, target: bytes, lines: Headers, body: bytes | RequestBody | None
@@ -234,27 +209,20 @@ class _Exchange:
                     return error.fault
 
     async def _pass_on(self, plan: Plan, answer: Answer) -> Fault | None:
-        bodyless = answer.status in (204, 304)
-        head = to_client(answer.headers, bodyless=bodyless)
-        head.append((b"x-request-id", self._request_id.encode()))
-        held = plan.finish is not None and 200 <= answer.status < 300 and not bodyless
-        if plan.finish is not None and held:
-            if self._method == b"HEAD":
-                head = [line for line in head if line[0] not in _OF_THE_ORIGINAL]
-            else:
-                if values(answer.headers, b"content-encoding"):
-                    return Fault(Kind.UPSTREAM_CONTRACT, cause="the answer is encoded although identity was asked for")
-                content = await plan.finish(await answer.read(plan.route.max_answer))
-                if isinstance(content, Fault):
-                    return content
-                head = [line for line in head if line[0] not in _OF_THE_ORIGINAL]
-                head += [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
-                await self._reply(Reply(answer.status, head, content))
-                return None
-        await self._start(answer.status, head)
-        async for chunk in answer:
-            await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        if plan.finish is None or not pipeline.holds(self._method, answer.status):
+            await self._start(answer.status, pipeline.answered(plan, answer.status, answer.headers, self._request_id))
+            async for chunk in answer:
+                await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+            return None
+        if (fault := pipeline.readable(answer.headers)) is not None:
+            return fault
+        content = plan.finish(await answer.read(plan.route.max_answer))
+        if not isinstance(content, bytes | Fault):
+            content = await content
+        if isinstance(content, Fault):
+            return content
+        await self._reply(pipeline.replaced(answer.status, answer.headers, content, self._request_id))
         return None
 
     async def _reply(self, reply: Reply) -> None:

@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
-from limen.asgi import Engine, Live
+from limen.asgi import Engine
 from limen.declare.jwt import Jwt
 from limen.declare.policy import Rule, as_rule
 from limen.declare.principal import Principal
@@ -21,6 +21,7 @@ from limen.local import on_http_exception, on_invalid_request, on_unexpected
 from limen.openapi import SCHEME, complete, problems, statuses
 from limen.options import OWN_OPTIONS, Allow, RouteOptions, Stub, Verbs
 from limen.runtime.compile import compile_table
+from limen.runtime.live import Live
 from limen.runtime.plan import RouteInfo
 from limen.runtime.state import Runtime
 from limen.signature import contract
@@ -64,10 +65,11 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         self._problems: list[str] = []
         self._user_lifespan = lifespan
         self._live: Live | None = None
+        self._runtime = Runtime(auth)
         fastapi.setdefault("generate_unique_id_function", _function_name)
         super().__init__(lifespan=_lifespan, **fastapi)
         # Innermost of the user's middleware: whatever is added later wraps gateway routes as it wraps FastAPI's.
-        self.user_middleware.append(Middleware(Engine, live=self._current))
+        self.user_middleware.append(Middleware(Engine, door=self))
         self.add_exception_handler(HTTPException, on_http_exception)
         self.add_exception_handler(RequestValidationError, on_invalid_request)
         self.add_exception_handler(Exception, on_unexpected)
@@ -118,7 +120,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
 
     def compile(self) -> None:
         """Check and compile everything declared so far; raises DeclarationError with every problem at once."""
-        self._current()
+        self.live()
 
     def describe(self) -> list[RouteInfo]:
         """Return every gateway route as people see it, in the order of declaration."""
@@ -144,23 +146,25 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[Mapping[str, Any]]:
         """Compile, run the user's lifespan, and close every connection at the end."""
-        live = self._current()
+        self.live()
         try:
             if self._user_lifespan is None:
-                yield {"limen": live.runtime}
+                yield {"limen": self}
             else:
                 async with self._user_lifespan(self) as state:
-                    yield {**(state or {}), "limen": live.runtime}
+                    yield {**(state or {}), "limen": self}
         finally:
-            await live.runtime.aclose()
+            runtime, self._runtime, self._live = self._runtime, Runtime(self._auth), None
+            await runtime.aclose()
 
-    def _current(self) -> Live:
+    def live(self) -> Live:
+        """Return what requests run against now, compiling it first if something was declared since."""
         if self._live is None:
-            runtime = Runtime(self._auth)
+            # The runtime outlives a change of the declaration: connections and verified tokens stay.
             table = compile_table(
-                self._declared, runtime=runtime, identity=self._identity, problems=tuple(self._problems)
+                self._declared, runtime=self._runtime, identity=self._identity, problems=tuple(self._problems)
             )
-            self._live = Live(table, runtime)
+            self._live = Live(table, self._runtime)
         return self._live
 
     def _change(self, route: Route) -> None:

@@ -1,21 +1,26 @@
 """The life of a request, as decisions without I/O. Both engines call these in this order:
 
-1. ``route``   refuses ambiguous paths, finds the plan
-2. ``admit``   who is calling, and may they
-3. ``fits``    parameters against the contract (after 2: an anonymous caller cannot probe schemas)
-4. ``craft``   the head for the service
-5. ``again``   whether a failed attempt may be repeated
-6. ``settle``  exactly once: the access log
+1. ``route``      refuses ambiguous paths, finds the plan
+2. ``admit``      who is calling, and may they
+3. ``fits``       parameters against the contract (after 2: an anonymous caller cannot probe schemas)
+4. ``announced``  what the head says of the body
+5. ``declared``   a declared body against the contract
+6. ``craft``      the head for the service
+7. ``again``      whether a failed attempt may be repeated
+8. ``holds``      whether the answer is read (``readable``, ``replaced``) or passes as it is (``answered``)
+9. ``settle``     exactly once: the access log
 """
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
-from limen.declare.contract import Where
+from limen.declare.contract import Body, Where
 from limen.declare.principal import Principal
 from limen.errors import Fault, Kind
-from limen.http.headers import VIA, Headers, to_upstream, values
+from limen.http.headers import OF_THE_ORIGINAL, VIA, Headers, is_json, to_client, to_upstream, values
+from limen.http.replies import Reply
 from limen.observe import access
 from limen.observe.outcome import Outcome
 from limen.runtime.path import check_path
@@ -72,8 +77,50 @@ def fits(plan: Plan, params: Mapping[str, str], query: bytes, headers: Headers) 
     return Fault(Kind.INVALID_REQUEST, errors=errors) if errors else None
 
 
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """What a head says of the body: its ``length`` if known, and whether there is one at all."""
+
+    length: int | None
+    framed: bool
+
+
+def announced(plan: Plan, headers: Headers) -> Announced | Fault:
+    """4. Read what the head says of the body; a Fault for too much, and for an expectation that is not ours."""
+    length: int | None = None
+    framed = False
+    for name, value in headers:
+        if name == b"content-length":
+            length = int(value) if value.isdigit() else None
+            framed = framed or bool(length)
+        elif name == b"transfer-encoding":
+            framed = True
+        elif name == b"expect" and value.lower() != b"100-continue":
+            return Fault(Kind.EXPECTATION_FAILED)
+    limit = plan.route.max_body
+    if limit is not None and length is not None and length > limit:
+        return too_large(plan)
+    return Announced(length, framed)
+
+
+def too_large(plan: Plan) -> Fault:
+    """Return the fault of a body that passes the bound of its route."""
+    return Fault(Kind.BODY_TOO_LARGE, f"The request body may have {plan.route.max_body} bytes on this route.")
+
+
+def declared(body: Body, content: bytes, headers: Headers) -> bytes | Fault | None:
+    """5. Check a declared body; return the content that the service gets. None when there is none, and need not be."""
+    if not content and not body.required:
+        return None
+    kinds = values(headers, b"content-type")
+    if content and not (len(kinds) == 1 and is_json(kinds[0])):
+        return Fault(Kind.MEDIA_TYPE)
+    read = body.read(content)
+    return read if isinstance(read, bytes) else Fault(Kind.INVALID_REQUEST, errors=read)
+
+
 def craft(plan: Plan, match: Match[Plan], query: bytes, headers: Headers, own: Headers) -> tuple[bytes, Headers]:
-    """4. Return the target and the header lines for the service. ``own`` is what the gateway adds."""
+    """6. Return the target and the header lines for the service. ``own`` is what the gateway adds."""
     path = plan.rewrite.fill(match.raw) if plan.rewrite is not None else match.path
     lines = to_upstream(headers, strip=plan.strip, own=own)
     if plan.finish is not None:
@@ -84,7 +131,7 @@ def craft(plan: Plan, match: Match[Plan], query: bytes, headers: Headers, own: H
 
 
 def again(fault: Fault, *, sent: bool, reused: bool, method: bytes, replayable: bool, attempts: int) -> bool:
-    """5. Tell whether another attempt is safe.
+    """7. Tell whether another attempt is safe.
 
     What was never sent may be tried again; what died on a reused connection before any answer may be tried once more if
     it is idempotent and its whole body is still at hand. Nothing else. ``reused`` says just that: reused, no answer yet.
@@ -96,8 +143,41 @@ def again(fault: Fault, *, sent: bool, reused: bool, method: bytes, replayable: 
     return fault.kind.retry == "reused" and reused and method in IDEMPOTENT
 
 
+def holds(method: bytes, status: int) -> bool:
+    """8. Tell whether an answer of a route with ``finish`` has content to be read, and not just passed on."""
+    return 200 <= status < 300 and status != 204 and method != b"HEAD"
+
+
+def answered(plan: Plan, status: int, headers: Headers, request_id: str) -> Headers:
+    """Return the head for the client of an answer that passes as it is."""
+    lines = to_client(headers, bodyless=status in (204, 304))
+    if plan.finish is not None and 200 <= status < 300:
+        # HEAD: what GET would answer is not known without its content.
+        lines = [line for line in lines if line[0] not in OF_THE_ORIGINAL]
+    lines.append((b"x-request-id", request_id.encode()))
+    return lines
+
+
+def readable(headers: Headers) -> Fault | None:
+    """Refuse content that was encoded although ``craft`` asked for it plain."""
+    if values(headers, b"content-encoding"):
+        return Fault(Kind.UPSTREAM_CONTRACT, cause="the answer is encoded although identity was asked for")
+    return None
+
+
+def replaced(status: int, headers: Headers, content: bytes, request_id: str) -> Reply:
+    """Return the answer whose content ``finish`` has made."""
+    lines = [line for line in to_client(headers, bodyless=False) if line[0] not in OF_THE_ORIGINAL]
+    lines += [
+        (b"x-request-id", request_id.encode()),
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(content)).encode()),
+    ]
+    return Reply(status, lines, content)
+
+
 def settle(outcome: Outcome) -> None:
-    """6. Record what happened."""
+    """9. Record what happened."""
     access.write(outcome)
 
 

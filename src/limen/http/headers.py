@@ -47,6 +47,11 @@ _FROM_UPSTREAM = HOP_BY_HOP | {b"date", b"server", b"x-request-id"}
 
 VIA = b"1.1 limen"
 
+# What describes a representation that the gateway has replaced (RFC 9110 section 8).
+OF_THE_ORIGINAL = frozenset(
+    (b"content-length", b"content-type", b"etag", b"last-modified", b"accept-ranges", b"digest")
+)
+
 
 def nominated(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
     """Return the names that ``Connection`` headers declare as hop-by-hop (RFC 9110 section 7.6.1)."""

@@ -3,7 +3,7 @@
 import inspect
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
@@ -12,7 +12,7 @@ from pydantic_core import to_json
 from limen.declare.contract import invalid
 from limen.declare.route import After, Route
 from limen.errors import Fault, Kind
-from limen.runtime.plan import Hook
+from limen.runtime.plan import Finished, Hook
 
 _log = logging.getLogger("limen.hooks")
 
@@ -29,7 +29,7 @@ def finisher(route: Route) -> Hook | None:
 
 
 def _checked(answer: TypeAdapter[object]) -> Hook:
-    async def check(content: bytes) -> bytes | Fault:
+    def check(content: bytes) -> Finished:
         try:
             value = answer.validate_json(content)
         except ValidationError as error:
@@ -42,7 +42,23 @@ def _checked(answer: TypeAdapter[object]) -> Hook:
 def _after(name: str, after: After, answer: TypeAdapter[object] | None) -> Hook:
     read = _reader(after)
 
-    async def finish(content: bytes) -> bytes | Fault:
+    def write(made: object) -> bytes:
+        if answer is None:
+            return to_json(made, by_alias=True)
+        return answer.dump_json(answer.validate_python(made, from_attributes=True), by_alias=True)
+
+    def failed(error: Exception) -> Fault:
+        # The hook is the user's code: whatever it raises becomes one answer and one log entry.
+        _log.error("the after hook of %s failed", name, exc_info=error)
+        return Fault(Kind.HOOK_FAILED, cause=f"the after hook of {name} raised {type(error).__name__}")
+
+    async def later(made: Awaitable[object]) -> Finished:
+        try:
+            return write(await made)
+        except Exception as error:
+            return failed(error)
+
+    def finish(content: bytes) -> Finished | Awaitable[Finished]:
         try:
             given = read(content)
         except ValidationError as error:
@@ -51,15 +67,9 @@ def _after(name: str, after: After, answer: TypeAdapter[object] | None) -> Hook:
             return Fault(Kind.UPSTREAM_CONTRACT, cause=f"the answer is not JSON: {error}")
         try:
             made = after(given)
-            if inspect.isawaitable(made):
-                made = await made
-            if answer is None:
-                return to_json(made, by_alias=True)
-            return answer.dump_json(answer.validate_python(made, from_attributes=True), by_alias=True)
+            return later(made) if inspect.isawaitable(made) else write(made)
         except Exception as error:
-            # The hook is the user's code: whatever it raises becomes one answer and one log entry.
-            _log.exception("the after hook of %s failed", name)
-            return Fault(Kind.HOOK_FAILED, cause=f"the after hook of {name} raised {type(error).__name__}")
+            return failed(error)
 
     return finish
 

@@ -1,8 +1,7 @@
 """One route, compiled: immutable, ready to run, replaced whole. What is off is absent."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from limen.declare.policy import Rule
 from limen.declare.principal import Principal
@@ -25,12 +24,10 @@ class Entry:
     identity: Identity
 
 
-class Hook(Protocol):
-    """A compiled ``after`` hook: the service's answer in, the client's answer (or a fault) out."""
+Finished = bytes | Fault
 
-    async def __call__(self, content: bytes) -> bytes | Fault:
-        """Return the content for the client."""
-        ...
+Hook = Callable[[bytes], Finished | Awaitable[Finished]]
+"""What a success answer goes through: its content in, the client's content (or a fault) out, at once or later."""
 
 
 @dataclass(frozen=True, slots=True)
