@@ -1,32 +1,44 @@
-"""A service that costs almost nothing: one canned answer to every request, on a loopback port."""
+"""The service behind every gateway where nginx is not installed: canned answers on a loopback port, bodies swallowed."""
 
-import argparse
 import asyncio
+import sys
 from typing import cast
 
-CONTENT = (
-    b'[{"id":1,"name":"Ada","surname":"Lovelace","address":"12 St James Square","created_by":1,'
-    b'"created_at":"2026-11-25T12:00:00Z"}]'
-)
-ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(CONTENT), CONTENT)
+import httptools
+
+from bench.scenarios import ITEM, LARGE
+
+
+def _answer(media_type: bytes, content: bytes) -> bytes:
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\ncontent-length: %d\r\n\r\n" % (media_type, len(content))
+    return head + content
+
+
+SMALL_ANSWER = _answer(b"application/json", ITEM)
+LARGE_ANSWER = _answer(b"application/octet-stream", bytes(LARGE))
 
 
 class Canned(asyncio.Protocol):
-    """Answers whenever the end of a head has come; requests without a body only."""
+    """Answers when a request is whole."""
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
-        self._held = b""
+        self._parser = httptools.HttpRequestParser(self)
+        self._large = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are not subclasses of asyncio's.
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        self._held += data
-        while (end := self._held.find(b"\r\n\r\n")) >= 0:
-            self._held = self._held[end + 4 :]
-            if self._transport is not None:
-                self._transport.write(ANSWER)
+        self._parser.feed_data(data)
+
+    def on_url(self, url: bytes) -> None:
+        self._large = url.endswith(b"/large")
+
+    def on_message_complete(self) -> None:
+        if self._transport is not None:
+            self._transport.write(LARGE_ANSWER if self._large else SMALL_ANSWER)
 
 
 async def serve(port: int) -> None:
@@ -38,6 +50,4 @@ async def serve(port: int) -> None:
 if __name__ == "__main__":
     import uvloop
 
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("port", type=int)
-    uvloop.run(serve(parser.parse_args().port))
+    uvloop.run(serve(int(sys.argv[1])))

@@ -18,9 +18,9 @@ from urllib.parse import quote
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from limen import pipeline
-from limen.asgi_body import BodyTooLarge, ClientGone, RequestBody, Watch
+from limen.asgi_body import BodyTimeout, BodyTooLarge, ClientGone, RequestBody, Watch
 from limen.errors import Fault, Kind
-from limen.http.headers import Headers, values
+from limen.http.headers import Headers
 from limen.http.replies import Reply, allowed, problem, redirect
 from limen.observe.outcome import Outcome
 from limen.pipeline import Announced
@@ -78,7 +78,7 @@ class _Exchange:
         self._send = send
         self._method: bytes = scope["method"].encode()
         self._headers: Headers = list(scope["headers"])
-        self._request_id = pipeline.request_id(self._headers, runtime.request_id())
+        self._request_id = pipeline.request_id(self._headers, runtime.request_id)
         self._body: RequestBody | None = None
         self._sent = 0  # the status, once the answer has begun
 
@@ -138,26 +138,29 @@ class _Exchange:
             body = await self._request_body(plan, announced)
             if isinstance(body, Fault):
                 return body
-            own = self._own() if admitted is None else self._own() + admitted[1]
+            client = self._scope.get("client")
+            own = pipeline.own(
+                self._headers,
+                peer=client[0].encode("latin-1") if client else b"",
+                scheme=self._scope["scheme"].encode(),
+                request_id=self._request_id,
+                principal=admitted,
+            )
             target, lines = pipeline.craft(plan, match, query, self._headers, own)
             with Watch(self._receive, self._body):
                 return await self._exchange(plan, target, lines, body)
         except BodyTooLarge:
-            return Fault(Kind.BODY_TOO_LARGE)
-
-    def _own(self) -> Headers:
-        client = self._scope.get("client")
-        host = values(self._headers, b"host")
-        return pipeline.forwarding(
-            host=host[0] if len(host) == 1 else b"",
-            peer=client[0].encode("latin-1") if client else b"",
-            scheme=self._scope["scheme"].encode(),
-            request_id=self._request_id,
-        )
+            return pipeline.too_large(plan)
+        except BodyTimeout:
+            # What is left of the body may still come: the connection cannot be used again.
+            return Fault(Kind.REQUEST_TIMEOUT, headers=((b"connection", b"close"),))
 
     async def _request_body(self, plan: Plan, announced: Announced) -> bytes | RequestBody | Fault | None:
         limit = plan.route.max_body
-        self._body = stream = RequestBody(self._receive, announced.length, limit, empty=not announced.framed)
+        patience = plan.timeouts.idle
+        self._body = stream = RequestBody(
+            self._receive, announced.length, limit, patience=patience, empty=not announced.framed
+        )
         if plan.route.contract.body is None:
             return stream if announced.framed else None
         return pipeline.declared(plan.route.contract.body, await stream.read(), self._headers)

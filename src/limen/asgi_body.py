@@ -18,13 +18,23 @@ class BodyTooLarge(Exception):
     """The body passed its bound while it was read."""
 
 
+class BodyTimeout(Exception):
+    """The client sent nothing for too long."""
+
+
 class RequestBody:
-    """An asynchronous iterator over the request body. ``limit`` is in bytes; None means unbounded."""
+    """An asynchronous iterator over the request body.
 
-    __slots__ = ("_limit", "_receive", "_seen", "done", "idle", "length", "untouched")
+    ``limit`` is in bytes, None means unbounded; ``patience`` is the most seconds between two pieces.
+    """
 
-    def __init__(self, receive: Receive, length: int | None, limit: int | None, *, empty: bool) -> None:
+    __slots__ = ("_limit", "_patience", "_receive", "_seen", "done", "idle", "length", "untouched")
+
+    def __init__(
+        self, receive: Receive, length: int | None, limit: int | None, *, patience: float, empty: bool
+    ) -> None:
         """``length`` is the announced one; ``empty`` says that the framing announces no content at all."""
+        self._patience = patience
         self._receive = receive
         self._limit = limit
         self._seen = 0
@@ -38,10 +48,14 @@ class RequestBody:
         return self
 
     async def __anext__(self) -> bytes:
-        """Return the next chunk; raises ClientGone and BodyTooLarge."""
+        """Return the next chunk; raises ClientGone, BodyTimeout and BodyTooLarge."""
         self.untouched = False
         while not self.done:
-            message = await self._receive()
+            try:
+                async with asyncio.timeout(self._patience):
+                    message = await self._receive()
+            except TimeoutError:
+                raise BodyTimeout from None
             if message["type"] == "http.disconnect":
                 self.done = True
                 raise ClientGone

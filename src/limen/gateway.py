@@ -125,14 +125,17 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
     def describe(self) -> list[RouteInfo]:
         """Return every gateway route as people see it, in the order of declaration."""
         self.compile()
+        foreign = self._foreign()
+        engine = "asgi" if foreign else "direct"
+        reason = f"middleware sees every request: {foreign}" if foreign else "nothing stands before the route"
         return [
             RouteInfo(
                 methods=route.methods,
                 path=route.path,
                 upstream=route.upstream.name,
                 allow=str(route.allow),
-                engine="asgi",
-                reason="the only engine of this version",
+                engine=engine,
+                reason=reason,
             )
             for route in self._declared
         ]
@@ -166,6 +169,14 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
             )
             self._live = Live(table, self._runtime)
         return self._live
+
+    def direct(self) -> bool:
+        """Tell whether an engine may answer without going through the application's middleware: there is none."""
+        return not self._foreign()
+
+    def _foreign(self) -> str:
+        names = [getattr(m.cls, "__name__", str(m.cls)) for m in self.user_middleware if m.cls is not Engine]
+        return ", ".join(names)
 
     def _change(self, route: Route) -> None:
         self._declared.append(route)

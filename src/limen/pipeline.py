@@ -12,7 +12,7 @@
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
@@ -181,12 +181,21 @@ def settle(outcome: Outcome) -> None:
     access.write(outcome)
 
 
-def request_id(headers: Headers, fresh: str) -> str:
-    """Keep a client's request id if it is one harmless token; else use ``fresh``."""
+def request_id(headers: Headers, fresh: Callable[[], str]) -> str:
+    """Keep a client's request id if it is one harmless token; else use a ``fresh`` one."""
     given = values(headers, b"x-request-id")
     if len(given) == 1 and _REQUEST_ID.fullmatch(given[0]):
         return given[0].decode()
-    return fresh
+    return fresh()
+
+
+def own(
+    headers: Headers, *, peer: bytes, scheme: bytes, request_id: str, principal: tuple[Principal, Headers] | None
+) -> Headers:
+    """Return the lines that the gateway adds for the service: where the request comes from, and who is calling."""
+    host = values(headers, b"host")
+    lines = forwarding(host=host[0] if len(host) == 1 else b"", peer=peer, scheme=scheme, request_id=request_id)
+    return lines if principal is None else lines + principal[1]
 
 
 def forwarding(*, host: bytes, peer: bytes, scheme: bytes, request_id: str) -> Headers:

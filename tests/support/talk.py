@@ -54,6 +54,9 @@ class Seen:
         assert self.status, "no content before the head"
         self.content += data
 
+    def flush(self) -> None:
+        assert not self.ended, "nothing follows the end"
+
     def end(self) -> None:
         self._once()
         self.ended = True

@@ -9,6 +9,7 @@ from fastapi import BackgroundTasks, Body, Cookie, Depends, Form, Path, Query, R
 from openapi_spec_validator import validate
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.testclient import TestClient
 
 from limen import Gateway, Upstream, anyone, owner, role, scope, signed_in
@@ -162,7 +163,12 @@ def test_routes_are_described_in_the_order_of_declaration() -> None:
     assert described[0].allow == "role(admin)"
     assert "scope(write)" in described[1].allow
     assert described[2].methods[0] == "GET"
-    assert all(info.engine == "asgi" and info.reason for info in described)
+    assert all((info.engine, info.reason) == ("direct", "nothing stands before the route") for info in described)
+    app.add_middleware(GZipMiddleware)
+    assert all(
+        (info.engine, info.reason) == ("asgi", "middleware sees every request: GZipMiddleware")
+        for info in app.describe()
+    )
 
 
 def test_the_public_document_is_valid_and_complete() -> None:

@@ -28,6 +28,13 @@ def main() -> None:
     help="Least severity that is logged.",
 )
 @click.option(
+    "--engine",
+    default="direct",
+    show_default=True,
+    type=click.Choice(["direct", "asgi"]),
+    help="What answers gateway routes; `limen routes` says which can be direct.",
+)
+@click.option(
     "--grace",
     default=10,
     show_default=True,
@@ -42,12 +49,20 @@ def main() -> None:
     help="Folder that --reload watches; may be given again. The current one by default.",
 )
 def serve(
-    app: str, host: str, port: int, uds: Path | None, log_level: str, grace: int, reload: bool, watch: tuple[Path, ...]
+    app: str,
+    host: str,
+    port: int,
+    uds: Path | None,
+    log_level: str,
+    engine: str,
+    grace: int,
+    reload: bool,
+    watch: tuple[Path, ...],
 ) -> None:
     """Serve a gateway (or any ASGI application) with safe settings."""
     from limen.cli.serve import serve as run
 
-    run(app, host=host, port=port, uds=uds, log_level=log_level, grace=grace, watch=watch, reload=reload)
+    run(app, host=host, port=port, uds=uds, log_level=log_level, engine=engine, grace=grace, watch=watch, reload=reload)
 
 
 @main.command()

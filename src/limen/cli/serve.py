@@ -20,6 +20,10 @@ _KEEP_ALIVE = 60
 _STARTUP_FAILURE = 3
 
 
+# The protocol class of each engine. What the direct engine does not serve, it leaves to uvicorn request by request.
+_ENGINES = {"direct": "limen.direct:GatewayProtocol", "asgi": "httptools"}
+
+
 def serve(
     spec: str,
     *,
@@ -27,6 +31,7 @@ def serve(
     port: int,
     uds: Path | None,
     log_level: str,
+    engine: str,
     grace: int,
     reload: bool,
     watch: Sequence[Path],
@@ -39,6 +44,7 @@ def serve(
         host=host,
         port=port,
         uds=None if uds is None else str(uds),
+        http=_ENGINES[engine],
         log_level=log_level,
         log_config=_logging(log_level.upper()),
         access_log=False,  # limen writes its own

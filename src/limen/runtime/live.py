@@ -22,3 +22,7 @@ class Door(Protocol):
     def live(self) -> Live:
         """Return what requests run against now."""
         ...
+
+    def direct(self) -> bool:
+        """Tell whether an engine may answer without going through the application's middleware: there is none."""
+        ...

@@ -100,6 +100,9 @@ class Answer:
             self._connection.pause()
         self._wake()
 
+    def flush(self) -> None:
+        """Hold nothing back: whoever reads was woken already."""
+
     def end(self) -> None:
         """Give the connection back; what is held can still be read."""
         self._ended = True

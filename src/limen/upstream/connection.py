@@ -32,6 +32,10 @@ class Sink(Protocol):
         """Take a piece of content."""
         ...
 
+    def flush(self) -> None:
+        """Take note that nothing more has come for now, and that the answer is not whole."""
+        ...
+
     def end(self) -> None:
         """Take note that the answer is whole."""
         ...
@@ -109,6 +113,10 @@ class Connection(asyncio.Protocol):
         if self._writable is not None:
             await asyncio.shield(self._writable)
 
+    def blocked(self) -> "asyncio.Future[None] | None":
+        """Return what is done once the peer reads again; None while it does."""
+        return self._writable
+
     def pause(self) -> None:
         """Stop reading: the client is slower than the service."""
         if self._transport is not None and not self._paused and not self.lost:
@@ -158,7 +166,9 @@ class Connection(asyncio.Protocol):
         else:
             if not self._head_given and self._unfinished > self._head_limit:
                 self._fail(Fault(Kind.UPSTREAM_PROTOCOL, cause=f"the head has more than {self._head_limit} bytes"))
-            elif self._answer_done and not self._in_step:
+            elif not self._answer_done:
+                self._flush()
+            elif not self._in_step:
                 self.abort()
 
     def eof_received(self) -> bool:
@@ -284,6 +294,10 @@ class Connection(asyncio.Protocol):
         self._answer_done = True
         self._sink = None
         sink.end()
+
+    def _flush(self) -> None:
+        if self._sink is not None:
+            self._sink.flush()
 
     def _fail(self, fault: Fault) -> None:
         sink, self._sink = self._sink, None

@@ -1,0 +1,73 @@
+"""limen as it is measured: one route for each scenario, and as many more as ``BENCH_ROUTES`` says."""
+
+import os
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from limen import Gateway, Limits, Upstream, anyone, role
+from limen.auth import Jwt
+
+# As many connections as the largest scenario has clients: what is measured is the gateway, not its queue.
+service = Upstream("service", [os.environ["BENCH_UPSTREAM"]], limits=Limits(connections=1024))
+app = Gateway(title="Bench", auth=Jwt(os.environ["BENCH_SECRET"]))
+
+
+class Form(BaseModel):
+    """What a client posts."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    quantity: Annotated[int, Field(ge=1, le=1000)]
+    price: Annotated[float, Field(gt=0)]
+    tags: list[str]
+    urgent: bool
+    note: Annotated[str, Field(max_length=2000)]
+
+
+class Item(BaseModel):
+    """What the service answers."""
+
+    id: int
+    name: str
+    address: str
+    created_by: int
+    created_at: datetime
+
+
+class Short(BaseModel):
+    """What is left of an item behind the hook."""
+
+    id: int
+    name: str
+
+
+def shorten(item: Item) -> Short:
+    """Keep what the public may see."""
+    return Short(id=item.id, name=item.name)
+
+
+@app.get("/api/items", upstream=service, allow=anyone)
+def list_items() -> None: ...
+
+
+@app.get("/api/admin", upstream=service, allow=role("admin"))
+def admin_only() -> None: ...
+
+
+@app.post("/api/items", upstream=service, allow=anyone)
+def create_item(form: Form) -> None: ...  # pyright: ignore[reportUnusedParameter] - a stub: its signature is the contract
+
+
+@app.get("/api/large", upstream=service, allow=anyone)
+def large() -> None: ...
+
+
+@app.get("/api/after", upstream=service, allow=anyone, after=shorten)
+def after() -> Item: ...
+
+
+app.forward("/api/upload", upstream=service, allow=anyone, methods=["POST"])
+for number in range(int(os.environ["BENCH_ROUTES"])):
+    app.forward(f"/api/r{number}/{{id}}/items", upstream=service, allow=role("admin"), methods=["GET"])
+app.compile()

@@ -1,0 +1,109 @@
+"""Programs under measurement: started on one CPU in a session of their own, and what the whole session has used."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from socket import create_connection, create_server
+from time import monotonic, sleep
+
+TICK = os.sysconf("SC_CLK_TCK")
+_START_SECONDS = 120.0
+_STOP_SECONDS = 10.0
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def free_port() -> int:
+    """Return a port that is free now."""
+    with create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+class Program:
+    """A running program. Whatever it forks stays in its session, so nothing it does is missed."""
+
+    def __init__(self, argv: Sequence[str], *, cpu: int, port: int, log: Path, env: Mapping[str, str]) -> None:
+        """Start it on ``cpu``; ``log`` gets all it prints."""
+        self.port = port
+        self._log = log
+        with log.open("wb") as out:
+            # taskset, so that threads made while it starts are pinned as well.
+            self._process = subprocess.Popen(
+                ["taskset", "-c", str(cpu), *argv],
+                env=os.environ | env,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            )
+
+    def wait(self) -> str | None:
+        """Wait until it listens; return what is wrong otherwise."""
+        until = monotonic() + _START_SECONDS
+        while monotonic() < until and self._process.poll() is None:
+            try:
+                create_connection(("127.0.0.1", self.port), 1).close()
+            except OSError:
+                sleep(0.05)
+            else:
+                return None
+        return f"does not listen on its port: {self.said()}"
+
+    def said(self) -> str:
+        """Return the end of what it printed."""
+        return self._log.read_text(errors="replace").strip()[-400:] or "it said nothing"
+
+    def cpu_seconds(self) -> float:
+        """Return user and system time of the whole session so far, that of ended children included."""
+        return sum(sum(int(ticks) for ticks in stat[11:15]) for stat in self._members()) / TICK
+
+    def rss(self) -> int:
+        """Return the resident bytes of the whole session; pages that processes share count in each."""
+        return sum(int(stat[21]) for stat in self._members()) * _PAGE
+
+    def stop(self) -> None:
+        """End it and all that it started."""
+        self._signal(signal.SIGTERM)
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            pass
+        self._signal(signal.SIGKILL)
+        self._process.wait()
+
+    def _signal(self, number: signal.Signals) -> None:
+        try:
+            os.killpg(self._process.pid, number)
+        except ProcessLookupError:
+            pass
+
+    def _members(self) -> list[list[str]]:
+        """Return the fields of /proc/*/stat behind the name (proc(5)), of every process of the session."""
+        found: list[list[str]] = []
+        for folder in Path("/proc").iterdir():
+            if folder.name.isdigit():
+                try:
+                    fields = (folder / "stat").read_text().rpartition(") ")[2].split()
+                except OSError:
+                    continue  # ended while we looked
+                if int(fields[3]) == self._process.pid:
+                    found.append(fields)
+        return found
+
+
+def machine() -> dict[str, str]:
+    """Return what a reader must know of this machine."""
+    model = next(
+        (line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        "unknown",
+    )
+    system = os.uname()
+    return {
+        "cpu": model,
+        "cpus": str(os.cpu_count()),
+        "kernel": f"{system.sysname} {system.release} {system.machine}",
+        "python": sys.version.split()[0],
+    }

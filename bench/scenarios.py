@@ -1,0 +1,60 @@
+"""What is measured, as data. To add a scenario, add a line to ``SCENARIOS``; a new path needs the gateways' consent."""
+
+import json
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["public", "admin", "post", "download", "upload", "after"]
+"""What a gateway has to do for a request; each peer says in its own words what it does for each of these."""
+
+MiB = 1024 * 1024
+LARGE = MiB
+UPLOAD = 64 * MiB
+
+# 120 bytes, the size of a small row: what one gets is the cost of a request, not that of its bytes.
+ITEM = b'{"id":1,"name":"Ada Lovelace","address":"12 St James Square, London","created_by":1,"created_at":"2026-11-25T12:00"}    '
+assert len(ITEM) == 120
+
+_FORM = {"name": "Ada Lovelace", "quantity": 3, "price": 9.5, "tags": ["one", "two"], "urgent": False, "note": ""}
+FORM = json.dumps(_FORM | {"note": "x" * (1024 - len(json.dumps(_FORM)))}).encode()
+assert len(FORM) == 1024
+
+_SCALE = ("limen direct", "limen asgi", "nginx", "Envoy")
+_LIMEN = ("limen direct", "limen asgi")
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One kind of load. ``peers`` None is all; ``share`` paces the load at that part of what the first peer can do."""
+
+    name: str
+    title: str
+    kind: Kind = "admin"
+    method: str = "GET"
+    path: str = "/api/admin"
+    body: int | bytes = b""
+    connections: int = 32
+    routes: int = 10
+    share: float | None = None
+    peers: tuple[str, ...] | None = None
+
+    @property
+    def token(self) -> bool:
+        """Whether the load sends a token of an admin."""
+        return self.kind == "admin"
+
+
+SCENARIOS = (
+    Scenario("public", "public GET, 120 B", "public", path="/api/items"),
+    Scenario("admin", "authenticated, admin-only GET, 120 B"),
+    Scenario("post", "POST of 1 KiB JSON, validated", "post", "POST", "/api/items", FORM),
+    Scenario("download", "answer of 1 MiB", "download", path="/api/large", connections=8),
+    Scenario("upload", "upload of 64 MiB", "upload", "POST", "/api/upload", UPLOAD, connections=2),
+    Scenario("after", "GET whose answer a hook rewrites", "after", path="/api/after", peers=(*_LIMEN, "nginx", "Envoy")),
+    Scenario("routes-10", "admin-only GET, 10 routes", path="/api/r9/1/items", peers=_LIMEN),
+    Scenario("routes-10000", "admin-only GET, 10,000 routes", path="/api/r9999/1/items", routes=10_000, peers=_LIMEN),
+    Scenario("connections-1", "admin-only GET, 1 connection", connections=1, peers=_SCALE),
+    Scenario("connections-64", "admin-only GET, 64 connections", connections=64, peers=_SCALE),
+    Scenario("connections-512", "admin-only GET, 512 connections", connections=512, peers=_SCALE),
+    Scenario("half", "admin-only GET at half of limen's peak", share=0.5, peers=(*_SCALE, "HAProxy")),
+)

@@ -1,0 +1,5 @@
+"""The fast engine: gateway routes answered inside uvicorn's parser callbacks, everything else by uvicorn unchanged."""
+
+from limen.direct.protocol import GatewayProtocol
+
+__all__ = ["GatewayProtocol"]

@@ -1,0 +1,217 @@
+"""The uvicorn seam: the only file of the data path that knows uvicorn (0.54).
+
+uvicorn parses, counts connections, keeps them alive, keeps the order of pipelined requests and shuts down. For a request
+that the gateway's table knows, an ``Exchange`` takes the place of uvicorn's cycle; any other request is handed to the
+base class as if nothing had happened. What is relied upon is named in ``tests/unit/direct/test_seam.py``.
+
+Not the gateway's: local endpoints, WebSocket and other upgrades, absolute-form targets, a ``root_path``, and every request
+of an application that has middleware, or that something wraps.
+"""
+
+import asyncio
+from typing import Any, cast
+
+from uvicorn.config import Config
+from uvicorn.middleware.message_logger import MessageLoggerMiddleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from limen import pipeline
+from limen.direct.exchange import Exchange
+from limen.direct.timers import Timers
+from limen.runtime.live import Door
+
+
+class GatewayProtocol(HttpToolsProtocol):
+    """One client connection. For ``uvicorn --http limen.direct:GatewayProtocol``; ``limen serve`` sets it."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        """Made by uvicorn for each connection; ``app_state`` is what the gateway's lifespan has left."""
+        super().__init__(config, server_state, app_state, _loop)
+        self._door = _door(config, app_state)
+        self._running: Exchange | None = None
+        self._head_done = False
+        self._peer = b""
+        self._raw_scheme = b"http"
+        if self._door is not None:
+            self.timers: Timers = app_state.setdefault("limen.timers", Timers(self.loop))
+
+    # --- asyncio.Protocol ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Remember who it is."""
+        super().connection_made(cast("asyncio.Transport", transport))
+        self._peer = self.client[0].encode("latin-1") if self.client else b""
+        self._raw_scheme = (self.scheme or "http").encode()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the request that runs, which need not be the newest, and those in line."""
+        waiting = [cycle for cycle, _ in self.pipeline]
+        for cycle in (self._running, *waiting):
+            if isinstance(cycle, Exchange):
+                cycle.client_gone()
+        self.pipeline.clear()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The client reads slower than we write."""
+        super().pause_writing()
+        if self._running is not None:
+            self._running.pause()
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        super().resume_writing()
+        if self._running is not None:
+            self._running.resume()
+
+    # --- httptools ---
+
+    def on_message_begin(self) -> None:
+        """Begin a head; the ASGI scope is built only if uvicorn serves the request after all."""
+        if self._door is None:
+            super().on_message_begin()
+            return
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
+        self._head_done = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Collect a header line; trailers never become headers (RFC 9110 section 6.5.1)."""
+        if not self._head_done:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Find out whose request it is."""
+        self._head_done = True
+        exchange = self._exchange(self._door) if self._door is not None else None
+        if exchange is None:
+            if self._door is not None:
+                self._build_scope()
+            super().on_headers_complete()
+            return
+        before: Any = self.cycle
+        self.cycle = cast("Any", exchange)
+        if before is None or before.response_complete:
+            self._running = exchange
+            exchange.begin()
+        else:
+            self.flow.pause_reading()
+            line: Any = self.pipeline
+            line.appendleft((exchange, None))
+
+    def on_body(self, body: bytes) -> None:
+        """Give a piece of content to whose it is."""
+        cycle: object = self.cycle
+        if isinstance(cycle, Exchange):
+            cycle.on_body(body)
+        else:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        cycle: object = self.cycle
+        if isinstance(cycle, Exchange):
+            cycle.on_request_done()
+        else:
+            super().on_message_complete()
+
+    # --- uvicorn ---
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        if isinstance(cycle, Exchange):
+            # Not from within the one before: a thousand pipelined refusals would nest as deep.
+            self._running = cycle
+            self.loop.call_soon(cycle.begin)
+        else:
+            super()._start_asgi_task(cycle, app)
+
+    # --- what an exchange asks for ---
+
+    def write(self, data: bytes) -> None:
+        """Write to the client."""
+        self.transport.write(data)
+
+    def stalled(self) -> bool:
+        """Tell whether the client reads slower than we write."""
+        return self.flow.write_paused
+
+    def hold(self) -> None:
+        """Read nothing more from the client."""
+        self.flow.pause_reading()
+
+    def go_on(self) -> None:
+        """Read from the client again."""
+        if not self.pipeline:
+            self.flow.resume_reading()
+
+    def defaults(self) -> list[tuple[bytes, bytes]]:
+        """Return uvicorn's default header lines, the date among them, renewed each second."""
+        return self.server_state.default_headers
+
+    def completed(self, exchange: Exchange, *, cut: bool) -> None:
+        """Close, or go on to the next request."""
+        self._running = None
+        if cut or not exchange.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
+
+    # --- inside ---
+
+    def _exchange(self, door: Door) -> Exchange | None:
+        """Make the exchange for this head; None leaves it to uvicorn."""
+        url = self.url
+        parser: Any = self.parser
+        if not url.startswith(b"/") or b"#" in url or parser.should_upgrade():
+            return None
+        if self.limit_concurrency is not None and (
+            len(self.connections) >= self.limit_concurrency or len(self.tasks) >= self.limit_concurrency
+        ):
+            return None
+        live = door.live()
+        path, _, query = url.partition(b"?")
+        method: bytes = parser.get_method()
+        found = pipeline.route(live.table, method, path, query)
+        if found is None:
+            return None
+        old = parser.get_http_version() == "1.0"
+        return Exchange(
+            self,
+            live.runtime,
+            found,
+            method=method,
+            path=path,
+            query=query,
+            headers=self.headers,
+            peer=self._peer,
+            scheme=self._raw_scheme,
+            keep_alive=not old and parser.should_keep_alive(),
+            old=old,
+            expects=self.expect_100_continue,
+        )
+
+    def _build_scope(self) -> None:
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url = url
+        self.expect_100_continue = expects
+        self.headers.extend(headers)  # the scope holds this very list
+
+
+def _door(config: Config, app_state: dict[str, Any]) -> Door | None:
+    """Return the gateway, if it is the application itself: what wraps one must see every request."""
+    found: Any = app_state.get("limen")
+    app: Any = vars(config)["loaded_app"]
+    while isinstance(app, ProxyHeadersMiddleware | MessageLoggerMiddleware):
+        app = vars(app)["app"]
+    if found is None or found is not app or config.root_path or not found.direct():
+        return None
+    return found
