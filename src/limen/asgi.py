@@ -94,8 +94,8 @@ class _Exchange:
             fault = Fault(Kind.CLIENT_CLOSED)
         pipeline.settle(
             Outcome(
-                method=self._scope["method"],
-                path=self._path.decode("ascii", "backslashreplace"),
+                method=self._method,
+                path=self._path,
                 route=plan.route.path if plan else "-",
                 upstream=plan.route.upstream.name if plan else "-",
                 status=499 if fault is not None and fault.kind is Kind.CLIENT_CLOSED else self._sent,

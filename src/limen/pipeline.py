@@ -39,10 +39,12 @@ def route(
     table: Table[Plan], method: bytes, path: bytes, query: bytes
 ) -> Match[Plan] | Redirect | Wrong | Fault | None:
     """1. Find the plan on raw bytes; None means that the table knows nothing of this path."""
+    if query and _UNSAFE_QUERY.search(query):
+        return check_path(path) or Fault(Kind.BAD_PATH, "The query holds bytes that must be percent-encoded.")
+    if (exact := table.exact(method, path)) is not None:
+        return exact  # a literal of ours is no path to be wary of
     if (fault := check_path(path)) is not None:
         return fault
-    if query and _UNSAFE_QUERY.search(query):
-        return Fault(Kind.BAD_PATH, "The query holds bytes that must be percent-encoded.")
     return table.match(method, path)
 
 

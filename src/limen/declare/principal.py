@@ -2,13 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A caller. ``claims`` are those of the verified token, for rules that need more than roles and scopes."""
+    """A caller. ``claims`` are those of the verified token, for rules that need more than roles and scopes.
+
+    ``memo`` keeps what was derived from a caller for as long as the token is remembered.
+    """
 
     id: str
     roles: frozenset[str] = frozenset()
     scopes: frozenset[str] = frozenset()
     claims: Mapping[str, object] = field(default_factory=dict[str, object], repr=False)
+    memo: dict[object, Any] = field(default_factory=dict[object, Any], repr=False, compare=False)

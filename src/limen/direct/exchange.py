@@ -100,6 +100,7 @@ class Exchange:
         "_parts",
         "_path",
         "_peer",
+        "_plan",
         "_query",
         "_request_done",
         "_request_id",
@@ -142,6 +143,7 @@ class Exchange:
         self._client = client
         self._runtime = runtime
         self._found = found
+        self._plan = found.plan if isinstance(found, Match) else None
         self._method = method
         self._path = path
         self._query = query
@@ -193,18 +195,19 @@ class Exchange:
         if self.response_complete:
             return  # an early answer has gone out: the rest is of no use to anybody
         self._seen += len(data)
-        if isinstance(self._found, Match):
-            plan = self._found.plan
-            if plan.route.max_body is not None and self._seen > plan.route.max_body:
-                self._stop()
-                self._refuse(pipeline.too_large(plan))
-                return
+        plan = self._plan
+        if plan is None:
+            return
+        if plan.route.max_body is not None and self._seen > plan.route.max_body:
+            self._stop()
+            self._refuse(pipeline.too_large(plan))
+            return
         if self._connection is not None and self._streams:
             self._pass_on(self._connection, data)
             return
         self._parts.append(data)
-        if self._declared and isinstance(self._found, Match):
-            self._client.timers.set(self, self._found.plan.timeouts.idle)
+        if self._declared:
+            self._client.timers.set(self, plan.timeouts.idle)
         elif self._seen > _HIGH_WATER:
             self._client.hold()
 
@@ -293,8 +296,8 @@ class Exchange:
         self._expects = False
 
     def _read_declared(self) -> None:
-        assert isinstance(self._found, Match)
-        body = self._found.plan.route.contract.body
+        assert self._plan is not None
+        body = self._plan.route.contract.body
         assert body is not None
         content = pipeline.declared(body, b"".join(self._parts), self._headers)
         self._declared = False
@@ -307,13 +310,13 @@ class Exchange:
         self._attempt()
 
     def _attempt(self) -> None:
-        assert isinstance(self._found, Match)
+        assert self._plan is not None
         self._attempts += 1
-        connection = self._found.plan.pool.idle()
+        connection = self._plan.pool.idle()
         if connection is not None:
             self._send(connection)
         else:
-            self._task = self._client.loop.create_task(self._acquire(self._found.plan))
+            self._task = self._client.loop.create_task(self._acquire(self._plan))
 
     async def _acquire(self, plan: Plan) -> None:
         try:
@@ -329,7 +332,7 @@ class Exchange:
             self._bug()
 
     def _send(self, connection: Connection) -> None:
-        assert isinstance(self._found, Match)
+        assert self._plan is not None
         self._connection = connection
         self._sent_at = perf_counter()
         content = self._content
@@ -377,8 +380,8 @@ class Exchange:
 
     def _await_answer(self) -> None:
         """Set the deadline of what comes next: the head, or more of the content, or more of the client's body."""
-        assert isinstance(self._found, Match)
-        timeouts = self._found.plan.timeouts
+        assert self._plan is not None
+        timeouts = self._plan.timeouts
         waits_for_head = not self._sent and self._held is None and not (self._streams and not self._request_done)
         seconds = timeouts.first_byte if waits_for_head else timeouts.idle
         if timeouts.total is not None:
@@ -389,8 +392,8 @@ class Exchange:
 
     def head(self, status: int, reason: bytes, headers: Headers) -> None:
         """Take the head of the answer."""
-        assert isinstance(self._found, Match)
-        plan = self._found.plan
+        assert self._plan is not None
+        plan = self._plan
         if plan.finish is not None and pipeline.holds(self._method, status):
             fault = pipeline.readable(headers)
             if fault is not None:
@@ -414,9 +417,9 @@ class Exchange:
     def body(self, data: bytes) -> None:
         """Take a piece of the answer's content."""
         if self._held is not None:
-            assert isinstance(self._found, Match)
+            assert self._plan is not None
             self._held_bytes += len(data)
-            most = self._found.plan.route.max_answer
+            most = self._plan.route.max_answer
             if self._held_bytes > most:
                 self._stop()
                 self._refuse(Fault(Kind.UPSTREAM_TOO_LARGE, cause=f"more than {most} bytes"))
@@ -445,12 +448,12 @@ class Exchange:
     def end(self) -> None:
         """The answer is whole."""
         connection, self._connection = self._connection, None
-        assert isinstance(self._found, Match)
+        assert self._plan is not None
         if connection is not None:
-            self._found.plan.pool.release(connection)
+            self._plan.pool.release(connection)
         if self._held is not None:
             try:
-                self._finish(self._found.plan)
+                self._finish(self._plan)
             except Exception:
                 self._bug()
             return
@@ -467,8 +470,8 @@ class Exchange:
         connection, self._connection = self._connection, None
         if connection is None or self.response_complete:
             return
-        assert isinstance(self._found, Match)
-        self._found.plan.pool.release(connection)
+        assert self._plan is not None
+        self._plan.pool.release(connection)
         self._failed(fault, sent=True, reused=connection.reused and not connection.answering)
 
     # --- the end ---
@@ -555,9 +558,9 @@ class Exchange:
         self._client.timers.clear(self)
         connection, self._connection = self._connection, None
         if connection is not None:
-            assert isinstance(self._found, Match)
+            assert self._plan is not None
             connection.abort()
-            self._found.plan.pool.release(connection)
+            self._plan.pool.release(connection)
         self._held = None
         self._framing = None if not self._sent else self._framing
         task, self._task = self._task, None
@@ -572,12 +575,12 @@ class Exchange:
         self._client.completed(self, cut=cut)
 
     def _settle(self, fault: Fault | None) -> None:
-        plan = self._found.plan if isinstance(self._found, Match) else None
+        plan = self._plan
         gone = fault is not None and fault.kind is Kind.CLIENT_CLOSED
         pipeline.settle(
             Outcome(
-                method=self._method.decode(),
-                path=self._path.decode("ascii", "backslashreplace"),
+                method=self._method,
+                path=self._path,
                 route=plan.route.path if plan else "-",
                 upstream=plan.route.upstream.name if plan else "-",
                 status=499 if gone else self._sent,

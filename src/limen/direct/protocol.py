@@ -86,8 +86,12 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect a header line; trailers never become headers (RFC 9110 section 6.5.1)."""
-        if not self._head_done:
-            super().on_header(name, value)
+        if self._head_done:
+            return
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Find out whose request it is."""
@@ -125,6 +129,30 @@ class GatewayProtocol(HttpToolsProtocol):
             super().on_message_complete()
 
     # --- uvicorn ---
+
+    def on_response_complete(self) -> None:
+        """As uvicorn does, but with a coarse timer for the time between requests: 1 us less than one of the loop's."""
+        if self._door is None:
+            super().on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self.timers.set(self, self.timeout_keep_alive)
+
+    def expired(self) -> None:
+        """The client has sent no other request."""
+        self.timeout_keep_alive_handler()
+
+    def _unset_keepalive_if_required(self) -> None:
+        if self._door is None:
+            super()._unset_keepalive_if_required()
+        else:
+            self.timers.clear(self)
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         if isinstance(cycle, Exchange):

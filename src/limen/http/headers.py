@@ -47,6 +47,9 @@ _FROM_UPSTREAM = HOP_BY_HOP | {b"date", b"server", b"x-request-id"}
 
 VIA = b"1.1 limen"
 
+_NONE: frozenset[bytes] = frozenset()
+_FROM_CLIENT = HOP_BY_HOP | _OWN
+
 # What describes a representation that the gateway has replaced (RFC 9110 section 8).
 OF_THE_ORIGINAL = frozenset(
     (b"content-length", b"content-type", b"etag", b"last-modified", b"accept-ranges", b"digest")
@@ -55,9 +58,10 @@ OF_THE_ORIGINAL = frozenset(
 
 def nominated(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
     """Return the names that ``Connection`` headers declare as hop-by-hop (RFC 9110 section 7.6.1)."""
-    return frozenset(
-        name.strip().lower() for key, value in headers if key == b"connection" for name in value.split(b",")
-    )
+    given = [value for key, value in headers if key == b"connection"]
+    if not given:
+        return _NONE
+    return frozenset(name.strip().lower() for value in given for name in value.split(b","))
 
 
 def to_upstream(client: Sequence[tuple[bytes, bytes]], *, strip: Collection[bytes], own: Headers) -> Headers:
@@ -70,7 +74,7 @@ def to_upstream(client: Sequence[tuple[bytes, bytes]], *, strip: Collection[byte
     kept = [
         (name, value)
         for name, value in client
-        if name not in HOP_BY_HOP and name not in _OWN and name not in named and name not in strip and b"_" not in name
+        if name not in _FROM_CLIENT and name not in named and name not in strip and b"_" not in name
     ]
     kept += own
     return kept

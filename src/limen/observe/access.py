@@ -15,8 +15,8 @@ def write(outcome: Outcome) -> None:
     _log.log(
         level,
         "%s %s %d %.1fms route=%s upstream=%s request_id=%s%s%s",
-        outcome.method,
-        outcome.path,
+        outcome.method.decode(),
+        outcome.path.decode("ascii", "backslashreplace"),
         outcome.status,
         outcome.seconds * 1000,
         outcome.route,

@@ -28,12 +28,14 @@ def compile_table(
     found = list(problems)
     entries: list[tuple[str, Pattern, Plan]] = []
     upstreams: dict[str, Upstream] = {}
+    tell = _identity(identity)
+    strip = _withheld(identity, runtime.verifier)
     for route in routes:
         if upstreams.setdefault(route.upstream.name, route.upstream) != route.upstream:
             found.append(f"{route.name}: two different upstreams are named {route.upstream.name!r}; rename one")
         try:
             pattern = Pattern.parse(route.path)
-            plan = _plan(route, pattern, runtime, identity)
+            plan = _plan(route, pattern, runtime, tell, strip)
         except (ValueError, TypeError) as error:
             found.append(f"{route.name}: {error}")
             continue
@@ -48,7 +50,7 @@ def compile_table(
     raise DeclarationError(found)
 
 
-def _plan(route: Route, pattern: Pattern, runtime: Runtime, identity: IdentityHeaders) -> Plan:
+def _plan(route: Route, pattern: Pattern, runtime: Runtime, tell: Identity, strip: frozenset[bytes]) -> Plan:
     names = frozenset(pattern.names)
     if missing := route.allow.path_params - names:
         raise ValueError(f"allow={route.allow} needs the path parameter {{{sorted(missing)[0]}}}, which is not there")
@@ -56,8 +58,8 @@ def _plan(route: Route, pattern: Pattern, runtime: Runtime, identity: IdentityHe
         route=route,
         pool=runtime.pool(route.upstream),
         timeouts=route.timeouts or route.upstream.timeouts,
-        strip=_withheld(identity, runtime.verifier),
-        entry=None if route.allow.public else _entry(route, runtime.verifier, identity),
+        strip=strip,
+        entry=None if route.allow.public else _entry(route, runtime.verifier, tell),
         rewrite=None if route.rewrite is None else Rewrite.parse(route.rewrite, names),
         finish=finisher(route),
         query=route.contract.needs("query"),
@@ -74,10 +76,10 @@ def _withheld(identity: IdentityHeaders, verifier: Verifier | None) -> frozenset
     return frozenset(names)
 
 
-def _entry(route: Route, verifier: Verifier | None, identity: IdentityHeaders) -> Entry:
+def _entry(route: Route, verifier: Verifier | None, tell: Identity) -> Entry:
     if verifier is None:
         raise ValueError(f"allow={route.allow} needs to know the caller; give the gateway auth=Jwt(...)")
-    return Entry(_identify(verifier), route.allow, _identity(identity))
+    return Entry(_identify(verifier), route.allow, tell)
 
 
 def _identify(verifier: Verifier) -> Identify:
@@ -89,9 +91,13 @@ def _identify(verifier: Verifier) -> Identify:
 
 
 def _identity(identity: IdentityHeaders) -> Identity:
+    key = object()
     makers = tuple((name.lower().encode(), make) for name, make in identity.items())
 
     def lines(principal: Principal) -> list[tuple[bytes, bytes]] | Fault:
+        known: list[tuple[bytes, bytes]] | None = principal.memo.get(key)
+        if known is not None:
+            return known
         made: list[tuple[bytes, bytes]] = []
         for name, make in makers:
             value = make(principal)
@@ -99,6 +105,7 @@ def _identity(identity: IdentityHeaders) -> Identity:
             if not value.isprintable():
                 return Fault(Kind.TOKEN_CORRUPTED, cause=f"the value for {name.decode()} has control characters")
             made.append((name, value.encode()))
+        principal.memo[key] = made
         return made
 
     return lines

@@ -12,9 +12,12 @@ from limen.runtime.path import Pattern
 P = TypeVar("P")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Match(Generic[P]):
-    """A plan and its path parameters: ``params`` percent-decoded, ``raw`` as they came; ``path`` is the raw path."""
+    """A plan and its path parameters: ``params`` percent-decoded, ``raw`` as they came; ``path`` is the raw path.
+
+    Made for each request with parameters, and so not frozen, which costs 1 us; nobody changes it.
+    """
 
     plan: P
     path: bytes
@@ -76,6 +79,15 @@ class Table(Generic[P]):
         clashes = [clash for method, pattern, plan in entries if (clash := self._add(method.encode(), pattern, plan))]
         if clashes:
             raise ValueError("\n".join(clashes))
+        self._exact = {
+            (method, path): Match(plan, path, {}, {})
+            for path, leaf in self._literal.items()
+            for method, (plan, _) in leaf.plans.items()
+        }
+
+    def exact(self, method: bytes, raw: bytes) -> Match[P] | None:
+        """Return the match of a path that a pattern without parameters spells just so: one look, made in advance."""
+        return self._exact.get((method, raw))
 
     def match(self, method: bytes, raw: bytes) -> Match[P] | Redirect | Wrong | None:
         """Return the plan for a raw path, or why there is none; None for a path that no pattern knows."""

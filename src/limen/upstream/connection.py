@@ -94,7 +94,8 @@ class Connection(asyncio.Protocol):
         self._answer_done = False
         self._answering = False
         self._reset()
-        self._parser = httptools.HttpResponseParser(self)
+        if self._parser is None:
+            self._parser = httptools.HttpResponseParser(self)
         self.write(data)
         if self.lost:
             self._fail(Fault(Kind.UPSTREAM_CLOSED, cause="closed before the request was sent"))

@@ -6,6 +6,7 @@ State changes first, I/O after: the synchronous parts leave the pool consistent 
 import asyncio
 import ssl
 from collections import deque
+from time import monotonic
 
 from limen.declare.target import Target
 from limen.declare.upstream import Upstream
@@ -35,7 +36,7 @@ class Pool:
         return None if self._waiting else self._take()
 
     def _take(self) -> Connection | None:
-        now = asyncio.get_running_loop().time()
+        now = monotonic()
         while self._idle:
             connection = self._idle.pop()
             if connection.reusable and now - connection.idle_since < self._limits.keepalive:
@@ -64,7 +65,7 @@ class Pool:
         if self._closed or not connection.reusable:
             connection.abort()
         else:
-            connection.idle_since = asyncio.get_running_loop().time()
+            connection.idle_since = monotonic()
             self._idle.append(connection)
         self._next()
 
