@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from limen import pipeline
 from limen.asgi_body import BodyTimeout, BodyTooLarge, ClientGone, RequestBody, Watch
 from limen.errors import Fault, Kind
-from limen.http.headers import Headers
+from limen.http.headers import Head, Headers
 from limen.http.replies import Reply, allowed, problem, redirect
 from limen.observe.outcome import Outcome
 from limen.pipeline import Announced
@@ -59,7 +59,7 @@ class _Exchange:
 
     __slots__ = (
         "_body",
-        "_headers",
+        "_head",
         "_method",
         "_path",
         "_receive",
@@ -77,8 +77,8 @@ class _Exchange:
         self._receive = receive
         self._send = send
         self._method: bytes = scope["method"].encode()
-        self._headers: Headers = list(scope["headers"])
-        self._request_id = pipeline.request_id(self._headers, runtime.request_id)
+        self._head = Head(list(scope["headers"]))
+        self._request_id = pipeline.request_id(self._head, runtime.request_id)
         self._body: RequestBody | None = None
         self._sent = 0  # the status, once the answer has begun
 
@@ -126,12 +126,12 @@ class _Exchange:
     async def _proxy(self, match: Match[Plan]) -> Fault | None:
         plan = match.plan
         query: bytes = self._scope["query_string"]
-        admitted = pipeline.admit(plan, self._headers, match.params, self._runtime.now())
+        admitted = pipeline.admit(plan, self._head, match.params, self._runtime.now())
         if isinstance(admitted, Fault):
             return admitted
-        if (fault := pipeline.fits(plan, match.params, query, self._headers)) is not None:
+        if (fault := pipeline.fits(plan, match.params, query, self._head)) is not None:
             return fault
-        announced = pipeline.announced(plan, self._headers)
+        announced = pipeline.announced(plan, self._head)
         if isinstance(announced, Fault):
             return announced
         try:
@@ -140,13 +140,13 @@ class _Exchange:
                 return body
             client = self._scope.get("client")
             own = pipeline.own(
-                self._headers,
+                self._head,
                 peer=client[0].encode("latin-1") if client else b"",
                 scheme=self._scope["scheme"].encode(),
                 request_id=self._request_id,
                 principal=admitted,
             )
-            target, lines = pipeline.craft(plan, match, query, self._headers, own)
+            target, lines = pipeline.craft(plan, match, query, self._head, own)
             with Watch(self._receive, self._body):
                 return await self._exchange(plan, target, lines, body)
         except BodyTooLarge:
@@ -163,7 +163,7 @@ class _Exchange:
         )
         if plan.route.contract.body is None:
             return stream if announced.framed else None
-        return pipeline.declared(plan.route.contract.body, await stream.read(), self._headers)
+        return pipeline.declared(plan.route.contract.body, await stream.read(), self._head)
 
     async def _exchange(
         self, plan: Plan, target: bytes, lines: Headers, body: bytes | RequestBody | None

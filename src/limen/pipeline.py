@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl
 from limen.declare.contract import Body, Where
 from limen.declare.principal import Principal
 from limen.errors import Fault, Kind
-from limen.http.headers import OF_THE_ORIGINAL, VIA, Headers, is_json, to_client, to_upstream, values
+from limen.http.headers import OF_THE_ORIGINAL, VIA, Head, Headers, is_json, to_client, to_upstream, values
 from limen.http.replies import Reply
 from limen.observe import access
 from limen.observe.outcome import Outcome
@@ -48,14 +48,12 @@ def route(
     return table.match(method, path)
 
 
-def admit(
-    plan: Plan, headers: Headers, params: Mapping[str, str], now: float
-) -> tuple[Principal, Headers] | Fault | None:
+def admit(plan: Plan, head: Head, params: Mapping[str, str], now: float) -> tuple[Principal, Headers] | Fault | None:
     """2. Identify the caller and ask the rule. None on a public route; a Fault refuses."""
     entry = plan.entry
     if entry is None:
         return None
-    principal = entry.identify(values(headers, b"authorization"), now)
+    principal = entry.identify(head.all(b"authorization"), now)
     if isinstance(principal, Fault):
         return principal
     if not entry.rule.check(principal, params):
@@ -64,7 +62,7 @@ def admit(
     return identity if isinstance(identity, Fault) else (principal, identity)
 
 
-def fits(plan: Plan, params: Mapping[str, str], query: bytes, headers: Headers) -> Fault | None:
+def fits(plan: Plan, params: Mapping[str, str], query: bytes, head: Head) -> Fault | None:
     """3. Check declared parameters; None when all fit."""
     contract = plan.route.contract
     if not contract.params:
@@ -72,8 +70,8 @@ def fits(plan: Plan, params: Mapping[str, str], query: bytes, headers: Headers) 
     given: dict[Where, Mapping[str, Sequence[str]]] = {
         "path": {name: (value,) for name, value in params.items()},
         "query": _multi(parse_qsl(query.decode("latin-1"), keep_blank_values=True)) if plan.query else {},
-        "header": _multi((n.decode("latin-1"), v.decode("latin-1")) for n, v in headers) if plan.header else {},
-        "cookie": _cookies(headers) if plan.cookie else {},
+        "header": _multi((n.decode("latin-1"), v.decode("latin-1")) for n, v in head.lines) if plan.header else {},
+        "cookie": _cookies(head) if plan.cookie else {},
     }
     errors = contract.check(given)
     return Fault(Kind.INVALID_REQUEST, errors=errors) if errors else None
@@ -87,22 +85,16 @@ class Announced:
     framed: bool
 
 
-def announced(plan: Plan, headers: Headers) -> Announced | Fault:
+def announced(plan: Plan, head: Head) -> Announced | Fault:
     """4. Read what the head says of the body; a Fault for too much, and for an expectation that is not ours."""
-    length: int | None = None
-    framed = False
-    for name, value in headers:
-        if name == b"content-length":
-            length = int(value) if value.isdigit() else None
-            framed = framed or bool(length)
-        elif name == b"transfer-encoding":
-            framed = True
-        elif name == b"expect" and value.lower() != b"100-continue":
-            return Fault(Kind.EXPECTATION_FAILED)
+    if any(value.lower() != b"100-continue" for value in head.all(b"expect")):
+        return Fault(Kind.EXPECTATION_FAILED)
+    given = head.all(b"content-length")
+    length = int(given[0]) if given and given[0].isdigit() else None
     limit = plan.route.max_body
     if limit is not None and length is not None and length > limit:
         return too_large(plan)
-    return Announced(length, framed)
+    return Announced(length, framed=bool(length) or bool(head.all(b"transfer-encoding")))
 
 
 def too_large(plan: Plan) -> Fault:
@@ -110,21 +102,21 @@ def too_large(plan: Plan) -> Fault:
     return Fault(Kind.BODY_TOO_LARGE, f"The request body may have {plan.route.max_body} bytes on this route.")
 
 
-def declared(body: Body, content: bytes, headers: Headers) -> bytes | Fault | None:
+def declared(body: Body, content: bytes, head: Head) -> bytes | Fault | None:
     """5. Check a declared body; return the content that the service gets. None when there is none, and need not be."""
     if not content and not body.required:
         return None
-    kinds = values(headers, b"content-type")
+    kinds = head.all(b"content-type")
     if content and not (len(kinds) == 1 and is_json(kinds[0])):
         return Fault(Kind.MEDIA_TYPE)
     read = body.read(content)
     return read if isinstance(read, bytes) else Fault(Kind.INVALID_REQUEST, errors=read)
 
 
-def craft(plan: Plan, match: Match[Plan], query: bytes, headers: Headers, own: Headers) -> tuple[bytes, Headers]:
+def craft(plan: Plan, match: Match[Plan], query: bytes, head: Head, own: Headers) -> tuple[bytes, Headers]:
     """6. Return the target and the header lines for the service. ``own`` is what the gateway adds."""
     path = plan.rewrite.fill(match.raw) if plan.rewrite is not None else match.path
-    lines = to_upstream(headers, strip=plan.strip, own=own)
+    lines = to_upstream(head.lines, strip=plan.strip, own=own)
     if plan.finish is not None:
         # An answer that has to be read must not come compressed; the client gets it plain, which it always accepts.
         lines = [line for line in lines if line[0] not in (b"accept-encoding", b"range", b"if-range")]
@@ -183,19 +175,19 @@ def settle(outcome: Outcome) -> None:
     access.write(outcome)
 
 
-def request_id(headers: Headers, fresh: Callable[[], str]) -> str:
+def request_id(head: Head, fresh: Callable[[], str]) -> str:
     """Keep a client's request id if it is one harmless token; else use a ``fresh`` one."""
-    given = values(headers, b"x-request-id")
+    given = head.all(b"x-request-id")
     if len(given) == 1 and _REQUEST_ID.fullmatch(given[0]):
         return given[0].decode()
     return fresh()
 
 
 def own(
-    headers: Headers, *, peer: bytes, scheme: bytes, request_id: str, principal: tuple[Principal, Headers] | None
+    head: Head, *, peer: bytes, scheme: bytes, request_id: str, principal: tuple[Principal, Headers] | None
 ) -> Headers:
     """Return the lines that the gateway adds for the service: where the request comes from, and who is calling."""
-    host = values(headers, b"host")
+    host = head.all(b"host")
     lines = forwarding(host=host[0] if len(host) == 1 else b"", peer=peer, scheme=scheme, request_id=request_id)
     return lines if principal is None else lines + principal[1]
 
@@ -217,10 +209,10 @@ def _multi(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     return found
 
 
-def _cookies(headers: Headers) -> dict[str, list[str]]:
+def _cookies(head: Head) -> dict[str, list[str]]:
     pairs = (
         pair.partition("=")
-        for value in values(headers, b"cookie")
+        for value in head.all(b"cookie")
         for pair in value.decode("latin-1").split(";")
         if "=" in pair
     )

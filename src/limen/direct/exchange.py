@@ -20,7 +20,7 @@ from limen import pipeline
 from limen.direct.client import CONTINUE, Framing, whole
 from limen.direct.timers import Timers
 from limen.errors import Fault, Kind
-from limen.http.headers import Headers
+from limen.http.headers import Head, Headers
 from limen.http.replies import Reply, allowed, problem, redirect
 from limen.observe.outcome import Outcome
 from limen.runtime.plan import Finished, Plan
@@ -90,7 +90,7 @@ class Exchange:
         "_forwarded",
         "_found",
         "_framing",
-        "_headers",
+        "_head",
         "_held",
         "_held_bytes",
         "_lines",
@@ -131,7 +131,7 @@ class Exchange:
         method: bytes,
         path: bytes,
         query: bytes,
-        headers: Headers,
+        head: Head,
         peer: bytes,
         scheme: bytes,
         keep_alive: bool,
@@ -147,12 +147,12 @@ class Exchange:
         self._method = method
         self._path = path
         self._query = query
-        self._headers = headers
+        self._head = head
         self._peer = peer
         self._scheme = scheme
         self._old = old
         self._expects = expects
-        self._request_id = pipeline.request_id(headers, runtime.request_id)
+        self._request_id = pipeline.request_id(head, runtime.request_id)
         self.keep_alive = keep_alive
         self.response_complete = False
         self.disconnected = False
@@ -252,21 +252,21 @@ class Exchange:
             self._answer_without_plan(found)
             return
         plan = found.plan
-        admitted = pipeline.admit(plan, self._headers, found.params, self._runtime.now())
+        admitted = pipeline.admit(plan, self._head, found.params, self._runtime.now())
         if isinstance(admitted, Fault):
             self._refuse(admitted)
             return
-        if (fault := pipeline.fits(plan, found.params, self._query, self._headers)) is not None:
+        if (fault := pipeline.fits(plan, found.params, self._query, self._head)) is not None:
             self._refuse(fault)
             return
-        announced = pipeline.announced(plan, self._headers)
+        announced = pipeline.announced(plan, self._head)
         if isinstance(announced, Fault):
             self._refuse(announced)
             return
         own = pipeline.own(
-            self._headers, peer=self._peer, scheme=self._scheme, request_id=self._request_id, principal=admitted
+            self._head, peer=self._peer, scheme=self._scheme, request_id=self._request_id, principal=admitted
         )
-        self._target, self._lines = pipeline.craft(plan, found, self._query, self._headers, own)
+        self._target, self._lines = pipeline.craft(plan, found, self._query, self._head, own)
         self._upstream_length = announced.length
         if plan.route.contract.body is not None:
             self._declared = True
@@ -299,7 +299,7 @@ class Exchange:
         assert self._plan is not None
         body = self._plan.route.contract.body
         assert body is not None
-        content = pipeline.declared(body, b"".join(self._parts), self._headers)
+        content = pipeline.declared(body, b"".join(self._parts), self._head)
         self._declared = False
         self._client.timers.clear(self)
         self._parts.clear()

@@ -20,6 +20,7 @@ from uvicorn.server import ServerState
 from limen import pipeline
 from limen.direct.exchange import Exchange
 from limen.direct.timers import Timers
+from limen.http.headers import Head
 from limen.runtime.live import Door
 
 
@@ -218,7 +219,7 @@ class GatewayProtocol(HttpToolsProtocol):
             method=method,
             path=path,
             query=query,
-            headers=self.headers,
+            head=Head(self.headers),
             peer=self._peer,
             scheme=self._raw_scheme,
             keep_alive=not old and parser.should_keep_alive(),

@@ -36,13 +36,9 @@ class Verifier:
 
     def verify(self, token: bytes, now: float) -> Principal | Fault:
         """Return who the token speaks of; ``now`` is in seconds since the epoch."""
-        known = self._cache.get(token)
+        known = self.recall(token, now)
         if known is not None:
-            if now < known[0]:
-                self._cache.move_to_end(token)
-                return known[1]
-            del self._cache[token]
-            return EXPIRED
+            return known
         verified = self._verify(token, now)
         if isinstance(verified, Fault):
             return verified
@@ -51,6 +47,17 @@ class Verifier:
             if len(self._cache) > self._config.cache:
                 self._cache.popitem(last=False)
         return verified[1]
+
+    def recall(self, token: bytes, now: float) -> Principal | Fault | None:
+        """Return what is known of a token that was verified before; None for any other."""
+        known = self._cache.get(token)
+        if known is None:
+            return None
+        if now < known[0]:
+            self._cache.move_to_end(token)
+            return known[1]
+        del self._cache[token]
+        return EXPIRED
 
     def _verify(self, token: bytes, now: float) -> tuple[float, Principal] | Fault:
         if len(token) > MOST_BYTES:

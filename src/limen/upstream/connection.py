@@ -235,9 +235,8 @@ class Connection(asyncio.Protocol):
         # Counted by lines: one read may bring the head and much of the content with it.
         if self._head_bytes > self._head_limit:
             raise httptools.HttpParserError("the head is too long")
-        self._check_framing()
         bodyless = self._method == b"HEAD" or status in (204, 304)
-        self._framed = bodyless or any(n in (b"content-length", b"transfer-encoding") for n, _ in self._headers)
+        self._framed = self._check_framing() or bodyless
         self._head_given = True
         if not self._framed or not self._parser.should_keep_alive():
             self._in_step = False
@@ -284,12 +283,19 @@ class Connection(asyncio.Protocol):
         self._head_given = False
         self._framed = False
 
-    def _check_framing(self) -> None:
-        lengths = [value for name, value in self._headers if name == b"content-length"]
-        codings = [value for name, value in self._headers if name == b"transfer-encoding"]
+    def _check_framing(self) -> bool:
+        """Tell whether the head says where the content ends."""
+        lengths, chunked = 0, 0
+        for name, value in self._headers:
+            if name == b"content-length":
+                lengths += 1
+            elif name == b"transfer-encoding":
+                # Any coding but a single final chunked counts as a disagreement.
+                chunked += 1 if value.lower() == b"chunked" else 2
         # RFC 9112 section 6.3: any disagreement about where an answer ends is how responses get split.
-        if len(lengths) > 1 or (lengths and codings) or (codings and [c.lower() for c in codings] != [b"chunked"]):
+        if lengths + chunked > 1:
             raise httptools.HttpParserError("ambiguous length of the answer")
+        return bool(lengths or chunked)
 
     def _end(self, sink: Sink) -> None:
         self._answer_done = True

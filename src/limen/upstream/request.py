@@ -39,10 +39,7 @@ def head(method: bytes, target: bytes, headers: Headers, framing: bytes) -> byte
     if not _TOKEN.fullmatch(method) or not _TARGET.fullmatch(target):
         raise ValueError(f"not a request line: {method!r} {target!r}")
     lines = [method + b" " + target + b" HTTP/1.1"]
-    for name, value in headers:
-        if name not in _USUAL and not _TOKEN.fullmatch(name):
-            raise ValueError(f"not a header line: {name!r}")
-        lines.append(name + b": " + value)
+    lines += [name + b": " + value for name, value in headers if name in _USUAL or _is_name(name)]
     lines.append(framing)
     head = b"\r\n".join(lines) + (b"\r\n\r\n" if framing else b"\r\n")
     # One look at the whole instead of one at each value: 3 us less for 12 lines.
@@ -51,6 +48,12 @@ def head(method: bytes, target: bytes, headers: Headers, framing: bytes) -> byte
         culprit = next(name for name, value in headers if _BREAKS.search(value))
         raise ValueError(f"not a header line: {culprit!r}")
     return head
+
+
+def _is_name(name: bytes) -> bool:
+    if not _TOKEN.fullmatch(name):
+        raise ValueError(f"not a header line: {name!r}")
+    return True
 
 
 def framing(method: bytes, *, streamed: bool, length: int | None) -> bytes:
