@@ -6,10 +6,10 @@ PROJECTS := . kit shop/users shop/orders shop/suppliers shop/gateway
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format types unit lock bench clean
+.PHONY: help up test lint format types unit lock bench bench-micro bench-peers clean
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 $(STAMP): requirements.lock $(addsuffix /pyproject.toml,$(PROJECTS))
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Limen needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + ". Say which to use: make PYTHON=python3.11 ...")'
@@ -53,8 +53,14 @@ lock: $(STAMP) ## Renew the locks (no index host is written into them)
 		$(COMPILE) shop/$$one/pyproject.toml -c requirements.lock -o shop/$$one/requirements.lock || exit 1; done
 	echo 'uv-build>=0.13,<0.14' | $(COMPILE) - -c requirements.lock -o build.lock
 
-bench: $(STAMP) ## Measure the gateway on this machine
-	$(BIN)/python bench/asgi.py
+bench: $(STAMP) ## Measure gateways on this machine, in turn, and keep the figures
+	$(BIN)/python -m bench
+
+bench-micro: $(STAMP) ## Measure the hot path without sockets
+	$(BIN)/python -m bench.micro
+
+bench-peers: $(STAMP) ## Install the other gateways that bench compares with
+	$(BIN)/python -m bench.peers install
 
 clean: ## Remove what make made (data of the shop included)
 	rm -rf .venv .limen .coverage .coverage.* .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,95 +1,74 @@
-"""A closed-loop load: each connection sends its next request when the answer to the last one is whole."""
+"""The load: wrk where it is installed, else a loop of our own; and a paced one, which wrk cannot do.
 
-import argparse
-import asyncio
+As a program it is our own generator: its options in, one line of JSON out.
+"""
+
 import json
-from time import perf_counter
-from typing import cast
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
 
-REQUEST = b"GET /api/suppliers HTTP/1.1\r\nhost: bench\r\n\r\n"
-_LENGTH = b"\r\ncontent-length: "
+from bench.scenarios import Scenario
 
-
-class Caller(asyncio.Protocol):
-    """One connection. ``times`` are the latencies in seconds; anything but 200 ends the run."""
-
-    def __init__(self, done: "asyncio.Future[None]") -> None:
-        self.times: list[float] = []
-        self.stopped = False
-        self._done = done
-        self._held = b""
-        self._sent = 0.0
-        self._transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-        self._send()
-
-    def data_received(self, data: bytes) -> None:
-        self._held += data
-        end = self._held.find(b"\r\n\r\n")
-        if end < 0:
-            return
-        head = self._held[:end].lower()
-        if not head.startswith(b"http/1.1 200"):
-            self._fail(RuntimeError(head.decode("latin-1")))
-            return
-        length = int(head.partition(_LENGTH)[2].partition(b"\r\n")[0])
-        if len(self._held) < end + 4 + length:
-            return
-        self._held = b""
-        self.times.append(perf_counter() - self._sent)
-        if not self.stopped:
-            self._send()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if not self.stopped:
-            self._fail(exc or ConnectionError("closed by the server"))
-
-    def close(self) -> None:
-        self.stopped = True
-        if self._transport is not None:
-            self._transport.close()
-
-    def _send(self) -> None:
-        self._sent = perf_counter()
-        assert self._transport is not None
-        self._transport.write(REQUEST)
-
-    def _fail(self, error: Exception) -> None:
-        if not self._done.done():
-            self._done.set_exception(error)
+HERE = Path(__file__).parent
 
 
-async def load(port: int, connections: int, seconds: float) -> dict[str, float]:
-    """Return requests, seconds, and the median and 99th percentile of latency in milliseconds."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[None] = loop.create_future()
-    callers: list[Caller] = []
-    for _ in range(connections):
-        _, caller = await loop.create_connection(lambda: Caller(done), "127.0.0.1", port)
-        callers.append(caller)
-    started = perf_counter()
-    loop.call_later(seconds, lambda: done.done() or done.set_result(None))
-    await done
-    elapsed = perf_counter() - started
-    times = sorted(one for caller in callers for one in caller.times)
-    for caller in callers:
-        caller.close()
-    return {
-        "requests": len(times),
-        "seconds": elapsed,
-        "p50": times[len(times) // 2] * 1000,
-        "p99": times[len(times) * 99 // 100] * 1000,
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a load has seen: latencies in milliseconds, errors (statuses of 400 and more included) in requests."""
+
+    requests: int
+    seconds: float
+    errors: int
+    p50: float
+    p99: float
+
+
+def generator(scenario: Scenario) -> str:
+    """Name what makes the load of ``scenario``."""
+    return "wrk" if scenario.share is None and shutil.which("wrk") else "bench/pace.py"
+
+
+def load(scenario: Scenario, *, port: int, cpu: int, seconds: float, token: str, rate: float, folder: Path) -> Found:
+    """Load what listens on ``port`` from ``cpu``; ``rate`` in requests per second paces it, 0 is as fast as it goes."""
+    body = folder / "request-body"
+    content = bytes(scenario.body) if isinstance(scenario.body, int) else scenario.body
+    if content and not (body.exists() and body.stat().st_size == len(content)):
+        body.write_bytes(content)
+    env = {
+        "BENCH_METHOD": scenario.method,
+        "BENCH_TOKEN": token if scenario.token else "",
+        "BENCH_BODY_FILE": str(body) if content else "",
+        "BENCH_MEDIA_TYPE": "application/octet-stream" if isinstance(scenario.body, int) else "application/json",
     }
-
-
-if __name__ == "__main__":
-    import uvloop
-
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("port", type=int)
-    parser.add_argument("--connections", type=int, default=32)
-    parser.add_argument("--seconds", type=float, default=3)
-    options = parser.parse_args()
-    print(json.dumps(uvloop.run(load(options.port, options.connections, options.seconds))))
+    url = f"http://127.0.0.1:{port}{scenario.path}"
+    if generator(scenario) == "wrk":
+        options = [
+            "-t1",
+            f"-c{scenario.connections}",
+            f"-d{seconds:g}s",
+            "--timeout",
+            "60",
+            "-s",
+            str(HERE / "wrk.lua"),
+        ]
+        argv = ["wrk", *options, url]
+    else:
+        argv = [sys.executable, "-m", "bench.pace", str(port), scenario.path, str(scenario.connections)]
+        argv += [str(seconds), str(rate)]
+    done = subprocess.run(
+        ["taskset", "-c", str(cpu), *argv],
+        env=os.environ | env,
+        cwd=HERE.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=seconds + 120,
+    )
+    if done.returncode:
+        raise RuntimeError(f"the load ended with status {done.returncode}: {done.stderr.strip()[-400:]}")
+    found = json.loads(done.stdout.strip().splitlines()[-1])
+    return Found(int(found["requests"]), found["seconds"], int(found["errors"]), found["p50"], found["p99"])

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from socket import create_connection, create_server
 from time import monotonic, sleep
@@ -56,32 +57,45 @@ class Program:
         """Return the end of what it printed."""
         return self._log.read_text(errors="replace").strip()[-400:] or "it said nothing"
 
-    def cpu_seconds(self) -> float:
+    def cpu_seconds(self) -> tuple[float, float]:
         """Return user and system time of the whole session so far, that of ended children included."""
-        return sum(sum(int(ticks) for ticks in stat[11:15]) for stat in self._members()) / TICK
+        members = self._members()
+        user = sum(int(stat[11]) + int(stat[13]) for stat in members) / TICK
+        return user, sum(int(stat[12]) + int(stat[14]) for stat in members) / TICK
 
     def rss(self) -> int:
         """Return the resident bytes of the whole session; pages that processes share count in each."""
         return sum(int(stat[21]) for stat in self._members()) * _PAGE
 
+    def forget_peak(self) -> None:
+        """Let ``peak`` begin anew (proc(5), clear_refs)."""
+        for stat in self._members():
+            Path(f"/proc/{stat[-1]}/clear_refs").write_text("5")
+
+    def peak(self) -> int:
+        """Return the most resident bytes since then, summed over the session."""
+        lines = [
+            line
+            for stat in self._members()
+            for line in Path(f"/proc/{stat[-1]}/status").read_text().splitlines()
+            if line.startswith("VmHWM:")
+        ]
+        return sum(int(line.split()[1]) * 1024 for line in lines)
+
     def stop(self) -> None:
         """End it and all that it started."""
         self._signal(signal.SIGTERM)
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self._process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            pass
         self._signal(signal.SIGKILL)
         self._process.wait()
 
     def _signal(self, number: signal.Signals) -> None:
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self._process.pid, number)
-        except ProcessLookupError:
-            pass
 
     def _members(self) -> list[list[str]]:
-        """Return the fields of /proc/*/stat behind the name (proc(5)), of every process of the session."""
+        """Return the fields of /proc/*/stat behind the name (proc(5)) and the id, of every process of the session."""
         found: list[list[str]] = []
         for folder in Path("/proc").iterdir():
             if folder.name.isdigit():
@@ -90,14 +104,25 @@ class Program:
                 except OSError:
                     continue  # ended while we looked
                 if int(fields[3]) == self._process.pid:
-                    found.append(fields)
+                    found.append([*fields, folder.name])
         return found
+
+
+def busy_seconds(cpu: int) -> float:
+    """Return how long ``cpu`` has been at work since the machine started (proc(5)), time stolen from it included."""
+    line = next(one for one in Path("/proc/stat").read_text().splitlines() if one.startswith(f"cpu{cpu} "))
+    user, nice, system, _, _, irq, softirq, steal = map(int, line.split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / TICK
 
 
 def machine() -> dict[str, str]:
     """Return what a reader must know of this machine."""
     model = next(
-        (line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ),
         "unknown",
     )
     system = os.uname()

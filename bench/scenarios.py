@@ -10,9 +10,13 @@ Kind = Literal["public", "admin", "post", "download", "upload", "after"]
 MiB = 1024 * 1024
 LARGE = MiB
 UPLOAD = 64 * MiB
+HUGE = 1024 * MiB
 
 # 120 bytes, the size of a small row: what one gets is the cost of a request, not that of its bytes.
-ITEM = b'{"id":1,"name":"Ada Lovelace","address":"12 St James Square, London","created_by":1,"created_at":"2026-11-25T12:00"}    '
+ITEM = (
+    b'{"id":1,"name":"Ada Lovelace","address":"12 St James Square, London","created_by":1,'
+    b'"created_at":"2026-11-25T12:00"}    '
+)
 assert len(ITEM) == 120
 
 _FORM = {"name": "Ada Lovelace", "quantity": 3, "price": 9.5, "tags": ["one", "two"], "urgent": False, "note": ""}
@@ -50,7 +54,9 @@ SCENARIOS = (
     Scenario("post", "POST of 1 KiB JSON, validated", "post", "POST", "/api/items", FORM),
     Scenario("download", "answer of 1 MiB", "download", path="/api/large", connections=8),
     Scenario("upload", "upload of 64 MiB", "upload", "POST", "/api/upload", UPLOAD, connections=2),
-    Scenario("after", "GET whose answer a hook rewrites", "after", path="/api/after", peers=(*_LIMEN, "nginx", "Envoy")),
+    Scenario(
+        "after", "GET whose answer a hook rewrites", "after", path="/api/after", peers=(*_LIMEN, "nginx", "Envoy")
+    ),
     Scenario("routes-10", "admin-only GET, 10 routes", path="/api/r9/1/items", peers=_LIMEN),
     Scenario("routes-10000", "admin-only GET, 10,000 routes", path="/api/r9999/1/items", routes=10_000, peers=_LIMEN),
     Scenario("connections-1", "admin-only GET, 1 connection", connections=1, peers=_SCALE),

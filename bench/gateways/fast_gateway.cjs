@@ -23,7 +23,8 @@ function admin(req, res, next) {
 
 require("fast-gateway")({
   routes: [
-    { prefix: "/api/admin", prefixRewrite: "/api/admin", target, middlewares: [admin] },
+    // Without pathRegex the route would be /api/admin/*, which is not this path: the one below would let anybody in.
+    { prefix: "/api/admin", pathRegex: "", prefixRewrite: "/api/admin", target, middlewares: [admin] },
     { prefix: "/api", prefixRewrite: "/api", target },
   ],
 }).start(Number(process.env.BENCH_PORT), "127.0.0.1");

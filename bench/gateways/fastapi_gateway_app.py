@@ -1,5 +1,5 @@
 """fastapi-gateway as its documentation shows it; runs in the peers' own environment, not in the project's."""
-# pyright: reportMissingImports=false, reportUnknownVariableType=false, reportUnknownMemberType=false
+# pyright: reportMissingImports=false, reportUnknownVariableType=false, reportUntypedFunctionDecorator=false
 
 import os
 

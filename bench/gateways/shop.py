@@ -64,9 +64,10 @@ def large() -> None: ...
 
 
 @app.get("/api/after", upstream=service, allow=anyone, after=shorten)
-def after() -> Item: ...
+def after() -> Short: ...
 
 
+app.forward("/api/huge", upstream=service, allow=anyone, methods=["GET"])
 app.forward("/api/upload", upstream=service, allow=anyone, methods=["POST"])
 for number in range(int(os.environ["BENCH_ROUTES"])):
     app.forward(f"/api/r{number}/{{id}}/items", upstream=service, allow=role("admin"), methods=["GET"])

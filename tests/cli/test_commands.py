@@ -128,7 +128,7 @@ def folder(tmp_path: Path) -> Path:
 async def test_routes_and_check(folder: Path) -> None:
     routes = await limen(folder, "routes", "gate:app")
     assert await routes.ends() == 0
-    assert "/svc/{path:path}  svc       anyone  asgi" in routes.text
+    assert "/svc/{path:path}  svc       anyone  direct" in routes.text
     as_json = await limen(folder, "routes", "gate:app", "--json")
     assert await as_json.ends() == 0
     assert '"path": "/svc/{path:path}"' in as_json.text

@@ -9,13 +9,23 @@ import httpx2
 import uvicorn
 from starlette.types import ASGIApp
 
+from engines import PROTOCOLS, Engine
+
+ENGINE: Engine = "direct"
+"""The engine of tests that do not care; fixtures set it for those that run on each."""
+
 
 class Served:
-    """Where it listens, and two ways to talk to it."""
+    """Where it listens, two ways to talk to it, and how to begin its end."""
 
-    def __init__(self, port: int, client: httpx2.AsyncClient) -> None:
+    def __init__(self, port: int, client: httpx2.AsyncClient, server: uvicorn.Server) -> None:
         self.port = port
         self.client = client
+        self._server = server
+
+    def stop(self) -> None:
+        """Begin a graceful shutdown, as SIGTERM does."""
+        self._server.should_exit = True
 
     async def raw(self, *parts: bytes) -> bytes:
         """Write ``parts`` on a connection of its own and return everything that comes until the server closes."""
@@ -41,10 +51,11 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serving(app: ASGIApp) -> AsyncGenerator[Served]:
-    """Serve ``app`` on a free loopback port until the block ends."""
+async def serving(app: ASGIApp, engine: Engine | None = None) -> AsyncGenerator[Served]:
+    """Serve ``app`` on a free loopback port, on ``engine`` or the one that is set, until the block ends."""
     config = uvicorn.Config(
         app,
+        http=PROTOCOLS[engine or ENGINE],
         log_config=None,
         access_log=False,
         server_header=False,
@@ -63,7 +74,7 @@ async def serving(app: ASGIApp) -> AsyncGenerator[Served]:
                 raise RuntimeError("the application did not start; its log says why")
             await asyncio.sleep(0)
         async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20, trust_env=False) as client:
-            yield Served(port, client)
+            yield Served(port, client, server)
     finally:
         server.should_exit = True
         await task

@@ -41,6 +41,12 @@ def main() -> None:
     type=click.IntRange(1),
     help="Seconds that running requests get to end at a stop.",
 )
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 256),
+    metavar="N",
+    help="Serve with N processes under a supervisor: SIGHUP replaces them one by one. Without it, one process serves.",
+)
 @click.option("--reload", is_flag=True, help="Start again when a source file changes (development).")
 @click.option(
     "--watch",
@@ -56,13 +62,20 @@ def serve(
     log_level: str,
     engine: str,
     grace: int,
+    workers: int | None,
     reload: bool,
     watch: tuple[Path, ...],
 ) -> None:
-    """Serve a gateway (or any ASGI application) with safe settings."""
+    """Serve a gateway (or any ASGI application) with safe settings.
+
+    SIGTERM or SIGINT: accept nothing more, let running requests end for --grace seconds, exit with status 0. The second one
+    ends at once. Status 3: the application did not start.
+    """
+    from limen.cli.serve import Options
     from limen.cli.serve import serve as run
 
-    run(app, host=host, port=port, uds=uds, log_level=log_level, engine=engine, grace=grace, watch=watch, reload=reload)
+    options = Options(app, host, port, None if uds is None else str(uds), log_level, engine, grace)
+    run(options, workers=workers, reload=reload, watch=watch)
 
 
 @main.command()

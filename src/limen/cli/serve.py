@@ -1,8 +1,19 @@
-"""``limen serve``: uvicorn with the settings a gateway needs."""
+"""``limen serve``: uvicorn with the settings a gateway needs. Options and sockets live here; how a process stops is
+``limen.cli.server``'s, many processes are ``limen.cli.workers``'s.
 
+``--log-level`` is the level of the root logger, thus of uvicorn's lines and the access log. A service that sets up logging
+itself (``LOG_LEVEL`` of the kit's) decides about its own lines, not about uvicorn's: those follow ``--log-level``.
+"""
+
+import asyncio
+import contextlib
+import logging.config
+import os
 import socket
+import stat
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,70 +22,98 @@ import uvicorn
 from uvicorn.supervisors import ChangeReload
 
 from limen.cli.load import load, load_gateway
+from limen.cli.server import STARTUP_FAILURE, Server
+from limen.cli.workers import Supervisor
 from limen.gateway import Gateway
 
 # Seconds an idle client connection is kept; uvicorn's own 5 makes clients of a gateway reconnect all the time.
 _KEEP_ALIVE = 60
 
-# uvicorn's exit status for an application that does not start.
-_STARTUP_FAILURE = 3
-
+_BACKLOG = 2048
 
 # The protocol class of each engine. What the direct engine does not serve, it leaves to uvicorn request by request.
 _ENGINES = {"direct": "limen.direct:GatewayProtocol", "asgi": "httptools"}
 
 
-def serve(
-    spec: str,
-    *,
-    host: str,
-    port: int,
-    uds: Path | None,
-    log_level: str,
-    engine: str,
-    grace: int,
-    reload: bool,
-    watch: Sequence[Path],
-) -> None:
-    """Serve the application at ``spec`` until SIGTERM or SIGINT, then let running requests end for ``grace`` seconds."""
-    if isinstance(load(spec), Gateway):
-        load_gateway(spec)
-    config = uvicorn.Config(
-        spec,
-        host=host,
-        port=port,
-        uds=None if uds is None else str(uds),
-        http=_ENGINES[engine],
-        log_level=log_level,
-        log_config=_logging(log_level.upper()),
+@dataclass(frozen=True)
+class Options:
+    """What a server process must know; plain values, as they travel to workers as JSON."""
+
+    spec: str
+    host: str
+    port: int
+    uds: str | None
+    log_level: str
+    engine: str
+    grace: int
+
+
+def serve(options: Options, *, workers: int | None, reload: bool, watch: Sequence[Path]) -> None:
+    """Serve until SIGTERM or SIGINT, then let running requests end for ``options.grace`` seconds.
+
+    Without ``workers`` this process serves; with a number, it supervises that many (``limen.cli.workers``).
+    """
+    if workers is not None:
+        _supervise(options, workers, reload=reload)
+        return
+    if isinstance(load(options.spec), Gateway):
+        load_gateway(options.spec)
+    config = configure(options, reload=reload, watch=watch)
+    if reload:
+        listener = config.bind_socket() if options.uds is not None else _listen(options)
+        with contextlib.suppress(KeyboardInterrupt):  # uvicorn has stopped in good order and raises the signal again
+            ChangeReload(config, target=uvicorn.Server(config).run, sockets=[listener]).run()
+        return
+    server = Server(config)
+    server.run(None if options.uds is not None else [_listen(options)])
+    if not server.started:
+        sys.exit(STARTUP_FAILURE)
+
+
+def configure(
+    options: Options, *, many: bool = False, reload: bool = False, watch: Sequence[Path] = ()
+) -> uvicorn.Config:
+    """Return uvicorn's configuration; ``many`` workers put their process into each line of the log."""
+    return uvicorn.Config(
+        options.spec,
+        host=options.host,
+        port=options.port,
+        uds=options.uds,
+        http=_ENGINES[options.engine],
+        log_level=options.log_level,
+        log_config=_logging(options.log_level.upper(), many=many),
         access_log=False,  # limen writes its own
         proxy_headers=False,  # nobody is trusted with another client's address unless we decide so
         server_header=False,
         timeout_keep_alive=_KEEP_ALIVE,
-        timeout_graceful_shutdown=grace,
+        timeout_graceful_shutdown=options.grace,
         reload=reload,
         reload_dirs=[str(folder) for folder in watch] or None,
     )
-    server = uvicorn.Server(config)
+
+
+def _supervise(options: Options, workers: int, *, reload: bool) -> None:
+    if reload:
+        raise click.UsageError("--reload and --workers exclude one another; develop with --reload, and one process")
+    if os.name == "nt":
+        raise click.UsageError("--workers needs the signals of Unix; start one process per port instead")
+    logging.config.dictConfig(_logging(options.log_level.upper(), many=True))
+    listener = _listen(options)
     try:
-        if uds is not None and not reload:
-            server.run()
-        else:
-            listener = config.bind_socket() if uds is not None else _listen(host, port)
-            if reload:
-                ChangeReload(config, target=server.run, sockets=[listener]).run()
-            else:
-                server.run(sockets=[listener])
-    except KeyboardInterrupt:
-        pass  # uvicorn has stopped in good order and raises the signal again
-    if not reload and not server.started:
-        sys.exit(_STARTUP_FAILURE)
+        status = asyncio.run(Supervisor(listener, asdict(options), count=workers, grace=options.grace).run())
+    finally:
+        if options.uds is not None:
+            Path(options.uds).unlink(missing_ok=True)
+    sys.exit(status)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(options: Options) -> socket.socket:
+    if options.uds is not None:
+        return _listen_unix(Path(options.uds))
+    host, port = options.host, options.port
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listener = socket.create_server((host, port), family=family, backlog=2048)
+        listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
         raise click.ClickException(
             f"cannot listen on {host}:{port}: {error.strerror or error}; "
@@ -84,11 +123,28 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _logging(level: str) -> dict[str, Any]:
+def _listen_unix(path: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        if path.exists() and stat.S_ISSOCK(path.stat().st_mode):
+            path.unlink()  # left by one that was killed; asyncio does the same
+        listener.bind(str(path))
+        path.chmod(0o666)  # as uvicorn does: who may connect is what the folder says
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise click.ClickException(
+            f"cannot listen on {path}: {error.strerror or error}; choose another path with --uds"
+        ) from error
+    return listener
+
+
+def _logging(level: str, *, many: bool) -> dict[str, Any]:
+    line = f"%(asctime)s %(levelname)s{' [%(process)d]' if many else ''} %(name)s %(message)s"
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+        "formatters": {"line": {"format": line}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "stream": "ext://sys.stderr"}},
         "root": {"level": level, "handlers": ["stderr"]},
     }

@@ -23,6 +23,11 @@ from limen.direct.timers import Timers
 from limen.http.headers import Head
 from limen.runtime.live import Door
 
+_CLOSE = (b"connection", b"close")
+
+# Pipelined requests in line before reading stops. While it goes on, a client that leaves is noticed.
+_MOST_WAITING = 16
+
 
 class GatewayProtocol(HttpToolsProtocol):
     """One client connection. For ``uvicorn --http limen.direct:GatewayProtocol``; ``limen serve`` sets it."""
@@ -109,9 +114,10 @@ class GatewayProtocol(HttpToolsProtocol):
             self._running = exchange
             exchange.begin()
         else:
-            self.flow.pause_reading()
             line: Any = self.pipeline
             line.appendleft((exchange, None))
+            if len(line) >= _MOST_WAITING:
+                self.flow.pause_reading()
 
     def on_body(self, body: bytes) -> None:
         """Give a piece of content to whose it is."""
@@ -179,12 +185,18 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def go_on(self) -> None:
         """Read from the client again."""
-        if not self.pipeline:
+        if len(self.pipeline) < _MOST_WAITING:
             self.flow.resume_reading()
 
     def defaults(self) -> list[tuple[bytes, bytes]]:
         """Return uvicorn's default header lines, the date among them, renewed each second."""
-        return self.server_state.default_headers
+        lines = self.server_state.default_headers
+        if lines and lines[-1] == _CLOSE:
+            # limen.cli.server is stopping: this answer is the last here, and says so itself, once.
+            if self._running is not None:
+                self._running.keep_alive = False
+            return lines[:-1]
+        return lines
 
     def completed(self, exchange: Exchange, *, cut: bool) -> None:
         """Close, or go on to the next request."""

@@ -1,0 +1,116 @@
+"""``python -m bench``: measure gateways on this machine, and keep the figures with what they were measured on."""
+
+import argparse
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench import memory
+from bench.peers import HERE, PEERS, Peer, program
+from bench.processes import machine
+from bench.report import Measured, Results, draw, text, write
+from bench.run import LOAD_CPU, Plan, run
+from bench.scenarios import SCENARIOS
+from limen.auth import Jwt, issue
+
+MEMORY = "memory"
+MEASURED_FOR_MEMORY = ("limen direct", "limen asgi", "nginx", "Envoy")
+_BY_NAME = {one.name: one for one in SCENARIOS}
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument(
+        "--scenario", action="append", choices=[*_BY_NAME, MEMORY], help="only this one; may be given again"
+    )
+    parser.add_argument("--peer", action="append", choices=[one.name for one in PEERS], help="only this one, likewise")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=3, help="of each peer in each round")
+    parser.add_argument("--quick", action="store_true", help="one round of one second: does it work at all?")
+    parser.add_argument("--out", type=Path, help="folder for the results; bench/results/<date>-<commit> by default")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run what was asked for; results are written after each scenario, so that a run that is stopped leaves its figures."""
+    options = _options()
+    if len(os.sched_getaffinity(0)) <= LOAD_CPU:
+        sys.exit("two CPUs are needed: one for the gateway, one for the service and the load")
+    rounds, seconds = (1, 1) if options.quick else (options.rounds, options.seconds)
+    secret = secrets.token_urlsafe(32)
+    jwt = Jwt(secret)
+    plan = Plan(rounds, seconds, secret, token=issue(jwt, "7", "admin"), other=issue(jwt, "8", "default"))
+    peers = [peer for peer in PEERS if options.peer is None or peer.name in options.peer]
+    wanted = [one for one in SCENARIOS if options.scenario is None or one.name in options.scenario]
+    out: Path = options.out or HERE / "results" / f"{datetime.now(UTC):%Y-%m-%d}-{_commit()}"
+    results = Results(_about(plan), {peer.name: _version(peer) for peer in PEERS})
+    peaks: dict[str, float] = {}
+    for scenario in wanted:
+        rate = 0.0
+        if scenario.share is not None:
+            rate = round(_peak(peaks, peers, plan) * scenario.share)
+        rows = run(scenario, peers, plan, rate)
+        if scenario.name == "admin":
+            peaks |= {row.peer: row.middle("rate") for row in rows if row.rounds}
+        results.scenarios.append(Measured.of(scenario, rate, rows))
+        write(results, out)
+    if options.scenario is None or MEMORY in options.scenario:
+        for peer in peers:
+            if peer.name in MEASURED_FOR_MEMORY and peer.found():
+                try:
+                    results.memory[peer.name] = memory.measure(peer, plan)
+                except (OSError, RuntimeError) as error:
+                    print(f"  memory of {peer.name} was not measured: {error}", file=sys.stderr)
+                write(results, out)
+    print(text(results))
+    print(draw(out))
+    print(f"Results are in {out}")
+
+
+def _peak(peaks: dict[str, float], peers: Sequence[Peer], plan: Plan) -> float:
+    """Return the requests per second that the first of ``peers`` manages at most, measuring it if need be."""
+    first = peers[0]
+    if first.name not in peaks:
+        (row,) = run(_BY_NAME["admin"], [first], plan, 0)
+        if not row.rounds:
+            sys.exit(f"{first.name} cannot be paced, for its peak is not known: {row.problem}")
+        peaks[first.name] = row.middle("rate")
+    return peaks[first.name]
+
+
+def _about(plan: Plan) -> dict[str, str]:
+    wrk = program("wrk")()
+    nginx = program("nginx")()
+    return {
+        "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "commit": _commit(),
+        **machine(),
+        "rounds": f"{plan.rounds} of {plan.seconds:g} s for each gateway, in turn; figures are medians of the rounds",
+        "load": "wrk" if wrk else "bench/pace.py",
+        "service": "nginx, canned answers" if nginx else "bench/upstream.py",
+    }
+
+
+def _version(peer: Peer) -> str | None:
+    found = peer.found()
+    return peer.version(found) if found else None
+
+
+def _commit() -> str:
+    """Return the short commit, with a plus if the tree has changes."""
+    found: list[str] = []
+    for argv in (
+        ["rev-parse", "--short", "HEAD"],
+        ["status", "--porcelain", "--", "src", "bench/*.py", "bench/gateways"],
+    ):
+        done = subprocess.run(["git", "-C", str(HERE.parent), *argv], capture_output=True, text=True, check=False)
+        found.append(done.stdout.strip())
+    return (found[0] or "unknown") + ("+" if found[1] else "")
+
+
+if __name__ == "__main__":
+    main()

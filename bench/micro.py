@@ -1,0 +1,215 @@
+"""``python -m bench.micro``: the hot path of the direct engine without sockets, in nanoseconds for each operation, and in
+instructions where valgrind is installed. What it touches is what a request touches; only the transports are fakes.
+"""
+
+import asyncio
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from time import perf_counter_ns, time
+from typing import Any, cast
+
+os.environ.setdefault("BENCH_UPSTREAM", "http://127.0.0.1:9")
+os.environ.setdefault("BENCH_SECRET", secrets.token_urlsafe(32))
+os.environ.setdefault("BENCH_ROUTES", "10")
+
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from bench.gateways.shop import app, service
+from bench.scenarios import ITEM
+from limen.auth import Jwt, issue
+from limen.direct import GatewayProtocol
+from limen.gates.jwt import Verifier
+from limen.http.headers import Headers, to_client, to_upstream
+from limen.upstream import request
+from limen.upstream.connection import Connection
+
+_REPEATS = 7
+_COUNT = 20_000
+_FEW, _MANY = 200, 1200  # operations under valgrind; the difference is free of what starting costs
+
+JWT = Jwt(os.environ["BENCH_SECRET"])
+TOKEN = issue(JWT, "7", "admin").encode()
+REQUEST = b"GET /api/admin HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer " + TOKEN + b"\r\n\r\n"
+ANSWER = b"HTTP/1.1 200 OK\r\nserver: s\r\ncontent-type: application/json\r\ncontent-length: 120\r\n\r\n" + ITEM
+
+
+class Transport(asyncio.Transport):
+    """Swallows what is written."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        super().__init__({"peername": ("127.0.0.1", 50000), "sockname": ("127.0.0.1", 8000)})
+        self.written = 0
+
+    def write(self, data: Any) -> None:
+        self.written += 1
+
+    def is_closing(self) -> bool:
+        return False
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """A loop whose connections lead nowhere; the last one made is ``service``."""
+
+    service: Any = None
+
+    async def create_connection(self, protocol_factory: Callable[[], Any], *args: Any, **kwargs: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride] - one of many overloads
+        """Connect to nothing."""
+        self.service = protocol_factory()
+        transport = Transport()
+        self.service.connection_made(transport)
+        return transport, self.service
+
+
+class Nobody:
+    """A sink that takes an answer and does nothing with it."""
+
+    def head(self, status: int, reason: bytes, headers: Headers) -> None: ...
+
+    def body(self, data: bytes) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def end(self) -> None: ...
+
+    def fault(self, fault: object) -> None: ...
+
+
+async def operations(loop: Loop) -> dict[str, Callable[[], object]]:
+    """Return what is measured, each ready to be called again and again."""
+    table = app.live().table
+    verifier = Verifier(JWT)
+    now = time()
+    verifier.verify(TOKEN, now)
+    client = [
+        (b"host", b"bench"),
+        (b"user-agent", b"bench"),
+        (b"accept", b"*/*"),
+        (b"authorization", b"Bearer " + TOKEN),
+    ]
+    own = [
+        (b"via", b"1.1 limen"),
+        (b"x-request-id", b"0" * 32),
+        (b"request-user-id", b"7"),
+        (b"request-user-role", b"admin"),
+    ]
+    strip = frozenset((b"authorization", b"request-user-id", b"request-user-role"))
+    back = [(b"server", b"s"), (b"content-type", b"application/json"), (b"content-length", b"120")]
+
+    def craft() -> bytes:
+        return request.head(b"GET", b"/api/admin", to_upstream(client, strip=strip, own=own), b"")
+
+    connection = Connection(service.addresses[0], 65536, lambda _: None)
+    connection.connection_made(Transport())
+    sink = cast("Any", Nobody())
+
+    def parse() -> None:
+        connection.start(sink, b"GET", b"", whole=True)
+        connection.data_received(ANSWER)
+
+    return {
+        "match a literal path": lambda: table.match(b"GET", b"/api/admin"),
+        "match a path with a parameter": lambda: table.match(b"GET", b"/api/r9/1/items"),
+        "verify a token that is cached": lambda: verifier.verify(TOKEN, now),
+        "craft the head for the service": craft,
+        "drop headers of the answer": lambda: to_client(back, bodyless=False),
+        "parse the service's answer": parse,
+        "a whole admin-only GET": await whole(loop),
+    }
+
+
+async def whole(loop: Loop) -> Callable[[], object]:
+    """Return a whole request: bytes of the client in, bytes of the service in, all that the engine does with them."""
+    config = Config(
+        app, http=GatewayProtocol, proxy_headers=False, access_log=False, log_level="error", log_config=None
+    )
+    config.load()
+    protocol = GatewayProtocol(config, ServerState(), {"limen": app}, loop)
+    transport = Transport()
+    protocol.connection_made(transport)
+    protocol.data_received(REQUEST)
+    while loop.service is None or not loop.service.uses:  # noqa: ASYNC110  # nothing to wait for but the loop's turns
+        await asyncio.sleep(0)  # the pool connects in a task, the first time
+    loop.service.data_received(ANSWER)
+
+    def run() -> None:
+        protocol.data_received(REQUEST)
+        loop.service.data_received(ANSWER)
+
+    before = transport.written
+    run()
+    if transport.written == before:
+        raise RuntimeError("no answer was written: the direct engine did not take this request")
+    return run
+
+
+def nanoseconds(operation: Callable[[], object]) -> float:
+    """Return the least of several means: what disturbs a measurement only ever adds to it."""
+    found: list[float] = []
+    for _ in range(_REPEATS):
+        begun = perf_counter_ns()
+        for _ in range(_COUNT):
+            operation()
+        found.append((perf_counter_ns() - begun) / _COUNT)
+    return min(found)
+
+
+def instructions() -> float | None:
+    """Return the instructions of a whole request, or None without valgrind."""
+    valgrind = shutil.which("valgrind")
+    if valgrind is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        out = f"--callgrind-out-file={folder}/out"
+        argv = [valgrind, "--tool=callgrind", out, sys.executable, "-m", "bench.micro"]
+        few, many = (_collected([*argv, str(count)]) for count in (_FEW, _MANY))
+    return (many - few) / (_MANY - _FEW)
+
+
+def _collected(argv: Sequence[str]) -> int:
+    env = os.environ | {"PYTHONHASHSEED": "0"}
+    done = subprocess.run(argv, env=env, cwd=Path(__file__).parent.parent, capture_output=True, text=True, check=True)
+    found = re.search(r"Collected : (\d+)", done.stderr)
+    if found is None:
+        raise RuntimeError(f"valgrind did not say what it counted: {done.stderr[-400:]}")
+    return int(found[1])
+
+
+async def main(loop: Loop) -> None:
+    """Print the table; with a number as argument, only run that many requests, for valgrind to count."""
+    async with app.running():
+        ready = await operations(loop)
+        if len(sys.argv) > 1:
+            for _ in range(int(sys.argv[1])):
+                ready["a whole admin-only GET"]()
+            return
+        for name, operation in ready.items():
+            print(f"{name:40}{nanoseconds(operation):10,.0f} ns")
+    counted = instructions()
+    print(
+        "valgrind is not installed: no instructions counted"
+        if counted is None
+        else f"{'... instructions':40}{counted:10,.0f}"
+    )
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        one = cast("Loop", runner.get_loop())
+        runner.run(main(one))

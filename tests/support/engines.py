@@ -1,0 +1,10 @@
+"""The engines that must mean the same: the one list that the conformance suite, and what else runs on each, reads."""
+
+from typing import Literal
+
+Engine = Literal["asgi", "direct"]
+
+ENGINES: tuple[Engine, ...] = ("asgi", "direct")
+
+# How uvicorn is told; by name, so that a test of one engine does not import the other.
+PROTOCOLS: dict[Engine, str] = {"asgi": "httptools", "direct": "limen.direct:GatewayProtocol"}
