@@ -108,7 +108,6 @@ class Answer:
         self._ended = True
         if self._pump is not None and not self._pump.done():
             self._pump.cancel()
-        self._connection.resume()
         self._pool.release(self._connection)
         self._wake()
 

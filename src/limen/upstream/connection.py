@@ -300,6 +300,8 @@ class Connection(asyncio.Protocol):
     def _end(self, sink: Sink) -> None:
         self._answer_done = True
         self._sink = None
+        # Whoever held the answer back may be gone; the next exchange must not wait for a socket that nobody reads.
+        self.resume()
         sink.end()
 
     def _flush(self) -> None:
