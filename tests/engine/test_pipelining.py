@@ -5,6 +5,7 @@ import contextlib
 import logging
 
 import pytest
+from fastapi import FastAPI, Request
 
 from limen import Gateway, Timeouts, Upstream, anyone
 from limen.testing import Conversation, ScriptedUpstream, saying
@@ -48,6 +49,19 @@ async def test_pipelined_requests_are_answered_in_order_whoever_answers() -> Non
     assert places == sorted(places)
     assert got.count(b"HTTP/1.1 ") == 6
     assert got.endswith(b'"local"')
+
+
+async def test_an_application_that_is_no_gateway_gets_every_header_of_every_request() -> None:
+    app = FastAPI()
+
+    @app.get("/echo")
+    async def echo(request: Request) -> str | None:
+        return request.headers.get("x-number")
+
+    del echo
+    async with serving(app) as served:
+        for number in ("1", "2", "3"):
+            assert (await served.client.get("/echo", headers={"x-number": number})).json() == number
 
 
 async def test_a_thousand_pipelined_refusals_are_answered() -> None:

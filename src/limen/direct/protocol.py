@@ -82,13 +82,13 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Begin a head; the ASGI scope is built only if uvicorn serves the request after all."""
+        self._head_done = False
         if self._door is None:
             super().on_message_begin()
             return
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
-        self._head_done = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect a header line; trailers never become headers (RFC 9110 section 6.5.1)."""
