@@ -55,7 +55,7 @@ async def replaced(command: Command, pids: list[str]) -> None:
 async def test_a_restart_loses_nothing(folder: Path, port: int) -> None:
     async with serve(folder, port) as command:
         pids = await command.says(SERVES, times=2)
-        load = Load(port, "/work/")
+        load = Load(port, "/jobs/")
         async with load.running(keeping=12, renewing=4):
             await load.more(150)
             command.send(signal.SIGHUP)
@@ -75,7 +75,7 @@ async def test_a_gateway_loses_nothing(folder: Path, port: int, service: tuple[S
     (folder / "gate.py").write_text(GATE.replace("PORT", str(upstream_port)))
     async with serve(folder, port, "--engine", engine, "--log-level", "info", app="gate:app") as command:
         pids = await command.says(SERVES, times=2)
-        load = Load(port, "/work/")
+        load = Load(port, "/jobs/")
         async with load.running(keeping=8, renewing=2):
             await load.more(100)
             command.send(signal.SIGHUP)
@@ -93,7 +93,7 @@ async def test_a_stop_answers_what_has_begun(folder: Path, port: int, workers: i
     argv = ("serve", "plain:app", "--port", str(port)) + ("--workers", str(workers)) * bool(workers)
     async with running(folder, *argv) as command:
         await command.says(SERVES if workers else "Application startup complete", times=workers or 1)
-        load = Load(port, "/work/")
+        load = Load(port, "/jobs/")
         async with load.running(keeping=12, renewing=4):
             await load.more(150)
             command.send(signal.SIGTERM)
@@ -111,11 +111,11 @@ async def test_a_request_on_its_way_is_answered_and_a_quiet_connection_is_closed
     async with running(folder, "serve", "plain:app", "--port", str(port), *workers) as command:
         await command.says(SERVES if workers else "Application startup complete", times=len(workers) or 1)
         async with connected(port) as busy, connected(port) as quiet:
-            await request(busy, "/work/1")
-            await request(quiet, "/work/2")
+            await request(busy, "/jobs/1")
+            await request(quiet, "/jobs/2")
             command.send(signal.SIGTERM)
             await command.says("stopping: ", times=len(workers) or 1)
-            head, _ = await request(busy, "/work/3")
+            head, _ = await request(busy, "/jobs/3")
             assert b"\r\nconnection: close\r\n" in head
             assert await busy[0].read() == b""
             assert await quiet[0].read() == b""
@@ -176,7 +176,7 @@ async def test_a_stop_is_heard_while_a_restart_waits(folder: Path, port: int) ->
             command.send(signal.SIGHUP)
             await command.says(SERVES, times=2)
             await command.says(rf"\[{pid}\] limen.serve stopping")
-            assert (await get(port, "/work/1"))[1] != pid.encode()
+            assert (await get(port, "/jobs/1"))[1] != pid.encode()
             command.send(signal.SIGTERM)
             fresh = (await command.says(SERVES))[1]
             await command.says(f"worker {fresh} ended with status 0")
@@ -192,13 +192,13 @@ async def test_a_killed_worker_is_replaced(folder: Path, port: int) -> None:
         os.kill(int(first), signal.SIGKILL)
         await command.says(f"worker {first} was killed by signal 9; another takes its place")
         for number in range(5):
-            assert (await get(port, f"/work/{number}"))[0].startswith(b"http/1.1 200")
+            assert (await get(port, f"/jobs/{number}"))[0].startswith(b"http/1.1 200")
         third = (await command.says(SERVES, times=3))[2]
         os.kill(int(second), signal.SIGKILL)
         await command.says(f"worker {second} was killed")
-        assert (await get(port, "/work/9"))[1] == third.encode()
+        assert (await get(port, "/jobs/9"))[1] == third.encode()
         os.kill(int(third), signal.SIGHUP)  # is the supervisor's alone
-        assert (await get(port, "/work/9"))[0].startswith(b"http/1.1 200")
+        assert (await get(port, "/jobs/9"))[0].startswith(b"http/1.1 200")
         await command.says(SERVES, times=4)
 
 
@@ -241,11 +241,11 @@ async def test_a_restart_that_fails_leaves_what_is_there(folder: Path, port: int
         (folder / "plain.py").write_text("1 / 0")
         command.send(signal.SIGHUP)
         await command.says("before it served: the restart is given up")
-        assert (await get(port, "/work/1"))[1].decode() in pids
+        assert (await get(port, "/jobs/1"))[1].decode() in pids
         (folder / "plain.py").write_text(PLAIN)
         command.send(signal.SIGHUP)
         await replaced(command, pids)
-        assert (await get(port, "/work/1"))[1].decode() not in pids
+        assert (await get(port, "/jobs/1"))[1].decode() not in pids
 
 
 async def test_what_cannot_be_replaced_is_tried_again(folder: Path, port: int) -> None:
@@ -254,7 +254,7 @@ async def test_what_cannot_be_replaced_is_tried_again(folder: Path, port: int) -
         (folder / "plain.py").write_text("1 / 0")
         os.kill(int(first), signal.SIGKILL)
         await command.says("ended with status 3 before it served: tried again")
-        assert (await get(port, "/work/1"))[1] == second.encode()
+        assert (await get(port, "/jobs/1"))[1] == second.encode()
         (folder / "plain.py").write_text(PLAIN)
         await command.says(SERVES, times=3)
 
@@ -263,7 +263,7 @@ async def test_workers_share_a_unix_socket(folder: Path) -> None:
     async with running(folder, "serve", "plain:app", "--uds", "g.sock", "--workers", "2") as command:
         await command.says(SERVES, times=2)
         streams = await asyncio.open_unix_connection(folder / "g.sock")
-        assert (await request(streams, "/work/1", close=True))[0].startswith(b"http/1.1 200")
+        assert (await request(streams, "/jobs/1", close=True))[0].startswith(b"http/1.1 200")
         streams[1].close()
         command.send(signal.SIGINT)
         assert await command.ends() == 0
