@@ -1,13 +1,49 @@
-"""The client's side of an exchange: heads and content written to its connection, framed as RFC 9112 section 6 says."""
+"""The client's side of an exchange: what it may ask of its connection, and how heads and content are written to it, framed
+as RFC 9112 section 6 says.
+"""
 
+import asyncio
 from collections.abc import Iterable
+from typing import Protocol
 
+from limen.direct.timers import Timers
 from limen.http.headers import Headers
 from limen.http.replies import Reply
 from limen.http.status import status_line
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _LAST_CHUNK = b"0\r\n\r\n"
+
+
+class Client(Protocol):
+    """What the protocol shows to its exchange."""
+
+    loop: asyncio.AbstractEventLoop
+    timers: Timers
+
+    def write(self, data: bytes) -> None:
+        """Write to the client."""
+        ...
+
+    def stalled(self) -> bool:
+        """Tell whether the client reads slower than we write."""
+        ...
+
+    def hold(self) -> None:
+        """Read nothing more from the client."""
+        ...
+
+    def go_on(self) -> None:
+        """Read from the client again."""
+        ...
+
+    def defaults(self) -> list[tuple[bytes, bytes]]:
+        """Return the header lines that every answer has: the date."""
+        ...
+
+    def completed(self, *, close: bool) -> None:
+        """Take the connection back, and ``close`` it: nothing may follow, or an answer was left unfinished."""
+        ...
 
 
 def whole(reply: Reply, defaults: Iterable[tuple[bytes, bytes]], *, keep_alive: bool, bodyless: bool) -> bytes:

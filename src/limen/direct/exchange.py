@@ -14,11 +14,9 @@ import asyncio
 import logging
 from collections.abc import Awaitable
 from time import perf_counter
-from typing import Protocol
 
 from limen import pipeline
-from limen.direct.client import CONTINUE, Framing, whole
-from limen.direct.timers import Timers
+from limen.direct.client import CONTINUE, Client, Framing, whole
 from limen.errors import Fault, Kind
 from limen.http.headers import Head, Headers
 from limen.http.replies import Reply, allowed, problem, redirect
@@ -36,37 +34,6 @@ _log = logging.getLogger("limen.direct")
 _HIGH_WATER = 65536
 
 Found = Match[Plan] | Redirect | Wrong | Fault
-
-
-class Client(Protocol):
-    """What the protocol shows to its exchange."""
-
-    loop: asyncio.AbstractEventLoop
-    timers: Timers
-
-    def write(self, data: bytes) -> None:
-        """Write to the client."""
-        ...
-
-    def stalled(self) -> bool:
-        """Tell whether the client reads slower than we write."""
-        ...
-
-    def hold(self) -> None:
-        """Read nothing more from the client."""
-        ...
-
-    def go_on(self) -> None:
-        """Read from the client again."""
-        ...
-
-    def defaults(self) -> list[tuple[bytes, bytes]]:
-        """Return the header lines that every answer has: the date."""
-        ...
-
-    def completed(self, exchange: "Exchange", *, cut: bool) -> None:
-        """Take the connection back; ``cut`` means that an answer was left unfinished."""
-        ...
 
 
 class Silent:
@@ -572,7 +539,7 @@ class Exchange:
         self._client.timers.clear(self)
         self._parts.clear()
         self._settle(fault)
-        self._client.completed(self, cut=cut)
+        self._client.completed(close=cut or not self.keep_alive)
 
     def _settle(self, fault: Fault | None) -> None:
         plan = self._plan

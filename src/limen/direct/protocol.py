@@ -198,10 +198,10 @@ class GatewayProtocol(HttpToolsProtocol):
             return lines[:-1]
         return lines
 
-    def completed(self, exchange: Exchange, *, cut: bool) -> None:
+    def completed(self, *, close: bool) -> None:
         """Close, or go on to the next request."""
         self._running = None
-        if cut or not exchange.keep_alive:
+        if close:
             self.transport.close()
         self.on_response_complete()
 
