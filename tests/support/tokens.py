@@ -10,6 +10,32 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 SECRET = b"0123456789abcdef0123456789abcdef"
 NOW = 1_800_000_000.0
 
+CHOOSING: tuple[dict[str, Any], ...] = (
+    {"alg": "none"},
+    {"alg": "None"},
+    {"alg": "HS384"},
+    {"alg": "RS256"},
+    {"alg": ""},
+    {"alg": None},
+    {"alg": ["HS256"]},
+    {"alg": {"HS256": 1}},
+    {"alg": 256},
+    {"crit": ["exp"]},
+    {"crit": []},
+    {"crit": ["b64"], "b64": False},
+    {"crit": "exp"},
+    {"b64": False},
+    {"jwk": {"kty": "oct", "k": "AAAA"}},
+    {"jku": "https://evil.example/keys"},
+    {"x5u": "https://evil.example/cert"},
+    {"x5c": ["AAAA"]},
+    {"kid": 7},
+    {"kid": ["x"]},
+    {"typ": 7},
+    {"zip": "DEF", "enc": "A128GCM"},
+)
+"""Headers by which a token tries to choose how it is verified."""
+
 
 def b64(data: bytes) -> bytes:
     """Return base64url without padding (RFC 7515 section 2)."""

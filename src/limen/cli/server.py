@@ -123,6 +123,7 @@ class Server(uvicorn.Server):
             async with asyncio.timeout(LIFESPAN):
                 await self.lifespan.shutdown()
         except TimeoutError:
+            # The trace would only show our own timeout.
             logger.error("the application's shutdown took longer than %g s: given up", LIFESPAN)  # noqa: TRY400
 
     async def _cut(self) -> None:

@@ -15,7 +15,7 @@ from limen.declare.jwt import Jwt
 from limen.declare.principal import Principal
 from limen.errors import Fault, Kind
 from limen.gates.jwt import MOST_BYTES, Verifier, issue
-from tokens import NOW, SECRET, b64, claims, pair, sign, token
+from tokens import CHOOSING, NOW, SECRET, b64, claims, pair, sign, token
 
 HS = Jwt(SECRET)
 KEYS = {algorithm: pair(algorithm) for algorithm in ("RS256", "ES256", "ES384", "EdDSA")}
@@ -185,30 +185,7 @@ def test_issuer_and_audience(changes: dict[str, Any], accepted: bool) -> None:
 
 @pytest.mark.parametrize(
     "header",
-    [
-        {"alg": "none"},
-        {"alg": "None"},
-        {"alg": "HS384"},
-        {"alg": "RS256"},
-        {"alg": ""},
-        {"alg": None},
-        {"alg": ["HS256"]},
-        {"alg": {"HS256": 1}},
-        {"alg": 256},
-        {"crit": ["exp"]},
-        {"crit": []},
-        {"crit": ["b64"], "b64": False},
-        {"crit": "exp"},
-        {"b64": False},
-        {"jwk": {"kty": "oct", "k": "AAAA"}},
-        {"jku": "https://evil.example/keys"},
-        {"x5u": "https://evil.example/cert"},
-        {"x5c": ["AAAA"]},
-        {"kid": 7},
-        {"kid": ["x"]},
-        {"typ": 7},
-        {"zip": "DEF", "enc": "A128GCM"},
-    ],
+    CHOOSING,
     ids=repr,
 )
 def test_headers_that_try_to_choose(header: dict[str, Any]) -> None:
