@@ -6,7 +6,7 @@ PROJECTS := . kit shop/users shop/orders shop/suppliers shop/gateway
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format types unit lock bench bench-micro bench-peers clean
+.PHONY: help up test lint format types unit lock wheel compiled bench bench-micro bench-peers clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -22,7 +22,7 @@ $(STAMP): requirements.lock $(addsuffix /pyproject.toml,$(PROJECTS))
 up: $(STAMP) ## Start the gateway and the three services, until Ctrl-C
 	@exec $(BIN)/limen up
 
-test: lint types unit ## Every check and every test
+test: lint types unit compiled ## Every check and every test
 
 lint: $(STAMP) ## ruff, import-linter, deptry
 	$(BIN)/ruff check .
@@ -43,6 +43,20 @@ unit: $(STAMP) ## All tests, with branch coverage and its floor
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
+# The hot path compiled: the same sources, see docs/decisions/0006-compiled-hot-path.md.
+WHEEL := build/compiled/.built
+
+$(WHEEL): $(STAMP) tools/build_wheel.py tools/mypy.ini $(shell find src -name '*.py')
+	rm -rf build/wheel build/compiled dist
+	$(BIN)/python tools/build_wheel.py
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target build/compiled dist/limen-*.whl
+	@touch $@
+
+wheel: $(WHEEL) ## A wheel of limen with its hot path compiled, in dist/ (needs a C compiler)
+
+compiled: $(WHEEL) ## What goes over sockets, once more, against the compiled wheel
+	LIMEN_COMPILED=1 PYTHONPATH=build/compiled $(BIN)/python -m pytest tests/wire tests/conformance tests/engine
+
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-package limen \
 	--no-emit-package limen-kit --custom-compile-command "make lock"
 
@@ -53,7 +67,7 @@ lock: $(STAMP) ## Renew the locks (no index host is written into them)
 		$(COMPILE) shop/$$one/pyproject.toml -c requirements.lock -o shop/$$one/requirements.lock || exit 1; done
 	echo 'uv-build>=0.13,<0.14' | $(COMPILE) - -c requirements.lock -o build.lock
 
-bench: $(STAMP) ## Measure gateways on this machine, in turn, and keep the figures
+bench: $(WHEEL) ## Measure gateways on this machine, in turn, and keep the figures
 	$(BIN)/python -m bench
 
 bench-micro: $(STAMP) ## Measure the hot path without sockets
@@ -63,4 +77,4 @@ bench-peers: $(STAMP) ## Install the other gateways that bench compares with
 	$(BIN)/python -m bench.peers install
 
 clean: ## Remove what make made (data of the shop included)
-	rm -rf .venv .limen .coverage .coverage.* .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .limen build dist .coverage .coverage.* .pytest_cache .ruff_cache .hypothesis .import_linter_cache

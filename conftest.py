@@ -7,7 +7,16 @@ from typing import cast
 
 import pytest
 
+from limen import pipeline
 from limen_kit.testing import Unavailable, fresh_database, postgres_server
+
+
+def pytest_report_header() -> str:
+    """Say which of the two is tested, and refuse to test the wrong one (`make compiled`)."""
+    compiled = not pipeline.__file__.endswith(".py")
+    if compiled != bool(os.environ.get("LIMEN_COMPILED")):
+        pytest.exit(f"{pipeline.__file__} is not what LIMEN_COMPILED asks for", returncode=4)
+    return f"limen: {'compiled' if compiled else 'interpreted'}"
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ from bench.scenarios import Kind
 HERE = Path(__file__).parent
 GATEWAYS = HERE / "gateways"
 INSTALLED = HERE / ".peers"
+COMPILED = HERE.parent / "build" / "compiled"  # made by `make wheel`
 VENV = INSTALLED / "python"
 OLD_VENV = INSTALLED / "python-old"
 NODE = INSTALLED / "node"
@@ -115,6 +116,10 @@ def _limen(found: str, setup: Setup) -> list[str]:
     return [found, "-m", "limen", "serve", "shop:app", "--port", str(setup.port), "--log-level", "warning"]
 
 
+def _compiled() -> str | None:
+    return sys.executable if COMPILED.is_dir() else None
+
+
 def _python(venv: Path, package: str) -> Callable[[], str | None]:
     def found() -> str | None:
         there = any(venv.glob(f"lib/python3*/site-packages/{package}"))
@@ -141,21 +146,23 @@ def _script(name: str) -> Callable[[str, Setup], list[str]]:
 
 _NODE_ENV = {"NODE_PATH": str(NODE / "node_modules"), "NODE_ENV": "production"}
 _NODE_WORK: Mapping[Kind, str] = {**_NATIVE, "admin": _CACHED}
-_LIMEN_ENV = {"PYTHONPATH": os.pathsep.join(filter(None, (str(GATEWAYS), os.environ.get("PYTHONPATH"))))}
+_INTERPRETED = {"PYTHONPATH": os.pathsep.join(filter(None, (str(GATEWAYS), os.environ.get("PYTHONPATH"))))}
+_COMPILED = {"PYTHONPATH": os.pathsep.join((str(COMPILED), _INTERPRETED["PYTHONPATH"]))}
 _NGINX = _configured(configs.nginx, "nginx.conf", "-e", "stderr", "-c", "CONFIG")
 _ENVOY = ("-c", "CONFIG", "--concurrency", "1", "--disable-hot-restart", "--log-level", "error")
 _CADDY = _configured(configs.caddy, "Caddyfile", "run", "--adapter", "caddyfile", "--config", "CONFIG")
 
 PEERS = (
-    Peer("limen direct", lambda: sys.executable, _limen, _python_version("limen"), _LIMEN, _LIMEN_ENV),
+    Peer("limen direct", _compiled, _limen, _python_version("limen"), _LIMEN, _COMPILED),
     Peer(
         "limen asgi",
-        lambda: sys.executable,
+        _compiled,
         _uvicorn("shop:app", "--http", "httptools"),
         _python_version("limen"),
         _LIMEN,
-        _LIMEN_ENV,
+        _COMPILED,
     ),
+    Peer("limen interpreted", lambda: sys.executable, _limen, _python_version("limen"), _LIMEN, _INTERPRETED),
     Peer("nginx", program("nginx"), _NGINX, lambda found: _said(found, "-v"), _NATIVE),
     Peer(
         "HAProxy",

@@ -130,5 +130,7 @@ def machine() -> dict[str, str]:
         "cpu": model,
         "cpus": str(os.cpu_count()),
         "kernel": f"{system.sysname} {system.release} {system.machine}",
-        "python": sys.version.split()[0],
+        # How CPython was built matters: with profile-guided optimisation (Debian, python.org, the official images) the
+        # same code takes a fifth less than without (pyenv's default).
+        "python": f"{sys.version.split()[0]}, {'of the system' if sys.base_prefix == '/usr' else 'built apart'}",
     }

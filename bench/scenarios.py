@@ -23,8 +23,9 @@ _FORM = {"name": "Ada Lovelace", "quantity": 3, "price": 9.5, "tags": ["one", "t
 FORM = json.dumps(_FORM | {"note": "x" * (1024 - len(json.dumps(_FORM)))}).encode()
 assert len(FORM) == 1024
 
-_SCALE = ("limen direct", "limen asgi", "nginx", "Envoy")
-_LIMEN = ("limen direct", "limen asgi")
+# "limen direct" and "limen asgi" are the compiled wheel; "limen interpreted" is the direct engine as pure Python.
+_LIMEN = ("limen direct", "limen asgi", "limen interpreted")
+_SCALE = (*_LIMEN, "nginx", "Envoy")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable
 from time import perf_counter
+from typing import ClassVar
 
 from limen import pipeline
 from limen.direct.client import CONTINUE, Client, Framing, whole
@@ -87,7 +88,7 @@ class Exchange:
         "response_complete",
     )
 
-    message_event = Silent()
+    message_event: ClassVar[Silent] = Silent()
 
     def __init__(
         self,

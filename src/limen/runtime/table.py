@@ -3,7 +3,7 @@ before parameter before rest-of-path. The cost does not grow with the number of 
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 from urllib.parse import unquote_to_bytes
 
@@ -12,17 +12,20 @@ from limen.runtime.path import Pattern
 P = TypeVar("P")
 
 
-@dataclass(slots=True)
 class Match(Generic[P]):
     """A plan and its path parameters: ``params`` percent-decoded, ``raw`` as they came; ``path`` is the raw path.
 
-    Made for each request with parameters, and so not frozen, which costs 1 us; nobody changes it.
+    Made for each request with parameters; nobody changes it. No dataclass: mypyc takes no generic ones.
     """
 
-    plan: P
-    path: bytes
-    params: dict[str, str]
-    raw: dict[str, bytes]
+    __slots__ = ("params", "path", "plan", "raw")
+
+    def __init__(self, plan: P, path: bytes, params: dict[str, str], raw: dict[str, bytes]) -> None:
+        """Keep what was found."""
+        self.plan = plan
+        self.path = path
+        self.params = params
+        self.raw = raw
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +42,13 @@ class Redirect:
     path: bytes
 
 
-@dataclass(slots=True)
 class _Leaf(Generic[P]):
     """The plans of one pattern by method, with the names of its parameters."""
 
-    plans: dict[bytes, tuple[P, Pattern]] = field(default_factory=dict[bytes, tuple[P, Pattern]])
+    __slots__ = ("plans",)
+
+    def __init__(self) -> None:
+        self.plans: dict[bytes, tuple[P, Pattern]] = {}
 
     def add(self, method: bytes, plan: P, pattern: Pattern) -> str | None:
         if method in self.plans:
@@ -61,12 +66,14 @@ class _Leaf(Generic[P]):
         return set(self.plans) | {b"OPTIONS"} | ({b"HEAD"} if b"GET" in self.plans else set[bytes]())
 
 
-@dataclass(slots=True)
 class _Node(Generic[P]):
-    literals: "dict[bytes, _Node[P]]" = field(default_factory=dict[bytes, "_Node[P]"])
-    parameter: "_Node[P] | None" = None
-    leaf: _Leaf[P] | None = None
-    tail: _Leaf[P] | None = None
+    __slots__ = ("leaf", "literals", "parameter", "tail")
+
+    def __init__(self) -> None:
+        self.literals: dict[bytes, _Node[P]] = {}
+        self.parameter: _Node[P] | None = None
+        self.leaf: _Leaf[P] | None = None
+        self.tail: _Leaf[P] | None = None
 
 
 class Table(Generic[P]):

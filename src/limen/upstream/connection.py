@@ -64,6 +64,8 @@ class Connection(asyncio.Protocol):
         self._answer_done = True
         self._in_step = True
         self._answering = False  # some byte of an answer has come
+        self._interim = 0
+        self._reason = b""
         self._reset()
         self._writable: asyncio.Future[None] | None = None
         self._paused = False

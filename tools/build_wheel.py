@@ -1,0 +1,54 @@
+"""``python tools/build_wheel.py``: build a wheel of limen whose hot path is compiled, into ``dist/``.
+
+The sources are the same, type hints and all: mypyc makes C of the modules named here, and the wheel holds both. What a
+request passes through is compiled; what runs at start-up is not, nor what inherits from uvicorn's classes.
+See docs/decisions/0006-compiled-hot-path.md.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from mypyc.build import mypycify
+from setuptools import setup
+
+ROOT = Path(__file__).parent.parent
+
+COMPILED = (
+    "direct/client",
+    "direct/exchange",
+    "direct/timers",
+    "errors",
+    "gates/jwt",
+    "http/headers",
+    "http/replies",
+    "http/status",
+    "observe/access",
+    "observe/outcome",
+    "pipeline",
+    "runtime/path",
+    "runtime/plan",
+    "runtime/table",
+    "upstream/connection",
+    "upstream/error",
+    "upstream/pool",
+    "upstream/request",
+)
+
+
+def main() -> None:
+    """Build; the C compiler and Python's headers have to be there."""
+    os.chdir(ROOT)
+    sys.argv = ["build_wheel.py", "--quiet", "build", "--build-base=build/wheel", "bdist_wheel", "--dist-dir=dist"]
+    options = ["--config-file=tools/mypy.ini", *(f"src/limen/{name}.py" for name in COMPILED)]
+    setup(
+        package_dir={"": "src"},
+        packages=sorted(".".join(file.parent.relative_to("src").parts) for file in Path("src").rglob("__init__.py")),
+        ext_modules=mypycify(  # pyright: ignore[reportArgumentType] - the same class by another name
+            options, opt_level="3", debug_level="0", target_dir="build/wheel"
+        ),
+    )
+
+
+if __name__ == "__main__":
+    main()
