@@ -6,7 +6,7 @@ PROJECTS := . kit shop/users shop/orders shop/suppliers shop/gateway
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format types unit lock wheel compiled bench bench-micro bench-peers clean
+.PHONY: help up test lint format types unit lock wheel compiled audit fuzz soak bench bench-micro bench-peers clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -65,10 +65,32 @@ lock: $(STAMP) ## Renew the locks (no index host is written into them)
 	$(COMPILE) pyproject.toml kit/pyproject.toml shop/*/pyproject.toml --group dev --all-extras -o requirements.lock
 	for one in users orders suppliers gateway; do \
 		$(COMPILE) shop/$$one/pyproject.toml -c requirements.lock -o shop/$$one/requirements.lock || exit 1; done
+	echo 'pip-audit>=2.10,<3' | $(COMPILE) - -c requirements.lock -o audit.lock
 	echo 'uv-build>=0.13,<0.14' | $(COMPILE) - -c requirements.lock -o build.lock
+
+AUDIT := .venv/audit
+AUDITED := requirements.lock build.lock audit.lock $(wildcard shop/*/requirements.lock)
+
+$(AUDIT)/.installed: audit.lock $(STAMP)
+	$(BIN)/python -m venv $(AUDIT)
+	$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r audit.lock
+	@touch $@
+
+audit: $(AUDIT)/.installed ## Security rules, secrets in the tree, known vulnerabilities of what is locked
+	$(BIN)/ruff check --select S --ignore S101 src kit/src shop/*/src
+	$(BIN)/python -m pytest -q tests/deploy/test_audit.py
+	$(BIN)/python .ci/advisories.py $(AUDIT)/bin/pip-audit $(AUDITED)
 
 bench: $(WHEEL) ## Measure gateways on this machine, in turn, and keep the figures
 	$(BIN)/python -m bench
+
+soak: $(STAMP) ## Mixed, partly hostile load for half an hour: does memory stay flat, is every answer right?
+	$(BIN)/python -m bench.soak --minutes 30
+
+fuzz: $(STAMP) ## Coverage-guided fuzzing of requests and answers, ten minutes; what fails is kept in .fuzz/
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris
+	$(BIN)/python tests/fuzz/run.py request --seconds 300
+	$(BIN)/python tests/fuzz/run.py response --seconds 300
 
 bench-micro: $(STAMP) ## Measure the hot path without sockets
 	$(BIN)/python -m bench.micro
@@ -77,4 +99,4 @@ bench-peers: $(STAMP) ## Install the other gateways that bench compares with
 	$(BIN)/python -m bench.peers install
 
 clean: ## Remove what make made (data of the shop included)
-	rm -rf .venv .limen build dist .coverage .coverage.* .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .limen .fuzz build dist .coverage .coverage.* .pytest_cache .ruff_cache .hypothesis .import_linter_cache

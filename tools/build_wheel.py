@@ -33,6 +33,7 @@ COMPILED = (
     "upstream/error",
     "upstream/pool",
     "upstream/request",
+    "upstream/tls",
 )
 
 

@@ -1,7 +1,10 @@
 """The API gateway you write in FastAPI."""
 
+from limen.declare.limits import ClientLimits
 from limen.declare.policy import Rule, anyone, owner, role, scope, signed_in
 from limen.declare.principal import Principal
+from limen.declare.tls import Tls
+from limen.declare.trust import Trust
 from limen.declare.upstream import Limits, Timeouts, Upstream
 from limen.errors import DeclarationError
 from limen.gateway import Gateway
@@ -9,6 +12,7 @@ from limen.group import Group
 from limen.openapi import Problem, problems
 
 __all__ = [
+    "ClientLimits",
     "DeclarationError",
     "Gateway",
     "Group",
@@ -17,6 +21,8 @@ __all__ = [
     "Problem",
     "Rule",
     "Timeouts",
+    "Tls",
+    "Trust",
     "Upstream",
     "anyone",
     "owner",

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from limen import pipeline
 from limen.asgi_body import BodyTimeout, BodyTooLarge, ClientGone, RequestBody, Watch
+from limen.declare.trust import UNIX
 from limen.errors import Fault, Kind
 from limen.http.headers import Head, Headers
 from limen.http.replies import Reply, allowed, problem, redirect
@@ -138,22 +139,26 @@ class _Exchange:
             body = await self._request_body(plan, announced)
             if isinstance(body, Fault):
                 return body
-            client = self._scope.get("client")
-            own = pipeline.own(
-                self._head,
-                peer=client[0].encode("latin-1") if client else b"",
-                scheme=self._scope["scheme"].encode(),
-                request_id=self._request_id,
-                principal=admitted,
+            peer = self._peer()
+            trust = self._runtime.trust
+            origin = pipeline.origin(
+                trust, self._head, peer=peer, trusted=trust.covers(peer), scheme=self._scope["scheme"].encode()
             )
-            target, lines = pipeline.craft(plan, match, query, self._head, own)
+            own = pipeline.own(origin, self._request_id, admitted)
+            target, lines = pipeline.craft(plan, match, query, self._head)
             with Watch(self._receive, self._body):
-                return await self._exchange(plan, target, lines, body)
+                return await self._exchange(plan, target, lines, own, body)
         except BodyTooLarge:
             return pipeline.too_large(plan)
         except BodyTimeout:
             # What is left of the body may still come: the connection cannot be used again.
             return Fault(Kind.REQUEST_TIMEOUT, headers=((b"connection", b"close"),))
+
+    def _peer(self) -> bytes:
+        client, server = self._scope.get("client"), self._scope.get("server")
+        if client:
+            return client[0].encode("latin-1")
+        return UNIX if server is None or server[1] is None else b""
 
     async def _request_body(self, plan: Plan, announced: Announced) -> bytes | RequestBody | Fault | None:
         limit = plan.route.max_body
@@ -166,9 +171,9 @@ class _Exchange:
         return pipeline.declared(plan.route.contract.body, await stream.read(), self._head)
 
     async def _exchange(
-        self, plan: Plan, target: bytes, lines: Headers, body: bytes | RequestBody | None
+        self, plan: Plan, target: bytes, lines: Headers, own: bytes, body: bytes | RequestBody | None
     ) -> Fault | None:
-        answer = await self._attempt(plan, target, lines, body)
+        answer = await self._attempt(plan, target, lines, own, body)
         if isinstance(answer, Fault):
             return answer
         try:
@@ -181,7 +186,7 @@ class _Exchange:
             await answer.aclose()
 
     async def _attempt(
-        self, plan: Plan, target: bytes, lines: Headers, body: bytes | RequestBody | None
+        self, plan: Plan, target: bytes, lines: Headers, own: bytes, body: bytes | RequestBody | None
     ) -> Answer | Fault:
         attempts = 0
         length = body.length if isinstance(body, RequestBody) else None
@@ -194,7 +199,8 @@ class _Exchange:
                     connection,
                     method=self._method,
                     target=target,
-                    headers=[(b"host", connection.target.authority), *lines],
+                    headers=lines,
+                    own=own,
                     body=body,
                     length=length,
                     timeouts=plan.timeouts,

@@ -12,12 +12,14 @@ from starlette.middleware import Middleware
 
 from limen.asgi import Engine
 from limen.declare.jwt import Jwt
+from limen.declare.limits import ClientLimits
 from limen.declare.policy import Rule, as_rule
 from limen.declare.principal import Principal
 from limen.declare.route import MiB, Route
+from limen.declare.trust import Trust
 from limen.declare.upstream import Timeouts, Upstream
 from limen.group import Group
-from limen.local import on_http_exception, on_invalid_request, on_unexpected
+from limen.local import Registered, on_http_exception, on_invalid_request, on_unexpected
 from limen.openapi import SCHEME, complete, problems, statuses
 from limen.options import OWN_OPTIONS, Allow, RouteOptions, Stub, Verbs
 from limen.runtime.compile import compile_table
@@ -45,7 +47,9 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
     """A FastAPI application that is an API gateway.
 
     ``auth`` verifies tokens; without it only public routes compile. ``identity`` maps header names to what they tell the
-    services about the caller; clients can never send these headers. ``lifespan`` and every other keyword are FastAPI's.
+    services about the caller; clients can never send these headers. ``limits`` are those of the clients' side, for servers
+    that use a protocol class of ``limen.direct``. ``trust`` names the proxies in front that are believed about their clients,
+    nobody unless given. ``lifespan`` and every other keyword are FastAPI's.
 
     Declaration errors are collected and raised together, as ``limen.errors.DeclarationError``, by ``compile`` or at start.
     """
@@ -55,17 +59,21 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         *,
         auth: Jwt | None = None,
         identity: Mapping[str, Callable[[Principal], str]] = IDENTITY,
+        limits: ClientLimits | None = None,
+        trust: Trust | None = None,
         lifespan: Lifespan | None = None,
         **fastapi: Any,
     ) -> None:
         """Create the application; nothing is compiled yet."""
         self._auth = auth
         self._identity = identity
+        self._limits = limits or ClientLimits()
+        self._trust = trust or Trust()
         self._declared: list[Route] = []
         self._problems: list[str] = []
         self._user_lifespan = lifespan
         self._live: Live | None = None
-        self._runtime = Runtime(auth)
+        self._runtime = Runtime(auth, trust=self._trust)
         fastapi.setdefault("generate_unique_id_function", _function_name)
         super().__init__(lifespan=_lifespan, **fastapi)
         # Innermost of the user's middleware: whatever is added later wraps gateway routes as it wraps FastAPI's.
@@ -150,14 +158,15 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
     async def running(self) -> AsyncGenerator[Mapping[str, Any]]:
         """Compile, run the user's lifespan, and close every connection at the end."""
         self.live()
+        ours = {"limen": self, "limen.limits": self._limits}
         try:
             if self._user_lifespan is None:
-                yield {"limen": self}
+                yield ours
             else:
                 async with self._user_lifespan(self) as state:
-                    yield {**(state or {}), "limen": self}
+                    yield {**(state or {}), **ours}
         finally:
-            runtime, self._runtime, self._live = self._runtime, Runtime(self._auth), None
+            runtime, self._runtime, self._live = self._runtime, Runtime(self._auth, trust=self._trust), None
             await runtime.aclose()
 
     def live(self) -> Live:
@@ -208,7 +217,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
             return
         status = options.get("status_code") or 200
         rest: dict[str, Any] = {key: value for key, value in options.items() if key not in OWN_OPTIONS}
-        self.add_api_route(path, stub, methods=[method], **rest)
+        self.router.add_api_route(path, stub, methods=[method], route_class_override=Registered, **rest)
         registered = self.router.routes[-1]
         assert isinstance(registered, APIRoute)
         try:

@@ -43,6 +43,8 @@ def statuses(route: Route) -> set[int]:
     """Return the statuses that the gateway itself may give on ``route``."""
     kinds = {
         Kind.BAD_PATH,
+        Kind.URI_TOO_LONG,
+        Kind.HEAD_TOO_LARGE,
         Kind.UPSTREAM_PROTOCOL,
         Kind.UPSTREAM_REFUSED,
         Kind.ANSWER_TIMEOUT,

@@ -27,7 +27,7 @@ async def call(
 ) -> Answer:
     """Send one request and return its answer."""
     connection = pool.idle() or await pool.acquire(timeouts.connect)
-    lines = [(b"host", connection.target.authority), *(headers or [])]
+    lines = headers or []
     return await send(
         pool, connection, method=method, target=target, headers=lines, body=body, length=length, timeouts=timeouts
     )

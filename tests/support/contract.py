@@ -44,6 +44,8 @@ def _check(operation: Any, mode: GenerationMode, url: str, headers: dict[str, st
     @given(case=operation.as_strategy(generation_mode=mode))
     def check(case: Any) -> None:
         answer = case.call(base_url=url, headers=headers, timeout=20)
-        case.validate_response(answer, checks=_CHECKS)
+        # A head too long is refused by the server, before there is an operation whose document could name it.
+        if answer.status_code not in (414, 431):
+            case.validate_response(answer, checks=_CHECKS)
 
     check()

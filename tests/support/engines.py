@@ -7,4 +7,4 @@ Engine = Literal["asgi", "direct"]
 ENGINES: tuple[Engine, ...] = ("asgi", "direct")
 
 # How uvicorn is told; by name, so that a test of one engine does not import the other.
-PROTOCOLS: dict[Engine, str] = {"asgi": "httptools", "direct": "limen.direct:GatewayProtocol"}
+PROTOCOLS: dict[Engine, str] = {"asgi": "limen.direct:GuardedProtocol", "direct": "limen.direct:GatewayProtocol"}

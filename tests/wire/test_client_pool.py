@@ -1,20 +1,17 @@
-"""Connections over real sockets: kept, expired, gone stale, refused, on Unix sockets and over TLS."""
+"""Connections over real sockets: kept, expired, gone stale, refused, and on Unix sockets."""
 
 import asyncio
 import socket
-import ssl
 from pathlib import Path
 from typing import Any
 
 import pytest
-import trustme
 
 from calling import call, counts, pool_for
-from limen import Limits, Timeouts, Upstream
+from limen import Limits
 from limen.errors import Kind
 from limen.testing import Conversation, ScriptedUpstream, saying
 from limen.upstream.error import UpstreamError
-from limen.upstream.pool import Pool
 from serving import until
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -191,47 +188,3 @@ async def test_a_unix_socket(tmp_path: Path) -> None:
     pool = pool_for(f"unix:{path}.gone")
     with pytest.raises(UpstreamError, match="upstream_refused"):
         await call(pool)
-
-
-AUTHORITY = trustme.CA()
-
-
-def server_tls(authority: trustme.CA, *names: str) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    with authority.issue_cert(*names).private_key_and_cert_chain_pem.tempfile() as path:
-        context.load_cert_chain(path)
-    return context
-
-
-def client_tls() -> ssl.SSLContext:
-    return ssl.create_default_context(cadata=AUTHORITY.cert_pem.bytes().decode())
-
-
-async def test_tls_that_is_trusted() -> None:
-    async with ScriptedUpstream(ready, tls=server_tls(AUTHORITY, "localhost")) as server:
-        pool = Pool(Upstream("svc", [server.url], ssl=client_tls()))
-        for _ in range(2):
-            assert await (await call(pool)).read(9) == b"ok"
-        assert server.url.startswith("https://")
-        assert (server.connections, counts(pool)) == (1, (1, 0, 0))
-        await pool.aclose()
-
-
-@pytest.mark.parametrize(
-    ("tls", "trust"),
-    [
-        (server_tls(AUTHORITY, "localhost"), None),
-        (server_tls(trustme.CA(), "localhost"), client_tls()),
-        (server_tls(AUTHORITY, "elsewhere.example"), client_tls()),
-    ],
-    ids=["unknown to the system", "another authority", "another name"],
-)
-async def test_tls_that_is_not_trusted_gets_no_byte(tls: ssl.SSLContext, trust: ssl.SSLContext | None) -> None:
-    async with ScriptedUpstream(ready, tls=tls) as server:
-        pool = Pool(Upstream("svc", [server.url], ssl=trust))
-        with pytest.raises(UpstreamError) as caught:
-            await call(pool, timeouts=Timeouts(connect=10))
-        assert (caught.value.fault.kind, caught.value.sent) == (Kind.UPSTREAM_REFUSED, False)
-        assert "certificate verify failed" in caught.value.fault.cause
-        assert server.requests == []
-        assert counts(pool) == (0, 0, 0)

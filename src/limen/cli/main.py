@@ -47,6 +47,31 @@ def main() -> None:
     metavar="N",
     help="Serve with N processes under a supervisor: SIGHUP replaces them one by one. Without it, one process serves.",
 )
+@click.option(
+    "--tls-certificate",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Serve HTTPS with this PEM certificate, its intermediates behind it; a changed file is taken up without a restart.",
+)
+@click.option(
+    "--tls-key",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Its private key, PEM, without a passphrase. Without this, the certificate's file holds both.",
+)
+@click.option(
+    "--tls-client-ca",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Ask clients for certificates, and verify them against these PEM authorities.",
+)
+@click.option(
+    "--tls-client-auth",
+    default="required",
+    show_default=True,
+    type=click.Choice(["required", "optional"]),
+    help="Whether a client without a certificate is let in; for --tls-client-ca.",
+)
 @click.option("--reload", is_flag=True, help="Start again when a source file changes (development).")
 @click.option(
     "--watch",
@@ -63,6 +88,10 @@ def serve(
     engine: str,
     grace: int,
     workers: int | None,
+    tls_certificate: Path | None,
+    tls_key: Path | None,
+    tls_client_ca: Path | None,
+    tls_client_auth: str,
     reload: bool,
     watch: tuple[Path, ...],
 ) -> None:
@@ -74,7 +103,19 @@ def serve(
     from limen.cli.serve import Options
     from limen.cli.serve import serve as run
 
-    options = Options(app, host, port, None if uds is None else str(uds), log_level, engine, grace)
+    options = Options(
+        app,
+        host,
+        port,
+        None if uds is None else str(uds),
+        log_level,
+        engine,
+        grace,
+        None if tls_certificate is None else str(tls_certificate),
+        None if tls_key is None else str(tls_key),
+        None if tls_client_ca is None else str(tls_client_ca),
+        tls_client_auth,
+    )
     run(options, workers=workers, reload=reload, watch=watch)
 
 

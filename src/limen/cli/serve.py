@@ -7,6 +7,7 @@ itself (``LOG_LEVEL`` of the kit's) decides about its own lines, not about uvico
 
 import asyncio
 import contextlib
+import functools
 import logging.config
 import os
 import socket
@@ -23,6 +24,7 @@ from uvicorn.supervisors import ChangeReload
 
 from limen.cli.load import load, load_gateway
 from limen.cli.server import STARTUP_FAILURE, Server
+from limen.cli.tls import Files, Validity, context_for_uvicorn, server_context, warn
 from limen.cli.workers import Supervisor
 from limen.gateway import Gateway
 
@@ -32,7 +34,7 @@ _KEEP_ALIVE = 60
 _BACKLOG = 2048
 
 # The protocol class of each engine. What the direct engine does not serve, it leaves to uvicorn request by request.
-_ENGINES = {"direct": "limen.direct:GatewayProtocol", "asgi": "httptools"}
+_ENGINES = {"direct": "limen.direct:GatewayProtocol", "asgi": "limen.direct:GuardedProtocol"}
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,18 @@ class Options:
     log_level: str
     engine: str
     grace: int
+    tls_certificate: str | None = None
+    tls_key: str | None = None
+    tls_client_ca: str | None = None
+    tls_client_auth: str = "required"
+
+    @property
+    def tls(self) -> Files | None:
+        """The files to serve TLS with; None is plain HTTP."""
+        if self.tls_certificate is None:
+            return None
+        key, authorities = (None if name is None else Path(name) for name in (self.tls_key, self.tls_client_ca))
+        return Files(Path(self.tls_certificate), key, authorities, self.tls_client_auth)
 
 
 def serve(options: Options, *, workers: int | None, reload: bool, watch: Sequence[Path]) -> None:
@@ -53,18 +67,21 @@ def serve(options: Options, *, workers: int | None, reload: bool, watch: Sequenc
 
     Without ``workers`` this process serves; with a number, it supervises that many (``limen.cli.workers``).
     """
+    validity = check_tls(options)
     if workers is not None:
-        _supervise(options, workers, reload=reload)
+        _supervise(options, workers, validity, reload=reload)
         return
     if isinstance(load(options.spec), Gateway):
         load_gateway(options.spec)
     config = configure(options, reload=reload, watch=watch)
+    if options.tls is not None and validity is not None:
+        warn(options.tls, validity)
     if reload:
         listener = config.bind_socket() if options.uds is not None else _listen(options)
         with contextlib.suppress(KeyboardInterrupt):  # uvicorn has stopped in good order and raises the signal again
             ChangeReload(config, target=uvicorn.Server(config).run, sockets=[listener]).run()
         return
-    server = Server(config)
+    server = Server(config, options.tls, hang_up=True)
     server.run(None if options.uds is not None else [_listen(options)])
     if not server.started:
         sys.exit(STARTUP_FAILURE)
@@ -89,15 +106,37 @@ def configure(
         timeout_graceful_shutdown=options.grace,
         reload=reload,
         reload_dirs=[str(folder) for folder in watch] or None,
+        ssl_context_factory=None if options.tls is None else functools.partial(context_for_uvicorn, options.tls),
     )
 
 
-def _supervise(options: Options, workers: int, *, reload: bool) -> None:
+def check_tls(options: Options) -> Validity | None:
+    """Return what the certificate says, if there is one; raises ClickException for files that cannot be served."""
+    files = options.tls
+    if files is None and (options.tls_key is not None or options.tls_client_ca is not None):
+        raise click.UsageError("--tls-key and --tls-client-ca need --tls-certificate, the certificate to serve")
+    if options.tls_client_ca is None and options.tls_client_auth != "required":
+        raise click.UsageError("--tls-client-auth needs --tls-client-ca, the authorities of the clients' certificates")
+    if files is None:
+        return None
+    if options.uds is not None:
+        raise click.UsageError(
+            "--uds and --tls-certificate exclude one another; who reaches a Unix socket is here already"
+        )
+    try:
+        return server_context(files)[1]
+    except ValueError as error:
+        raise click.ClickException(f"TLS: {error}") from error
+
+
+def _supervise(options: Options, workers: int, validity: Validity | None, *, reload: bool) -> None:
     if reload:
         raise click.UsageError("--reload and --workers exclude one another; develop with --reload, and one process")
     if os.name == "nt":
         raise click.UsageError("--workers needs the signals of Unix; start one process per port instead")
     logging.config.dictConfig(_logging(options.log_level.upper(), many=True))
+    if options.tls is not None and validity is not None:
+        warn(options.tls, validity)
     listener = _listen(options)
     try:
         status = asyncio.run(Supervisor(listener, asdict(options), count=workers, grace=options.grace).run())

@@ -10,21 +10,28 @@ lost (RFC 9112 section 9.6). Here a stop goes like this:
 5. the application's lifespan ends, within ``LIFESPAN`` seconds
 
 The first SIGTERM or SIGINT begins it, the process then ends with status 0; the second ends the process there and then.
+
+With TLS, a changed certificate is served without a stop: the same socket is listened on with a new context, and then no
+longer with the old one. What was accepted keeps the context that it began with.
 """
 
 import asyncio
 import contextlib
+import functools
 import gc
 import logging
 import os
 import signal
 import socket
+import ssl
 import struct
 from collections.abc import Generator, Iterable
 from types import FrameType
 from typing import Any
 
 import uvicorn
+
+from limen.cli.tls import Files, Renewal, warn
 
 logger = logging.getLogger("limen.serve")
 
@@ -41,6 +48,12 @@ STARTUP_FAILURE = 3
 # How many more objects have to be made than freed before the collector looks, and how many such looks before a deeper.
 _GC = (100_000, 50, 50)
 
+# Seconds that a client may take for its TLS handshake: as long as for a head, and asyncio's own would be 60.
+HANDSHAKE = 10.0
+
+# Ticks of uvicorn's main loop (0.1 s) between two looks at the certificate's files.
+_LOOK = 10
+
 _CLOSE = (b"connection", b"close")
 _TICK = 0.05
 
@@ -51,18 +64,64 @@ _RESET = struct.pack("ii", 1, 0)
 class Server(uvicorn.Server):
     """``config.timeout_graceful_shutdown`` is the bound, in seconds; it must be set."""
 
+    def __init__(self, config: uvicorn.Config, tls: Files | None = None, *, hang_up: bool = False) -> None:
+        """``tls`` are the files that ``config`` serves, read again when they change; with ``hang_up``, at SIGHUP too."""
+        super().__init__(config)
+        self._renewal = None if tls is None else Renewal(tls)
+        self._hang_up = hang_up
+        self._asked = False
+        self._listeners: list[socket.socket] = []
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then tell the garbage collector that what is there stays."""
-        await super().startup(sockets)
+        if self._renewal is None:
+            await super().startup(sockets)
+        else:
+            assert sockets is not None
+            await super().startup([])  # the application; uvicorn would listen without our bound on handshakes
+            self._listeners = sockets
+            assert self.config.ssl is not None
+            await self._listen(self.config.ssl)
         # Requests leave no cycles behind; looking for them less often is 2-8 % more requests (python -m bench).
         gc.collect()
         gc.freeze()
         gc.set_threshold(*_GC)
 
+    async def on_tick(self, counter: int) -> bool:
+        """As uvicorn does, ten times a second; and see whether the certificate is to be renewed."""
+        if self._renewal is not None and (self._asked or (counter % _LOOK == 0 and self._renewal.due())):
+            self._asked = False
+            found = self._renewal.context()
+            if found is not None and not self.should_exit:
+                try:
+                    await self._listen(found[0])
+                except OSError:  # too many open files, most likely
+                    logger.exception("TLS: not renewed, what was served before stays; touch the files to try again")
+                else:
+                    warn(self._renewal.files, found[1])
+        return await super().on_tick(counter)
+
+    async def _listen(self, context: ssl.SSLContext) -> None:
+        """Listen with ``context``, then no longer with the one before: there is always one for a client to find."""
+        loop, before, config = asyncio.get_running_loop(), self.servers, self.config
+        make = functools.partial(
+            config.http_protocol_class, config=config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        self.servers = [
+            await loop.create_server(
+                make, sock=listener.dup(), ssl=context, ssl_handshake_timeout=HANDSHAKE, backlog=config.backlog
+            )
+            for listener in self._listeners
+        ]
+        for server in before:
+            server.close()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
-        """Handle the two signals; unlike uvicorn, do not raise them again: a stop in good order is status 0."""
+        """Handle the signals; unlike uvicorn, do not raise them again: a stop in good order is status 0."""
         before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        if self._renewal is not None and self._hang_up:
+            before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._asked_to_renew)
         try:
             yield
         finally:
@@ -76,6 +135,9 @@ class Server(uvicorn.Server):
             signal.raise_signal(sig)
             os._exit(128 + sig)  # the first process of a container is immune to what nothing handles
         self.should_exit = True
+
+    def _asked_to_renew(self, sig: int, frame: FrameType | None) -> None:
+        self._asked = True
 
     async def shutdown(self, sockets: Iterable[Any] | None = None) -> None:
         """Take the numbered steps of this module."""
@@ -99,12 +161,15 @@ class Server(uvicorn.Server):
         for listener in sockets or ():
             listener.close()
 
-        # 3.
+        # 3. Under TLS there may be handshakes, which nobody counts; and a client need not answer our farewell.
         quiet: dict[Any, float] = {}
-        while (state.connections or state.tasks) and (now := loop.time()) < deadline:
+        shaking = 0.0 if self._renewal is None else loop.time() + LINGER
+        while (now := loop.time()) < deadline and (state.connections or state.tasks or now < shaking):
             quiet = {each: quiet.get(each, now) for each in state.connections if _idle(each)}
             for connection, since in quiet.items():
-                if now - since >= LINGER:
+                if now - since >= 2 * LINGER and self._renewal is not None and _delivered(connection):
+                    connection.transport.abort()
+                elif now - since >= LINGER:
                     connection.shutdown()
             await asyncio.sleep(_TICK)
 
@@ -155,6 +220,19 @@ def _announce(connection: Any) -> None:
 def _idle(connection: Any) -> bool:
     cycle = getattr(connection, "cycle", None)
     return hasattr(connection, "cycle") and (cycle is None or cycle.response_complete)
+
+
+def _delivered(connection: Any) -> bool:
+    """Tell whether all that was written has reached the client's machine: then an end without its consent loses nothing."""
+    transport = connection.transport
+    try:
+        import fcntl  # Unix alone has them
+        import termios
+
+        waiting = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, b"\0" * 4)
+    except (ImportError, OSError):  # a system that cannot tell, or closed already
+        return False
+    return transport.get_write_buffer_size() == 0 and not any(waiting)
 
 
 def _abort(connection: Any) -> None:

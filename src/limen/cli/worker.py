@@ -18,17 +18,18 @@ import click
 import uvicorn
 
 from limen.cli.load import load, load_gateway
-from limen.cli.serve import Options, configure
+from limen.cli.serve import Options, check_tls, configure
 from limen.cli.server import STARTUP_FAILURE, Server
+from limen.cli.tls import Files
 from limen.gateway import Gateway
 
 
 class Worker(Server):
     """A server that tells its supervisor when it serves, and follows it when it ends."""
 
-    def __init__(self, config: uvicorn.Config, control: socket.socket) -> None:
-        """``control`` is this worker's end of the pair."""
-        super().__init__(config)
+    def __init__(self, config: uvicorn.Config, control: socket.socket, tls: Files | None = None) -> None:
+        """``control`` is this worker's end of the pair; ``tls`` as ``Server`` has it."""
+        super().__init__(config, tls)
         self._control = control
 
     async def startup(self, sockets: Any = None) -> None:
@@ -53,12 +54,13 @@ def main() -> None:
     control.setblocking(False)
     options = Options(**given)
     try:
+        check_tls(options)
         if isinstance(load(options.spec), Gateway):
             load_gateway(options.spec)
     except click.ClickException as error:
         error.show()
         sys.exit(STARTUP_FAILURE)
-    Worker(configure(options, many=True), control).run([listener])
+    Worker(configure(options, many=True), control, options.tls).run([listener])
 
 
 if __name__ == "__main__":

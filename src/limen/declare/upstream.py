@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from ssl import SSLContext
 
 from limen.declare.target import Target
+from limen.declare.tls import Tls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,15 +53,15 @@ class Limits:
 class Upstream:
     """A service: ``name`` for people, metrics and the pool; ``targets`` are equal addresses, used in turn.
 
-    ``ssl`` replaces the default context, which verifies certificates and host names. Raises ValueError that names the
-    upstream and what to mend.
+    ``tls`` says more about ``https://`` targets; without it their certificates are verified against the system's
+    authorities. Raises ValueError that names the upstream and what to mend.
     """
 
     name: str
     targets: Sequence[str]
     timeouts: Timeouts = field(default_factory=Timeouts, kw_only=True)
     limits: Limits = field(default_factory=Limits, kw_only=True)
-    ssl: SSLContext | None = field(default=None, kw_only=True)
+    tls: Tls | None = field(default=None, kw_only=True)
     addresses: tuple[Target, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -76,5 +76,7 @@ class Upstream:
             raise ValueError(f"upstream {self.name!r}: {error}") from None
         if len(set(addresses)) != len(addresses):
             raise ValueError(f"upstream {self.name!r}: a target is named twice")
+        if self.tls is not None and not any(target.tls for target in addresses):
+            raise ValueError(f"upstream {self.name!r}: tls= is for https:// targets, and there is none")
         object.__setattr__(self, "targets", tuple(self.targets))
         object.__setattr__(self, "addresses", addresses)

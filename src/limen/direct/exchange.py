@@ -64,16 +64,16 @@ class Exchange:
         "_lines",
         "_method",
         "_old",
+        "_origin",
         "_out",
+        "_own",
         "_parts",
         "_path",
-        "_peer",
         "_plan",
         "_query",
         "_request_done",
         "_request_id",
         "_runtime",
-        "_scheme",
         "_seen",
         "_sent",
         "_sent_at",
@@ -100,13 +100,15 @@ class Exchange:
         path: bytes,
         query: bytes,
         head: Head,
-        peer: bytes,
-        scheme: bytes,
+        origin: bytes,
         keep_alive: bool,
         old: bool,
         expects: bool,
     ) -> None:
-        """Keep what the head says; ``old`` is an HTTP/1.0 client, ``expects`` one that waits for 100 (Continue)."""
+        """Keep what the head says; ``origin`` is what ``pipeline.origin`` says of it.
+
+        ``old`` is an HTTP/1.0 client, ``expects`` one that waits for 100 (Continue).
+        """
         self._started = perf_counter()
         self._client = client
         self._runtime = runtime
@@ -116,8 +118,8 @@ class Exchange:
         self._path = path
         self._query = query
         self._head = head
-        self._peer = peer
-        self._scheme = scheme
+        self._origin = origin
+        self._own = b""
         self._old = old
         self._expects = expects
         self._request_id = pipeline.request_id(head, runtime.request_id)
@@ -192,6 +194,13 @@ class Exchange:
         except Exception:
             self._bug()
 
+    def bad_body(self, fault: Fault) -> None:
+        """What is left of the body cannot be read, or does not come: no part of it may look whole to anybody."""
+        if not self.response_complete:
+            self._stop()
+            self.keep_alive = False
+            self._conclude(fault)
+
     def client_gone(self) -> None:
         """The client closed its connection."""
         self.disconnected = True
@@ -231,10 +240,8 @@ class Exchange:
         if isinstance(announced, Fault):
             self._refuse(announced)
             return
-        own = pipeline.own(
-            self._head, peer=self._peer, scheme=self._scheme, request_id=self._request_id, principal=admitted
-        )
-        self._target, self._lines = pipeline.craft(plan, found, self._query, self._head, own)
+        self._own = pipeline.own(self._origin, self._request_id, admitted)
+        self._target, self._lines = pipeline.craft(plan, found, self._query, self._head)
         self._upstream_length = announced.length
         if plan.route.contract.body is not None:
             self._declared = True
@@ -305,9 +312,8 @@ class Exchange:
         self._sent_at = perf_counter()
         content = self._content
         length = self._upstream_length if self._streams else None if content is None else len(content)
-        lines = [(b"host", connection.target.authority), *self._lines]
         framing = request.framing(self._method, streamed=self._streams, length=length)
-        data = request.head(self._method, self._target, lines, framing)
+        data = request.head(self._method, self._target, connection.target.authority, self._lines, self._own, framing)
         more = self._streams and not self._request_done
         if self._streams:
             # As the client framed it, and not as it happens to have come.

@@ -1,14 +1,16 @@
-"""The uvicorn seam: the only file of the data path that knows uvicorn (0.54).
+"""The uvicorn seam (0.54): where a request that uvicorn has parsed becomes the gateway's.
 
-uvicorn parses, counts connections, keeps them alive, keeps the order of pipelined requests and shuts down. For a request
+uvicorn parses, counts connections, keeps the order of pipelined requests and shuts down; limits, timers and the rules of
+a head are those of ``limen.direct.guard`` and ``limen.direct.patience``, whoever serves. For a request
 that the gateway's table knows, an ``Exchange`` takes the place of uvicorn's cycle; any other request is handed to the
 base class as if nothing had happened. What is relied upon is named in ``tests/unit/direct/test_seam.py``.
 
-Not the gateway's: local endpoints, WebSocket and other upgrades, absolute-form targets, a ``root_path``, and every request
-of an application that has middleware, or that something wraps.
+Not the gateway's: local endpoints and their WebSockets, a ``root_path``, and every request of an application that has
+middleware, or that something wraps.
 """
 
 import asyncio
+import socket
 from typing import Any, cast
 
 from uvicorn.config import Config
@@ -18,18 +20,19 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from limen import pipeline
+from limen.declare.trust import UNIX
 from limen.direct.exchange import Exchange
-from limen.direct.timers import Timers
+from limen.direct.guard import GuardedProtocol
+from limen.direct.patience import BODY, CLOSE, DEAF, HEAD
+from limen.errors import Fault
 from limen.http.headers import Head
 from limen.runtime.live import Door
-
-_CLOSE = (b"connection", b"close")
 
 # Pipelined requests in line before reading stops. While it goes on, a client that leaves is noticed.
 _MOST_WAITING = 16
 
 
-class GatewayProtocol(HttpToolsProtocol):
+class GatewayProtocol(GuardedProtocol):
     """One client connection. For ``uvicorn --http limen.direct:GatewayProtocol``; ``limen serve`` sets it."""
 
     def __init__(
@@ -43,18 +46,22 @@ class GatewayProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._door = _door(config, app_state)
         self._running: Exchange | None = None
-        self._head_done = False
         self._peer = b""
         self._raw_scheme = b"http"
-        if self._door is not None:
-            self.timers: Timers = app_state.setdefault("limen.timers", Timers(self.loop))
+        self._hosts: list[bytes] | None = None
+        self._trusted = False
+        self._origin = b""  # as of a request with these hosts
 
     # --- asyncio.Protocol ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember who it is."""
-        super().connection_made(cast("asyncio.Transport", transport))
-        self._peer = self.client[0].encode("latin-1") if self.client else b""
+        super().connection_made(transport)
+        here: socket.socket | None = transport.get_extra_info("socket")
+        if self.client:
+            self._peer = self.client[0].encode("latin-1")
+        elif here is not None and here.family == getattr(socket, "AF_UNIX", None):
+            self._peer = UNIX
         self._raw_scheme = (self.scheme or "http").encode()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -63,6 +70,9 @@ class GatewayProtocol(HttpToolsProtocol):
         for cycle in (self._running, *waiting):
             if isinstance(cycle, Exchange):
                 cycle.client_gone()
+        if self._running is not None:
+            self._running = None
+            self.shared.running -= 1
         self.pipeline.clear()
         super().connection_lost(exc)
 
@@ -82,36 +92,36 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Begin a head; the ASGI scope is built only if uvicorn serves the request after all."""
-        self._head_done = False
         if self._door is None:
             super().on_message_begin()
             return
+        self.begin_head()
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect a header line; trailers never become headers (RFC 9110 section 6.5.1)."""
-        if self._head_done:
+        if self.stage != HEAD:
             return
         name = name.lower()
         if name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
         self.headers.append((name, value))
 
-    def on_headers_complete(self) -> None:
+    def serve(self, method: bytes, head: Head) -> None:
         """Find out whose request it is."""
-        self._head_done = True
-        exchange = self._exchange(self._door) if self._door is not None else None
+        exchange = self._exchange(self._door, method, head) if self._door is not None else None
         if exchange is None:
             if self._door is not None:
                 self._build_scope()
-            super().on_headers_complete()
+            super().serve(method, head)
             return
         before: Any = self.cycle
         self.cycle = cast("Any", exchange)
         if before is None or before.response_complete:
             self._running = exchange
+            self.shared.running += 1
             exchange.begin()
         else:
             line: Any = self.pipeline
@@ -123,6 +133,7 @@ class GatewayProtocol(HttpToolsProtocol):
         """Give a piece of content to whose it is."""
         cycle: object = self.cycle
         if isinstance(cycle, Exchange):
+            self.content += len(body)
             cycle.on_body(body)
         else:
             super().on_body(body)
@@ -130,44 +141,28 @@ class GatewayProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The request is whole."""
         cycle: object = self.cycle
-        if isinstance(cycle, Exchange):
-            cycle.on_request_done()
-        else:
+        if not isinstance(cycle, Exchange):
             super().on_message_complete()
+        elif self.end_message():
+            cycle.on_request_done()
 
     # --- uvicorn ---
-
-    def on_response_complete(self) -> None:
-        """As uvicorn does, but with a coarse timer for the time between requests: 1 us less than one of the loop's."""
-        if self._door is None:
-            super().on_response_complete()
-            return
-        self.server_state.total_requests += 1
-        if self.transport.is_closing():
-            return
-        self.flow.resume_reading()
-        if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
-        else:
-            self.timers.set(self, self.timeout_keep_alive)
-
-    def expired(self) -> None:
-        """The client has sent no other request."""
-        self.timeout_keep_alive_handler()
-
-    def _unset_keepalive_if_required(self) -> None:
-        if self._door is None:
-            super()._unset_keepalive_if_required()
-        else:
-            self.timers.clear(self)
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         if isinstance(cycle, Exchange):
             # Not from within the one before: a thousand pipelined refusals would nest as deep.
             self._running = cycle
+            self.shared.running += 1
             self.loop.call_soon(cycle.begin)
         else:
             super()._start_asgi_task(cycle, app)
+
+    def spoil(self, cycle: Any, fault: Fault) -> bool:
+        """End a request whose body will not become whole: its exchange knows how."""
+        if isinstance(cycle, Exchange):
+            cycle.bad_body(fault)
+            return True
+        return super().spoil(cycle, fault)
 
     # --- what an exchange asks for ---
 
@@ -191,7 +186,7 @@ class GatewayProtocol(HttpToolsProtocol):
     def defaults(self) -> list[tuple[bytes, bytes]]:
         """Return uvicorn's default header lines, the date among them, renewed each second."""
         lines = self.server_state.default_headers
-        if lines and lines[-1] == _CLOSE:
+        if lines and lines[-1] == CLOSE:
             # limen.cli.server is stopping: this answer is the last here, and says so itself, once.
             if self._running is not None:
                 self._running.keep_alive = False
@@ -200,30 +195,39 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def completed(self, *, close: bool) -> None:
         """Close, or go on to the next request."""
-        self._running = None
-        if close:
+        if self._running is not None:
+            self._running = None
+            self.shared.running -= 1
+        if close and (self.stage == BODY or self.stage == DEAF):
+            self.linger()  # what still comes would reset the connection before the client has read its answer
+        elif close:
             self.transport.close()
         self.on_response_complete()
 
     # --- inside ---
 
-    def _exchange(self, door: Door) -> Exchange | None:
+    def _exchange(self, door: Door, method: bytes, head: Head) -> Exchange | None:
         """Make the exchange for this head; None leaves it to uvicorn."""
-        url = self.url
         parser: Any = self.parser
-        if not url.startswith(b"/") or b"#" in url or parser.should_upgrade():
+        if self._should_upgrade():
             return None
         if self.limit_concurrency is not None and (
             len(self.connections) >= self.limit_concurrency or len(self.tasks) >= self.limit_concurrency
         ):
             return None
         live = door.live()
-        path, _, query = url.partition(b"?")
-        method: bytes = parser.get_method()
+        path, _, query = self.url.partition(b"?")
         found = pipeline.route(live.table, method, path, query)
         if found is None:
             return None
         old = parser.get_http_version() == "1.0"
+        hosts = head.all(b"host")
+        # What a trusted peer says may differ with each request; of others only Host is believed.
+        if hosts != self._hosts or self._trusted:
+            trust = live.runtime.trust
+            self._trusted = trust.covers(self._peer)
+            self._origin = pipeline.origin(trust, head, peer=self._peer, trusted=self._trusted, scheme=self._raw_scheme)
+            self._hosts = hosts
         return Exchange(
             self,
             live.runtime,
@@ -231,9 +235,8 @@ class GatewayProtocol(HttpToolsProtocol):
             method=method,
             path=path,
             query=query,
-            head=Head(self.headers),
-            peer=self._peer,
-            scheme=self._raw_scheme,
+            head=head,
+            origin=self._origin,
             keep_alive=not old and parser.should_keep_alive(),
             old=old,
             expects=self.expect_100_continue,
@@ -241,7 +244,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def _build_scope(self) -> None:
         url, headers, expects = self.url, self.headers, self.expect_100_continue
-        super().on_message_begin()
+        HttpToolsProtocol.on_message_begin(self)
         self.url = url
         self.expect_100_continue = expects
         self.headers.extend(headers)  # the scope holds this very list

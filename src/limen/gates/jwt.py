@@ -18,7 +18,8 @@ from limen.errors import Fault
 from limen.http.bearer import CORRUPTED, EXPIRED
 
 MOST_BYTES = 8192
-_PRINTABLE = re.compile(r"[\x20-\x7e]{1,256}")
+# No blank at either end: a header's reader drops it, and " 1" would become "1".
+_PRINTABLE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,254}[\x21-\x7e])?")
 _CURVES = {"ES256": ("P-256",), "ES384": ("P-384",), "EdDSA": ("Ed25519", "Ed448")}
 
 

@@ -4,6 +4,7 @@ Header names are lower-case ``bytes`` everywhere. What is forwarded is built ane
 remove a header that the gateway sets, because the gateway adds its own after everything else was dropped.
 """
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 
 Headers = list[tuple[bytes, bytes]]
@@ -23,14 +24,13 @@ HOP_BY_HOP = frozenset(
     )
 )
 
-# The gateway states these itself. No peer is trusted, so what a client says of them is replaced, never extended.
+# The gateway states these itself: what a client says of them is replaced, or believed as ``limen.declare.trust`` says.
 _OWN = frozenset(
     (
         b"content-length",
         b"expect",
         b"forwarded",
         b"host",
-        b"via",
         b"x-forwarded-for",
         b"x-forwarded-host",
         b"x-forwarded-port",
@@ -45,10 +45,45 @@ _OWN = frozenset(
 # The server in front writes its own Date; two of them would be an invalid message. Server names software: not told.
 _FROM_UPSTREAM = HOP_BY_HOP | {b"date", b"server", b"x-request-id"}
 
-VIA = b"1.1 limen"
+TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+BREAKS = re.compile(rb"[\x00\r\n]")
+
+# What some services obey in place of the method and the path that the gateway has checked, or believe about the client as
+# if the gateway had said it. ``proxy`` becomes HTTP_PROXY under CGI.
+_OVERRIDES = frozenset(
+    (
+        b"client-ip",
+        b"front-end-https",
+        b"proxy",
+        b"true-client-ip",
+        b"x-client-ip",
+        b"x-cluster-client-ip",
+        b"x-forwarded",
+        b"x-forwarded-by",
+        b"x-forwarded-client-cert",
+        b"x-forwarded-email",
+        b"x-forwarded-groups",
+        b"x-forwarded-preferred-username",
+        b"x-forwarded-scheme",
+        b"x-forwarded-ssl",
+        b"x-forwarded-uri",
+        b"x-forwarded-user",
+        b"x-host",
+        b"x-http-method",
+        b"x-http-method-override",
+        b"x-method-override",
+        b"x-original-forwarded-for",
+        b"x-original-host",
+        b"x-original-method",
+        b"x-original-uri",
+        b"x-original-url",
+        b"x-rewrite-url",
+        b"x-url-scheme",
+    )
+)
 
 _NONE: frozenset[bytes] = frozenset()
-_FROM_CLIENT = HOP_BY_HOP | _OWN
+_FROM_CLIENT = HOP_BY_HOP | _OWN | _OVERRIDES
 
 # What describes a representation that the gateway has replaced (RFC 9110 section 8).
 OF_THE_ORIGINAL = frozenset(
@@ -64,20 +99,31 @@ def nominated(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
     return frozenset(name.strip().lower() for value in given for name in value.split(b","))
 
 
-def to_upstream(client: Sequence[tuple[bytes, bytes]], *, strip: Collection[bytes], own: Headers) -> Headers:
-    """Return the header lines for the service behind.
+def block(lines: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return header lines as they stand in a head, each with its end.
 
-    ``strip`` names what the route withholds (identity headers, consumed credentials); ``own`` is what the gateway adds.
-    Names with an underscore are dropped: WSGI and CGI services read ``request_user_id`` as ``request-user-id``.
+    Raises ValueError for anything that could break out of its line. What is the same for many requests is made once.
+    """
+    made = b""
+    for name, value in lines:
+        if not TOKEN.fullmatch(name) or BREAKS.search(value):
+            raise ValueError(f"not a header line: {name!r}")
+        made += name + b": " + value + b"\r\n"
+    return made
+
+
+def to_upstream(client: Sequence[tuple[bytes, bytes]], *, strip: Collection[bytes]) -> Headers:
+    """Return those header lines of the client that the service behind gets.
+
+    ``strip`` names what the route withholds (identity headers, consumed credentials). Names with an underscore are
+    dropped: WSGI and CGI services read ``request_user_id`` as ``request-user-id``.
     """
     named = nominated(client)
-    kept = [
+    return [
         (name, value)
         for name, value in client
         if name not in _FROM_CLIENT and name not in named and name not in strip and b"_" not in name
     ]
-    kept += own
-    return kept
 
 
 def to_client(upstream: Sequence[tuple[bytes, bytes]], *, bodyless: bool) -> Headers:

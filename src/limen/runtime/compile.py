@@ -8,6 +8,7 @@ from limen.declare.upstream import Upstream
 from limen.errors import DeclarationError, Fault, Kind
 from limen.gates.jwt import Verifier
 from limen.http.bearer import bearer_token
+from limen.http.headers import block
 from limen.runtime.finish import finisher
 from limen.runtime.path import Pattern
 from limen.runtime.plan import Entry, Identify, Identity, Plan
@@ -99,8 +100,8 @@ def _identity(identity: IdentityHeaders) -> Identity:
     key = object()
     makers = tuple((name.lower().encode(), make) for name, make in identity.items())
 
-    def lines(principal: Principal) -> list[tuple[bytes, bytes]] | Fault:
-        known: list[tuple[bytes, bytes]] | None = principal.memo.get(key)
+    def lines(principal: Principal) -> bytes | Fault:
+        known: bytes | None = principal.memo.get(key)
         if known is not None:
             return known
         made: list[tuple[bytes, bytes]] = []
@@ -109,8 +110,11 @@ def _identity(identity: IdentityHeaders) -> Identity:
             # A header line is what the services believe: nothing from a token may break out of it.
             if not value.isprintable():
                 return Fault(Kind.TOKEN_CORRUPTED, cause=f"the value for {name.decode()} has control characters")
+            # Whoever reads a header drops the blanks around its value, and " 1" would be somebody else.
+            if value != value.strip():
+                return Fault(Kind.TOKEN_CORRUPTED, cause=f"the value for {name.decode()} begins or ends with a blank")
             made.append((name, value.encode()))
-        principal.memo[key] = made
-        return made
+        principal.memo[key] = told = block(made)
+        return told
 
     return lines

@@ -6,7 +6,7 @@ is refused before anything else looks at it; what remains is forwarded byte for 
 
 import re
 from dataclasses import dataclass
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 from limen.errors import Fault, Kind
 
@@ -17,6 +17,9 @@ _FORBIDDEN = re.compile(rb"[^\x21-\x7e]|[\\#?]|//|%(?![0-9A-Fa-f]{2})")
 _ENCODED_FORBIDDEN = re.compile(rb"%(?:[01][0-9A-F]|7F|5C)", re.IGNORECASE)
 # Looked for after decoding, because every byte of it may be encoded itself: ``%25%32%65`` is ``%252e``.
 _STILL_ENCODED = re.compile(rb"%(?:2E|2F|5C|00|25)", re.IGNORECASE)
+_READ_OTHERWISE = re.compile(rb"%(?:2F|25|3B)|;", re.IGNORECASE)
+_PARAMETERS = re.compile(rb";[^/]*")
+_SLASHES = re.compile(rb"/+")
 _DOTS = re.compile(rb"\.{1,2}")
 
 
@@ -46,6 +49,21 @@ def check_path(raw: bytes) -> Fault | None:
         except UnicodeDecodeError:
             return _bad("It is not UTF-8 once decoded.")
     return None
+
+
+def readings(raw: bytes) -> set[bytes]:
+    """Return what services may take ``raw`` for that do not read it as the gateway does; nothing for nearly every path.
+
+    Many decode before they split (so does Starlette: ``%2F`` becomes a slash), some decode twice, cut ``;parameters`` off
+    or merge slashes. A path stands for itself only if none of these is the path of another route.
+    """
+    if not _READ_OTHERWISE.search(raw):
+        return set()
+    once = unquote_to_bytes(raw)
+    found = {once, unquote_to_bytes(once), unquote_to_bytes(_PARAMETERS.sub(b"", raw)), _PARAMETERS.sub(b"", once)}
+    found |= {_SLASHES.sub(b"/", path) for path in found}
+    # Bytes that are no UTF-8 once decoded twice stand for some character: it is the slashes that matter.
+    return {quote(path.decode(errors="replace"), "/~").encode() for path in found}
 
 
 def _bad(why: str) -> Fault:

@@ -12,7 +12,7 @@ from limen.runtime.rewrite import Rewrite
 from limen.upstream.pool import Pool
 
 Identify = Callable[[list[bytes], float], Principal | Fault]
-Identity = Callable[[Principal], list[tuple[bytes, bytes]] | Fault]
+Identity = Callable[[Principal], bytes | Fault]
 
 
 @dataclass(frozen=True, slots=True)

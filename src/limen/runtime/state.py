@@ -5,6 +5,7 @@ from random import Random
 from time import time
 
 from limen.declare.jwt import Jwt
+from limen.declare.trust import Trust
 from limen.declare.upstream import Upstream
 from limen.gates.jwt import Verifier
 from limen.upstream.pool import Pool
@@ -13,20 +14,25 @@ from limen.upstream.pool import Pool
 _random = Random().getrandbits  # noqa: S311  # not for secrets
 
 
+NOBODY = Trust()
+
+
 class Runtime:
     """The live side of one gateway. Time and randomness enter the data path here and nowhere else."""
 
-    __slots__ = ("_pools", "now", "request_id", "verifier")
+    __slots__ = ("_pools", "now", "request_id", "trust", "verifier")
 
     def __init__(
         self,
         auth: Jwt | None,
         *,
+        trust: Trust = NOBODY,
         now: Callable[[], float] = time,
         request_id: Callable[[], str] = lambda: f"{_random(128):032x}",
     ) -> None:
-        """Start with no pools; ``now`` gives seconds since the epoch."""
+        """Start with no pools; ``trust`` names the proxies in front, ``now`` gives seconds since the epoch."""
         self._pools: dict[str, Pool] = {}
+        self.trust = trust
         self.now = now
         self.request_id = request_id
         self.verifier = Verifier(auth) if auth is not None else None

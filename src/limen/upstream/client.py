@@ -32,20 +32,22 @@ async def send(
     method: bytes,
     target: bytes,
     headers: Headers,
+    own: bytes = b"",
     body: bytes | AsyncIterator[bytes] | None,
     length: int | None,
     timeouts: Timeouts,
 ) -> "Answer":
     """Send a request on ``connection``, which ``pool`` lent, and return the answer once its head is there.
 
-    ``length`` is that of an iterated body, if known; else it goes chunked. Raises UpstreamError, and whatever iterating
-    over ``body`` raises; the connection is then dropped. Raises ValueError for a head that cannot be written.
+    ``own`` are header lines that the gateway adds, with their ends. ``length`` is that of an iterated body, if known; else
+    it goes chunked. Raises UpstreamError, and whatever iterating over ``body`` raises; the connection is then dropped.
+    Raises ValueError for a head that cannot be written.
     """
     streamed = body is not None and not isinstance(body, bytes)
     known = len(body) if isinstance(body, bytes) else length if streamed else None
     try:
         framing = request.framing(method, streamed=streamed, length=known)
-        head = request.head(method, target, headers, framing)
+        head = request.head(method, target, connection.target.authority, headers, own, framing)
     except ValueError:
         pool.release(connection)
         raise

@@ -228,6 +228,9 @@ class Connection(asyncio.Protocol):
         """Give the head on, unless it is an interim one."""
         assert self._parser is not None
         status = self._parser.get_status_code()
+        if not 100 <= status < 600:
+            # RFC 9110 section 15: no status at all. 0 would even be taken for an answer that has not come.
+            raise httptools.HttpParserError("not a status")
         if status == 101:
             raise httptools.HttpParserError("101 without being asked")
         if 100 <= status < 200:
@@ -239,6 +242,8 @@ class Connection(asyncio.Protocol):
             raise httptools.HttpParserError("the head is too long")
         bodyless = self._method == b"HEAD" or status in (204, 304)
         self._framed = self._check_framing() or bodyless
+        if self._parser.get_http_version() == "1.0" and any(name == b"transfer-encoding" for name, _ in self._headers):
+            self._in_step = False  # RFC 9112 section 6.1: such framing is not to be relied upon for what follows
         self._head_given = True
         if not self._framed or not self._parser.should_keep_alive():
             self._in_step = False

@@ -13,13 +13,14 @@ from limen.declare.upstream import Upstream
 from limen.errors import Fault, Kind
 from limen.upstream.connection import Connection
 from limen.upstream.error import UpstreamError
+from limen.upstream.tls import TlsConnection, client_context, failed, server_name
 
 
 class Pool:
     """Connections to every target of ``upstream``."""
 
     def __init__(self, upstream: Upstream) -> None:
-        """Open nothing yet."""
+        """Open nothing yet, but read the files that TLS needs; raises ValueError for one that cannot be used."""
         self.upstream = upstream
         self._limits = upstream.limits
         self._most = upstream.limits.connections * len(upstream.addresses)
@@ -28,7 +29,10 @@ class Pool:
         self._opening = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._turn = 0
-        self._tls: ssl.SSLContext | None = upstream.ssl
+        try:
+            self._tls = client_context(upstream)
+        except ValueError as error:
+            raise ValueError(f"upstream {upstream.name!r}: {error}") from None
         self._closed = False
 
     def idle(self) -> Connection | None:
@@ -131,7 +135,9 @@ class Pool:
                         connection = await self._connect(target)
                 except TimeoutError:
                     raise UpstreamError(Fault(Kind.CONNECT_TIMEOUT, cause=f"connecting to {target}")) from None
-                except (OSError, ssl.SSLError) as error:
+                except ssl.SSLError as error:
+                    fault = failed(target, error)
+                except OSError as error:
                     fault = Fault(Kind.UPSTREAM_REFUSED, cause=f"connecting to {target}: {error}")
                 else:
                     self._opening -= 1
@@ -146,15 +152,18 @@ class Pool:
     async def _connect(self, target: Target) -> Connection:
         loop = asyncio.get_running_loop()
 
+        kind = TlsConnection if target.tls else Connection
+
         def make() -> Connection:
-            return Connection(target, self._limits.head, self._lost)
+            return kind(target, self._limits.head, self._lost)
 
         if target.path:
             _, connection = await loop.create_unix_connection(make, target.path)
         elif target.tls:
-            if self._tls is None:
-                self._tls = ssl.create_default_context()
-            _, connection = await loop.create_connection(make, target.host, target.port, ssl=self._tls)
+            name = server_name(self.upstream, target)
+            _, connection = await loop.create_connection(
+                make, target.host, target.port, ssl=self._tls, server_hostname=name
+            )
         else:
             _, connection = await loop.create_connection(make, target.host, target.port)
         return connection

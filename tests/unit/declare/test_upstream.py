@@ -14,7 +14,7 @@ def test_defaults() -> None:
     assert [target.url for target in upstream.addresses] == ["http://a:1", "unix:/b"]
     assert upstream.timeouts == Timeouts(connect=2, first_byte=30, idle=30, total=None)
     assert upstream.limits == Limits(connections=128, waiting=256, keepalive=4, head=65536)
-    assert upstream.ssl is None
+    assert upstream.tls is None
     assert "addresses" not in repr(upstream)
 
 

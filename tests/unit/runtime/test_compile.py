@@ -110,7 +110,7 @@ def test_a_caller_is_identified_by_a_bearer_token() -> None:
     assert isinstance(caller, Principal)
     assert made.entry is not None
     assert made.entry.rule is signed_in
-    assert made.entry.identity(caller) == [(b"request-user-id", b"7"), (b"request-user-role", b"admin")]
+    assert made.entry.identity(caller) == b"request-user-id: 7\r\nrequest-user-role: admin\r\n"
     for given, kind in (
         ([], Kind.TOKEN_MISSING),
         ([b"Bearer x"], Kind.TOKEN_CORRUPTED),

@@ -1,0 +1,67 @@
+"""What one client, and all of them together, may take of a worker. Frozen; checked when it is made.
+
+The defaults are argued beside those of other gateways in the project's notes on HTTP; times are seconds, sizes bytes.
+"""
+
+from dataclasses import dataclass
+
+_LEAST = {
+    "request_line": 64,
+    "head": 256,
+    "fields": 1,
+    "chunk_overhead": 0,
+    "connections": 1,
+    "requests": 1,
+    "body_rate": 0,
+}
+_SECONDS = ("head_time", "body_silence", "body_grace", "reader_silence", "linger")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientLimits:
+    """Limits of the client's side; ``Gateway(limits=ClientLimits(...))``, the same on both engines.
+
+    - ``request_line``: bytes of method, target and version (414); ``head``: bytes of the whole head (431); ``fields``:
+      header lines (431).
+    - ``chunk_overhead``: bytes of one body that are chunk extensions or trailers (400).
+    - ``connections``: client connections of one worker (503). ``connections_per_address``: those of one address (429);
+      None is no bound, because behind a load balancer every client has the same address.
+    - ``requests``: requests in flight in one worker (503, with ``Retry-After``).
+    - ``head_time``: seconds for a head from its first byte, and for the first one from the connection (408).
+    - ``body_silence``: seconds without any of a body (408). ``body_rate``: bytes per second that a body must average,
+      counted after ``body_grace`` seconds (408); 0 is no bound.
+    - ``reader_silence``: seconds in which a client that is behind must take ``body_rate`` of its answer, else it is cut.
+    - ``linger``: seconds for which input is thrown away after a refusal, so that the client gets to read it.
+
+    Raises ValueError that names the setting.
+    """
+
+    request_line: int = 8192
+    head: int = 32768
+    fields: int = 100
+    chunk_overhead: int = 16384
+    connections: int = 10_000
+    connections_per_address: int | None = None
+    requests: int = 1024
+    head_time: float = 10.0
+    body_silence: float = 30.0
+    body_rate: int = 240
+    body_grace: float = 30.0
+    reader_silence: float = 30.0
+    linger: float = 2.0
+
+    def __post_init__(self) -> None:
+        """Refuse limits that would stop everything."""
+        for name, least in _LEAST.items():
+            if not getattr(self, name) >= least:
+                raise ValueError(f"ClientLimits({name}={getattr(self, name)!r}): must be at least {least}")
+        for name in _SECONDS:
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ValueError(
+                    f"ClientLimits({name}={getattr(self, name)!r}): seconds must be more than 0, and finite"
+                )
+        each = self.connections_per_address
+        if each is not None and each < 1:
+            raise ValueError(f"ClientLimits(connections_per_address={each!r}): must be at least 1, or None")
+        if self.request_line > self.head:
+            raise ValueError(f"ClientLimits(request_line={self.request_line}): the head, {self.head}, contains it")

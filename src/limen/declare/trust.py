@@ -1,0 +1,151 @@
+"""Which proxies in front are believed, and what follows from it for ``Forwarded`` and ``X-Forwarded-*``. Frozen; no I/O.
+
+What a client says of itself is worth nothing; what a proxy of our own says of its client is worth much. So trust is a
+list of networks, empty unless declared, and these are the rules:
+
+1. A peer outside the list: all that it claims is replaced by what the gateway has seen.
+2. A peer inside the list: its chain is followed from the right, as long as each hop is in the list. The first hop that is
+   not is the client. What stands left of it was said by somebody unknown and is not passed on.
+3. Scheme and host come from a trusted peer alone, and only if they are well formed.
+4. One family of headers is read, the one that the proxies are declared to write. Most proxies write one and let the
+   client's own lines of the other pass, so believing both would be believing the client.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Literal
+
+from limen.http import forwarded
+from limen.http.forwarded import Element
+from limen.http.headers import Headers
+
+UNIX = b"unix"
+"""The address of a peer on a Unix socket. A peer whose address is not known is ``b""``, which is never trusted."""
+
+Speaks = Literal["x-forwarded", "forwarded"]
+_Network = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """The proxies in front: ``networks`` such as ``"10.0.0.0/8"``, ``"fd00::/8"``, ``"192.0.2.7"`` or ``"unix"``.
+
+    ``speaks`` says which headers they write: ``X-Forwarded-For``, ``-Proto`` and ``-Host``, or ``Forwarded`` (RFC 7239).
+    They must set or remove all three of the former, or write an element of the latter, on every request. Raises
+    ValueError that names the network and what to mend.
+    """
+
+    networks: Sequence[str] = ()
+    speaks: Speaks = field(default="x-forwarded", kw_only=True)
+    _parsed: tuple[_Network, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Check and parse."""
+        if isinstance(self.networks, str):
+            raise ValueError(f"Trust({self.networks!r}): networks is a list, such as Trust([{self.networks!r}])")  # noqa: TRY004 - what a declaration gets wrong is one type of error
+        if self.speaks not in ("x-forwarded", "forwarded"):
+            raise ValueError(f"Trust(speaks={self.speaks!r}): say 'x-forwarded' or 'forwarded'")
+        object.__setattr__(self, "networks", tuple(self.networks))
+        object.__setattr__(self, "_parsed", tuple(_network(text) for text in self.networks if text != UNIX.decode()))
+
+    def covers(self, peer: bytes) -> bool:
+        """Tell whether ``peer``, an address as text or ``UNIX``, is believed. Ask once per connection."""
+        if not self.networks:
+            return False
+        if peer == UNIX:
+            return UNIX.decode() in self.networks
+        return self._believes(peer)
+
+    def origin(
+        self, lines: Iterable[tuple[bytes, bytes]], *, peer: bytes, trusted: bool, scheme: bytes, host: bytes
+    ) -> "Origin":
+        """Return where a request comes from; ``trusted`` is ``covers(peer)``, the rest what the gateway has seen.
+
+        ``lines`` are the client's. ``host`` is the value of ``Host``, empty if there was none.
+        """
+        seen = Element(_seen(peer), host, scheme)
+        if not trusted:
+            return _told((seen,), keep_forwarded=False)
+        lines = tuple(lines)
+        if self.speaks == "forwarded":
+            given = forwarded.elements(value for name, value in lines if name == b"forwarded")
+        else:
+            given = forwarded.x_elements(lines)
+            said_host, said_proto = forwarded.x_said(lines)
+            seen = Element(seen.node, said_host or host, said_proto or scheme)
+        chain = [*given, seen]
+        first = len(chain) - 1
+        # The peer wrote the element before its own, about whom it heard; each is believed while its writer is.
+        while first > 0 and (first == len(chain) - 1 or self._believes(chain[first].node)):
+            if chain[first - 1].node is None:
+                break
+            first -= 1
+        return _told(chain[first:], keep_forwarded=self.speaks == "forwarded")
+
+    def _believes(self, node: bytes | None) -> bool:
+        address = _address(node or b"")
+        return address is not None and any(address in network for network in self._parsed)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a request comes from, as far as it can be believed.
+
+    ``client`` is an address as text, ``unknown``, or a name that starts with ``_`` and hides one (RFC 7239 section 6.3);
+    only an address is fit to count by. ``scheme`` and ``host`` are those that the client used. ``lines`` go to the
+    service, in place of all that came.
+    """
+
+    client: bytes
+    scheme: bytes
+    host: bytes
+    lines: Headers
+
+
+def _told(chain: Sequence[Element], *, keep_forwarded: bool) -> Origin:
+    """Make the origin of a chain of believed elements, the client's first, the gateway's own last."""
+    client = chain[0].node or b"unknown"
+    # An element may leave out what it did not change; then the next one, of the next proxy, says it.
+    scheme = next((one.proto for one in chain if one.proto), b"")
+    host = next((one.host for one in chain if one.host), b"")
+    lines: Headers = [(b"x-forwarded-proto", scheme)]
+    # Whoever hides still has a place in line: without it, the next proxy would be taken for the client.
+    nodes = [b"unknown" if one.node is None or one.node.startswith(b"_") else one.node for one in chain]
+    if nodes[-1] == b"unknown":
+        nodes.pop()
+    if nodes:
+        lines.append((b"x-forwarded-for", b", ".join(nodes)))
+    if host:
+        lines.append((b"x-forwarded-host", host))
+    if keep_forwarded:
+        lines.append((b"forwarded", b", ".join(map(forwarded.write, chain))))
+    return Origin(client, scheme, host, lines)
+
+
+def _seen(peer: bytes) -> bytes:
+    address = _address(peer)
+    return b"unknown" if address is None else str(address).encode()
+
+
+@lru_cache(maxsize=4096)
+def _address(text: bytes) -> IPv4Address | IPv6Address | None:
+    """Read an address; what a dual-stack socket shows as ``::ffff:192.0.2.1`` is IPv4, and a zone says nothing to others."""
+    try:
+        address = ip_address(text.decode("ascii").partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _network(text: str) -> _Network:
+    try:
+        network = ip_network(text)
+    except ValueError as error:
+        raise ValueError(f"Trust: {text!r} is no network: {error}; write '10.0.0.0/8', 'fd00::/8' or 'unix'") from None
+    if network.prefixlen == 0:
+        raise ValueError(f"Trust: {text!r} would believe everybody; name the addresses of the proxies in front")
+    if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped is not None:
+        raise ValueError(f"Trust: {text!r} is an IPv4 address in IPv6 form; write it as IPv4")
+    return network

@@ -1,0 +1,276 @@
+"""The guard of the client's side: what a request must keep to before anybody serves it, and while its body comes.
+
+1. ``data_received``        bytes are parsed; a head that grows and a body that flows are looked at once per read
+2. ``on_headers_complete``  the rules (``limen.direct.rules``) and limits of the head, before anything is forwarded
+3. ``serve``                whose request it is: uvicorn's here, a subclass may know better
+
+What fails ends with ``refuse`` of ``limen.direct.patience``. The hot path does its sums per read, not per header line.
+"""
+
+import asyncio
+import logging
+from typing import Any
+from uuid import uuid4
+
+import httptools
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from limen import pipeline
+from limen.direct import rules
+from limen.direct.patience import AGAIN, BODY, BODY_TIME, DEAF, HEAD, HEAD_TIME, IDLE, KEPT, LOOKS, OFF, PatientProtocol
+from limen.direct.shared import Rest, Said
+from limen.errors import Fault, Kind
+from limen.http.headers import Head
+from limen.http.replies import Reply
+from limen.runtime.live import Door
+
+_log = logging.getLogger("limen.direct")
+
+# Bytes of framing that a chunk may have: 16 digits, two line ends, and some air.
+_CHUNK = 24
+
+
+class Stop(Exception):
+    """Ends the parser from within a callback."""
+
+
+class GuardedProtocol(PatientProtocol):
+    """One client connection. For ``uvicorn --http limen.direct:GuardedProtocol``; serves any ASGI application."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        """Made by uvicorn for each connection; ``app_state`` is what the application's lifespan has left."""
+        super().__init__(config, server_state, app_state, _loop)
+        # Without this leniency, which uvicorn sets, what follows a request with Connection: close is no second request.
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=False)
+        self.content = 0  # bytes of the body that are content
+        self._fault: Fault | None = None
+        self._fed = 0  # bytes read since the head began, or more
+        self._head_bytes = -1  # of a head that comes in pieces
+        self._chunked = False
+        self._chunks = 0
+        self._tunnel = False
+        self._framing: bytes | None = None
+
+    # --- asyncio.Protocol ---
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has come, and see that it does not come without end."""
+        size = len(data)
+        stage = self.stage
+        if stage == DEAF:
+            self.discard(size)
+            return
+        self._fed = size if stage == IDLE else self._fed + size
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._go_on(data, upgrade)
+            return
+        except httptools.HttpParserError as error:
+            self._unreadable(error)
+            return
+        stage = self.stage
+        if stage == HEAD:
+            self._grows(data)
+        elif stage == BODY:
+            self._flows(size)
+
+    # --- httptools ---
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        self.begin_head()
+        super().on_message_begin()
+
+    def begin_head(self) -> None:
+        """Take note of it, unless the request before has said that it is the last."""
+        cycle: Any = self.cycle
+        if cycle is not None and not cycle.keep_alive:
+            self.stage = DEAF
+            raise Stop
+        self.stage = HEAD
+        self._head_bytes = -1
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Collect a header line; trailers never become headers (RFC 9110 section 6.5.1)."""
+        if self.stage == HEAD:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Apply the rules and limits of a head, then let it be served."""
+        parser: Any = self.parser
+        method: bytes = parser.get_method()
+        head = Head(self.headers)
+        version: str = parser.get_http_version()
+        fault = rules.check(method, version, head)
+        if version == "1.0":
+            self.expect_100_continue = False  # RFC 9110 section 10.1.1: whoever speaks 1.0 cannot mean it
+        if fault is None:
+            fault = self._too_large(method)
+        url = self.url
+        if fault is None and (url[:1] != b"/" or b"#" in url or not url.isascii()):
+            fault = self._target(method, head)
+            head = Head(self.headers)
+        if fault is None and self.shared.running + len(self.tasks) >= self.limits.requests:
+            fault = Fault(Kind.OVERLOADED, headers=AGAIN)
+        if fault is not None:
+            self._fault = fault
+            raise Stop
+        self.stage = BODY
+        if self.timing != OFF:
+            self.disarm()
+        if parser.should_upgrade():
+            self._upgrades(method, head)
+        if self.url == b"*":
+            reply = Reply(204, [], b"")
+            self.queue(Said(self, reply, None, method=method, path=b"*", request_id=uuid4().hex))
+        else:
+            self.serve(method, head)
+
+    def serve(self, method: bytes, head: Head) -> None:
+        """Serve a request whose head is in order; here uvicorn does."""
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Count a piece of content."""
+        self.content += len(body)
+        super().on_body(body)
+
+    def on_chunk_header(self) -> None:
+        """Count a chunk."""
+        self._chunks += 1
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        if self.end_message():
+            super().on_message_complete()
+
+    def end_message(self) -> bool:
+        """Take note of it; False where the parser errs: it takes content after an upgrade for a tunnel's."""
+        if self._framing is not None:
+            return False
+        self.stage = IDLE
+        if self.timing != OFF:
+            self.disarm()
+        cycle: Any = self.cycle
+        if cycle is not None and cycle.response_complete and not self.transport.is_closing():
+            self.arm(KEPT, self.timeout_keep_alive)
+        return True
+
+    # --- uvicorn ---
+
+    def handle_websocket_upgrade(self) -> None:
+        """Give the connection away."""
+        self.forget()
+        super().handle_websocket_upgrade()
+
+    def _should_upgrade(self) -> bool:
+        return self._tunnel
+
+    # --- inside ---
+
+    def _too_large(self, method: bytes) -> Fault | None:
+        limits = self.limits
+        if len(self.headers) > limits.fields:
+            return Fault(Kind.HEAD_TOO_LARGE, cause=f"more than {limits.fields} fields")
+        if self._fed <= limits.request_line:
+            return None
+        line, head = rules.weight(method, self.url, self.headers)
+        if line > limits.request_line:
+            return Fault(Kind.URI_TOO_LONG, cause=f"more than {limits.request_line} bytes")
+        if head > limits.head:
+            return Fault(Kind.HEAD_TOO_LARGE, cause=f"more than {limits.head} bytes")
+        return None
+
+    def _target(self, method: bytes, head: Head) -> Fault | None:
+        found = rules.origin(self.url, method, head)
+        if isinstance(found, Fault):
+            return found
+        self.url, authority = found
+        if authority and not head.all(b"host"):
+            self.headers.append((b"host", authority))
+        return None
+
+    def _grows(self, data: bytes) -> None:
+        """Bound a head that is not whole yet, and its time."""
+        limits = self.limits
+        if self._head_bytes < 0:
+            # What has not come to its line's end is still with the parser.
+            whole_lines = rules.weight(b"", self.url, self.headers)[1] if self.headers else 0
+            self._head_bytes = whole_lines + len(data) - (data.rfind(b"\n") + 1)
+            if self.timing == OFF or self.timing == KEPT:
+                self.arm(HEAD_TIME, limits.head_time)
+        else:
+            self._head_bytes += len(data)
+        if len(self.url) > limits.request_line - 12 or (not self.headers and not self.url and self._head_bytes > 64):
+            self.refuse(Fault(Kind.URI_TOO_LONG, cause=f"more than {limits.request_line} bytes"))
+        elif self._head_bytes > limits.head or len(self.headers) > limits.fields:
+            self.refuse(Fault(Kind.HEAD_TOO_LARGE))
+
+    def _flows(self, size: int) -> None:
+        """Bound what a body has besides content, and its time."""
+        if self.timing != BODY_TIME:
+            self.raw = self.content = self._chunks = 0
+            self.since = self.last = self.loop.time()
+            self._chunked = any(name == b"transfer-encoding" for name, _ in self.headers)
+            self.arm(BODY_TIME, self.limits.body_silence / LOOKS)
+            return
+        self.raw += size
+        self.last = self.loop.time()
+        if self._chunked and self.raw - self.content - _CHUNK * self._chunks > self.limits.chunk_overhead:
+            self.refuse(Fault(Kind.BAD_BODY, "The request body has too much besides content."))
+
+    def _upgrades(self, method: bytes, head: Head) -> None:
+        """Decide whether a request that asks for another protocol gets it: only a WebSocket, and never on a plain route."""
+        self._tunnel = method == b"GET" and super()._should_upgrade() and not self._is_plain(method)
+        if self._tunnel:
+            return
+        length = head.all(b"content-length")
+        if head.all(b"transfer-encoding"):
+            self._framing = b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n"
+        elif length and length[0].strip(b"0"):
+            self._framing = b"POST / HTTP/1.1\r\ncontent-length: %b\r\n\r\n" % length[0]
+
+    def _is_plain(self, method: bytes) -> bool:
+        door: Door | None = self.app_state.get("limen")
+        path, _, query = self.url.partition(b"?")
+        return door is not None and pipeline.route(door.live().table, method, path, query) is not None
+
+    def _go_on(self, data: bytes, upgrade: httptools.HttpParserUpgrade) -> None:
+        """Read on behind a head that asked for an upgrade which it does not get: there the parser has stopped."""
+        if self._tunnel:
+            self.handle_websocket_upgrade()
+            return
+        framing, self._framing = self._framing, None
+        if framing is not None:
+            self.parser = httptools.HttpRequestParser(Rest(self))
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=False)
+            self.parser.feed_data(framing)
+        offset: int = upgrade.args[0]
+        self.data_received(data[offset:])
+
+    def _unreadable(self, error: Exception) -> None:
+        stage, fault = self.stage, self._fault
+        if stage == DEAF:
+            return
+        cycle: Any = self.cycle
+        if fault is None:
+            if isinstance(error, httptools.HttpParserCallbackError):
+                _log.error("a request could not be served", exc_info=error)
+                fault = Fault(Kind.INTERNAL_ERROR)
+            elif stage == IDLE and cycle is not None and not cycle.keep_alive:
+                self.stage = DEAF  # data after a request that ends the connection
+                return
+            elif stage == BODY:
+                fault = Fault(Kind.BAD_BODY, cause=str(error))
+            else:
+                preface = "PRI/Upgrade" in str(error)
+                fault = Fault(Kind.VERSION_NOT_SUPPORTED if preface else Kind.BAD_REQUEST, cause=str(error))
+        self.refuse(fault)

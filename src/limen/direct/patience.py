@@ -1,0 +1,289 @@
+"""How long, and how often, a client connection is put up with: it is counted, timed, refused, and its end lingered over.
+
+What is read from it is ``limen.direct.guard``'s. Every connection has one coarse timer, for what it is waited for now:
+a first head, another request, the rest of a head, more of a body, or the end after a refusal.
+
+After a refusal the client's input is thrown away for a while: closing at once would reset the connection, and the client
+could lose the answer that it has not read (RFC 9112 section 9.6).
+"""
+
+import asyncio
+from typing import Any, cast
+from uuid import uuid4
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from limen import pipeline
+from limen.declare.limits import ClientLimits
+from limen.direct.client import whole
+from limen.direct.shared import Reader, Said, Shared
+from limen.errors import Fault, Kind
+from limen.http.replies import problem
+from limen.observe.outcome import Outcome
+
+CLOSE = (b"connection", b"close")
+AGAIN = ((b"retry-after", b"1"),)
+
+# Where the client's input is. DEAF: nothing more of it is parsed.
+IDLE, HEAD, BODY, DEAF = range(4)
+
+# What the connection's timer is for.
+OFF, FIRST, KEPT, HEAD_TIME, BODY_TIME, LINGER = range(6)
+
+# Looks at a body within the time of its silence: a deadline may be late by one of them.
+LOOKS = 4
+
+# Bytes that are thrown away after a refusal, at most.
+_MOST_DISCARDED = 1024 * 1024
+
+# Refused connections that may be lingering beyond the limit; the next is reset.
+_MOST_TURNED_AWAY = 256
+
+
+class PatientProtocol(HttpToolsProtocol):
+    """One client connection, with its limits and its timer. It serves nothing that ``GuardedProtocol`` does not let in."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        """Made by uvicorn for each connection; ``app_state`` is what the application's lifespan has left."""
+        super().__init__(config, server_state, app_state, _loop)
+        shared: Shared | None = app_state.get("limen.guard")
+        if shared is None:
+            limits: ClientLimits | None = app_state.get("limen.limits")
+            shared = app_state["limen.guard"] = Shared(self.loop, limits or ClientLimits())
+        self.shared = shared
+        self.limits = shared.limits
+        self.timers = shared.timers
+        self.stage = IDLE
+        self.timing = OFF
+        self.serving: Any = None  # the cycle whose turn it is
+        self.since = self.last = 0.0  # of a body: when it began, and when some of it came
+        self.raw = 0  # bytes of it, framing included
+        self._discarded = 0
+        self._counted: str | None = None
+        self._reader: Reader | None = None
+
+    # --- asyncio.Protocol ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Count, and wait for a head."""
+        super().connection_made(cast("asyncio.Transport", transport))
+        limits = self.limits
+        if len(self.connections) > limits.connections + _MOST_TURNED_AWAY:
+            self.transport.abort()
+            return
+        address = self._counted = self.client[0] if self.client else ""
+        addresses = self.shared.addresses
+        addresses[address] += 1
+        most = limits.connections_per_address
+        if len(self.connections) > limits.connections:
+            self.refuse(Fault(Kind.TOO_MANY_CONNECTIONS, headers=AGAIN))
+        elif most is not None and address and addresses[address] > most:
+            self.refuse(Fault(Kind.TOO_MANY_FROM_ADDRESS, headers=AGAIN))
+        else:
+            self.arm(FIRST, limits.head_time)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go of everything; the request that runs need not be the newest."""
+        self.forget()
+        serving = self.serving
+        if serving is not None and not serving.response_complete:
+            serving.disconnected = True
+            serving.message_event.set()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The client reads slower than we write."""
+        super().pause_writing()
+        self._watch_reader()
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        super().resume_writing()
+        if self._reader is not None and not self.transport.is_closing():
+            self._reader.done()
+
+    # --- uvicorn ---
+
+    def on_response_complete(self) -> None:
+        """As uvicorn does, but with a coarse timer for the time between requests: 1 us less than one of the loop's."""
+        self.server_state.total_requests += 1
+        if self.timing == LINGER:
+            return
+        if self.transport.is_closing():
+            if self.transport.get_write_buffer_size():
+                self._watch_reader()
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif self.stage == IDLE:
+            self.arm(KEPT, self.timeout_keep_alive)
+        elif self.stage == DEAF:
+            self.transport.close()
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self.serving = cycle
+        if isinstance(cycle, Said):
+            # Not from within the one before: many in line would nest as deep.
+            self.loop.call_soon(cycle.begin)
+        else:
+            super()._start_asgi_task(cycle, app)
+
+    def _unset_keepalive_if_required(self) -> None:
+        """Do nothing: uvicorn's own timer is never set."""
+
+    # --- the timer ---
+
+    def arm(self, timing: int, seconds: float) -> None:
+        """Wait ``seconds`` for what ``timing`` says, in place of what was waited for."""
+        self.timing = timing
+        self.timers.set(self, seconds)
+
+    def disarm(self) -> None:
+        """Wait no more."""
+        self.timing = OFF
+        self.timers.clear(self)
+
+    def expired(self) -> None:
+        """What was waited for has not come."""
+        timing, limits = self.timing, self.limits
+        self.timing = OFF
+        if self.transport.is_closing():
+            self.transport.abort()
+        elif timing in (LINGER, KEPT) or self.stage == IDLE:
+            self._close()
+        elif self.flow.read_paused:
+            # It is we who do not read: this time does not count.
+            period = limits.head_time if timing == HEAD_TIME else limits.body_silence / LOOKS
+            self.since += period
+            self.last = self.loop.time()
+            self.arm(timing, period)
+        elif self.stage == HEAD:
+            self.refuse(Fault(Kind.HEAD_TIMEOUT))
+        elif self.stage == BODY:
+            now = self.loop.time()
+            due = limits.body_rate * (now - self.since - limits.body_grace)
+            if now - self.last >= limits.body_silence or self.raw < due:
+                self.refuse(Fault(Kind.REQUEST_TIMEOUT))
+            else:
+                self.arm(BODY_TIME, limits.body_silence / LOOKS)
+
+    def forget(self) -> None:
+        """Be counted and timed no more."""
+        self.disarm()
+        if self._reader is not None:
+            self._reader.done()
+        if self._counted is not None:
+            addresses, address = self.shared.addresses, self._counted
+            self._counted = None
+            addresses[address] -= 1
+            if not addresses[address]:
+                del addresses[address]
+
+    # --- the end ---
+
+    def refuse(self, fault: Fault) -> None:
+        """Answer with ``fault`` when it is its turn; nothing more is parsed, and then the connection ends."""
+        stage, self.stage = self.stage, DEAF
+        self.disarm()
+        if self.transport.is_closing():
+            return
+        cycle: Any = self.cycle
+        if stage == BODY:
+            if self.pipeline and self.pipeline[0][0] is cycle:
+                self.pipeline.popleft()
+                self.cycle = self.pipeline[0][0] if self.pipeline else self.serving
+            elif cycle.response_complete:
+                self.linger()
+                return
+            elif self.spoil(cycle, fault):
+                return
+        told = stage == HEAD and bool(self.url)
+        parser: Any = self.parser
+        method: bytes = parser.get_method() if told else b"-"
+        path = self.url.partition(b"?")[0][:1024] if told else b"-"
+        request_id = uuid4().hex
+        reply = problem(fault, request_id)
+        self.queue(Said(self, reply, fault, method=method, path=path, request_id=request_id))
+
+    def spoil(self, cycle: Any, fault: Fault) -> bool:
+        """End a request whose body will not become whole; False if it is still to be answered."""
+        cycle.disconnected = True
+        cycle.message_event.set()
+        if cycle.response_started:
+            self.transport.abort()  # what the client gets must not look whole
+            return True
+        self.cycle = None  # pyright: ignore[reportAttributeAccessIssue] - as it is before the first request
+        return False
+
+    def queue(self, said: Said) -> None:
+        """Say it now, or when the requests before have been answered."""
+        before: Any = self.cycle
+        self.cycle = cast("Any", said)
+        if before is None or before.response_complete:
+            self.serving = said
+            said.begin()
+        else:
+            line: Any = self.pipeline
+            line.appendleft((said, None))
+
+    def say(self, said: Said) -> None:
+        """Write a finished answer."""
+        said.response_complete = True
+        lines = [line for line in self.server_state.default_headers if line != CLOSE]
+        last = len(lines) < len(self.server_state.default_headers)  # limen.cli.server is stopping
+        keep_alive = said.keep_alive = said.keep_alive and not last
+        self.transport.write(whole(said.reply, lines, keep_alive=keep_alive, bodyless=said.method == b"HEAD"))
+        fault = said.fault
+        pipeline.settle(
+            Outcome(
+                method=said.method,
+                path=said.path,
+                route="-",
+                upstream="-",
+                status=said.reply.status,
+                seconds=0.0,
+                request_id=said.request_id,
+                code=fault.kind.code if fault else "",
+                cause=fault.cause if fault else "",
+            )
+        )
+        if not keep_alive:
+            self.linger()
+        self.on_response_complete()
+
+    def linger(self) -> None:
+        """Say that nothing follows, and throw away what still comes, for a while."""
+        if self.transport.is_closing():
+            return
+        self.stage = DEAF
+        self.arm(LINGER, self.limits.linger)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.flow.resume_reading()
+
+    def discard(self, size: int) -> None:
+        """Throw ``size`` bytes away."""
+        self._discarded += size
+        if self.timing == LINGER and self._discarded > _MOST_DISCARDED:
+            self._close()
+
+    def _close(self) -> None:
+        """Close; a client that has not read by now what was written to it gets no more time."""
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            self.transport.close()
+
+    def _watch_reader(self) -> None:
+        if self._reader is None:
+            self._reader = Reader(self.transport, self.shared)
+        self._reader.wait()

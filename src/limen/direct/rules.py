@@ -1,0 +1,83 @@
+"""The rules that a request's head must keep before anybody serves it, as pure functions: head in, fault or nothing out.
+
+llhttp has refused most malformed input before; here is what it lets through (RFC 9112, sections 2, 3 and 6). Two readers
+could understand differently what these rules refuse, so the connection ends with the refusal.
+"""
+
+import re
+from functools import lru_cache
+
+from limen.errors import Fault, Kind
+from limen.http.headers import Head
+
+# A registered name, an IPv4 address or an IPv6 literal, and perhaps a port; RFC 3986 section 3.2.2 without
+# sub-delimiters and percent-encoding, which no name that resolves has.
+_HOST = re.compile(rb"(?:[A-Za-z0-9._~\-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
+_ABSOLUTE = re.compile(rb"(https?)://([^/?#]*)([^#]*)", re.IGNORECASE)
+_PORTS = {b"http": b":80", b"https": b":443"}
+
+# A tunnel is not ours to build, and a trace would show what the gateway adds (RFC 9110, sections 9.3.6 and 9.3.8).
+_NEVER = frozenset((b"CONNECT", b"TRACE"))
+
+
+@lru_cache(maxsize=1024)
+def valid_host(value: bytes) -> bool:
+    """Tell whether ``value`` may be a ``Host``."""
+    match = _HOST.fullmatch(value)
+    return match is not None and (match[1] is None or int(match[1]) < 65536)
+
+
+def check(method: bytes, version: str, head: Head) -> Fault | None:
+    """Return what is wrong with a head, its target aside; ``version`` is the parser's, such as ``1.1``."""
+    hosts = head.all(b"host")
+    codings = head.all(b"transfer-encoding")
+    if version != "1.1":
+        if version != "1.0":
+            kind = Kind.BAD_REQUEST if version == "0.9" else Kind.VERSION_NOT_SUPPORTED
+            return Fault(kind, cause=f"HTTP/{version}")
+        if codings:
+            return _bad("Transfer-Encoding does not exist in HTTP/1.0.")
+        if not hosts:
+            return _method(method)
+    if len(hosts) != 1 or not valid_host(hosts[0]):
+        return _bad("A request must have one valid Host.")
+    if codings and (len(codings) != 1 or codings[0].lower() != b"chunked" or head.all(b"content-length")):
+        return _bad("Transfer-Encoding must be chunked, once and alone.")
+    return _method(method)
+
+
+def origin(target: bytes, method: bytes, head: Head) -> tuple[bytes, bytes] | Fault:
+    """Return a target that is not in plain origin-form as one that is, and the authority that it names.
+
+    For absolute-form the authority must be that of ``Host``, in any case and with or without the scheme's own port;
+    ``*`` passes for OPTIONS alone. Everything else is a fault.
+    """
+    if b"#" in target or not target.isascii():
+        return Fault(Kind.BAD_PATH, "The target holds bytes that must be percent-encoded.")
+    if target.startswith(b"/") or (target == b"*" and method == b"OPTIONS"):
+        return target, b""
+    match = _ABSOLUTE.fullmatch(target)
+    if match is None:
+        return _bad("The target must be a path.")
+    scheme, authority, rest = match[1].lower(), match[2], match[3]
+    if not valid_host(authority):
+        return _bad("The authority of the target is not valid.")
+    port = _PORTS[scheme]
+    named = authority.lower().removesuffix(port)
+    if any(host.lower().removesuffix(port) != named for host in head.all(b"host")):
+        return _bad("The authority of the target and Host must be the same.")
+    return (rest if rest.startswith(b"/") else b"/" + rest), authority
+
+
+def weight(method: bytes, target: bytes, head: list[tuple[bytes, bytes]]) -> tuple[int, int]:
+    """Return the bytes of the request line and of the head, as they are when written without needless spaces."""
+    line = len(method) + len(target) + 12
+    return line, line + sum(len(name) + len(value) + 4 for name, value in head) + 2
+
+
+def _method(method: bytes) -> Fault | None:
+    return Fault(Kind.NOT_IMPLEMENTED) if method in _NEVER else None
+
+
+def _bad(text: str) -> Fault:
+    return Fault(Kind.BAD_REQUEST, text)

@@ -1,0 +1,154 @@
+"""``Forwarded`` (RFC 7239) and ``X-Forwarded-*`` as grammar: read into elements, written in one canonical form. No trust
+and no I/O here: who is believed is said in ``limen.declare.trust``.
+
+Reading never raises. What is malformed becomes an element of which nothing is known, so that it ends a chain instead of
+being skipped: whoever skipped it would take the element before it for something that it is not.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import IPv6Address, ip_address
+
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*"'
+# Blanks around the semicolon are not in the grammar but in the world, and change nothing.
+_PAIR = re.compile(rb"[ \t]*(" + _TOKEN + rb")=(" + _TOKEN + rb"|" + _QUOTED + rb")[ \t]*(?:;[ \t]*|$)")
+_PORT = rb"(?::(?:[0-9]{1,5}|_[A-Za-z0-9._\-]+))?"
+_UNKNOWN = re.compile(rb"(?:unknown" + _PORT + rb"|unix:?)", re.IGNORECASE)
+_HIDDEN = re.compile(rb"(_[A-Za-z0-9._\-]{1,255})" + _PORT)
+_V4 = re.compile(rb"([0-9]{1,3}(?:\.[0-9]{1,3}){3})" + _PORT)
+_BRACKETED = re.compile(rb"\[([0-9A-Fa-f:.]{2,45})\]" + _PORT)
+_HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._~%!$&'()*+;=\-]{1,255})(?::[0-9]{1,5})?")
+_JUST_TOKEN = re.compile(_TOKEN)
+_UNESCAPE = re.compile(rb"\\(.)", re.DOTALL)
+_ESCAPE = re.compile(rb'(["\\])')
+_BLANK = b" \t"
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """What one proxy says of the request that it got.
+
+    ``node`` is from whom: an address without port or brackets, ``unknown``, or a name with ``_`` before it; None when
+    it was said badly. ``host`` and ``proto`` are what that request named; empty when not said, or badly.
+    """
+
+    node: bytes | None
+    host: bytes = b""
+    proto: bytes = b""
+
+
+NOTHING = Element(None)
+
+
+def elements(values: Iterable[bytes]) -> list[Element]:
+    """Return the elements of all ``Forwarded`` lines, in order."""
+    return [_element(part) for value in values for part in _split(value)]
+
+
+def x_elements(lines: Iterable[tuple[bytes, bytes]]) -> list[Element]:
+    """Return the elements that ``X-Forwarded-For`` makes, in order; they say from whom, and no more."""
+    parts = [part for name, value in lines if name == b"x-forwarded-for" for part in value.split(b",")]
+    return [Element(node(part.strip(_BLANK))) for part in parts]
+
+
+def x_said(lines: Sequence[tuple[bytes, bytes]]) -> tuple[bytes, bytes]:
+    """Return host and scheme as ``X-Forwarded-Host`` and ``-Proto`` say; empty when not said, or badly.
+
+    Of several values the last counts, which is what the peer itself wrote.
+    """
+    return _host(_last(lines, b"x-forwarded-host")), _proto(_last(lines, b"x-forwarded-proto"))
+
+
+@lru_cache(maxsize=4096)  # proxies are few, and clients come again: 10 us less for each
+def node(text: bytes) -> bytes | None:
+    """Read a node name with its port, if any, bare IPv6 included; None for what is none.
+
+    ``unix:`` is what nginx writes of a client on a Unix socket; nobody knows more of it.
+    """
+    if _UNKNOWN.fullmatch(text):
+        return b"unknown"
+    for form in (_HIDDEN, _V4, _BRACKETED):
+        if found := form.fullmatch(text):
+            return found[1] if form is _HIDDEN else _address(found[1], v6=form is _BRACKETED)
+    return _address(text, v6=True)
+
+
+def write(element: Element) -> bytes:
+    """Return ``element`` in canonical form: what is known, in the order for, host, proto, quoted where it must be."""
+    name = element.node or b"unknown"
+    if b":" in name:
+        name = b"[" + name + b"]"
+    parts = [b"for=" + _word(name)]
+    if element.host:
+        parts.append(b"host=" + _word(element.host))
+    if element.proto:
+        parts.append(b"proto=" + _word(element.proto))
+    return b";".join(parts)
+
+
+def _split(value: bytes) -> list[bytes]:
+    """Split at the commas that are outside quotes; a quote that is never closed makes the rest one malformed element."""
+    parts: list[bytes] = []
+    start = at = 0
+    quoted = False
+    while at < len(value):
+        byte = value[at]
+        if quoted and byte == 0x5C:  # \
+            at += 1
+        elif byte == 0x22:  # "
+            quoted = not quoted
+        elif byte == 0x2C and not quoted:  # ,
+            parts.append(value[start:at])
+            start = at + 1
+        at += 1
+    parts.append(value[start:])
+    return parts
+
+
+def _element(text: bytes) -> Element:
+    """Read one element; a parameter given twice, or anything that is no parameter, makes it unknown as a whole."""
+    found: dict[bytes, bytes] = {}
+    at = 0
+    while pair := _PAIR.match(text, at):
+        name, value = pair[1].lower(), pair[2]
+        if name in found:
+            return NOTHING
+        found[name] = _UNESCAPE.sub(rb"\1", value[1:-1]) if value.startswith(b'"') else value
+        at = pair.end()
+    if at < len(text) or not found:
+        return NOTHING
+    name = found.get(b"for", b"unknown")
+    return Element(node(name), _host(found.get(b"host", b"")), _proto(found.get(b"proto", b"")))
+
+
+def _address(text: bytes, *, v6: bool) -> bytes | None:
+    if b"%" in text:  # a zone means something on one machine only
+        return None
+    try:
+        address = ip_address(text.decode("ascii"))
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address) is not v6:
+        return None
+    return str(getattr(address, "ipv4_mapped", None) or address).encode()
+
+
+def _proto(text: bytes) -> bytes:
+    lower = text.lower()
+    return lower if lower in (b"http", b"https") else b""
+
+
+def _host(text: bytes) -> bytes:
+    return text if _HOST.fullmatch(text) else b""
+
+
+def _last(lines: Sequence[tuple[bytes, bytes]], name: bytes) -> bytes:
+    given = [value for key, value in lines if key == name]
+    return given[-1].rpartition(b",")[2].strip(_BLANK) if given else b""
+
+
+def _word(text: bytes) -> bytes:
+    return text if _JUST_TOKEN.fullmatch(text) else b'"' + _ESCAPE.sub(rb"\\\1", text) + b'"'

@@ -1,0 +1,79 @@
+"""That ``docs/http.md`` names a test for every rule, and that each test it names is there."""
+
+import ast
+import re
+import sys
+from functools import cache
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "http.md").read_text()
+ROWS = [
+    (rule.strip(), what.strip(), re.findall(r"`([^`]+)`", tests))
+    for rule, what, tests in re.findall(r"^\| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", PAGE, re.MULTILINE)
+    if rule.strip() not in ("rule", "advisory")
+]
+NAMES = sorted({name for _, _, names in ROWS for name in names})
+RULES = {"A": 13, "B": 8, "C": 5, "D": 7, "E": 5, "F": 5, "G": 6}
+
+
+@cache
+def cases(name: str) -> frozenset[str]:
+    """Return the names of the cases of one conformance file, and of its tests."""
+    path = ROOT / "tests" / "conformance" / f"test_conformance_{name}.py"
+    spec = spec_from_file_location(f"behaviours_{name}", path)
+    assert spec is not None, path
+    assert spec.loader is not None, path
+    module = module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        del sys.modules[spec.name]
+    found: dict[str, object] = module.CASES
+    return frozenset(found) | functions(path)
+
+
+def functions(path: Path) -> frozenset[str]:
+    """Return the names of the tests of a file, those of a state machine included."""
+    tree = ast.parse(path.read_text())
+    named = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    machines = (
+        t.id for node in tree.body if isinstance(node, ast.Assign) for t in node.targets if isinstance(t, ast.Name)
+    )
+    found = [node.name for node in named if node.name.startswith("test_")]
+    return frozenset((*found, *(name for name in machines if name.startswith("Test"))))
+
+
+def test_every_rule_is_there() -> None:
+    wanted = {f"{letter}{number}" for letter, most in RULES.items() for number in range(1, most + 1)}
+    assert wanted == {rule for rule, _, _ in ROWS if re.fullmatch(r"[A-Z]\d+", rule)}
+
+
+@pytest.mark.parametrize(("rule", "names"), [(rule, names) for rule, _, names in ROWS])
+def test_every_rule_names_a_test(rule: str, names: list[str]) -> None:
+    assert names, rule
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_test_that_is_named_exists(name: str) -> None:
+    file, _, test = name.partition("::")
+    if file.startswith("tests/"):
+        path = ROOT / file
+        assert path.is_file(), name
+        found = functions(path)
+        assert test in found if test else found, name
+    else:
+        assert any(case.startswith(test) for case in cases(file)), name
+
+
+@pytest.mark.parametrize("name", ["framing", "targets", "headers", "paths", "service", "limits"])
+def test_every_numbered_case_is_named(name: str) -> None:
+    """A case that begins with the number of a rule is found from the rule."""
+    named = tuple(test.partition("::")[2] for test in NAMES if test.startswith(f"{name}::"))
+    numbered = [case for case in cases(name) if re.match(r"[A-G]\d+ ", case)]
+    assert numbered
+    assert [case for case in numbered if not case.startswith(named)] == []
