@@ -98,6 +98,11 @@ class PatientProtocol(HttpToolsProtocol):
             serving.disconnected = True
             serving.message_event.set()
         super().connection_lost(exc)
+        # Each of these knows this connection as it knows them. Without the cycles all of them go now, and memory does not
+        # grow until the collector, which has little else to do, comes round.
+        self.parser: Any = None
+        self.cycle: Any = None
+        self.serving = None
 
     def pause_writing(self) -> None:
         """The client reads slower than we write."""

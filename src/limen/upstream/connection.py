@@ -192,6 +192,7 @@ class Connection(asyncio.Protocol):
         self._writable = None
         self._fail(Fault(Kind.UPSTREAM_CLOSED, cause=str(exc or "closed before the answer was whole")))
         self._on_lost(self)
+        self._parser = None  # the two know one another, and would wait for the collector
 
     def pause_writing(self) -> None:
         """Make ``drain`` wait."""

@@ -1,0 +1,43 @@
+"""What a connection held is gone when it is: nothing waits for the collector, which the server makes rare."""
+
+import gc
+from collections.abc import Generator
+
+import pytest
+
+from limen import Gateway, Upstream, anyone
+from limen.direct import GuardedProtocol
+from limen.direct.exchange import Exchange
+from limen.testing import ScriptedUpstream, saying
+from limen.upstream.connection import Connection
+from serving import serving, until
+
+ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+CLOSING = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok"
+GET = b"GET /svc/x HTTP/1.1\r\nhost: g\r\nconnection: close\r\n\r\n"
+
+
+@pytest.fixture
+def no_collector() -> Generator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def left() -> int:
+    return sum(isinstance(one, GuardedProtocol | Exchange | Connection) for one in gc.get_objects())
+
+
+@pytest.mark.usefixtures("no_collector")
+@pytest.mark.parametrize("answer", [ANSWER, CLOSING], ids=["kept", "closed"])
+async def test_connections_leave_nothing_behind(answer: bytes) -> None:
+    app = Gateway()
+    before = left()
+    async with ScriptedUpstream(saying(*[answer] * 20)) as upstream:
+        app.forward("/svc/{path:path}", upstream=Upstream("svc", [upstream.url]), allow=anyone)
+        async with serving(app) as gateway:
+            for request in (GET, GET, b"bad\r\n\r\n", GET.replace(b"svc", b"nothing"), GET, GET):
+                await gateway.raw(request)
+            # One may be kept for the next request to the service.
+            await until(lambda: left() <= before + 1)
