@@ -202,9 +202,9 @@ class GuardedProtocol(PatientProtocol):
         """Bound a head that is not whole yet, and its time."""
         limits = self.limits
         if self._head_bytes < 0:
-            # What has not come to its line's end is still with the parser.
-            whole_lines = rules.weight(b"", self.url, self.headers)[1] if self.headers else 0
-            self._head_bytes = whole_lines + len(data) - (data.rfind(b"\n") + 1)
+            # The newest line is still with the parser, even when it is whole: it could be folded.
+            lines = rules.weight(b"", self.url, self.headers)[1] if self.headers else 0
+            self._head_bytes = lines + len(data) - (data.rfind(b"\n", 0, len(data) - 1) + 1)
             if self.timing == OFF or self.timing == KEPT:
                 self.arm(HEAD_TIME, limits.head_time)
         else:

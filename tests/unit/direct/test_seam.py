@@ -4,6 +4,7 @@ import asyncio
 import inspect
 from typing import Any
 
+import httptools
 import pytest
 import uvicorn
 from starlette.middleware.gzip import GZipMiddleware
@@ -15,8 +16,11 @@ from uvicorn.server import ServerState
 from limen import Gateway, Upstream, anyone
 from limen.direct import GatewayProtocol
 from limen.direct.exchange import Exchange
+from limen.direct.shared import Said
 
 CYCLE = ("response_complete", "disconnected", "keep_alive", "message_event")
+# What the guard looks at in uvicorn's own cycles besides, and so in what stands in line with them.
+GUARDED_CYCLE = (*CYCLE, "response_started", "body", "more_body")
 PROTOCOL = (
     "app",
     "client",
@@ -37,10 +41,12 @@ PROTOCOL = (
 )
 METHODS = (
     "_start_asgi_task",
+    "_should_upgrade",
     "_unset_keepalive_if_required",
     "connection_lost",
     "connection_made",
     "data_received",
+    "handle_websocket_upgrade",
     "on_body",
     "on_header",
     "on_headers_complete",
@@ -94,12 +100,23 @@ def test_an_exchange_shows_what_a_cycle_does() -> None:
     for name in CYCLE:
         assert f"self.{name} = " in source, name
         assert hasattr(Exchange, name), name
+    for name in GUARDED_CYCLE:
+        assert f"self.{name} = " in source, name
+        assert hasattr(Said, name), name
     touched = inspect.getsource(HttpToolsProtocol)
     for attribute in ("body", "more_body"):
         # Only in methods that GatewayProtocol answers itself for an exchange.
         assert touched.count(f"cycle.{attribute}") == inspect.getsource(HttpToolsProtocol.on_body).count(
             f"cycle.{attribute}"
         ) + inspect.getsource(HttpToolsProtocol.on_message_complete).count(f"cycle.{attribute}")
+
+
+def test_the_parser_has_what_is_used() -> None:
+    """Without ``set_dangerous_leniencies``, what follows ``Connection: close`` would be a second request."""
+    for name in ("feed_data", "get_http_version", "get_method", "set_dangerous_leniencies", "should_upgrade"):
+        assert callable(getattr(httptools.HttpRequestParser, name)), name
+    for error in (httptools.HttpParserUpgrade, httptools.HttpParserCallbackError):
+        assert issubclass(error, Exception)
 
 
 class Wrapper:

@@ -1,0 +1,85 @@
+"""A thousand clients that are idle, slow or silent leave another one served, and leave nothing behind."""
+
+import asyncio
+import os
+
+import pytest
+
+from guarded import PING, Door, door, refused
+from limen.declare.limits import ClientLimits
+from serving import until
+
+MANY = 1000
+
+FLOODS = {
+    "silent": b"",
+    "in the middle of a head": b"GET /svc/x HTTP/1.1\r\nhost: g\r\nx: ",
+    "in the middle of a body": b"PUT /local/raw HTTP/1.1\r\nhost: g\r\ncontent-length: 9\r\n\r\nx",
+    "idle": PING,
+}
+
+
+def descriptors() -> int:
+    """Return how many files this process has open."""
+    return len(os.listdir("/proc/self/fd"))
+
+
+async def flood(gate: Door, sent: bytes) -> list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Open many connections and send the same on each."""
+    clients: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+    for _ in range(MANY):
+        client = await gate.open()
+        client[1].write(sent)
+        clients.append(client)
+    return clients
+
+
+@pytest.mark.parametrize("kind", FLOODS)
+async def test_a_flood_that_leaves(kind: str) -> None:
+    async with door(ClientLimits(requests=2 * MANY)) as gate:
+        shared = await gate.shared()
+        base = descriptors()
+        clients = await flood(gate, FLOODS[kind])
+        await until(lambda: shared.addresses.total() >= MANY)
+        assert descriptors() <= base + 2 * MANY + 200
+        await gate.serves()
+        for _, writer in clients:
+            writer.transport.abort()
+        await until(lambda: shared.addresses.total() <= 1 and shared.running == 0)
+        await until(lambda: descriptors() <= base + 130)
+        await gate.serves()
+
+
+@pytest.mark.parametrize("kind", ["silent", "in the middle of a head", "in the middle of a body"])
+async def test_a_flood_that_stays_is_sent_away(kind: str) -> None:
+    limits = ClientLimits(head_time=2.0, body_silence=2.0, requests=2 * MANY, linger=0.5)
+    async with door(limits) as gate:
+        shared = await gate.shared()
+        clients = await flood(gate, FLOODS[kind])
+        await gate.serves()
+        ends = await asyncio.gather(*(reader.read() for reader, _ in clients))
+        if kind == "silent":
+            assert set(ends) == {b""}
+        else:
+            code = "head_timeout" if kind.endswith("head") else "request_timeout"
+            assert all(refused(end, 408, code) for end in ends)
+        for _, writer in clients:
+            writer.close()
+        await until(lambda: shared.addresses.total() <= 1)
+        await gate.serves()
+
+
+async def test_a_flood_beyond_the_limit() -> None:
+    async with door(ClientLimits(connections=20)) as gate:
+        reader, writer = await gate.open()
+        writer.write(PING)
+        await reader.readuntil(b"ok")
+        clients = await flood(gate, b"")
+        ends = await asyncio.gather(*(one.read() for one, _ in clients[20:200]), return_exceptions=True)
+        answers = [end for end in ends if isinstance(end, bytes) and end]
+        assert answers
+        assert all(refused(answer, 503, "too_many_connections") for answer in answers)
+        writer.write(PING)  # who is inside is served
+        assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200 ")
+        for _, each in (*clients, (reader, writer)):
+            each.transport.abort()

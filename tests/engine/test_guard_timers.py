@@ -1,0 +1,98 @@
+"""How long a client may take: for a head, for a body, for reading its answer. Time is real here, and short.
+
+No test says how late a deadline may be; each waits for what the deadline brings.
+"""
+
+import asyncio
+
+import pytest
+
+from guarded import PATHS, PING, door, refused
+from limen.declare.limits import ClientLimits
+from serving import until
+
+NEVER = 600.0
+
+
+def limits(**given: float) -> ClientLimits:
+    """Return limits whose times are so long that only the given one can pass."""
+    times = {"head_time": NEVER, "body_silence": NEVER, "body_grace": NEVER, "reader_silence": NEVER, **given}
+    return ClientLimits(**times)  # pyright: ignore[reportArgumentType] - none of the names is an integer's but body_rate
+
+
+async def test_silence_before_the_first_head_ends_without_a_word() -> None:
+    async with door(limits(head_time=0.2)) as gate:
+        assert await gate.served.raw() == b""
+
+
+@pytest.mark.parametrize("start", [b"G", b"GET /svc/x HTTP/1.1\r\nho", b"GET /svc/x HTTP/1.1\r\nhost: g\r\n"])
+@pytest.mark.parametrize("after", [b"", PING])
+async def test_a_head_that_is_not_finished(start: bytes, after: bytes) -> None:
+    async with door(limits(head_time=0.3)) as gate:
+        reader, writer = await gate.open()
+        if after:
+            writer.write(after)
+            await reader.readuntil(b"ok")
+        writer.write(start)
+        assert refused(await reader.read(), 408, "head_timeout")
+        writer.close()
+
+
+async def test_a_head_has_its_time_in_all_and_not_for_each_byte() -> None:
+    async with door(limits(head_time=0.4)) as gate:
+        reader, writer = await gate.open()
+        reading = asyncio.create_task(reader.read())
+        writer.write(b"GET /svc/x HTTP/1.1\r\nhost: g\r\nx: ")
+        while not reading.done():
+            writer.write(b"y")
+            await asyncio.wait([reading], timeout=0.02)
+        assert refused(reading.result(), 408, "head_timeout")
+        writer.close()
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("framing", [b"content-length: 9", b"transfer-encoding: chunked"])
+async def test_a_body_that_does_not_go_on(path: bytes, framing: bytes) -> None:
+    async with door(limits(body_silence=0.3)) as gate:
+        got = await gate.served.raw(b"POST " + path + b" HTTP/1.1\r\nhost: g\r\n" + framing + b"\r\n\r\n1\r\na\r\n")
+        assert refused(got, 408, "request_timeout"), got
+        await until(lambda: "0 busy" in repr(gate.app.live().runtime))
+        await gate.serves()
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_body_that_goes_on_too_slowly(path: bytes) -> None:
+    async with door(limits(body_silence=0.4, body_grace=0.1, body_rate=10_000)) as gate:
+        reader, writer = await gate.open()
+        reading = asyncio.create_task(reader.read())
+        writer.write(b"POST " + path + b" HTTP/1.1\r\nhost: g\r\ncontent-length: 100000\r\n\r\n")
+        while not reading.done():
+            writer.write(b"x")
+            await asyncio.wait([reading], timeout=0.02)
+        assert refused(reading.result(), 408, "request_timeout")
+        writer.close()
+
+
+async def test_a_body_in_time_is_not_cut() -> None:
+    async with door(limits(body_silence=1.2, body_grace=0.1, body_rate=100)) as gate:
+        reader, writer = await gate.open()
+        writer.write(b"PUT /local/raw HTTP/1.1\r\nhost: g\r\nconnection: close\r\ncontent-length: 50000\r\n\r\n")
+        reading = asyncio.create_task(reader.read())
+        for _ in range(50):
+            writer.write(bytes(1000))
+            await asyncio.wait([reading], timeout=0.03)
+        assert (await reading).endswith(b"50000")
+        writer.close()
+
+
+@pytest.mark.parametrize("line", [b"", b"connection: close\r\n"])
+async def test_a_client_that_does_not_read_is_cut(line: bytes) -> None:
+    async with door(limits(reader_silence=0.3)) as gate:
+        reader, writer = await gate.open(buffer=4096)
+        writer.write(b"GET /svc/large HTTP/1.1\r\nhost: g\r\n" + line + b"\r\n")
+        await gate.arrived.get()
+        await until(lambda: "1 busy" not in repr(gate.app.live().runtime))
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await reader.readexactly(33_554_432)
+        writer.close()
+        await gate.serves()
