@@ -18,6 +18,7 @@ from typing import ClassVar
 
 from limen import pipeline
 from limen.direct.client import CONTINUE, Client, Framing, whole
+from limen.direct.shared import Silent
 from limen.errors import Fault, Kind
 from limen.http.headers import Head, Headers
 from limen.http.replies import Reply, allowed, problem, redirect
@@ -35,13 +36,6 @@ _log = logging.getLogger("limen.direct")
 _HIGH_WATER = 65536
 
 Found = Match[Plan] | Redirect | Wrong | Fault
-
-
-class Silent:
-    """Stands for the event that uvicorn sets to wake an ASGI application."""
-
-    def set(self) -> None:
-        """Nobody waits."""
 
 
 class Exchange:
