@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -131,7 +132,16 @@ _TYPE = "type.googleapis.com/envoy.extensions.filters"
 
 def envoy(setup: Setup) -> str:
     """Return a proxy; with jwt_authn (verified tokens cached), RBAC and claims as headers where a token is asked for."""
-    filters: list[object] = _envoy_gates(setup.secret) if setup.token else []
+    return _envoy(setup, {"jwt_cache_config": {"jwt_cache_size": 4096}})
+
+
+def envoy_without_cache(setup: Setup) -> str:
+    """Return the same with jwt_authn as it is unless configured: every request's token is verified."""
+    return _envoy(setup, {})
+
+
+def _envoy(setup: Setup, cache: Mapping[str, object]) -> str:
+    filters: list[object] = _envoy_gates(setup.secret, cache) if setup.token else []
     filters.append({"name": "router", "typed_config": {"@type": f"{_TYPE}.http.router.v3.Router"}})
     route = {"match": {"prefix": "/"}, "route": {"cluster": "service", "timeout": "600s"}}
     manager = {
@@ -163,7 +173,7 @@ def _address(port: int) -> object:
     return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
 
 
-def _envoy_gates(secret: str) -> list[object]:
+def _envoy_gates(secret: str, cache: Mapping[str, object]) -> list[object]:
     key = base64.urlsafe_b64encode(secret.encode()).decode().rstrip("=")
     provider = {
         "local_jwks": {"inline_string": json.dumps({"keys": [{"kty": "oct", "alg": "HS256", "k": key}]})},
@@ -172,7 +182,7 @@ def _envoy_gates(secret: str) -> list[object]:
             {"header_name": "request-user-id", "claim_name": "id"},
             {"header_name": "request-user-role", "claim_name": "user_type"},
         ],
-        "jwt_cache_config": {"jwt_cache_size": 4096},
+        **cache,
     }
     authn = {
         "@type": f"{_TYPE}.http.jwt_authn.v3.JwtAuthentication",

@@ -178,6 +178,13 @@ PEERS = (
         lambda found: _said(found, "--version"),
         {**_NATIVE, "admin": "jwt_authn (cached), RBAC, claims as headers, request id"},
     ),
+    Peer(
+        "Envoy, no JWT cache",  # what jwt_authn does unless a cache is configured
+        program("envoy"),
+        _configured(configs.envoy_without_cache, "envoy.json", *_ENVOY),
+        lambda found: _said(found, "--version"),
+        {"admin": "jwt_authn, RBAC, claims as headers, request id"},
+    ),
     Peer("Caddy", program("caddy"), _CADDY, lambda found: _said(found, "version"), _NATIVE, {"GOMAXPROCS": "1"}),
     Peer(
         "@fastify/http-proxy",
