@@ -127,7 +127,9 @@ class _Exchange:
     async def _proxy(self, match: Match[Plan]) -> Fault | None:
         plan = match.plan
         query: bytes = self._scope["query_string"]
-        admitted = pipeline.admit(plan, self._head, match.params, self._runtime.now())
+        admitted = pipeline.admit(plan, self._head, match.params, self._request_id, self._runtime.now())
+        if not isinstance(admitted, bytes | Fault):
+            admitted = await admitted
         if isinstance(admitted, Fault):
             return admitted
         if (fault := pipeline.fits(plan, match.params, query, self._head)) is not None:

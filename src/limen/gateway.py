@@ -11,8 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from limen.asgi import Engine
-from limen.declare.jwt import Jwt
 from limen.declare.limits import ClientLimits
+from limen.declare.method import Methods
 from limen.declare.policy import Rule, as_rule
 from limen.declare.principal import Principal
 from limen.declare.route import MiB, Route
@@ -21,7 +21,7 @@ from limen.declare.upstream import Timeouts, Upstream
 from limen.group import Group
 from limen.local import Registered, on_http_exception, on_invalid_request, on_unexpected
 from limen.openapi import SCHEME, complete, problems, statuses
-from limen.options import OWN_OPTIONS, Allow, RouteOptions, Stub, Verbs
+from limen.options import OWN_OPTIONS, Allow, Auth, RouteOptions, Stub, Verbs
 from limen.runtime.compile import compile_table
 from limen.runtime.live import Live
 from limen.runtime.plan import RouteInfo
@@ -46,7 +46,8 @@ IDENTITY: Mapping[str, Callable[[Principal], str]] = {
 class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverride] - stubs take more options than FastAPI's operations
     """A FastAPI application that is an API gateway.
 
-    ``auth`` verifies tokens; without it only public routes compile. ``identity`` maps header names to what they tell the
+    ``auth`` is how callers prove who they are, one method or several joined with ``|``, on every route that does not say so
+    itself; without it only public routes compile. ``identity`` maps header names to what they tell the
     services about the caller; clients can never send these headers. ``limits`` are those of the clients' side, for servers
     that use a protocol class of ``limen.direct``. ``trust`` names the proxies in front that are believed about their clients,
     nobody unless given. ``lifespan`` and every other keyword are FastAPI's.
@@ -57,7 +58,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
     def __init__(
         self,
         *,
-        auth: Jwt | None = None,
+        auth: Auth | None = None,
         identity: Mapping[str, Callable[[Principal], str]] = IDENTITY,
         limits: ClientLimits | None = None,
         trust: Trust | None = None,
@@ -65,7 +66,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         **fastapi: Any,
     ) -> None:
         """Create the application; nothing is compiled yet."""
-        self._auth = auth
+        self._auth = Methods.of(auth)
         self._identity = identity
         self._limits = limits or ClientLimits()
         self._trust = trust or Trust()
@@ -73,7 +74,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         self._problems: list[str] = []
         self._user_lifespan = lifespan
         self._live: Live | None = None
-        self._runtime = Runtime(auth, trust=self._trust)
+        self._runtime = Runtime(self._auth, trust=self._trust)
         fastapi.setdefault("generate_unique_id_function", _function_name)
         super().__init__(lifespan=_lifespan, **fastapi)
         # Innermost of the user's middleware: whatever is added later wraps gateway routes as it wraps FastAPI's.
@@ -103,6 +104,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         *,
         upstream: Upstream,
         allow: Allow,
+        auth: Auth | None = None,
         rewrite: str | None = None,
         methods: Sequence[str] = EVERY_METHOD,
         timeouts: Timeouts | None = None,
@@ -120,6 +122,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
                     path=path,
                     upstream=upstream,
                     allow=rule,
+                    auth=None if auth is None else Methods.of(auth),
                     rewrite=rewrite,
                     timeouts=timeouts,
                     max_body=max_body,
@@ -227,6 +230,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
                 path=path,
                 upstream=options["upstream"],
                 allow=rule,
+                auth=Methods.of(options["auth"]) if "auth" in options else None,
                 status=status,
                 rewrite=options.get("rewrite"),
                 after=options.get("after"),

@@ -8,6 +8,7 @@ from typing import Any, TypedDict, TypeVar, Unpack
 from fastapi import Response
 from fastapi.params import Depends
 
+from limen.declare.method import Method, Methods
 from limen.declare.policy import Rule
 from limen.declare.principal import Principal
 from limen.declare.route import After
@@ -15,6 +16,7 @@ from limen.declare.upstream import Timeouts, Upstream
 
 Stub = TypeVar("Stub", bound=Callable[..., Any])
 Allow = Rule | Callable[[Principal], bool]
+Auth = Method | Methods | Sequence[Method]
 
 
 class RouteOptions(TypedDict, total=False):
@@ -25,6 +27,7 @@ class RouteOptions(TypedDict, total=False):
 
     - ``upstream``: the service that answers.
     - ``allow``: who may call. Required for a stub: there is no default, and no way to leave it out.
+    - ``auth``: how callers prove who they are on this route, such as ``tokens | keys``; as the gateway says unless given.
     - ``rewrite``: the path at the service, ``{name}`` for path parameters; without it the path passes byte for byte.
     - ``after``: a function, sync or async, from the decoded success answer to what the client gets instead.
     - ``timeouts``: replaces those of the upstream.
@@ -36,6 +39,7 @@ class RouteOptions(TypedDict, total=False):
 
     upstream: Upstream
     allow: Allow
+    auth: Auth
     rewrite: str
     after: After
     timeouts: Timeouts
@@ -57,7 +61,7 @@ class RouteOptions(TypedDict, total=False):
     openapi_extra: dict[str, Any] | None
 
 
-OWN_OPTIONS = frozenset(("upstream", "allow", "rewrite", "after", "timeouts", "max_body", "max_answer"))
+OWN_OPTIONS = frozenset(("upstream", "allow", "auth", "rewrite", "after", "timeouts", "max_body", "max_answer"))
 
 
 class Verbs:

@@ -12,12 +12,13 @@
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from urllib.parse import parse_qsl
 
 from limen.declare.contract import Body, Where
+from limen.declare.principal import Principal
 from limen.declare.trust import Trust
 from limen.errors import Fault, Kind
 from limen.http.headers import OF_THE_ORIGINAL, Head, Headers, block, is_json, to_client, to_upstream, values
@@ -25,8 +26,9 @@ from limen.http.replies import Reply
 from limen.http.via import line, loops
 from limen.observe import access
 from limen.observe.outcome import Outcome
+from limen.runtime.identify import Identified
 from limen.runtime.path import check_path, readings
-from limen.runtime.plan import Plan
+from limen.runtime.plan import Entry, Plan
 from limen.runtime.table import Match, Redirect, Table, Wrong
 
 _UNSAFE_QUERY = re.compile(rb"[^\x21-\x7e]|#")
@@ -59,19 +61,35 @@ def route(
     return found
 
 
-def admit(plan: Plan, head: Head, params: Mapping[str, str], now: float) -> bytes | Fault:
-    """2. Identify the caller and ask the rule; return the lines that tell the service who it is. A Fault refuses."""
+def admit(
+    plan: Plan, head: Head, params: Mapping[str, str], request_id: str, now: float
+) -> bytes | Fault | Awaitable[bytes | Fault]:
+    """2. Identify the caller and ask the rule; return the lines that tell the service who it is. A Fault refuses.
+
+    Only where somebody else has to be asked about the credential is the result one to wait for.
+    """
     if (passed := head.all(b"via")) and loops(passed):
         return Fault(Kind.LOOP)
     entry = plan.entry
     if entry is None:
         return b""
-    principal = entry.identify(head.all(b"authorization"), now)
-    if isinstance(principal, Fault):
-        return principal
+    principal = entry.identify(head, now)
+    if isinstance(principal, Principal):
+        return _permit(entry, principal, params, request_id, now)
+    return principal if isinstance(principal, Fault) else _later(entry, principal, params, request_id, now)
+
+
+def _permit(entry: Entry, principal: Principal, params: Mapping[str, str], request_id: str, now: float) -> bytes | Fault:
     if not entry.rule.check(principal, params):
         return Fault(Kind.FORBIDDEN, headers=((b"www-authenticate", b'Bearer error="insufficient_scope"'),))
-    return entry.identity(principal)
+    return entry.identity(principal, request_id, now)
+
+
+async def _later(
+    entry: Entry, asked: Awaitable[Identified], params: Mapping[str, str], request_id: str, now: float
+) -> bytes | Fault:
+    principal = await asked
+    return principal if isinstance(principal, Fault) else _permit(entry, principal, params, request_id, now)
 
 
 def fits(plan: Plan, params: Mapping[str, str], query: bytes, head: Head) -> Fault | None:

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from limen.declare.method import Method
+
 _SYMMETRIC = frozenset(("HS256", "HS384", "HS512"))
 _ASYMMETRIC = frozenset(("RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"))
 LEAST_SECRET = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Jwt:
+class Jwt(Method):
     """How tokens are verified and issued (RFC 7519, RFC 8725).
 
     ``key`` is a shared secret of at least 32 bytes for HS algorithms, or a PEM key for the others. ``algorithms`` is all

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from limen.declare.contract import Contract
+from limen.declare.method import Methods
 from limen.declare.policy import Rule
 from limen.declare.upstream import Timeouts, Upstream
 
@@ -19,13 +20,14 @@ class Route:
     ``rewrite`` is the path at the service, with ``{name}`` for parameters; None forwards the path byte for byte.
     ``status`` is the documented success status: the one whose answer is checked and given to ``after``.
     ``max_body`` bounds the request body in bytes; None means unbounded, which only streamed bodies may be.
-    ``max_answer`` bounds, in bytes, an answer that has to be held to be checked.
+    ``max_answer`` bounds, in bytes, an answer that has to be held to be checked. ``auth`` None is the gateway's own.
     """
 
     methods: tuple[str, ...]
     path: str
     upstream: Upstream
     allow: Rule
+    auth: Methods | None = None
     status: int = 200
     rewrite: str | None = None
     after: After | None = None

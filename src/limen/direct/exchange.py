@@ -222,8 +222,24 @@ class Exchange:
         if not isinstance(found, Match):
             self._answer_without_plan(found)
             return
+        admitted = pipeline.admit(found.plan, self._head, found.params, self._request_id, self._runtime.now())
+        if isinstance(admitted, bytes | Fault):
+            self._admitted(found, admitted)
+        else:
+            self._task = self._client.loop.create_task(self._admit_later(found, admitted))
+
+    async def _admit_later(self, found: Match[Plan], asked: Awaitable[bytes | Fault]) -> None:
+        try:
+            admitted = await asked
+            self._task = None
+            self._admitted(found, admitted)
+            if self._declared:
+                self._client.go_on()  # what has come of the body meanwhile may have stopped the reading
+        except Exception:
+            self._bug()
+
+    def _admitted(self, found: Match[Plan], admitted: bytes | Fault) -> None:
         plan = found.plan
-        admitted = pipeline.admit(plan, self._head, found.params, self._runtime.now())
         if isinstance(admitted, Fault):
             self._refuse(admitted)
             return

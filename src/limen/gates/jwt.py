@@ -49,6 +49,10 @@ class Verifier:
                 self._cache.popitem(last=False)
         return verified[1]
 
+    def wants(self, issuer: str | None) -> bool:
+        """Tell whether a token that claims to be of ``issuer`` is ours to judge."""
+        return self._config.issuer is None or issuer == self._config.issuer
+
     def recall(self, token: bytes, now: float) -> Principal | Fault | None:
         """Return what is known of a token that was verified before; None for any other."""
         known = self._cache.get(token)

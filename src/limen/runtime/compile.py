@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from limen.declare.api_keys import ApiKeys
+from limen.declare.method import Methods
 from limen.declare.principal import Principal
 from limen.declare.route import Route
 from limen.declare.upstream import Upstream
 from limen.errors import DeclarationError, Fault, Kind
-from limen.gates.jwt import Verifier
-from limen.http.bearer import bearer_token
 from limen.http.headers import block
+from limen.runtime.api_keys import LiveApiKeys
 from limen.runtime.finish import finisher
+from limen.runtime.identify import identify_by
 from limen.runtime.path import Pattern
-from limen.runtime.plan import Entry, Identify, Identity, Plan
+from limen.runtime.plan import Entry, Identity, Plan
 from limen.runtime.rewrite import Rewrite
 from limen.runtime.state import Runtime
 from limen.runtime.table import Table
@@ -30,7 +32,7 @@ def compile_table(
     entries: list[tuple[str, Pattern, Plan]] = []
     upstreams: dict[str, Upstream] = {}
     tell = _identity(identity)
-    strip = _withheld(identity, runtime.verifier)
+    strip = _withheld(identity, [runtime.auth, *(route.auth for route in routes if route.auth is not None)])
     for route in routes:
         if upstreams.setdefault(route.upstream.name, route.upstream) != route.upstream:
             found.append(f"{route.name}: two different upstreams are named {route.upstream.name!r}; rename one")
@@ -60,7 +62,7 @@ def _plan(route: Route, pattern: Pattern, runtime: Runtime, tell: Identity, stri
         pool=runtime.pool(route.upstream),
         timeouts=route.timeouts or route.upstream.timeouts,
         strip=strip,
-        entry=None if route.allow.public else _entry(route, runtime.verifier, tell),
+        entry=None if route.allow.public else _entry(route, runtime, tell),
         rewrite=None if route.rewrite is None else Rewrite.parse(route.rewrite, names),
         finish=finisher(route),
         query=route.contract.needs("query"),
@@ -69,38 +71,29 @@ def _plan(route: Route, pattern: Pattern, runtime: Runtime, tell: Identity, stri
     )
 
 
-def _withheld(identity: IdentityHeaders, verifier: Verifier | None) -> frozenset[bytes]:
-    """Name what no client may send to a service: identity, and the credential that the gateway itself consumes."""
+def _withheld(identity: IdentityHeaders, auth: Sequence[Methods]) -> frozenset[bytes]:
+    """Name what no client may send to a service: identity, and the credentials that the gateway itself consumes."""
     names = {name.lower().encode() for name in identity}
-    if verifier is not None:
-        names.add(b"authorization")
+    for method in (one for methods in auth for one in methods):
+        names.add(method.header.encode() if isinstance(method, ApiKeys) else b"authorization")
     return frozenset(names)
 
 
-def _entry(route: Route, verifier: Verifier | None, tell: Identity) -> Entry:
-    if verifier is None:
+def _entry(route: Route, runtime: Runtime, tell: Identity) -> Entry:
+    methods = runtime.auth if route.auth is None else route.auth
+    if not methods:
         raise ValueError(f"allow={route.allow} needs to know the caller; give the gateway auth=Jwt(...)")
-    return Entry(_identify(verifier), route.allow, tell)
-
-
-def _identify(verifier: Verifier) -> Identify:
-    def identify(authorization: list[bytes], now: float) -> Principal | Fault:
-        if len(authorization) == 1 and authorization[0].startswith(b"Bearer "):
-            # A token that was verified before needs no look at its form: 1 us less.
-            known = verifier.recall(authorization[0][7:], now)
-            if known is not None:
-                return known
-        token = bearer_token(authorization)
-        return token if isinstance(token, Fault) else verifier.verify(token, now)
-
-    return identify
+    live = [runtime.verifies(method) for method in methods]
+    keyed = [one for one in live if isinstance(one, LiveApiKeys)]
+    bearers = [one for one in live if not isinstance(one, LiveApiKeys)]
+    return Entry(identify_by(bearers, keyed), route.allow, tell)
 
 
 def _identity(identity: IdentityHeaders) -> Identity:
     key = object()
     makers = tuple((name.lower().encode(), make) for name, make in identity.items())
 
-    def lines(principal: Principal) -> bytes | Fault:
+    def lines(principal: Principal, request_id: str, now: float) -> bytes | Fault:
         known: bytes | None = principal.memo.get(key)
         if known is not None:
             return known

@@ -8,11 +8,12 @@ from limen.declare.principal import Principal
 from limen.declare.route import Route
 from limen.declare.upstream import Timeouts
 from limen.errors import Fault
+from limen.runtime.identify import Identify
 from limen.runtime.rewrite import Rewrite
 from limen.upstream.pool import Pool
 
-Identify = Callable[[list[bytes], float], Principal | Fault]
-Identity = Callable[[Principal], bytes | Fault]
+Identity = Callable[[Principal, str, float], bytes | Fault]
+"""The lines that tell a service who is calling; of the request, its id and the time in seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)

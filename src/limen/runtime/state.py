@@ -1,41 +1,50 @@
-"""What lives while the process lives: pools, kept by the upstream's name, and the verifier with its cache."""
+"""What lives while the process lives: pools, kept by the upstream's name, and what verifies credentials, with its cache."""
 
 from collections.abc import Callable
 from random import Random
 from time import time
 
+from limen.declare.api_keys import ApiKeys
 from limen.declare.jwt import Jwt
+from limen.declare.method import Method, Methods
 from limen.declare.trust import Trust
 from limen.declare.upstream import Upstream
 from limen.gates.jwt import Verifier
+from limen.runtime.api_keys import LiveApiKeys
 from limen.upstream.pool import Pool
 
 # Seeded by the operating system. Ids have to differ, not to be secret: no system call for each is 1 us less.
 _random = Random().getrandbits  # noqa: S311  # not for secrets
 
-
 NOBODY = Trust()
+
+Verifies = Verifier | LiveApiKeys
 
 
 class Runtime:
     """The live side of one gateway. Time and randomness enter the data path here and nowhere else."""
 
-    __slots__ = ("_pools", "now", "request_id", "trust", "verifier")
+    __slots__ = ("_live", "_pools", "auth", "now", "request_id", "trust")
 
     def __init__(
         self,
-        auth: Jwt | None,
+        auth: Method | Methods | None = None,
         *,
         trust: Trust = NOBODY,
         now: Callable[[], float] = time,
         request_id: Callable[[], str] = lambda: f"{_random(128):032x}",
     ) -> None:
-        """Start with no pools; ``trust`` names the proxies in front, ``now`` gives seconds since the epoch."""
+        """Start with no pools.
+
+        ``auth`` are the methods of routes that name none, ``trust`` names the proxies in front, ``now`` gives seconds since
+        the epoch.
+        """
         self._pools: dict[str, Pool] = {}
+        self._live: dict[int, tuple[Method, Verifies]] = {}
+        self.auth = Methods.of(auth)
         self.trust = trust
         self.now = now
         self.request_id = request_id
-        self.verifier = Verifier(auth) if auth is not None else None
 
     def pool(self, upstream: Upstream) -> Pool:
         """Return the pool of ``upstream``, made at first use."""
@@ -44,8 +53,29 @@ class Runtime:
             pool = self._pools[upstream.name] = Pool(upstream)
         return pool
 
+    def verifies(self, method: Method) -> Verifies:
+        """Return what verifies credentials of ``method``, made at first use; what it remembers outlives a recompile."""
+        # By identity: two declarations that look the same are still two.
+        known = self._live.get(id(method))
+        if known is None:
+            known = self._live[id(method)] = (method, self._made(method))
+        return known[1]
+
+    def _made(self, method: Method) -> Verifies:
+        match method:
+            case Jwt():
+                return Verifier(method)
+            case ApiKeys():
+                return LiveApiKeys(method, self.pool(method.upstream), self.now)
+            case _:
+                raise TypeError(f"auth={method!r} is no method that this gateway knows")
+
     async def aclose(self) -> None:
-        """Close every pooled connection."""
+        """Give up every question about credentials, and close every pooled connection."""
+        live, self._live = self._live, {}
+        for _, one in live.values():
+            if isinstance(one, LiveApiKeys):
+                await one.aclose()
         pools, self._pools = self._pools, {}
         for pool in pools.values():
             await pool.aclose()

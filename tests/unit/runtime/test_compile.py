@@ -13,6 +13,7 @@ from limen.declare.jwt import Jwt
 from limen.declare.route import Route
 from limen.errors import Fault, Kind
 from limen.gates.jwt import issue
+from limen.http.headers import Head
 from limen.runtime.compile import compile_table
 from limen.runtime.plan import Plan
 from limen.runtime.state import Runtime
@@ -100,7 +101,9 @@ def test_clients_cannot_send_identity_nor_spend_their_token_elsewhere() -> None:
 
 def entry(made: Plan, authorization: list[bytes], now: float = NOW) -> Principal | Fault:
     assert made.entry is not None
-    return made.entry.identify(authorization, now)
+    found = made.entry.identify(Head([(b"authorization", value) for value in authorization]), now)
+    assert isinstance(found, Principal | Fault)
+    return found
 
 
 def test_a_caller_is_identified_by_a_bearer_token() -> None:
@@ -110,7 +113,7 @@ def test_a_caller_is_identified_by_a_bearer_token() -> None:
     assert isinstance(caller, Principal)
     assert made.entry is not None
     assert made.entry.rule is signed_in
-    assert made.entry.identity(caller) == b"request-user-id: 7\r\nrequest-user-role: admin\r\n"
+    assert made.entry.identity(caller, "r", NOW) == b"request-user-id: 7\r\nrequest-user-role: admin\r\n"
     for given, kind in (
         ([], Kind.TOKEN_MISSING),
         ([b"Bearer x"], Kind.TOKEN_CORRUPTED),
@@ -128,7 +131,7 @@ def test_a_caller_is_identified_by_a_bearer_token() -> None:
 def test_nothing_breaks_out_of_an_identity_header(who: str) -> None:
     made = plan(route(allow=signed_in))
     assert made.entry is not None
-    fault = made.entry.identity(Principal(who))
+    fault = made.entry.identity(Principal(who), "r", NOW)
     assert isinstance(fault, Fault)
     assert fault.kind is Kind.TOKEN_CORRUPTED
     assert fault.cause == "the value for request-user-id has control characters"

@@ -1,0 +1,174 @@
+"""API keys on both engines: asked about once, believed for a while, beside tokens on the routes that say so."""
+
+import asyncio
+import json
+from typing import Any
+
+from limen import Gateway, Upstream, anyone, role, scope, signed_in
+from limen.auth import Jwt, issue
+from limen.declare.api_keys import ApiKeys
+from limen.testing import ScriptedUpstream
+from limen.testing.upstream import Conversation
+from serving import Served, serving
+from tokens import SECRET
+
+AUTH = Jwt(SECRET)
+GOOD = "key_1_abc"
+ASKED = b"/api/keys/introspect"
+BIG = b"x" * 200_000
+
+
+class Keys:
+    """A service that knows keys, and answers whatever else it is asked with what it was told about the caller."""
+
+    def __init__(self, **answer: Any) -> None:
+        self.answers: list[dict[str, Any] | bytes] = []
+        self.default = {"active": True, "id": 1, "owner": 7, "scopes": ["orders:read"]} | answer
+        self.asked: list[dict[str, str]] = []
+        self.seen: list[bytes] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def script(self, conversation: Conversation) -> None:
+        while True:
+            whole = await conversation.request()
+            head, _, body = whole.partition(b"\r\n\r\n")
+            if head.startswith(b"POST " + ASKED):
+                self.asked.append(json.loads(body))
+                await self.gate.wait()
+                known = self.asked[-1]["key"] == GOOD
+                made = self.answers.pop(0) if self.answers else self.default if known else {"active": False}
+                if isinstance(made, bytes):
+                    await conversation.say(made)
+                    continue
+                content = json.dumps(made).encode()
+            else:
+                self.seen.append(whole)
+                content = b"{}"
+            head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(content)
+            await conversation.say(head + content)
+
+
+def build(url: str, **options: Any) -> Gateway:
+    service = Upstream("svc", [url])
+    keys = ApiKeys(service, prefix="key_", **options)
+    app = Gateway(auth=AUTH)
+    app.forward("/open/{path:path}", upstream=service, allow=anyone)
+    app.forward("/tokens/{path:path}", upstream=service, allow=signed_in)
+    app.forward("/both/{path:path}", upstream=service, allow=role("admin") | scope("orders:read"), auth=AUTH | keys)
+    app.forward("/keys/{path:path}", upstream=service, allow=scope("orders:read"), auth=keys)
+    app.forward("/write/{path:path}", upstream=service, allow=scope("orders:write"), auth=[keys])
+    return app
+
+
+async def status(gateway: Served, path: str, **headers: str) -> tuple[int, str]:
+    got = await gateway.client.get(path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+    return got.status_code, got.json().get("code", "")
+
+
+async def test_a_key_is_accepted_where_a_route_says_so_and_asked_about_once() -> None:
+    keys = Keys()
+    async with ScriptedUpstream(keys.script) as service, serving(build(service.url)) as gateway:
+        assert await status(gateway, "/both/x", x_api_key=GOOD) == (200, "")
+        assert await status(gateway, "/keys/x", x_api_key=GOOD) == (200, "")
+        assert await status(gateway, "/write/x", x_api_key=GOOD) == (403, "forbidden")
+        assert await status(gateway, "/tokens/x", x_api_key=GOOD) == (401, "token_missing")
+        assert await status(gateway, "/open/x", x_api_key=GOOD) == (200, "")
+        token = issue(AUTH, 1, "admin")
+        assert await status(gateway, "/both/x", authorization=f"Bearer {token}") == (200, "")
+        assert await status(gateway, "/keys/x", authorization=f"Bearer {token}") == (401, "token_corrupted")
+        assert await status(gateway, "/both/x") == (401, "token_missing")
+        assert await status(gateway, "/keys/x") == (401, "token_missing")
+    assert keys.asked == [{"key": GOOD}]
+    assert b"request-user-id: 7\r\n" in keys.seen[0]
+    assert not any(GOOD.encode() in seen for seen in keys.seen)
+
+
+async def test_what_is_no_key_is_refused() -> None:
+    keys = Keys()
+    async with ScriptedUpstream(keys.script) as service, serving(build(service.url)) as gateway:
+        assert await status(gateway, "/keys/x", x_api_key="key_9_no") == (401, "api_key_invalid")
+        assert await status(gateway, "/keys/x", x_api_key="key_9_no") == (401, "api_key_invalid")
+        assert await status(gateway, "/keys/x", x_api_key="other_1_abc") == (401, "api_key_invalid")
+        assert await status(gateway, "/keys/x", x_api_key="key_1 abc") == (401, "api_key_invalid")
+        assert await status(gateway, "/keys/x", x_api_key="key_" + "a" * 600) == (401, "api_key_invalid")
+        got = await gateway.get(b"/keys/x", b"x-api-key: " + GOOD.encode(), b"x-api-key: key_1_xyz")
+        assert b" 401 " in got
+        token = issue(AUTH, 1, "admin")
+        assert (await status(gateway, "/both/x", x_api_key=GOOD, authorization=f"Bearer {token}"))[0] == 401
+    assert keys.asked == [{"key": "key_9_no"}]
+    assert not keys.seen
+
+
+async def test_a_key_that_is_over_is_refused() -> None:
+    keys = Keys(expires_at="2001-01-01T00:00:00Z")
+    async with ScriptedUpstream(keys.script) as service, serving(build(service.url)) as gateway:
+        assert await status(gateway, "/keys/x", x_api_key=GOOD) == (401, "api_key_invalid")
+
+
+async def test_what_is_remembered_ends() -> None:
+    keys = Keys()
+    async with ScriptedUpstream(keys.script) as service, serving(build(service.url, remember=0)) as gateway:
+        assert await status(gateway, "/keys/x", x_api_key=GOOD) == (200, "")
+        keys.answers = [{"active": False}]
+        assert await status(gateway, "/keys/x", x_api_key=GOOD) == (401, "api_key_invalid")
+    assert len(keys.asked) == 2
+
+
+async def test_a_service_that_does_not_know_says_nothing_about_the_key() -> None:
+    keys = Keys()
+    keys.answers = [
+        b"HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nnope",
+        {"active": True, "owner": "a b\n"},
+        {"active": "perhaps"},
+        b"HTTP/1.1 200 OK\r\ncontent-length: 70000\r\n\r\n" + b" " * 70000,
+    ]
+    async with ScriptedUpstream(keys.script) as service, serving(build(service.url)) as gateway:
+        for _ in range(5):
+            assert await status(gateway, "/keys/x", x_api_key=GOOD) == (503, "identity_unavailable")
+        assert await status(gateway, "/keys/x", x_api_key=GOOD) == (200, "")
+    async with serving(build(service.url if service.errors else "http://127.0.0.1:9")) as gateway:
+        assert await status(gateway, "/keys/x", x_api_key=GOOD) == (503, "identity_unavailable")
+    assert len(keys.seen) == 1
+
+
+async def test_those_who_bring_the_same_key_share_one_question() -> None:
+    keys = Keys()
+    keys.gate.clear()
+    async with ScriptedUpstream(keys.script) as service, serving(build(service.url, at_once=1)) as gateway:
+        asking = [asyncio.create_task(status(gateway, "/keys/x", x_api_key=GOOD)) for _ in range(20)]
+        while not keys.asked:
+            await asyncio.sleep(0.001)
+        assert await status(gateway, "/keys/x", x_api_key="key_2_def") == (503, "identity_unavailable")
+        keys.gate.set()
+        assert set(await asyncio.gather(*asking)) == {(200, "")}
+    assert keys.asked == [{"key": GOOD}]
+
+
+async def test_a_body_that_comes_meanwhile_is_kept_and_bounded() -> None:
+    keys = Keys()
+    keys.gate.clear()
+    async with ScriptedUpstream(keys.script) as service, serving(build(service.url)) as gateway:
+        sending = asyncio.create_task(gateway.client.post("/keys/x", content=BIG, headers={"x-api-key": GOOD}))
+        while not keys.asked:
+            await asyncio.sleep(0.001)
+        keys.gate.set()
+        assert (await sending).status_code == 200
+    assert keys.seen[0].endswith(b"\r\n\r\n" + BIG)
+
+
+async def test_a_client_that_leaves_does_not_end_the_question() -> None:
+    keys = Keys()
+    keys.gate.clear()
+    async with ScriptedUpstream(keys.script) as service, serving(build(service.url)) as gateway:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(b"GET /keys/x HTTP/1.1\r\nhost: a\r\nx-api-key: " + GOOD.encode() + b"\r\n\r\n")
+        while not keys.asked:
+            await asyncio.sleep(0.001)
+        other = asyncio.create_task(status(gateway, "/keys/y", x_api_key=GOOD))
+        writer.close()
+        await reader.read()
+        keys.gate.set()
+        assert await other == (200, "")
+    assert len(keys.asked) == 1
