@@ -20,7 +20,7 @@ from limen.declare.trust import Trust
 from limen.declare.upstream import Timeouts, Upstream
 from limen.group import Group
 from limen.local import Registered, on_http_exception, on_invalid_request, on_unexpected
-from limen.openapi import SCHEME, complete, problems, statuses
+from limen.openapi import complete, problems, security, statuses
 from limen.options import OWN_OPTIONS, Allow, Auth, RouteOptions, Stub, Verbs
 from limen.runtime.compile import compile_table
 from limen.runtime.live import Live
@@ -154,7 +154,8 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
     def openapi(self) -> dict[str, Any]:
         """Return the public document: FastAPI's, with problems, gateway statuses and bearer security."""
         if self.openapi_schema is None:
-            self.openapi_schema = complete(super().openapi())
+            methods = Methods(one for route in self._declared for one in self._methods(route))
+            self.openapi_schema = complete(super().openapi(), methods)
         return self.openapi_schema
 
     @asynccontextmanager
@@ -189,6 +190,9 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
     def _foreign(self) -> str:
         names = [getattr(m.cls, "__name__", str(m.cls)) for m in self.user_middleware if m.cls is not Engine]
         return ", ".join(names)
+
+    def _methods(self, route: Route) -> Methods:
+        return self._auth if route.auth is None else route.auth
 
     def _change(self, route: Route) -> None:
         self._declared.append(route)
@@ -244,7 +248,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
             return
         registered.responses = {**problems(*statuses(route)), **registered.responses}
         if not rule.public:
-            registered.openapi_extra = {"security": [{SCHEME: []}], **(registered.openapi_extra or {})}
+            registered.openapi_extra = {"security": security(self._methods(route)), **(registered.openapi_extra or {})}
         self._change(route)
 
 

@@ -1,15 +1,16 @@
-"""What the public document says beyond FastAPI's own: problems, the gateway's statuses and the bearer scheme."""
+"""What the public document says beyond FastAPI's own: problems, the gateway's statuses and how callers prove who they are."""
 
 from typing import Any
 
 from pydantic import BaseModel, Field
 
+from limen.declare.api_keys import ApiKeys
+from limen.declare.method import Method, Methods
 from limen.declare.route import Route
 from limen.errors import Kind
 from limen.http.replies import title
 
-SCHEME = "bearer"
-SECURITY_SCHEME = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+_BEARER = "bearer"
 
 
 class InvalidPlace(BaseModel):
@@ -60,8 +61,28 @@ def statuses(route: Route) -> set[int]:
     return {kind.status for kind in kinds}
 
 
-def complete(document: dict[str, Any]) -> dict[str, Any]:
-    """Add the schemas and the security scheme that the routes refer to."""
+def security(methods: Methods) -> list[dict[str, list[str]]]:
+    """Return what an operation says of ``methods``: any one of them is enough."""
+    return [{name: []} for name in dict.fromkeys(map(_scheme_of, methods))]
+
+
+def schemes(methods: Methods) -> dict[str, dict[str, str]]:
+    """Return the security schemes of ``methods`` by the names that ``security`` uses."""
+    found: dict[str, dict[str, str]] = {}
+    for method in methods:
+        if isinstance(method, ApiKeys):
+            found[_scheme_of(method)] = {"type": "apiKey", "in": "header", "name": method.header}
+        else:
+            found[_scheme_of(method)] = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+    return found
+
+
+def _scheme_of(method: Method) -> str:
+    return method.header if isinstance(method, ApiKeys) else _BEARER
+
+
+def complete(document: dict[str, Any], methods: Methods) -> dict[str, Any]:
+    """Add the schemas and the security schemes, of ``methods``, that the routes refer to."""
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
@@ -70,5 +91,5 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
     for unused in ("HTTPValidationError", "ValidationError"):
         if f'"#/components/schemas/{unused}"' not in str(document).replace("'", '"'):
             schemas.pop(unused, None)
-    components.setdefault("securitySchemes", {})[SCHEME] = SECURITY_SCHEME
+    components.setdefault("securitySchemes", {}).update(schemes(methods))
     return document

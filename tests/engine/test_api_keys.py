@@ -9,7 +9,7 @@ from limen.auth import Jwt, issue
 from limen.declare.api_keys import ApiKeys
 from limen.testing import ScriptedUpstream
 from limen.testing.upstream import Conversation
-from serving import Served, serving
+from serving import Served, serving, until
 from tokens import SECRET
 
 AUTH = Jwt(SECRET)
@@ -138,8 +138,7 @@ async def test_those_who_bring_the_same_key_share_one_question() -> None:
     keys.gate.clear()
     async with ScriptedUpstream(keys.script) as service, serving(build(service.url, at_once=1)) as gateway:
         asking = [asyncio.create_task(status(gateway, "/keys/x", x_api_key=GOOD)) for _ in range(20)]
-        while not keys.asked:
-            await asyncio.sleep(0.001)
+        await until(lambda: bool(keys.asked))
         assert await status(gateway, "/keys/x", x_api_key="key_2_def") == (503, "identity_unavailable")
         keys.gate.set()
         assert set(await asyncio.gather(*asking)) == {(200, "")}
@@ -151,8 +150,7 @@ async def test_a_body_that_comes_meanwhile_is_kept_and_bounded() -> None:
     keys.gate.clear()
     async with ScriptedUpstream(keys.script) as service, serving(build(service.url)) as gateway:
         sending = asyncio.create_task(gateway.client.post("/keys/x", content=BIG, headers={"x-api-key": GOOD}))
-        while not keys.asked:
-            await asyncio.sleep(0.001)
+        await until(lambda: bool(keys.asked))
         keys.gate.set()
         assert (await sending).status_code == 200
     assert keys.seen[0].endswith(b"\r\n\r\n" + BIG)
@@ -164,8 +162,7 @@ async def test_a_client_that_leaves_does_not_end_the_question() -> None:
     async with ScriptedUpstream(keys.script) as service, serving(build(service.url)) as gateway:
         reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
         writer.write(b"GET /keys/x HTTP/1.1\r\nhost: a\r\nx-api-key: " + GOOD.encode() + b"\r\n\r\n")
-        while not keys.asked:
-            await asyncio.sleep(0.001)
+        await until(lambda: bool(keys.asked))
         other = asyncio.create_task(status(gateway, "/keys/y", x_api_key=GOOD))
         writer.close()
         await reader.read()

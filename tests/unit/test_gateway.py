@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 
 from limen import Gateway, Upstream, anyone, owner, role, scope, signed_in
 from limen.auth import Jwt, issue
+from limen.declare.api_keys import ApiKeys
 from limen.declare.principal import Principal
 from limen.errors import DeclarationError
 from limen.testing import ScriptedUpstream, saying
@@ -194,6 +195,26 @@ def test_the_public_document_is_valid_and_complete() -> None:
     assert "security" not in document["paths"]["/open"]["get"]
     assert "401" not in document["paths"]["/open"]["get"]["responses"]
     assert secured["operationId"] == "create"
+
+
+def test_the_document_says_which_methods_prove_a_caller() -> None:
+    keys = ApiKeys(SVC, header="x-key")
+    app = Gateway(auth=AUTH)
+
+    @app.get("/both", upstream=SVC, allow=signed_in, auth=AUTH | keys)
+    def both() -> None: ...
+
+    group = app.group("/keys", upstream=SVC, allow=signed_in, auth=keys)
+
+    @group.get("")
+    def keyed() -> None: ...
+
+    del both, keyed
+    document = app.openapi()
+    validate(document)
+    assert document["paths"]["/both"]["get"]["security"] == [{"bearer": []}, {"x-key": []}]
+    assert document["paths"]["/keys"]["get"]["security"] == [{"x-key": []}]
+    assert document["components"]["securitySchemes"]["x-key"] == {"type": "apiKey", "in": "header", "name": "x-key"}
 
 
 def test_local_endpoints_lifespan_and_test_client_work_as_in_fastapi() -> None:
