@@ -29,7 +29,8 @@ class RouteOptions(TypedDict, total=False):
     - ``allow``: who may call. Required for a stub: there is no default, and no way to leave it out.
     - ``auth``: how callers prove who they are on this route, such as ``tokens | keys``; as the gateway says unless given.
     - ``rewrite``: the path at the service, ``{name}`` for path parameters; without it the path passes byte for byte.
-    - ``after``: a function, sync or async, from the decoded success answer to what the client gets instead.
+    - ``after``: a function, sync or async, from the decoded success answer to what the client gets instead; where the status
+      is 204 and it returns None, that is nothing.
     - ``timeouts``: replaces those of the upstream.
     - ``max_body``: bytes a request body may have; 10 MiB for declared JSON, unbounded for streams unless given.
     - ``max_answer``: bytes an answer may have that must be held to be checked; 10 MiB.

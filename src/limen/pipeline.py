@@ -199,10 +199,12 @@ def readable(headers: Headers) -> Fault | None:
 
 
 def replaced(status: int, headers: Headers, content: bytes, request_id: str) -> Reply:
-    """Return the answer whose content ``finish`` has made."""
+    """Return the answer whose content ``finish`` has made; without any it is 204."""
     lines = [line for line in to_client(headers, bodyless=False) if line[0] not in OF_THE_ORIGINAL]
+    lines.append((b"x-request-id", request_id.encode()))
+    if not content:
+        return Reply(204, lines, b"")
     lines += [
-        (b"x-request-id", request_id.encode()),
         (b"content-type", b"application/json"),
         (b"content-length", str(len(content)).encode()),
     ]

@@ -119,6 +119,16 @@ for _path in (b"/greet", b"/greet-later"):
         Answers(json_answer(b'{"detail": "no"}', status=b"409 Conflict")),
         Gets(409, b'{"detail": "no"}'),
     )
+CASES["a hook that gives nothing where nothing is promised"] = (
+    Says(request(b"DELETE /account")),
+    Sees(),
+    Answers(json_answer(b'{"id": 5}', b'etag: "1"')),
+    Gets(204, b"", lacks=(b"content-type", b"content-length", b"etag", b"transfer-encoding")),
+    Says(request(b"DELETE /account")),
+    Sees(connections=1),
+    Answers(json_answer(b'{"id": 0}')),
+    Gets(500, code="hook_failed"),
+)
 for _path in (b"/broken", b"/broken-later"):
     CASES[f"the hook of {_path.decode()} fails, and says so in the log only"] = (
         Says(get(_path)),

@@ -119,13 +119,19 @@ def _answers(app: Gateway, service: Upstream) -> None:
     @svc.post("/greet-later", after=greet_later, status_code=201)
     def two() -> Greeting: ...
 
+    def forget(account: Account) -> None:
+        assert account.id
+
+    @svc.delete("/account", after=forget, status_code=204)
+    def silent() -> None: ...
+
     @svc.get("/broken", after=broken)
     def three() -> Greeting: ...
 
     @svc.get("/broken-later", after=broken_later)
     def four() -> Greeting: ...
 
-    del account, one, two, three, four
+    del account, one, two, three, four, silent
 
 
 def _local(app: Gateway) -> None:

@@ -24,7 +24,7 @@ def finisher(route: Route) -> Hook | None:
     """
     answer = route.contract.answer
     if route.after is not None:
-        return _after(route.name, route.after, answer)
+        return _after(route.name, route.after, answer, silent=route.status == 204)
     return None if answer is None else _checked(answer)
 
 
@@ -39,10 +39,12 @@ def _checked(answer: TypeAdapter[object]) -> Hook:
     return check
 
 
-def _after(name: str, after: After, answer: TypeAdapter[object] | None) -> Hook:
+def _after(name: str, after: After, answer: TypeAdapter[object] | None, *, silent: bool) -> Hook:
     read = _reader(after)
 
     def write(made: object) -> bytes:
+        if silent and made is None:
+            return b""  # no JSON is empty: the client gets 204
         if answer is None:
             return to_json(made, by_alias=True)
         return answer.dump_json(answer.validate_python(made, from_attributes=True), by_alias=True)
