@@ -220,7 +220,7 @@ class GatewayProtocol(GuardedProtocol):
         found = pipeline.route(live.table, method, path, query)
         if found is None:
             return None
-        old = parser.get_http_version() == "1.0"
+        old = self.version == "1.0"
         hosts = head.all(b"host")
         # What a trusted peer says may differ with each request; of others only Host is believed.
         if hosts != self._hosts or self._trusted:
