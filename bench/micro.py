@@ -123,6 +123,7 @@ async def operations(loop: Loop) -> dict[str, Callable[[], object]]:
         "match a literal path": lambda: table.match(b"GET", b"/api/admin"),
         "match a path with a parameter": lambda: table.match(b"GET", b"/api/r9/1/items"),
         "verify a token that is cached": lambda: verifier.verify(TOKEN, now),
+        "recall a token that is remembered": lambda: verifier.recall(TOKEN, now),
         "craft the head for the service": craft,
         "drop headers of the answer": lambda: to_client(back, bodyless=False),
         "parse the service's answer": parse,

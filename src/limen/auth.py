@@ -1,14 +1,30 @@
-"""Tokens, as a gateway's code needs them: the configuration, and issuing one (say, in ``after`` of a login)."""
+"""Tokens, as a gateway's code needs them: the configuration, issuing one (say, in ``after`` of a login), and ending some."""
 
+from collections.abc import Sequence
 from time import time
 
 from limen.declare.jwt import Jwt
+from limen.declare.keys import Keys
+from limen.declare.revocation import RevocationStore
 from limen.gates.jwt import issue as _issue
+from limen.gates.revocation import Revocations
 
 
-def issue(config: Jwt, subject: int | str, role: str) -> str:
-    """Return a token for ``subject`` with ``role``, signed as ``config`` says and beginning now."""
-    return _issue(config, subject, role, time())
+def issue(
+    config: Jwt,
+    subject: int | str,
+    role: str,
+    *,
+    session: str | None = None,
+    scopes: Sequence[str] = (),
+    now: float | None = None,
+) -> str:
+    """Return a token for ``subject`` with ``role``, signed as ``config`` says and beginning at ``now``.
+
+    ``session`` becomes the claim ``sid``, by which ``Revocations.end_session`` ends it early. ``now`` is in seconds since the
+    epoch, this moment by default. Raises ValueError where there is no private key, or what is said cannot be a claim.
+    """
+    return _issue(config, subject, role, time() if now is None else now, session=session, scopes=scopes)
 
 
-__all__ = ["Jwt", "issue"]
+__all__ = ["Jwt", "Keys", "RevocationStore", "Revocations", "issue"]

@@ -45,6 +45,7 @@ class Kind(Enum):
     TOKEN_CORRUPTED = _Row(401, "client", "identity", "never", "Auth token is corrupted.")
     IDENTITY_UNAVAILABLE = _Row(503, "upstream", "identity", "never", "The caller's identity cannot be checked now.")
     API_KEY_INVALID = _Row(401, "client", "identity", "never", "API key is not valid.")
+    TOKEN_REVOKED = _Row(401, "client", "identity", "never", "Auth token is revoked.")
     FORBIDDEN = _Row(403, "client", "admit", "never", "You are not allowed to access this scope.")
     BAD_BODY = _Row(400, "client", "body", "never", "The request body is malformed.")
     REQUEST_TIMEOUT = _Row(408, "client", "body", "never", "The request body did not come in time.")

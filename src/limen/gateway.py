@@ -11,14 +11,18 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from limen.asgi import Engine
+from limen.declare.assertion import Assertion
+from limen.declare.jwt import Jwt
 from limen.declare.limits import ClientLimits
 from limen.declare.method import Methods
 from limen.declare.policy import Rule, as_rule
 from limen.declare.principal import Principal
+from limen.declare.revocation import RevocationStore
 from limen.declare.route import MiB, Route
 from limen.declare.trust import Trust
 from limen.declare.upstream import Timeouts, Upstream
 from limen.group import Group
+from limen.jwks import KeysNow, publish
 from limen.local import Registered, on_http_exception, on_invalid_request, on_unexpected
 from limen.openapi import complete, problems, security, statuses
 from limen.options import OWN_OPTIONS, Allow, Auth, RouteOptions, Stub, Verbs
@@ -46,11 +50,16 @@ IDENTITY: Mapping[str, Callable[[Principal], str]] = {
 class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverride] - stubs take more options than FastAPI's operations
     """A FastAPI application that is an API gateway.
 
-    ``auth`` is how callers prove who they are, one method or several joined with ``|``, on every route that does not say so
-    itself; without it only public routes compile. ``identity`` maps header names to what they tell the
-    services about the caller; clients can never send these headers. ``limits`` are those of the clients' side, for servers
-    that use a protocol class of ``limen.direct``. ``trust`` names the proxies in front that are believed about their clients,
-    nobody unless given. ``lifespan`` and every other keyword are FastAPI's.
+    - ``auth``: how callers prove who they are, one method or several joined with ``|``, on every route that does not say so
+      itself. Without it only public routes compile.
+    - ``identity``: header names and what they tell the services about the caller. Clients can never send these headers.
+    - ``assertion``: tells the services the same signed, so that they need not trust the network.
+    - ``revocations``: knows which tokens ended early; ``limen.auth.Revocations`` does so within one process.
+    - ``jwks_path``: where the public keys of tokens and assertions are published, if there are any. None is nowhere.
+    - ``limits``: those of the clients' side, for servers that use a protocol class of ``limen.direct``.
+    - ``trust``: the proxies in front that are believed about their clients, nobody unless given.
+
+    ``lifespan`` and every other keyword are FastAPI's.
 
     Declaration errors are collected and raised together, as ``limen.errors.DeclarationError``, by ``compile`` or at start.
     """
@@ -60,6 +69,9 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         *,
         auth: Auth | None = None,
         identity: Mapping[str, Callable[[Principal], str]] = IDENTITY,
+        assertion: Assertion | None = None,
+        revocations: RevocationStore | None = None,
+        jwks_path: str | None = "/.well-known/jwks.json",
         limits: ClientLimits | None = None,
         trust: Trust | None = None,
         lifespan: Lifespan | None = None,
@@ -68,17 +80,21 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         """Create the application; nothing is compiled yet."""
         self._auth = Methods.of(auth)
         self._identity = identity
+        self._assertion = assertion
+        self._revocations = revocations
         self._limits = limits or ClientLimits()
         self._trust = trust or Trust()
         self._declared: list[Route] = []
         self._problems: list[str] = []
         self._user_lifespan = lifespan
         self._live: Live | None = None
-        self._runtime = Runtime(self._auth, trust=self._trust)
+        self._runtime = self._fresh()
         fastapi.setdefault("generate_unique_id_function", _function_name)
         super().__init__(lifespan=_lifespan, **fastapi)
         # Innermost of the user's middleware: whatever is added later wraps gateway routes as it wraps FastAPI's.
         self.user_middleware.append(Middleware(Engine, door=self))
+        if jwks_path is not None and (sets := self._published()):
+            publish(self, jwks_path, sets)
         self.add_exception_handler(HTTPException, on_http_exception)
         self.add_exception_handler(RequestValidationError, on_invalid_request)
         self.add_exception_handler(Exception, on_unexpected)
@@ -170,7 +186,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
                 async with self._user_lifespan(self) as state:
                     yield {**(state or {}), **ours}
         finally:
-            runtime, self._runtime, self._live = self._runtime, Runtime(self._auth, trust=self._trust), None
+            runtime, self._runtime, self._live = self._runtime, self._fresh(), None
             await runtime.aclose()
 
     def live(self) -> Live:
@@ -186,6 +202,19 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
     def direct(self) -> bool:
         """Tell whether an engine may answer without going through the application's middleware: there is none."""
         return not self._foreign()
+
+    def _fresh(self) -> Runtime:
+        return Runtime(self._auth, trust=self._trust, revocations=self._revocations, assertion=self._assertion)
+
+    def _published(self) -> list[KeysNow]:
+        sets: list[KeysNow] = [one.public_jwks for one in self._auth if isinstance(one, Jwt) and not one.symmetric]
+        if self._assertion is not None:
+            sets.append(self._vouches)
+        return sets
+
+    def _vouches(self, now: float) -> Mapping[str, Sequence[Mapping[str, str]]]:
+        asserter = self._runtime.asserter()
+        return {"keys": []} if asserter is None else asserter.public(now)
 
     def _foreign(self) -> str:
         names = [getattr(m.cls, "__name__", str(m.cls)) for m in self.user_middleware if m.cls is not Engine]

@@ -5,6 +5,9 @@ import hmac
 import json
 from typing import Any
 
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 SECRET = b"0123456789abcdef0123456789abcdef"
@@ -69,3 +72,20 @@ def pair(algorithm: str) -> tuple[bytes, bytes]:
     else:
         key = RSAKey.generate_key(2048)
     return key.as_pem(private=True), key.as_pem(private=False)
+
+
+def compact(header: object, payload: object, signature: bytes) -> bytes:
+    """Return a token with any signature; bytes are taken as they are, anything else as JSON."""
+    parts = [part if isinstance(part, bytes) else json.dumps(part).encode() for part in (header, payload)]
+    return b".".join((*map(b64, parts), b64(signature)))
+
+
+def sign_with(key: RSAKey | ECKey, header: object, payload: object) -> bytes:
+    """Return a token signed with a private RSA key (RS256) or P-256 key (ES256), whatever its header says."""
+    signed = compact(header, payload, b"").rpartition(b".")[0]
+    private = key.private_key
+    if isinstance(private, rsa.RSAPrivateKey):
+        return signed + b"." + b64(private.sign(signed, padding.PKCS1v15(), hashes.SHA256()))
+    assert isinstance(private, ec.EllipticCurvePrivateKey)
+    r, s = decode_dss_signature(private.sign(signed, ec.ECDSA(hashes.SHA256())))
+    return signed + b"." + b64(r.to_bytes(32) + s.to_bytes(32))

@@ -1,6 +1,7 @@
 """The ``limen`` command: names and options only. What a command does is imported when it runs, so that --help is quick."""
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -136,6 +137,99 @@ def check(app: str) -> None:
     from limen.cli.show import check as run
 
     run(app)
+
+
+@main.command()
+@APP
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "markdown", "json"]),
+    help="How it is written; by default what the file's name says, and text without a file.",
+)
+@click.option(
+    "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write this file as a whole."
+)
+@click.option(
+    "--check",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Compare with this file; status 1 and the difference when it is not as the rules are.",
+)
+def matrix(app: str, form: Literal["text", "markdown", "json"] | None, output: Path | None, check: Path | None) -> None:
+    """Show who may call what: every route against every kind of caller, for review.
+
+    Commit what --output writes and run --check in CI: then a change of who may call what is a difference that people see.
+    """
+    from limen.cli.matrix import matrix as run
+
+    run(app, form=form, output=output, check=check)
+
+
+@main.group()
+def keys() -> None:
+    """Make, replace and list the keys that sign tokens: what Keys.directory(...) reads."""
+
+
+_DIRECTORY = click.option(
+    "--directory",
+    default="keys",
+    show_default=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the keys; keep it out of version control and of images.",
+)
+_ALGORITHMS = click.Choice(["ES256", "ES384", "EdDSA", "RS256", "HS256"])
+
+
+@keys.command()
+@_DIRECTORY
+@click.option(
+    "--algorithm",
+    default="ES256",
+    show_default=True,
+    type=_ALGORITHMS,
+    help="What it signs with. HS256 is a shared secret: there is nothing to publish, and who verifies could sign.",
+)
+def new(directory: Path, algorithm: str) -> None:
+    """Make the first key of a folder, readable by its owner alone."""
+    from limen.cli.keys import new as run
+
+    run(directory, algorithm)
+
+
+@keys.command()
+@_DIRECTORY
+@click.option(
+    "--algorithm", type=_ALGORITHMS, help="What the new key signs with; by default what the one before it did."
+)
+@click.option(
+    "--overlap",
+    default=60.0,
+    show_default=True,
+    type=click.FloatRange(0, 525_600),
+    metavar="MINUTES",
+    help="How long the keys before it still verify. No less than the lifetime of tokens (Jwt(lifetime=), 15 minutes by "
+    "default), or tokens end early; 0 for a key that others have seen, which ends all of its tokens.",
+)
+def rotate(directory: Path, algorithm: str | None, overlap: float) -> None:
+    """Make the key that signs from now on; the one before it still verifies for a while.
+
+    Running gateways take it up by themselves, within seconds. Keys that ended more than a day ago are removed.
+    """
+    from limen.cli.keys import rotate as run
+
+    run(directory, algorithm, overlap * 60)
+
+
+@keys.command("list")
+@_DIRECTORY
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@click.option("--public", is_flag=True, help="Print the JWK Set to publish instead: public halves only.")
+def list_keys(directory: Path, as_json: bool, public: bool) -> None:
+    """List the keys of a folder: which signs, and until when the others verify. Never the keys themselves."""
+    from limen.cli.keys import show as run
+
+    run(directory, as_json=as_json, public=public)
 
 
 @main.command()

@@ -15,8 +15,9 @@ from limen.errors import Fault
 from limen.http.bearer import CORRUPTED, EXPIRED
 
 DEEPEST = 16
+MOST_NESTED = 512
 # No blank at either end: a header's reader drops it, and " 1" would become "1".
-_PRINTABLE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,254}[\x21-\x7e])?")
+PRINTABLE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,254}[\x21-\x7e])?")
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _BRACKET = re.compile(rb"[\[{}\]]")
 
@@ -25,10 +26,10 @@ _BRACKET = re.compile(rb"[\[{}\]]")
 class Claims:
     """Which claims are believed, and what they are called.
 
-    ``issuer`` and ``audience`` are checked when given. ``leeway`` is in seconds, for clocks that differ. The claims named hold
-    the caller's id (text or whole number), roles (text or list) and scopes (space-separated text or list); a name with dots
-    that is no claim of its own is a path into objects, such as ``realm_access.roles``. ``id_prefix`` is put before each id.
-    With ``roles_needed``, a token that names no role is refused.
+    ``issuer`` and ``audience`` are checked when given. ``leeway`` is in seconds, for clocks that differ. The claims named
+    hold the caller's id (text or whole number), roles (text or list) and scopes (space-separated text or list); a name with
+    dots that is no claim of its own is a path into objects, such as ``realm_access.roles``. ``id_prefix`` is put before
+    each id. With ``roles_needed``, a token that names no role is refused.
     """
 
     issuer: str | None = None
@@ -57,7 +58,7 @@ class Claims:
         name = _name(_at(claims, self.id_claim))
         given = _at(claims, self.role_claim)
         roles = _words(given, split=False)
-        if name is None or not all(_PRINTABLE.fullmatch(text) for text in roles):
+        if name is None or not all(PRINTABLE.fullmatch(text) for text in roles):
             return CORRUPTED
         # A claim of roles that has the wrong form is never the same as no claim: [] says "none", 7 says nothing.
         if not roles and (self.roles_needed or (given is not None and given != [])):
@@ -67,11 +68,12 @@ class Claims:
 
 
 def read(text: bytes) -> dict[str, object] | None:
-    """Return the JSON object that ``text`` is; None for anything else, for a name given twice, and for deep nesting.
+    """Return the JSON object that ``text`` is; None for anything else, for a name given twice, and for much or deep nesting.
 
     Never raises. The depth is looked at first: what a parser does at its own limit is not the same in all versions.
     """
-    if text.count(b"[") + text.count(b"{") > DEEPEST and _deep(text):
+    nested = text.count(b"[") + text.count(b"{")
+    if nested > DEEPEST and (nested > MOST_NESTED or _deep(text)):
         return None
     try:
         found = _DECODER.decode(text.decode("utf-8"))
@@ -87,7 +89,7 @@ def is_time(value: object) -> bool:
 
 def _deep(text: bytes) -> bool:
     depth = 0
-    for bracket in cast("list[bytes]", _BRACKET.findall(_STRING.sub(b"", text))):
+    for bracket in _BRACKET.findall(_STRING.sub(b"", text)):
         depth += 1 if bracket in b"[{" else -1
         if depth > DEEPEST:
             return True
@@ -116,7 +118,7 @@ def _at(claims: Mapping[str, object], name: str) -> object:
     for step in name.split("."):
         if not isinstance(found, dict):
             return None
-        found = cast("dict[str, object]", found).get(step)
+        found = cast("Mapping[str, object]", found).get(step)
     return found
 
 
@@ -124,7 +126,7 @@ def _name(value: object) -> str | None:
     """Return an id as text: a whole number that a database could hold, or printable text."""
     if isinstance(value, int) and not isinstance(value, bool) and -(1 << 63) <= value < 1 << 64:
         return str(value)
-    return value if isinstance(value, str) and _PRINTABLE.fullmatch(value) else None
+    return value if isinstance(value, str) and PRINTABLE.fullmatch(value) else None
 
 
 def _words(value: object, *, split: bool) -> frozenset[str]:

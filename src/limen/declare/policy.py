@@ -1,31 +1,62 @@
 """Who may call: rules that combine with ``&`` and ``|``. Closed by default: only a result that is True admits."""
 
 import inspect
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from limen.declare.principal import Principal
 
 Predicate = Callable[[Principal], bool]
 Params = Mapping[str, str]
 
+# RFC 6749 section 3.3: what a scope may be made of. Quotes and blanks would break out of a challenge.
+_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """A rule about callers.
 
-    ``public`` means that nobody has to say who they are. ``path_params`` are the path parameters that it reads.
+    ``public`` means that nobody has to say who they are. ``path_params`` are the path parameters that it reads, ``roles``
+    and ``scopes`` those that it names. ``custom`` says that it is, or has inside, code whose names nobody can see: a plain
+    function, or a rule that is made by hand. ``parts`` are the two rules that ``join`` has made this one of.
     """
 
     text: str
     test: Callable[[Principal, Params], bool]
     public: bool = False
     path_params: frozenset[str] = frozenset()
-    compound: bool = False
+    roles: frozenset[str] = frozenset()
+    scopes: frozenset[str] = frozenset()
+    custom: bool = True
+    join: Literal["", "&", "|"] = ""
+    parts: tuple["Rule", ...] = ()
 
     def check(self, principal: Principal, params: Params) -> bool:
         """Tell whether ``principal`` may call with these percent-decoded path parameters."""
         return self.test(principal, params) is True
+
+    @property
+    def challenge(self) -> bytes:
+        """What a caller who may not is told in ``WWW-Authenticate`` (RFC 6750 section 3); nothing in it is theirs."""
+        scopes = f', scope="{" ".join(sorted(self.scopes))}"' if self.scopes else ""
+        return f'Bearer error="insufficient_scope"{scopes}'.encode("ascii")
+
+    def leaves(self) -> Iterator["Rule"]:
+        """Go through the rules that it is made of, from left to right; one that is not combined is its own only leaf."""
+        for part in self.parts:
+            yield from part.leaves()
+        if not self.parts:
+            yield self
+
+    def replaced(self, swap: Callable[["Rule"], "Rule"]) -> "Rule":
+        """Return this rule with ``swap(leaf)`` for each leaf, combined just so: for asking what would be, if."""
+        if not self.parts:
+            return swap(self)
+        first, second = (part.replaced(swap) for part in self.parts)
+        return first & second if self.join == "&" else first | second
 
     def __and__(self, other: "Rule | Predicate") -> "Rule":
         """Admit who both admit."""
@@ -52,10 +83,10 @@ def _admit(principal: Principal, params: Params) -> bool:
     return True
 
 
-anyone = Rule("anyone", _admit, public=True)
+anyone = Rule("anyone", _admit, public=True, custom=False)
 """Everybody, with a token or without; tokens are not looked at."""
 
-signed_in = Rule("signed_in", _admit)
+signed_in = Rule("signed_in", _admit, custom=False)
 """Everybody with a valid token."""
 
 
@@ -66,17 +97,26 @@ def role(*names: str) -> Rule:
     def test(principal: Principal, params: Params) -> bool:
         return not wanted.isdisjoint(principal.roles)
 
-    return Rule(f"role({', '.join(names)})", test)
+    return Rule(f"role({', '.join(names)})", test, roles=wanted, custom=False)
 
 
 def scope(*names: str) -> Rule:
-    """Admit callers whose token has every one of the scopes ``names``."""
+    """Admit callers whose token has every one of the scopes ``names``.
+
+    Raises ValueError for what no token can have as one scope, such as two names with a blank between them.
+    """
     wanted = _names("scope", names)
+    for name in names:
+        if not _SCOPE.fullmatch(name):
+            raise ValueError(
+                f"scope({name!r}): a scope is printable ASCII without blanks, quotes and backslashes (RFC 6749); "
+                "give several as scope('a', 'b')"
+            )
 
     def test(principal: Principal, params: Params) -> bool:
         return wanted <= principal.scopes
 
-    return Rule(f"scope({', '.join(names)})", test)
+    return Rule(f"scope({', '.join(names)})", test, scopes=wanted, custom=False)
 
 
 def owner(parameter: str) -> Rule:
@@ -87,7 +127,7 @@ def owner(parameter: str) -> Rule:
     def test(principal: Principal, params: Params) -> bool:
         return params.get(parameter) == principal.id
 
-    return Rule(f"owner({parameter})", test, path_params=frozenset((parameter,)))
+    return Rule(f"owner({parameter})", test, path_params=frozenset((parameter,)), custom=False)
 
 
 def as_rule(value: object) -> Rule:
@@ -128,7 +168,7 @@ def _both(a: Rule, b: Rule) -> Rule:
     def test(principal: Principal, params: Params) -> bool:
         return a.check(principal, params) and b.check(principal, params)
 
-    return Rule(f"{_part(a)} & {_part(b)}", test, False, a.path_params | b.path_params, compound=True)
+    return _joined(a, "&", b, test)
 
 
 def _either(a: Rule, b: Rule) -> Rule:
@@ -138,8 +178,21 @@ def _either(a: Rule, b: Rule) -> Rule:
     def test(principal: Principal, params: Params) -> bool:
         return a.check(principal, params) or b.check(principal, params)
 
-    return Rule(f"{_part(a)} | {_part(b)}", test, False, a.path_params | b.path_params, compound=True)
+    return _joined(a, "|", b, test)
+
+
+def _joined(a: Rule, join: Literal["&", "|"], b: Rule, test: Callable[[Principal, Params], bool]) -> Rule:
+    return Rule(
+        f"{_part(a)} {join} {_part(b)}",
+        test,
+        path_params=a.path_params | b.path_params,
+        roles=a.roles | b.roles,
+        scopes=a.scopes | b.scopes,
+        custom=a.custom or b.custom,
+        join=join,
+        parts=(a, b),
+    )
 
 
 def _part(rule: Rule) -> str:
-    return f"({rule})" if rule.compound else str(rule)
+    return f"({rule})" if rule.parts else str(rule)

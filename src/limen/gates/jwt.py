@@ -1,39 +1,44 @@
 """Tokens made live: verified once, remembered until they end. Hostile input gives a Fault, never an exception."""
 
-import copy
-import json
-import re
+import secrets
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Any, cast
+from collections.abc import Callable, Sequence
 
-from joserfc import jws, jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
-from joserfc.jws import JWSRegistry
-
+from limen.declare.claims import PRINTABLE, read
+from limen.declare.compact import MOST_BYTES, dissect, signed
+from limen.declare.jwk import Jwk
 from limen.declare.jwt import Jwt
 from limen.declare.principal import Principal
+from limen.declare.revocation import RevocationStore
 from limen.errors import Fault
-from limen.http.bearer import CORRUPTED, EXPIRED
+from limen.http.bearer import CORRUPTED, EXPIRED, REVOKED
 
-MOST_BYTES = 8192
-# No blank at either end: a header's reader drops it, and " 1" would become "1".
-_PRINTABLE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,254}[\x21-\x7e])?")
-_CURVES = {"ES256": ("P-256",), "ES384": ("P-384",), "EdDSA": ("Ed25519", "Ed448")}
+__all__ = ["MOST_BYTES", "Verifier", "issue"]
 
 
 class Verifier:
-    """Verifies tokens as ``config`` says, with a bounded cache: the least recently used token is forgotten first."""
+    """Verifies tokens as ``config`` says, with a bounded cache: the least recently used token is forgotten first.
 
-    __slots__ = ("_cache", "_config", "_key", "_registry")
+    What is remembered is dropped when its key is no longer there, and when ``revocations`` end it. So a token that is
+    remembered needs neither signature nor question.
+    """
 
-    def __init__(self, config: Jwt) -> None:
-        """Load the key; raises ValueError when it is none."""
+    __slots__ = ("_cache", "_claims", "_config", "_revocations", "_ring", "_version")
+
+    def __init__(self, config: Jwt, revocations: RevocationStore | None = None) -> None:
+        """Begin with nothing remembered; ``revocations`` knows what ended early, None is nothing."""
         self._config = config
-        self._registry = _registry(config.algorithms)
-        self._key = _key(config)
-        self._cache: OrderedDict[bytes, tuple[float, Principal]] = OrderedDict()
+        self._claims = config.claims
+        self._ring = config.ring
+        self._version = config.ring.version
+        self._revocations = revocations
+        self._cache: OrderedDict[bytes, tuple[float, Principal, Jwk]] = OrderedDict()
+        if revocations is not None:
+            revocations.listen(self.forget)
+
+    def wants(self, issuer: str | None) -> bool:
+        """Tell whether a token that says it is from ``issuer`` is this one's business; without an issuer, all are."""
+        return self._config.issuer is None or issuer == self._config.issuer
 
     def verify(self, token: bytes, now: float) -> Principal | Fault:
         """Return who the token speaks of; ``now`` is in seconds since the epoch."""
@@ -49,12 +54,11 @@ class Verifier:
                 self._cache.popitem(last=False)
         return verified[1]
 
-    def wants(self, issuer: str | None) -> bool:
-        """Tell whether a token that claims to be of ``issuer`` is ours to judge."""
-        return self._config.issuer is None or issuer == self._config.issuer
-
     def recall(self, token: bytes, now: float) -> Principal | Fault | None:
         """Return what is known of a token that was verified before; None for any other."""
+        ring = self._ring
+        if now >= ring.due or ring.version != self._version:
+            self._look(now)
         known = self._cache.get(token)
         if known is None:
             return None
@@ -64,109 +68,82 @@ class Verifier:
         del self._cache[token]
         return EXPIRED
 
-    def _verify(self, token: bytes, now: float) -> tuple[float, Principal] | Fault:
-        if len(token) > MOST_BYTES:
-            return CORRUPTED
-        try:
-            signed = jws.deserialize_compact(token, self._key, registry=self._registry)
-            if not {"crit", "jwk", "jku", "x5u", "x5c"}.isdisjoint(signed.headers()):
-                return CORRUPTED
-            claims = json.loads(signed.payload, object_pairs_hook=_unique)
-        except (JoseError, ValueError, TypeError, KeyError, RecursionError):
-            # All that decoding can raise on hostile input; which of them is nobody's business outside.
-            return CORRUPTED
-        if not isinstance(claims, dict):
-            return CORRUPTED
-        return self._principal(cast("dict[str, object]", claims), now)
+    def forget(self, test: Callable[[Principal], bool]) -> None:
+        """Drop what is remembered of those callers for whom ``test`` is true."""
+        gone = [token for token, (_, principal, _) in self._cache.items() if test(principal)]
+        for token in gone:
+            del self._cache[token]
 
-    def _principal(self, claims: dict[str, object], now: float) -> tuple[float, Principal] | Fault:
-        config = self._config
-        ends, starts = claims.get("exp"), claims.get("nbf", 0)
-        if not _is_time(ends) or not _is_time(starts) or not _is_time(claims.get("iat", 0)):
+    def _look(self, now: float) -> None:
+        """See whether the keys have changed, and drop what was verified with one that is not there as it was."""
+        ring = self._ring
+        ring.look(now)
+        if ring.version != self._version:
+            self._version = ring.version
+            gone = [token for token, (_, _, key) in self._cache.items() if not ring.holds(key)]
+            for token in gone:
+                del self._cache[token]
+
+    def _verify(self, token: bytes, now: float) -> tuple[float, Principal, Jwk] | Fault:
+        """Verify: 1 the form, 2 the key by our own configuration, 3 the signature, 4 the claims, 5 an early end."""
+        parts = dissect(token)
+        if parts is None:
             return CORRUPTED
-        end = float(cast("float", ends)) + config.leeway
-        if now >= end:
-            return EXPIRED
-        if now < float(cast("float", starts)) - config.leeway:
+        key = self._ring.find(parts.kid, parts.algorithm, now)
+        if key is None or not key.verifies(parts.signed, parts.signature):
             return CORRUPTED
-        if config.issuer is not None and claims.get("iss") != config.issuer:
+        claims = read(parts.payload)
+        if claims is None:
             return CORRUPTED
-        if config.audience is not None and config.audience not in _words(claims.get("aud"), split=False):
-            return CORRUPTED
-        who = claims.get(config.id_claim)
-        name = str(who) if isinstance(who, int) and not isinstance(who, bool) else who
-        roles = _words(claims.get(config.role_claim), split=False)
-        if not isinstance(name, str) or not _PRINTABLE.fullmatch(name) or not roles:
-            return CORRUPTED
-        if not all(_PRINTABLE.fullmatch(text) for text in roles):
-            return CORRUPTED
-        return end, Principal(name, roles, _words(claims.get(config.scope_claim), split=True), claims)
+        judged = self._claims.principal(claims, now)
+        if isinstance(judged, Fault):
+            return judged
+        end, principal = judged
+        if self._revocations is not None and self._revocations.ended(principal, now):
+            return REVOKED
+        return end if key.retires is None else min(end, key.retires), principal, key
 
     def __repr__(self) -> str:
         """Show how full the cache is; never a key or a token."""
         return f"<Verifier {','.join(self._config.algorithms)} {len(self._cache)}/{self._config.cache} cached>"
 
 
-def issue(config: Jwt, subject: int | str, role: str, now: float) -> str:
-    """Return a signed token for ``subject`` with ``role``, which ends ``config.lifetime`` after ``now``."""
-    claims: dict[str, Any] = {
+def issue(
+    config: Jwt,
+    subject: int | str,
+    role: str,
+    now: float,
+    *,
+    session: str | None = None,
+    scopes: Sequence[str] = (),
+    jti: str | None = None,
+) -> str:
+    """Return a signed token for ``subject`` with ``role``, which ends ``config.lifetime`` after ``now``.
+
+    ``session`` becomes the claim ``sid``, by which the token can be ended early. ``jti`` is random unless given. Raises
+    ValueError where no private key is there, and for what would not be accepted as claims.
+    """
+    claims: dict[str, object] = {
         config.id_claim: subject,
         config.role_claim: role,
         "iat": int(now),
         "exp": int(now + config.lifetime.total_seconds()),
+        "jti": secrets.token_urlsafe(16) if jti is None else jti,
     }
+    if session is not None:
+        claims["sid"] = session
+    if scopes:
+        claims[config.scope_claim] = " ".join(scopes)
     if config.issuer is not None:
         claims["iss"] = config.issuer
     if config.audience is not None:
         claims["aud"] = config.audience
-    algorithm = config.algorithms[0]
-    return jwt.encode({"alg": algorithm, "typ": "JWT"}, claims, _key(config), registry=_registry((algorithm,)))
-
-
-def _key(config: Jwt) -> Key:
-    """Load the key; raises ValueError when it does not serve every algorithm."""
-    kinds: dict[str, type[OctKey | RSAKey | ECKey | OKPKey]] = {"H": OctKey, "R": RSAKey, "P": RSAKey, "E": ECKey}
-    keys: list[Key] = []
-    for algorithm in config.algorithms:
-        kind = OKPKey if algorithm == "EdDSA" else kinds[algorithm[0]]
-        try:
-            key = kind.import_key(config.key)
-        except (JoseError, ValueError) as error:
-            raise ValueError(f"Jwt: the key does not serve {algorithm}: {type(error).__name__}") from None
-        if isinstance(key, ECKey | OKPKey) and key.curve_name not in _CURVES[algorithm]:
-            raise ValueError(f"Jwt: the key does not serve {algorithm}: its curve is {key.curve_name}")
-        keys.append(key)
-    return keys[0]
-
-
-def _registry(algorithms: Sequence[str]) -> JWSRegistry:
-    """Return a registry of ``algorithms`` and no others.
-
-    The library's own warns at every use of EdDSA, because RFC 9864 renames it; the keys are as good as ever.
-    """
-    registry = JWSRegistry(algorithms=algorithms)
-    registry.algorithms = {name: copy.copy(registry.algorithms[name]) for name in algorithms}
-    for algorithm in registry.algorithms.values():
-        algorithm.security_warning = None
-    return registry
-
-
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a claim is given twice")
-    return found
-
-
-def _is_time(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e12
-
-
-def _words(value: object, *, split: bool) -> frozenset[str]:
-    if isinstance(value, str):
-        return frozenset(value.split() if split else (value,))
-    if isinstance(value, list):
-        items = cast("list[object]", value)
-        if all(isinstance(item, str) for item in items):
-            return frozenset(cast("list[str]", items))
-    return frozenset()
+    if session == "" or any(" " in scope or not PRINTABLE.fullmatch(scope) for scope in scopes):
+        raise ValueError("issue: a session must not be empty, and a scope is one word of printable ASCII")
+    # At the beginning of time, so that only what is said can be wrong, and not when.
+    accepted = not isinstance(config.claims.principal(claims, 0.0), Fault)
+    if not accepted:
+        raise ValueError(
+            "issue: subject is a number or printable ASCII text, role printable ASCII text, of at most 256"
+        )
+    return signed(config.ring.signing(now), claims)

@@ -9,6 +9,7 @@ _BEARER = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] ([A-Za-z0-9\-._~+/]+=*)")
 MISSING = Fault(Kind.TOKEN_MISSING, headers=((b"www-authenticate", b"Bearer"),))
 EXPIRED = Fault(Kind.TOKEN_EXPIRED, headers=((b"www-authenticate", b'Bearer error="invalid_token"'),))
 CORRUPTED = Fault(Kind.TOKEN_CORRUPTED, headers=((b"www-authenticate", b'Bearer error="invalid_token"'),))
+REVOKED = Fault(Kind.TOKEN_REVOKED, headers=((b"www-authenticate", b'Bearer error="invalid_token"'),))
 
 
 def bearer_token(values: list[bytes]) -> bytes | Fault:

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from limen.declare.api_keys import ApiKeys
+from limen.declare.issuer import Issuer, clashes
 from limen.declare.method import Methods
 from limen.declare.principal import Principal
 from limen.declare.route import Route
 from limen.declare.upstream import Upstream
 from limen.errors import DeclarationError, Fault, Kind
+from limen.gates.assertion import HEADER, Asserter
 from limen.http.headers import block
 from limen.runtime.api_keys import LiveApiKeys
 from limen.runtime.finish import finisher
@@ -31,14 +33,22 @@ def compile_table(
     found = list(problems)
     entries: list[tuple[str, Pattern, Plan]] = []
     upstreams: dict[str, Upstream] = {}
+    try:
+        asserter = runtime.asserter()
+    except ValueError as error:
+        found.append(str(error))
+        asserter = None
+    methods = [runtime.auth, *(route.auth for route in routes if route.auth is not None)]
+    issuers = {id(one): one for several in methods for one in several if isinstance(one, Issuer)}
+    found += clashes(list(issuers.values()))
     tell = _identity(identity)
-    strip = _withheld(identity, [runtime.auth, *(route.auth for route in routes if route.auth is not None)])
+    strip = _withheld(identity, methods)
     for route in routes:
         if upstreams.setdefault(route.upstream.name, route.upstream) != route.upstream:
             found.append(f"{route.name}: two different upstreams are named {route.upstream.name!r}; rename one")
         try:
             pattern = Pattern.parse(route.path)
-            plan = _plan(route, pattern, runtime, tell, strip)
+            plan = _plan(route, pattern, runtime, _asserted(tell, asserter, route.upstream.name), strip)
         except (ValueError, TypeError) as error:
             found.append(f"{route.name}: {error}")
             continue
@@ -73,7 +83,7 @@ def _plan(route: Route, pattern: Pattern, runtime: Runtime, tell: Identity, stri
 
 def _withheld(identity: IdentityHeaders, auth: Sequence[Methods]) -> frozenset[bytes]:
     """Name what no client may send to a service: identity, and the credentials that the gateway itself consumes."""
-    names = {name.lower().encode() for name in identity}
+    names = {HEADER, *(name.lower().encode() for name in identity)}
     for method in (one for methods in auth for one in methods):
         names.add(method.header.encode() if isinstance(method, ApiKeys) else b"authorization")
     return frozenset(names)
@@ -109,5 +119,17 @@ def _identity(identity: IdentityHeaders) -> Identity:
             made.append((name, value.encode()))
         principal.memo[key] = told = block(made)
         return told
+
+    return lines
+
+
+def _asserted(tell: Identity, asserter: Asserter | None, audience: str) -> Identity:
+    """Add the signed statement for the service ``audience`` to what it is told."""
+    if asserter is None:
+        return tell
+
+    def lines(principal: Principal, request_id: str, now: float) -> bytes | Fault:
+        told = tell(principal, request_id, now)
+        return told if isinstance(told, Fault) else told + asserter.line(principal, audience, request_id, now)
 
     return lines

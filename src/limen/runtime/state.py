@@ -5,12 +5,17 @@ from random import Random
 from time import time
 
 from limen.declare.api_keys import ApiKeys
+from limen.declare.assertion import Assertion
+from limen.declare.issuer import Issuer
 from limen.declare.jwt import Jwt
 from limen.declare.method import Method, Methods
+from limen.declare.revocation import RevocationStore
 from limen.declare.trust import Trust
 from limen.declare.upstream import Upstream
+from limen.gates.assertion import Asserter
 from limen.gates.jwt import Verifier
 from limen.runtime.api_keys import LiveApiKeys
+from limen.runtime.issuer import LiveIssuer
 from limen.upstream.pool import Pool
 
 # Seeded by the operating system. Ids have to differ, not to be secret: no system call for each is 1 us less.
@@ -18,29 +23,33 @@ _random = Random().getrandbits  # noqa: S311  # not for secrets
 
 NOBODY = Trust()
 
-Verifies = Verifier | LiveApiKeys
+Verifies = Verifier | LiveIssuer | LiveApiKeys
 
 
 class Runtime:
     """The live side of one gateway. Time and randomness enter the data path here and nowhere else."""
 
-    __slots__ = ("_live", "_pools", "auth", "now", "request_id", "trust")
+    __slots__ = ("_assertion", "_live", "_pools", "_revocations", "auth", "now", "request_id", "trust")
 
     def __init__(
         self,
         auth: Method | Methods | None = None,
         *,
         trust: Trust = NOBODY,
+        revocations: RevocationStore | None = None,
+        assertion: Assertion | None = None,
         now: Callable[[], float] = time,
         request_id: Callable[[], str] = lambda: f"{_random(128):032x}",
     ) -> None:
         """Start with no pools.
 
-        ``auth`` are the methods of routes that name none, ``trust`` names the proxies in front, ``now`` gives seconds since
-        the epoch.
+        ``auth`` are the methods of routes that name none, ``trust`` names the proxies in front, ``revocations`` knows which
+        tokens ended early, ``assertion`` says how services are told who calls, ``now`` gives seconds since the epoch.
         """
         self._pools: dict[str, Pool] = {}
         self._live: dict[int, tuple[Method, Verifies]] = {}
+        self._revocations = revocations
+        self._assertion: Asserter | Assertion | None = assertion
         self.auth = Methods.of(auth)
         self.trust = trust
         self.now = now
@@ -61,10 +70,18 @@ class Runtime:
             known = self._live[id(method)] = (method, self._made(method))
         return known[1]
 
+    def asserter(self) -> Asserter | None:
+        """Return what signs for callers, made at first use; None where services get plain headers alone."""
+        if isinstance(self._assertion, Assertion):
+            self._assertion = Asserter(self._assertion)
+        return self._assertion
+
     def _made(self, method: Method) -> Verifies:
         match method:
             case Jwt():
-                return Verifier(method)
+                return Verifier(method, self._revocations)
+            case Issuer():
+                return LiveIssuer(method, self._revocations, clock=self.now)
             case ApiKeys():
                 return LiveApiKeys(method, self.pool(method.upstream), self.now)
             case _:
@@ -74,7 +91,7 @@ class Runtime:
         """Give up every question about credentials, and close every pooled connection."""
         live, self._live = self._live, {}
         for _, one in live.values():
-            if isinstance(one, LiveApiKeys):
+            if not isinstance(one, Verifier):
                 await one.aclose()
         pools, self._pools = self._pools, {}
         for pool in pools.values():

@@ -14,7 +14,7 @@ PEM = pair("ES256")[1]
 def test_defaults_and_forms_of_keys() -> None:
     config = Jwt(SECRET.decode())
     assert (config.key, config.algorithms, config.symmetric) == (SECRET, ("HS256",), True)
-    assert config.lifetime == timedelta(hours=6)
+    assert config.lifetime == timedelta(minutes=15)
     assert Jwt(SECRET) == config
     assert Jwt(SECRET, ["HS384", "HS512"]).symmetric
     assert not Jwt(PEM, ["ES256"]).symmetric

@@ -205,3 +205,68 @@ def test_rules_combine_as_logic_does(case: tuple[Rule, bool]) -> None:
     rule, expected = case
     assert rule.check(ANN, {}) is expected
     assert not rule.public
+
+
+@pytest.mark.parametrize(
+    ("rule", "roles", "scopes", "custom"),
+    [
+        (anyone, set[str](), set[str](), False),
+        (signed_in, set[str](), set[str](), False),
+        (role("b", "a"), {"a", "b"}, set[str](), False),
+        (scope("x:y"), set[str](), {"x:y"}, False),
+        (owner("id"), set[str](), set[str](), False),
+        (as_rule(is_ann), set[str](), set[str](), True),
+        (role("a") & (scope("x") | role("b") & scope("y")), {"a", "b"}, {"x", "y"}, False),
+        (role("a") & (scope("x") | is_ann), {"a"}, {"x"}, True),
+        (anyone & role("a"), {"a"}, set[str](), False),
+        (anyone | role("a"), set[str](), set[str](), False),
+        (Rule("by hand", lambda principal, params: True), set[str](), set[str](), True),
+    ],
+    ids=str,
+)
+def test_rules_know_whom_they_name(rule: Rule, roles: set[str], scopes: set[str], custom: bool) -> None:
+    assert (rule.roles, rule.scopes, rule.custom) == (roles, scopes, custom)
+
+
+@pytest.mark.parametrize(
+    ("rule", "challenge"),
+    [
+        (role("admin"), b'Bearer error="insufficient_scope"'),
+        (as_rule(is_ann), b'Bearer error="insufficient_scope"'),
+        (scope("a:read"), b'Bearer error="insufficient_scope", scope="a:read"'),
+        (scope("b", "a") & (role("admin") | scope("c")), b'Bearer error="insufficient_scope", scope="a b c"'),
+        (
+            scope("https://x.example/a?b=c'd"),
+            b"""Bearer error="insufficient_scope", scope="https://x.example/a?b=c'd\"""",
+        ),
+    ],
+    ids=str,
+)
+def test_a_refusal_says_which_scopes_would_do(rule: Rule, challenge: bytes) -> None:
+    assert rule.challenge == challenge
+
+
+@pytest.mark.parametrize("name", ["a b", 'a"', "a\\", "é", "a\r\nset-cookie: x", "a\x7f", " a", "\t"])
+def test_a_scope_is_what_a_token_can_have(name: str) -> None:
+    with pytest.raises(
+        ValueError, match=r"a scope is printable ASCII without blanks.*give several as scope\('a', 'b'\)"
+    ):
+        scope("good", name)
+
+
+def test_the_leaves_of_a_rule() -> None:
+    a, b = role("a"), owner("id")
+    rule = a & (is_ann | b)
+    first, second, third = rule.leaves()
+    assert (first, str(second), third) == (a, "is_ann", b)
+    assert list(signed_in.leaves()) == [signed_in]
+
+
+@given(RULES)
+def test_a_rule_with_nothing_replaced_is_the_same(case: tuple[Rule, bool]) -> None:
+    rule, expected = case
+    same = rule.replaced(lambda leaf: leaf)
+    assert (str(same), same.check(ANN, {}), same.custom) == (str(rule), expected, rule.custom)
+    assert same.roles == rule.roles == frozenset(name for leaf in rule.leaves() for name in leaf.roles)
+    assert not rule.replaced(lambda leaf: as_rule(never)).check(ANN, {})
+    assert rule.replaced(lambda leaf: signed_in).check(ANN, {})

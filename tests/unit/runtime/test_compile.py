@@ -93,7 +93,7 @@ def test_one_pool_per_upstream_and_every_method_its_entry() -> None:
 
 
 def test_clients_cannot_send_identity_nor_spend_their_token_elsewhere() -> None:
-    identity = {b"request-user-id", b"request-user-role"}
+    identity = {b"request-identity", b"request-user-id", b"request-user-role"}
     assert plan(route()).strip == identity | {b"authorization"}
     # Without auth the gateway consumes no credential: it belongs to the service.
     assert plan(route(), auth=None).strip == identity

@@ -1,0 +1,174 @@
+"""``limen matrix``: who may call what, printed, written to a file that is reviewed, or compared with that file."""
+
+import difflib
+import json
+import os
+import shlex
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import click
+from fastapi.routing import iter_route_contexts
+from starlette.routing import Mount
+
+from limen.cli.load import load_gateway
+from limen.gateway import Gateway
+from limen.local import Registered
+from limen.runtime.matrix import Matrix, Row
+from limen.runtime.matrix import matrix as judged
+
+Format = Literal["text", "markdown", "json"]
+
+_BY_SUFFIX: dict[str, Format] = {".md": "markdown", ".json": "json"}
+
+FASTAPI = "FastAPI"
+BAR = r"\|"
+
+LEGEND = (
+    "anonymous: nobody has said who they are; a token that is expired or not genuine is answered as none",
+    "signed in: who has none of the roles and scopes named here; the others have what they are named after, and no more",
+    "owner X: whose id is the path parameter X; - where the rule does not read it",
+    "allowed, or the status that refuses; ? where a function decides by what only a real caller has",
+    "FastAPI: an endpoint of the gateway's own, which has no rule and is not judged",
+    "HEAD is answered as GET; OPTIONS of a path with rules tells everybody its methods",
+)
+
+
+def matrix(spec: str, *, form: Format | None, output: Path | None, check: Path | None) -> None:
+    """Print the matrix of the gateway at ``spec``, write it to ``output``, or compare it with the file ``check``.
+
+    ``form`` None is what the file's name says, and text without a file. A file that differs ends the command with status 1.
+    """
+    if output is not None and check is not None:
+        raise click.UsageError("--output writes the file and --check compares it: give one of the two")
+    file = output or check
+    form = form or ("text" if file is None else _BY_SUFFIX.get(file.suffix, "text"))
+    text = FORMS[form](of(load_gateway(spec)))
+    if output is not None:
+        write(output, text)
+    elif check is not None:
+        _compare(spec, form, check, text)
+    else:
+        click.echo(text, nl=False)
+
+
+def of(app: Gateway) -> Matrix:
+    """Return the matrix of ``app``, which must compile."""
+    auth = app.live().runtime.auth
+    return judged(app._declared, auth, list(_local(app)))  # pyright: ignore[reportPrivateUsage] - nothing public lists the rules
+
+
+def _local(app: Gateway) -> Iterable[Row]:
+    for found in iter_route_contexts(app.routes):
+        if isinstance(found.original_route, Registered):
+            continue
+        methods = set(found.methods or ())
+        if "GET" in methods:
+            methods.discard("HEAD")
+        path = found.path or "/"
+        if isinstance(found.original_route, Mount):
+            path = f"{path}/{{path:path}}"
+        yield Row(tuple(sorted(methods)) or ("ANY",), path, FASTAPI)
+
+
+def text(found: Matrix) -> str:
+    """Return a table for the terminal."""
+    rows = [_head(found), *(_cells(found, row) for row in found.rows)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([*lines, "", *LEGEND, *_notes(found)]) + "\n"
+
+
+def markdown(found: Matrix) -> str:
+    """Return a page to be committed. Nothing is aligned: then a change of one route is a change of one line."""
+    head, *rows = [_head(found), *(_cells(found, row) for row in found.rows)]
+    lines = [_line(map(_escape, head)), _line(["---"] * len(head))]
+    lines += [_line([verbs, _code(path), service, _code(allow), *rest]) for verbs, path, service, allow, *rest in rows]
+    intro = "Made by `limen matrix`, which asks the rules themselves. A change here is a change of who may call what."
+    items = [f"- {_escape(line)}." for line in (*LEGEND, *_notes(found))]
+    return "\n".join(["# Who may call what", "", intro, "", *lines, "", *items]) + "\n"
+
+
+def as_json(found: Matrix) -> str:
+    """Return the same for programs."""
+    names = [caller.name for caller in found.callers]
+    document = {
+        "routes": [
+            {
+                "methods": list(row.methods),
+                "path": row.path,
+                "service": row.service,
+                "allow": row.allow or None,
+                "auth": row.auth or None,
+                "verdicts": dict(zip(names, row.verdicts, strict=True)) if row.verdicts else None,
+            }
+            for row in found.rows
+        ],
+        "functions": dict(found.functions),
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+FORMS: dict[Format, Callable[[Matrix], str]] = {"text": text, "markdown": markdown, "json": as_json}
+
+
+def write(file: Path, text: str) -> None:
+    """Write ``file`` as a whole or not at all. Raises ClickException."""
+    beside = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        try:
+            beside.write_text(text, encoding="utf-8", newline="\n")
+            beside.replace(file)
+        finally:
+            beside.unlink(missing_ok=True)
+    except OSError as error:
+        raise click.ClickException(f"{file} cannot be written: {error.strerror}") from error
+
+
+def _compare(spec: str, form: Format, file: Path, text: str) -> None:
+    renew = shlex.join(["limen", "matrix", spec, "--format", form, "--output", str(file)])
+    try:
+        kept = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise click.ClickException(f"{file} is not there; write it with: {renew}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.ClickException(f"{file} cannot be read: {type(error).__name__}; write it with: {renew}") from error
+    if kept == text:
+        click.echo(f"{file}: it is as the rules are.")
+        return
+    lines = difflib.unified_diff(kept.splitlines(), text.splitlines(), str(file), f"limen matrix {spec}", lineterm="")
+    click.echo("\n".join(lines))
+    raise click.ClickException(f"{file} is not as the rules are; if it should be, write it with: {renew}")
+
+
+def _head(found: Matrix) -> list[str]:
+    return ["METHOD", "PATH", "SERVICE", "ALLOW", "AUTH", *(caller.name for caller in found.callers)]
+
+
+def _cells(found: Matrix, row: Row) -> list[str]:
+    cells = [" ".join(row.methods), row.path, row.service, row.allow, row.auth]
+    return [*cells, *(row.verdicts or [""] * len(found.callers))]
+
+
+def _notes(found: Matrix) -> Sequence[str]:
+    return [
+        f"{name} is a function: roles and scopes that it looks for have no column"
+        + (f", and it reads {read}" if read else "")
+        for name, read in found.functions
+    ]
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', BAR) for cell in cells)} |"
+
+
+def _code(cell: str) -> str:
+    return f"`{cell}`" if cell else ""
+
+
+def _escape(text: str) -> str:
+    """Keep Markdown from taking names for tags (a lambda's is ``<lambda>``) and for emphasis."""
+    for mark in "\\<*_`":
+        text = text.replace(mark, f"\\{mark}")
+    return text

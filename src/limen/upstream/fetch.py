@@ -1,0 +1,66 @@
+"""A JSON document that the gateway fetches for itself, by the same client and pools as everything else.
+
+Strict, because what comes back decides who is believed: 200 and nothing else, no redirect followed, plain JSON, bounded.
+"""
+
+from limen.declare.upstream import Timeouts
+from limen.errors import Kind
+from limen.http.headers import Headers, is_json, values
+from limen.upstream.client import Answer, send
+from limen.upstream.error import UpstreamError
+from limen.upstream.pool import Pool
+
+KiB = 1024
+
+_HEADERS: Headers = [(b"accept", b"application/json"), (b"accept-encoding", b"identity"), (b"user-agent", b"limen")]
+
+
+class NotFetchedError(Exception):
+    """The document could not be had; the message says why, for a log. ``status`` is 0 where there was no answer."""
+
+    def __init__(self, cause: str, status: int = 0) -> None:
+        """Keep both."""
+        super().__init__(cause)
+        self.status = status
+
+
+async def fetch(pool: Pool, target: bytes, *, timeouts: Timeouts, limit: int = 256 * KiB) -> bytes:
+    """GET ``target`` through ``pool`` and return its content, at most ``limit`` bytes.
+
+    A kept connection that died before it answered is replaced once. Raises NotFetchedError.
+    """
+    try:
+        answer = await _ask(pool, target, timeouts)
+        try:
+            if answer.status != 200:
+                hint = "; redirects are not followed" if 300 <= answer.status < 400 else ""
+                raise NotFetchedError(f"the answer is {answer.status}, and not 200{hint}", answer.status)
+            if values(answer.headers, b"content-encoding"):
+                raise NotFetchedError("the answer is encoded although identity was asked for", answer.status)
+            kinds = values(answer.headers, b"content-type")
+            if len(kinds) != 1 or not is_json(kinds[0]):
+                raise NotFetchedError("the answer's content-type is not JSON", answer.status)
+            return await answer.read(limit)
+        finally:
+            await answer.aclose()
+    except UpstreamError as error:
+        raise NotFetchedError(str(error)) from None
+
+
+async def _ask(pool: Pool, target: bytes, timeouts: Timeouts) -> Answer:
+    while True:
+        connection = pool.idle() or await pool.acquire(timeouts.connect)
+        try:
+            return await send(
+                pool,
+                connection,
+                method=b"GET",
+                target=target,
+                headers=_HEADERS,
+                body=None,
+                length=None,
+                timeouts=timeouts,
+            )
+        except UpstreamError as error:
+            if not error.reused or error.answered or error.fault.kind is not Kind.UPSTREAM_CLOSED:
+                raise
