@@ -6,7 +6,7 @@ PROJECTS := . kit shop/users shop/orders shop/suppliers shop/gateway
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format types unit lock wheel compiled against-wheel audit fuzz soak bench bench-micro bench-peers clean
+.PHONY: help up test lint format types unit access lock wheel compiled against-wheel audit fuzz soak bench bench-micro bench-peers clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -65,6 +65,11 @@ against-wheel: $(WHEEL)
 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-package limen \
 	--no-emit-package limen-kit --custom-compile-command "make lock"
+
+access: $(STAMP) ## Write docs/access.md anew: who may call what
+	SECRET_KEY=not-a-secret-only-for-this-page-0123456789 USERS_SERVICE_URL=http://users:8000 \
+	ORDERS_SERVICE_URL=http://orders:8000 SUPPLIERS_SERVICE_URL=http://suppliers:8000 \
+	$(BIN)/limen matrix shop_gateway.app:app --output docs/access.md
 
 lock: $(STAMP) ## Renew the locks (no index host is written into them)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv

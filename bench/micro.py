@@ -19,13 +19,16 @@ os.environ.setdefault("BENCH_UPSTREAM", "http://127.0.0.1:9")
 os.environ.setdefault("BENCH_SECRET", secrets.token_urlsafe(32))
 os.environ.setdefault("BENCH_ROUTES", "10")
 
+from joserfc.jwk import ECKey
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from bench.gateways.shop import app, service
 from bench.scenarios import ITEM
-from limen.auth import Jwt, issue
+from limen import Principal
+from limen.auth import Assertion, Jwt, issue
 from limen.direct import GatewayProtocol
+from limen.gates.assertion import Asserter
 from limen.gates.jwt import Verifier
 from limen.http.headers import Headers, block, to_client, to_upstream
 from limen.upstream import request
@@ -97,6 +100,8 @@ async def operations(loop: Loop) -> dict[str, Callable[[], object]]:
     verifier = Verifier(JWT)
     now = time()
     verifier.verify(TOKEN, now)
+    asserter = Asserter(Assertion(ECKey.generate_key("P-256").as_pem(private=True).decode()))
+    caller = Principal("7", frozenset(("admin",)))
     client = [
         (b"host", b"bench"),
         (b"user-agent", b"bench"),
@@ -124,6 +129,7 @@ async def operations(loop: Loop) -> dict[str, Callable[[], object]]:
         "match a path with a parameter": lambda: table.match(b"GET", b"/api/r9/1/items"),
         "verify a token that is cached": lambda: verifier.verify(TOKEN, now),
         "recall a token that is remembered": lambda: verifier.recall(TOKEN, now),
+        "vouch for a caller that is known": lambda: asserter.line(caller, "service", "0" * 32, now),
         "craft the head for the service": craft,
         "drop headers of the answer": lambda: to_client(back, bodyless=False),
         "parse the service's answer": parse,

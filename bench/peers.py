@@ -62,7 +62,7 @@ _NATIVE: Mapping[Kind, str] = {
 _CACHED = "JWT (cached), role, identity headers"
 _LIMEN: Mapping[Kind, str] = {
     "public": "header rules, request id",
-    "admin": _CACHED + ", header rules, request id",
+    "admin": _CACHED + ", signed identity, header rules, request id",
     "post": "JSON validated, header rules, request id",
     "download": "streamed, header rules, request id",
     "upload": "streamed, header rules, request id",

@@ -4,14 +4,19 @@ import os
 from datetime import datetime
 from typing import Annotated
 
+from joserfc.jwk import ECKey
 from pydantic import BaseModel, Field
 
 from limen import Gateway, Limits, Upstream, anyone, role
-from limen.auth import Jwt
+from limen.auth import Assertion, Jwt
 
 # As many connections as the largest scenario has clients: what is measured is the gateway, not its queue.
 service = Upstream("service", [os.environ["BENCH_UPSTREAM"]], limits=Limits(connections=1024))
-app = Gateway(title="Bench", auth=Jwt(os.environ["BENCH_SECRET"]))
+app = Gateway(
+    title="Bench",
+    auth=Jwt(os.environ["BENCH_SECRET"]),
+    assertion=Assertion(ECKey.generate_key("P-256").as_pem(private=True).decode()),
+)
 
 
 class Form(BaseModel):

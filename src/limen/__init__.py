@@ -7,11 +7,12 @@ from limen.declare.tls import Tls
 from limen.declare.trust import Trust
 from limen.declare.upstream import Limits, Timeouts, Upstream
 from limen.errors import DeclarationError
-from limen.gateway import Gateway
+from limen.gateway import IDENTITY, Gateway
 from limen.group import Group
 from limen.openapi import Problem, problems
 
 __all__ = [
+    "IDENTITY",
     "ClientLimits",
     "DeclarationError",
     "Gateway",

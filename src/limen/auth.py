@@ -3,8 +3,12 @@
 from collections.abc import Sequence
 from time import time
 
+from limen.declare.api_keys import ApiKeys
+from limen.declare.assertion import Assertion
+from limen.declare.issuer import Issuer
 from limen.declare.jwt import Jwt
 from limen.declare.keys import Keys
+from limen.declare.method import Method, Methods
 from limen.declare.revocation import RevocationStore
 from limen.gates.jwt import issue as _issue
 from limen.gates.revocation import Revocations
@@ -27,4 +31,15 @@ def issue(
     return _issue(config, subject, role, time() if now is None else now, session=session, scopes=scopes)
 
 
-__all__ = ["Jwt", "Keys", "RevocationStore", "Revocations", "issue"]
+__all__ = [
+    "ApiKeys",
+    "Assertion",
+    "Issuer",
+    "Jwt",
+    "Keys",
+    "Method",
+    "Methods",
+    "RevocationStore",
+    "Revocations",
+    "issue",
+]

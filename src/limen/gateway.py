@@ -78,7 +78,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         **fastapi: Any,
     ) -> None:
         """Create the application; nothing is compiled yet."""
-        self._auth = Methods.of(auth)
+        self.auth = Methods.of(auth)
         self._identity = identity
         self._assertion = assertion
         self._revocations = revocations
@@ -149,6 +149,11 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         """Check and compile everything declared so far; raises DeclarationError with every problem at once."""
         self.live()
 
+    def declared(self) -> tuple[Route, ...]:
+        """Return every gateway route as it was declared, checked, in that order."""
+        self.compile()
+        return tuple(self._declared)
+
     def describe(self) -> list[RouteInfo]:
         """Return every gateway route as people see it, in the order of declaration."""
         self.compile()
@@ -204,10 +209,10 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         return not self._foreign()
 
     def _fresh(self) -> Runtime:
-        return Runtime(self._auth, trust=self._trust, revocations=self._revocations, assertion=self._assertion)
+        return Runtime(self.auth, trust=self._trust, revocations=self._revocations, assertion=self._assertion)
 
     def _published(self) -> list[KeysNow]:
-        sets: list[KeysNow] = [one.public_jwks for one in self._auth if isinstance(one, Jwt) and not one.symmetric]
+        sets: list[KeysNow] = [one.public_jwks for one in self.auth if isinstance(one, Jwt) and not one.symmetric]
         if self._assertion is not None:
             sets.append(self._vouches)
         return sets
@@ -221,7 +226,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         return ", ".join(names)
 
     def _methods(self, route: Route) -> Methods:
-        return self._auth if route.auth is None else route.auth
+        return self.auth if route.auth is None else route.auth
 
     def _change(self, route: Route) -> None:
         self._declared.append(route)

@@ -98,7 +98,8 @@ def test_every_store_has_a_volume_of_its_own(topology: dict[str, Any]) -> None:
         for mount in service.get("volumes", ())
     ]
     data = "/var/lib/postgresql/data"
-    wanted = [(name, name, "/data") for name in SERVICES] + [(f"{name}-db", f"{name}-db", data) for name in SERVICES]
+    wanted = [("gateway", "identity-keys", "/keys")]
+    wanted += [(name, name, "/data") for name in SERVICES] + [(f"{name}-db", f"{name}-db", data) for name in SERVICES]
     assert sorted(mounts) == sorted(wanted)
 
 
@@ -110,11 +111,14 @@ def test_the_gateway_waits_until_every_service_is_ready(topology: dict[str, Any]
 def test_the_gateways_environment_is_what_its_settings_read(
     topology: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    environment: dict[str, str] = topology["services"]["gateway"]["environment"]
-    assert {name.upper() for name in Settings.model_fields} == set(environment)
+    environment: dict[str, str | None] = topology["services"]["gateway"]["environment"]
+    # TOKEN_KEYS is the other way to sign.
+    assert {name.upper() for name in Settings.model_fields} == {*environment, "TOKEN_KEYS"}
     for name, value in environment.items():
-        monkeypatch.setenv(name, value)
+        if value is not None:
+            monkeypatch.setenv(name, value)
     settings = Settings()  # pyright: ignore[reportCallIssue] - the environment gives the fields
+    assert settings.secret_key is not None
     assert settings.secret_key.get_secret_value() == SECRET
     addresses = {name: getattr(settings, f"{name}_service_url") for name in SERVICES}
     assert addresses == {name: f"http://{name}:8000" for name in SERVICES}
@@ -193,9 +197,18 @@ def test_the_container_logs_at_once_and_tells_its_health(name: str) -> None:
     words: list[str] = json.loads(command)
     line = " ".join(words)
     assert f"shop_{name}.app:app" in line
-    if name != "gateway":
-        # exec: process 1 must be the server, or it never hears of a stop.
+    # exec: process 1 must be the server, or it never hears of a stop.
+    if name == "gateway":
+        assert line.startswith('sh -c limen keys new --directory "$IDENTITY_KEYS" --if-none && exec limen serve ')
+    else:
         assert line.startswith(f"sh -c python -m limen_kit migrate shop_{name}.database && exec uvicorn ")
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_services_believe_what_the_gateway_has_signed(topology: dict[str, Any], name: str) -> None:
+    environment = topology["services"][name]["environment"]
+    assert environment["IDENTITY_KEYS"] == "http://gateway:8000/.well-known/jwks.json"
+    assert topology["services"]["gateway"]["environment"]["IDENTITY_KEYS"] == "/keys"
 
 
 @pytest.mark.parametrize("name", DEPLOYABLES)

@@ -19,6 +19,14 @@ CHANGE = {"new_password": "long enough"}
 # Method, path, body, who may call (everybody, every user, admins), and the status for an admin.
 ENDPOINTS: list[tuple[str, str, Any, str, int]] = [
     ("POST", "/api/login", {"username": "admin", "password": "a"}, "anyone", 201),
+    ("POST", "/api/refresh", {"refresh_token": "refresh_x"}, "anyone", 401),
+    ("POST", "/api/logout", {"refresh_token": "refresh_x"}, "anyone", 401),
+    ("POST", "/api/logout-all", None, "user", 200),
+    ("GET", "/api/sessions", None, "user", 200),
+    ("DELETE", "/api/sessions/0123456789012345678901", None, "user", 404),
+    ("GET", "/api/keys", None, "user", 200),
+    ("POST", "/api/keys", {"name": "a machine", "scopes": ["orders:read"]}, "user", 201),
+    ("DELETE", "/api/keys/999", None, "user", 404),
     ("GET", "/api/users", None, "admin", 200),
     ("POST", "/api/users", USER, "admin", 201),
     ("GET", "/api/users/2", None, "admin", 200),
@@ -62,7 +70,8 @@ async def test_endpoint(client: httpx2.AsyncClient, method: str, path: str, body
             assert (got.status_code, got.json()["detail"]) == (401, detail)
             assert got.headers["www-authenticate"].startswith("Bearer")
     # A valid signature over a role that nobody knows is nobody's, and a user is no admin.
-    for role, allowed in (("guest", who == "anyone"), ("default", who in ("anyone", "user"))):
+    everybody = who == "anyone" or path.startswith(("/api/sessions", "/api/logout"))
+    for role, allowed in (("guest", everybody), ("default", everybody or who == "user")):
         got = await ask(issue(AUTH, 2, role))
         if allowed:
             assert got.status_code == status
@@ -80,8 +89,8 @@ async def test_errors_of_the_services_reach_the_client_as_they_are(client: httpx
     user = USER | {"username": "once", "email": "once@example.com"}
     assert (await client.post("/api/users", json=user, headers=headers)).status_code == 201
     for status, detail, got in (
-        (404, "User not found with this username.", client.post("/api/login", json={"username": "x", "password": "y"})),
-        (401, "Password is wrong.", client.post("/api/login", json={"username": "admin", "password": "y"})),
+        (401, "Username or password is wrong.", client.post("/api/login", json={"username": "x", "password": "y"})),
+        (401, "Username or password is wrong.", client.post("/api/login", json={"username": "test", "password": "y"})),
         (
             409,
             "There is already another user with this username.",
@@ -114,7 +123,13 @@ async def test_a_user_changes_the_own_password_and_nobody_elses(client: httpx2.A
     assert (await client.put(path, json=change, headers=mine)).status_code == 204
     login = await client.post("/api/login", json={"username": "owner", "password": "even longer"})
     assert login.status_code == 201
-    assert set(login.json()) == {"access_token", "token_type"}
+    assert set(login.json()) == {
+        "access_token",
+        "token_type",
+        "expires_in",
+        "refresh_token",
+        "refresh_expires_at",
+    }
 
 
 async def test_orders_are_the_callers_own_and_an_idempotency_key_passes(client: httpx2.AsyncClient) -> None:

@@ -68,6 +68,10 @@ async def test_two_hundred_clients_at_once_see_their_own_answers_only(shop: Shop
             headers = {"authorization": f"Bearer {issue(AUTH, 10_000 + number, 'default')}"}
             form = {"address": f"{number} Main St {'x' * (number % 50)}|", "item": f"item {number}"}
             placed = await client.post("/api/orders", json=form, headers=headers)
+            while placed.status_code == 503:
+                # A machine too busy to write so many at once says so, and has not passed this one on.
+                assert placed.json()["code"] == "pool_exhausted", placed.text
+                placed = await client.post("/api/orders", json=form, headers=headers)
             assert placed.status_code == 201, placed.text
             assert placed.json() | form | {"created_by": 10_000 + number} == placed.json()
             listed = await client.get("/api/orders", headers=headers)

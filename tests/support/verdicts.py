@@ -23,7 +23,8 @@ from sealed import Sealed
 _OWN = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer transfer-encoding upgrade "
     b"content-length expect forwarded host via x-forwarded-for x-forwarded-host x-forwarded-port x-forwarded-prefix "
-    b"x-forwarded-proto x-forwarded-server x-real-ip x-request-id max-forwards request-user-id request-user-role "
+    b"x-forwarded-proto x-forwarded-server x-real-ip x-request-id max-forwards request-identity "
+    b"request-session-id request-user-id request-user-role "
     b"authorization http2-settings".split()
 )
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from tortoise.contrib.fastapi import RegisterTortoise
 
 from limen_kit import database, logs, problems
+from limen_kit.identity import Signed, identification, warn_if_plain
 from limen_kit.middleware import BodyLimit, HeadAsGet, RequestId
 from limen_kit.problems import Problem, ProblemBody, responses
 from limen_kit.settings import ServiceSettings
@@ -35,26 +36,29 @@ def create_service(
     settings: ServiceSettings,
     tortoise_orm: database.TortoiseConfig | None,
     routers: Sequence[APIRouter],
+    name: str | None = None,
     on_start: Action | None = None,
     ready: Action = database.check,
     version: str = "0.1.0",
 ) -> FastAPI:
     """Build a service.
 
-    ``tortoise_orm`` None is a service without a database of Tortoise's; ``ready`` then says when it may be used, by not
-    raising. ``on_start`` runs once the database is open.
+    ``name`` is what the gateway calls it: what is signed for another service is not believed here. ``tortoise_orm`` None is
+    a service without a database of Tortoise's; ``ready`` then says when it may be used, by not raising. ``on_start`` runs
+    once the database is open. Raises ValueError for identity settings that can never work.
     """
+    identify = identification(settings, name)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         # Not at import: a server configures logging after that.
         logs.configure(settings.log_level)
-        if tortoise_orm is None:
-            if on_start is not None:
-                await on_start()
-            yield
-            return
-        async with RegisterTortoise(app, config=tortoise_orm):
+        warn_if_plain(identify)
+        async with AsyncExitStack() as stack:
+            if isinstance(identify, Signed):
+                stack.push_async_callback(identify.verifier.aclose)
+            if tortoise_orm is not None:
+                await stack.enter_async_context(RegisterTortoise(app, config=tortoise_orm))
             if on_start is not None:
                 await on_start()
             yield
@@ -67,6 +71,7 @@ def create_service(
         responses=responses(422),
         redirect_slashes=False,
     )
+    app.state.identify = identify
     problems.install(app)
     app.add_middleware(BodyLimit, limit=MAX_BODY)
     app.add_middleware(HeadAsGet)

@@ -1,19 +1,23 @@
-"""For tests of services: run one in this process, and a real PostgreSQL from a wheel."""
+"""For tests of services: run one in this process, say who calls it, and a real PostgreSQL from a wheel."""
 
+import json
 import logging
 import os
 import warnings
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Iterable, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import time
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import httpx2
 from fastapi import FastAPI
+from joserfc import jwt
+from joserfc.jwk import ECKey
 from tortoise import Tortoise
 from tortoise.backends.base import executor
 
@@ -22,6 +26,52 @@ from limen_kit import database
 
 class Unavailable(Exception):
     """There is no PostgreSQL here; the message says how to get one."""
+
+
+class Signer:
+    """Vouches for callers as a gateway does, to the service ``audience``; ``keys`` is what its ``IDENTITY_KEYS`` need.
+
+    The headers that ``signed`` returns are right in both ways of believing them, so that one test can run in each.
+    """
+
+    def __init__(self, audience: str, *, issuer: str = "limen") -> None:
+        """Make a key of its own."""
+        self._audience = audience
+        self._issuer = issuer
+        self._key = ECKey.generate_key("P-256", auto_kid=True)
+
+    @property
+    def keys(self) -> str:
+        """The public key, as a JWK Set."""
+        return json.dumps({"keys": [self._key.as_dict(private=False)]})
+
+    def signed(
+        self,
+        subject: int | str,
+        role: str | Iterable[str] = "default",
+        *,
+        scopes: Iterable[str] = (),
+        session_id: str | None = None,
+        lifetime: float = 3600,
+    ) -> dict[str, str]:
+        """Return the headers of a request by ``subject``; ``lifetime`` is in seconds, and negative for what has expired."""
+        roles = [role] if isinstance(role, str) else sorted(role)
+        now = int(time())
+        claims: dict[str, Any] = {"sub": str(subject), "roles": roles, "scope": " ".join(scopes)}
+        if session_id is not None:
+            claims["sid"] = session_id
+        return {
+            "request-user-id": str(subject),
+            "request-user-role": ",".join(roles),
+            "request-session-id": session_id or "",
+            "request-identity": self.token({"iat": now - 60, "exp": int(now + lifetime), **claims}),
+        }
+
+    def token(self, claims: Mapping[str, Any], **header: Any) -> str:
+        """Return an assertion of ``claims`` beside issuer, audience and request id, which they may replace."""
+        about = {"iss": self._issuer, "aud": self._audience, "request_id": "test"}
+        head = {"alg": "ES256", "typ": "identity+jwt", "kid": self._key.kid}
+        return jwt.encode(head | header, about | dict(claims), self._key, algorithms=["ES256"])
 
 
 @asynccontextmanager

@@ -8,22 +8,22 @@ import httpx2
 import pytest
 from tortoise.exceptions import IntegrityError
 
-from limen_kit.testing import running
+from limen_kit.testing import Signer, running
 from migrations import undeclared_changes
 from shop_orders.app import create_app
 from shop_orders.database import config
 from shop_orders.models import Order
 from shop_orders.settings import Settings
 
-ONE = {"request-user-id": "2", "request-user-role": "default"}
-OTHER = {"request-user-id": "3", "request-user-role": "default"}
-ADMIN = {"request-user-id": "1", "request-user-role": "admin"}
+GATEWAY = Signer("orders")
+ONE, OTHER, ADMIN = GATEWAY.signed(2), GATEWAY.signed(3), GATEWAY.signed(1, "admin")
 FORM = {"address": "1 Main St", "item": "lamp"}
 
 
-@pytest.fixture
-async def client(database_url: str) -> AsyncGenerator[httpx2.AsyncClient]:
-    async with running(create_app(Settings(database_url=database_url)), config(database_url)) as found:
+@pytest.fixture(params=[None, GATEWAY.keys], ids=["plain", "signed"])
+async def client(request: pytest.FixtureRequest, database_url: str) -> AsyncGenerator[httpx2.AsyncClient]:
+    settings = Settings(database_url=database_url, identity_keys=request.param)
+    async with running(create_app(settings), config(database_url)) as found:
         yield found
 
 

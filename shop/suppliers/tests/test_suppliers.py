@@ -6,21 +6,21 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from limen_kit.testing import running
+from limen_kit.testing import Signer, running
 from migrations import undeclared_changes
 from shop_suppliers.app import create_app
 from shop_suppliers.database import config
 from shop_suppliers.settings import Settings
 
-ONE = {"request-user-id": "2", "request-user-role": "default"}
-OTHER = {"request-user-id": "3", "request-user-role": "default"}
-ADMIN = {"request-user-id": "1", "request-user-role": "admin"}
+GATEWAY = Signer("suppliers")
+ONE, OTHER, ADMIN = GATEWAY.signed(2), GATEWAY.signed(3), GATEWAY.signed(1, "admin")
 FORM = {"name": "Ada", "surname": "Lovelace", "address": "12 St James's Square"}
 
 
-@pytest.fixture
-async def client(database_url: str) -> AsyncGenerator[httpx2.AsyncClient]:
-    async with running(create_app(Settings(database_url=database_url)), config(database_url)) as found:
+@pytest.fixture(params=[None, GATEWAY.keys], ids=["plain", "signed"])
+async def client(request: pytest.FixtureRequest, database_url: str) -> AsyncGenerator[httpx2.AsyncClient]:
+    settings = Settings(database_url=database_url, identity_keys=request.param)
+    async with running(create_app(settings), config(database_url)) as found:
         yield found
 
 

@@ -7,18 +7,19 @@ from anyio import to_thread
 
 from contract import check_contract
 from limen_kit.database import migrate
+from limen_kit.testing import Signer
 from serving import serving
 from shop_suppliers.app import create_app
 from shop_suppliers.database import config
 from shop_suppliers.settings import Settings
 
+GATEWAY = Signer("suppliers")
 
-@pytest.mark.parametrize(
-    "identity", [{}, {"request-user-id": "2"}, {"request-user-id": "1", "request-user-role": "admin"}]
-)
+
+@pytest.mark.parametrize("identity", [{}, {"request-user-id": "2"}, GATEWAY.signed(2), GATEWAY.signed(1, "admin")])
 async def test_no_input_gets_an_undocumented_answer(tmp_path: Path, identity: dict[str, str]) -> None:
     url = f"sqlite://{tmp_path}/suppliers.sqlite3"
     await migrate(config(url))
-    async with serving(create_app(Settings(database_url=url))) as served:
+    async with serving(create_app(Settings(database_url=url, identity_keys=GATEWAY.keys))) as served:
         address = f"http://127.0.0.1:{served.port}"
         assert await to_thread.run_sync(lambda: check_contract(address, identity, examples=25)) == 7

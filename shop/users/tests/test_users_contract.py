@@ -18,4 +18,4 @@ from shop_users.settings import Settings
 async def test_no_input_gets_an_undocumented_answer(tmp_path: Path, identity: dict[str, str]) -> None:
     async with serving(create_app(Settings(database_url=f"json:{tmp_path}/users.json", demo=True))) as served:
         address = f"http://127.0.0.1:{served.port}"
-        assert await to_thread.run_sync(lambda: check_contract(address, identity, examples=25)) == 9
+        assert await to_thread.run_sync(lambda: check_contract(address, identity, examples=25)) == 18

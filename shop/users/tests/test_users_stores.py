@@ -143,8 +143,8 @@ async def test_pages_and_search(accounts: Store) -> None:
 async def test_ids_are_never_used_twice(accounts: Store) -> None:
     for name in ("ada", "bob"):
         await accounts.create(new(name))
-    assert await accounts.delete(2)
-    assert not await accounts.delete(2)
+    assert await accounts.delete(2) == []
+    assert await accounts.delete(2) is None
     assert (await accounts.create(new("cyd"))).id == 3
 
 

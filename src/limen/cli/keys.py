@@ -40,10 +40,12 @@ class Held:
     alone: bool
 
 
-def new(directory: Path, algorithm: str, *, now: float | None = None) -> None:
-    """Make the first key of ``directory``; ``now`` is in seconds since the epoch."""
+def new(directory: Path, algorithm: str, *, if_none: bool = False, now: float | None = None) -> None:
+    """Make the first key of ``directory``, or leave those that are there alone; ``now`` is in seconds since the epoch."""
     with _locked(directory):
         if _held(directory):
+            if if_none:
+                return
             raise click.ClickException(f"{directory} has keys; to replace the one that signs: limen keys rotate")
         made = _make(directory, algorithm, time.time() if now is None else now)
     click.echo(f"{made.kid} ({algorithm}) signs from now on: {directory / (made.kid + _SUFFIX)}")

@@ -190,11 +190,12 @@ _ALGORITHMS = click.Choice(["ES256", "ES384", "EdDSA", "RS256", "HS256"])
     type=_ALGORITHMS,
     help="What it signs with. HS256 is a shared secret: there is nothing to publish, and who verifies could sign.",
 )
-def new(directory: Path, algorithm: str) -> None:
+@click.option("--if-none", is_flag=True, help="Do nothing where there are keys already: for scripts that start things.")
+def new(directory: Path, algorithm: str, if_none: bool) -> None:
     """Make the first key of a folder, readable by its owner alone."""
     from limen.cli.keys import new as run
 
-    run(directory, algorithm)
+    run(directory, algorithm, if_none=if_none)
 
 
 @keys.command()

@@ -4,7 +4,7 @@ import difflib
 import json
 import os
 import shlex
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -25,7 +25,7 @@ _BY_SUFFIX: dict[str, Format] = {".md": "markdown", ".json": "json"}
 FASTAPI = "FastAPI"
 BAR = r"\|"
 
-LEGEND = (
+LEGEND: tuple[str, ...] = (
     "anonymous: nobody has said who they are; a token that is expired or not genuine is answered as none",
     "signed in: who has none of the roles and scopes named here; the others have what they are named after, and no more",
     "owner X: whose id is the path parameter X; - where the rule does not read it",
@@ -33,6 +33,7 @@ LEGEND = (
     "FastAPI: an endpoint of the gateway's own, which has no rule and is not judged",
     "HEAD is answered as GET; OPTIONS of a path with rules tells everybody its methods",
 )
+OF_KEYS = "API key: where AUTH takes keys, one that has roles is answered as a token with them"
 
 
 def matrix(spec: str, *, form: Format | None, output: Path | None, check: Path | None) -> None:
@@ -77,7 +78,7 @@ def text(found: Matrix) -> str:
     rows = [_head(found), *(_cells(found, row) for row in found.rows)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([*lines, "", *LEGEND, *_notes(found)]) + "\n"
+    return "\n".join([*lines, "", *_notes(found)]) + "\n"
 
 
 def markdown(found: Matrix) -> str:
@@ -86,7 +87,7 @@ def markdown(found: Matrix) -> str:
     lines = [_line(map(_escape, head)), _line(["---"] * len(head))]
     lines += [_line([verbs, _code(path), service, _code(allow), *rest]) for verbs, path, service, allow, *rest in rows]
     intro = "Made by `limen matrix`, which asks the rules themselves. A change here is a change of who may call what."
-    items = [f"- {_escape(line)}." for line in (*LEGEND, *_notes(found))]
+    items = [f"- {_escape(line)}." for line in _notes(found)]
     return "\n".join(["# Who may call what", "", intro, "", *lines, "", *items]) + "\n"
 
 
@@ -151,12 +152,14 @@ def _cells(found: Matrix, row: Row) -> list[str]:
     return [*cells, *(row.verdicts or [""] * len(found.callers))]
 
 
-def _notes(found: Matrix) -> Sequence[str]:
-    return [
-        f"{name} is a function: roles and scopes that it looks for have no column"
-        + (f", and it reads {read}" if read else "")
-        for name, read in found.functions
-    ]
+def _notes(found: Matrix) -> list[str]:
+    notes: list[str] = [*LEGEND]
+    if any(caller.credential == "key" for caller in found.callers):
+        notes.append(OF_KEYS)
+    for name, read in found.functions:
+        also = f", and it reads {read}" if read else ""
+        notes.append(f"{name} is a function: roles and scopes that it looks for have no column{also}")
+    return notes
 
 
 def _line(cells: Iterable[str]) -> str:

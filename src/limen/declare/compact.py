@@ -14,9 +14,11 @@ from limen.declare.jwk import Jwk
 MOST_BYTES = 8192
 MOST_HEADER = 1024
 MOST_SIGNATURE = 1400
-# All that a header may say. What chooses a key (jwk, jku, x5u, x5c), asks for more (crit), or changes what is signed (b64,
-# zip) is refused and not ignored: who sends it wants something.
+# All that the header of our own tokens may say.
 _NAMES = frozenset(("alg", "typ", "kid", "x5t", "x5t#S256"))
+# What chooses a key, asks for more than we do, or changes what is signed: refused and not ignored, because who sends it wants
+# something.
+_FORBIDDEN = frozenset(("b64", "crit", "enc", "epk", "jku", "jwk", "x5c", "x5u", "zip"))
 # RFC 8725 section 3.11: other kinds of tokens, signed with the same key perhaps, are not for signing in.
 _TYPES = frozenset(("jwt", "application/jwt", "at+jwt", "application/at+jwt"))
 
@@ -32,8 +34,12 @@ class Signed:
     signature: bytes
 
 
-def dissect(token: bytes, types: frozenset[str] = _TYPES) -> Signed | None:
-    """Return the parts of ``token``; None for all that is not exactly a token. ``types`` are accepted, if one is named."""
+def dissect(token: bytes, types: frozenset[str] = _TYPES, *, others: bool = False) -> Signed | None:
+    """Return the parts of ``token``; None for all that is not exactly a token.
+
+    ``types`` are accepted, if the token names one. With ``others``, as for tokens that others make, names in the header that
+    mean nothing to us are ignored (RFC 7515 section 4), those that would mean something dangerous are not.
+    """
     if len(token) > MOST_BYTES:
         return None
     parts = token.split(b".", 3)  # a fourth part is one too many; millions are not worth more
@@ -43,23 +49,14 @@ def dissect(token: bytes, types: frozenset[str] = _TYPES) -> Signed | None:
     if raw is None or payload is None or signature is None:
         return None
     header = read(raw)
-    if header is None or not _NAMES.issuperset(header):
+    if header is None or not _FORBIDDEN.isdisjoint(header) or not (others or _NAMES.issuperset(header)):
         return None
-    # Every one of these is text.
-    if not all(isinstance(value, str) for value in header.values()):
+    if not all(isinstance(value, str) for name, value in header.items() if name in _NAMES):
         return None
     algorithm, kid, kind = header.get("alg"), header.get("kid"), header.get("typ")
     if not isinstance(algorithm, str) or (isinstance(kind, str) and kind.lower() not in types):
         return None
     return Signed(algorithm, kid if isinstance(kid, str) else None, token[: -len(parts[2]) - 1], payload, signature)
-
-
-def issuer_of(token: bytes) -> str | None:
-    """Return who a token says it is from, to choose who looks at it. It is NOT verified: believe nothing because of it."""
-    parts = dissect(token)
-    claims = None if parts is None else read(parts.payload)
-    issuer = None if claims is None else claims.get("iss")
-    return issuer if isinstance(issuer, str) else None
 
 
 def signed(key: Jwk, claims: Mapping[str, object], kind: str = "JWT") -> str:

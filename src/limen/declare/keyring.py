@@ -59,15 +59,17 @@ class Keyring:
         self.look(now)
         private = [key for key in self.keys if key.private]
         if not private:
-            raise ValueError("Jwt: the key is public and signs nothing; give the private key")
+            raise ValueError("the key is public and signs nothing; give the private key")
         able = [key for key in private if key.retires is None]
         if not able:
-            raise ValueError("Jwt: every private key is retired and signs nothing; make another: limen keys rotate")
+            raise ValueError("every private key is retired and signs nothing; make another: limen keys rotate")
         return max(able, key=lambda key: (key.created, key.kid)) if able[0].kid else able[0]
 
     def public(self, now: float) -> dict[str, list[dict[str, str]]]:
         """Return the JWK Set that others verify with (RFC 7517 section 5): public halves of what has not ended."""
         self.look(now)
+        if self._source is not None and self._source.stamp() != self._stamp:
+            self._reload(self._source, now)  # another worker may sign with a new key already
         found = (key.public() for key in self.keys if not key.ended(now))
         members = {member["kid"]: member for member in found if member is not None}
         return {"keys": list(members.values())}

@@ -1,6 +1,6 @@
 """Ways in which a caller may prove who they are, and their combination: any one of several is enough."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 
 class Method:
@@ -8,7 +8,7 @@ class Method:
 
     __slots__ = ()
 
-    def __or__(self, other: "Method | Methods") -> "Methods":
+    def __or__(self, other: "Method | Methods | Sequence[Method]") -> "Methods":
         """Accept what either accepts."""
         return Methods.of(self) | other
 
@@ -43,7 +43,7 @@ class Methods:
             f"auth={value!r} is no method: use Jwt(...), Issuer(...), ApiKeys(...), or several joined with |"
         )
 
-    def __or__(self, other: "Method | Methods") -> "Methods":
+    def __or__(self, other: "Method | Methods | Sequence[Method]") -> "Methods":
         """Accept what either accepts."""
         return Methods((*self, *Methods.of(other)))
 

@@ -146,4 +146,7 @@ def issue(
         raise ValueError(
             "issue: subject is a number or printable ASCII text, role printable ASCII text, of at most 256"
         )
-    return signed(config.ring.signing(now), claims)
+    try:
+        return signed(config.ring.signing(now), claims)
+    except ValueError as error:
+        raise ValueError(f"Jwt: {error}") from None

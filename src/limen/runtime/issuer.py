@@ -93,7 +93,7 @@ class LiveIssuer:
         known = self.recall(token, now)
         if known is not None:
             return known
-        parts = dissect(token)
+        parts = dissect(token, others=True)  # providers add header names of their own
         if parts is None or parts.algorithm not in self._config.algorithms:
             return CORRUPTED
         claims = read(parts.payload)
@@ -150,7 +150,7 @@ class LiveIssuer:
 
     async def _later(self, token: bytes, parts: Signed, claims: dict[str, object], now: float) -> Identified:
         if self._waiting >= MOST_WAITING:
-            return _unavailable(1)
+            return self._unavailable(1, "too many wait for its keys")
         self._waiting += 1
         try:
             # Not awaited itself: who leaves must not end it for the others.
@@ -163,7 +163,15 @@ class LiveIssuer:
         """Say what is to be said of a token whose key is not known: that there is no such key, or that nobody could tell."""
         if self._keys is not None and not self._trouble:
             return CORRUPTED
-        return _unavailable(self._config.floor - max(0.0, now - self._asked))
+        return self._unavailable(self._config.floor - max(0.0, now - self._asked), self._trouble or "it is closed")
+
+    def _unavailable(self, seconds: float, cause: str) -> Fault:
+        """Return 503; ``seconds`` until it is worth trying again."""
+        return Fault(
+            Kind.IDENTITY_UNAVAILABLE,
+            cause=f"issuer {self._config.name}: {cause}",
+            headers=((b"retry-after", b"%d" % max(1, math.ceil(seconds))),),
+        )
 
     # --- keys ---
 
@@ -247,8 +255,3 @@ def _ours(config: Issuer, principal: Principal) -> Principal:
     # ``sid`` names a session of the issuer's; ours have ids of the same form, and whoever knows one could end it.
     claims: Mapping[str, object] = {name: value for name, value in principal.claims.items() if name != "sid"}
     return replace(principal, roles=roles, claims=claims, memo={})
-
-
-def _unavailable(seconds: float) -> Fault:
-    """Return 503; ``seconds`` until it is worth trying again."""
-    return Fault(Kind.IDENTITY_UNAVAILABLE, headers=((b"retry-after", b"%d" % max(1, math.ceil(seconds))),))

@@ -2,7 +2,7 @@
 
 No verdict is worked out here. Callers are made up, and the route's own rule is asked about each, with the methods by which
 the route lets callers prove who they are. Only functions are a question: their names are nobody's to see, and what they make
-of claims that a made-up caller does not have is not known.
+of claims that a made-up caller does not have is not known. They are called, so they had better do nothing but look.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -144,12 +144,13 @@ def callers(rules: Sequence[tuple[Rule, Methods]]) -> tuple[Caller, ...]:
     """Return every kind of caller that ``rules`` tell apart.
 
     These are: nobody known; a caller of whom nothing more is known; one for each name; and the smallest combinations of
-    names that some rule admits together only. The same with an API key, for names in rules of routes that take one.
+    names that some rule admits together only. The same with an API key, for names in rules of routes that take one; keys have
+    scopes and owners, so there is none for their roles.
     """
     asked = [(rule, _taken(methods)) for rule, methods in rules if not rule.public]
     tokens = _kinds([rule for rule, _ in asked])
     keys = _kinds([rule for rule, taken in asked if "key" in taken])
-    return (Caller("none"), *tokens, *(caller.by("key") for caller in keys))
+    return (Caller("none"), *tokens, *(caller.by("key") for caller in keys if not caller.roles))
 
 
 def _kinds(rules: Sequence[Rule]) -> list[Caller]:

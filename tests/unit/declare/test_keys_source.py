@@ -88,6 +88,18 @@ def test_a_pem_key_is_for_what_its_curve_is_for(algorithm: str) -> None:
         assert Keys.of("\n" + text.decode()).load((algorithm, "RS256"))[0].kid == key.kid
 
 
+def test_a_pem_key_on_a_curve_that_serves_nothing() -> None:
+    text = ECKey.generate_key("P-521").as_pem(private=True).decode()
+    refused(Keys.of(text), "a key on the curve P-521 serves none of")
+    refused(Keys.of(pair("ES384")[0].decode()), r"a key on the curve P-384 serves none of \['ES256'\]", ("ES256",))
+
+
+def test_a_key_that_is_of_another_kind_after_all_verifies_nothing() -> None:
+    (key,) = loaded(EC)
+    assert not Jwk("", "RS256", key.key, "").verifies(b"x", b"y")
+    assert not Jwk("", "HS256", key.key, "").verifies(b"x", b"y")
+
+
 def test_an_rsa_key_in_pem_needs_an_algorithm() -> None:
     text = pair("RS256")[0].decode()
     assert Keys.of(text).load(("RS384",))[0].algorithm == "RS384"

@@ -90,7 +90,7 @@ def test_one_key_serves_all_algorithms_or_none() -> None:
 
 
 def test_a_public_key_cannot_issue() -> None:
-    with pytest.raises(ValueError, match="the key is public and signs nothing; give the private key"):
+    with pytest.raises(ValueError, match="Jwt: the key is public and signs nothing; give the private key"):
         issue(Jwt(KEYS["ES256"][1], ["ES256"]), 7, "admin", NOW)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from issuing import DEAD, URL, Live, key, key_set, ready, seconds, token, told
 from limen.declare.issuer import Issuer
+from limen.errors import Fault
 from limen.runtime import issuer as module
 from limen.runtime.issuer import LiveIssuer
 from tokens import NOW
@@ -108,7 +109,11 @@ async def test_a_clock_that_is_put_back_does_not_stop_questions() -> None:
 
 async def test_no_keys_at_all_is_503_and_is_remembered(caplog: pytest.LogCaptureFixture) -> None:
     live = Live(DEAD)
-    assert seconds(await live.later(token(OLD))) == 10
+    found = await live.later(token(OLD))
+    assert seconds(found) == 10
+    # The log says which issuer, and why; the caller is told neither.
+    assert isinstance(found, Fault)
+    assert (found.cause, found.detail) == ("issuer idp.example: nobody answers", "")
     live.clock.now += 4
     for _ in range(100):
         assert seconds(live.at_once(token(OLD))) == 6

@@ -36,18 +36,87 @@ class Credentials(Form):
     password: Annotated[str, StringConstraints(min_length=1, max_length=128)]
 
 
-class Account(BaseModel):
-    """What the users service answers to a login that is right; it stays behind the gateway."""
+class Login(BaseModel):
+    """What the users service answers to a login or a refresh that is right; it stays behind the gateway."""
 
     id: int
     user_type: UserType
+    session_id: str
+    refresh_token: str = Field(repr=False)
+    refresh_expires_at: datetime
 
 
 class TokenPair(BaseModel):
-    """A token and how to use it."""
+    """An access token, which says who calls, and a refresh token, which serves once to get the next pair."""
 
-    access_token: str
+    access_token: str = Field(repr=False)
     token_type: Literal["bearer"] = "bearer"  # noqa: S105  # the scheme's name (RFC 6750), not a secret
+    expires_in: int = Field(description="Seconds for which the access token is good.")
+    refresh_token: str = Field(repr=False)
+    refresh_expires_at: datetime
+
+
+class RefreshForm(Form):
+    """A refresh token."""
+
+    refresh_token: Annotated[str, StringConstraints(min_length=1, max_length=512)] = Field(repr=False)
+
+
+class Ended(BaseModel):
+    """Which sessions the users service has ended; it stays behind the gateway."""
+
+    ended: list[str]
+
+
+class EndedCount(BaseModel):
+    """How many sessions are over now."""
+
+    ended: int
+
+
+class Session(BaseModel):
+    """A session of the caller's. ``user_agent`` and ``address`` are those of the login."""
+
+    id: str
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+    user_agent: str
+    address: str
+    current: bool = Field(description="Whether this is the session of the token that asks.")
+
+
+KeyScope = Literal["orders:read", "orders:write", "suppliers:write"]
+
+
+class KeyForm(Form):
+    """A new API key, for a machine that acts for its owner within ``scopes``."""
+
+    name: Short
+    scopes: Annotated[list[KeyScope], Field(min_length=1)]
+    expires_in_days: Annotated[int, Field(ge=1, le=365)] | None = None
+
+
+class Key(BaseModel):
+    """An API key, without the key itself."""
+
+    id: int
+    name: str
+    scopes: list[str]
+    created_at: datetime
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = Field(default=None, description="Right to the minute.")
+
+
+class CreatedKey(BaseModel):
+    """A new API key. ``key`` is shown this once."""
+
+    id: int
+    name: str
+    scopes: list[str]
+    created_at: datetime
+    expires_at: datetime | None = None
+    key: str = Field(repr=False)
 
 
 class UserForm(Form):

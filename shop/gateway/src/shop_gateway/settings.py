@@ -1,26 +1,53 @@
 """Settings of the shop's gateway, from the environment."""
 
+from datetime import timedelta
 from functools import lru_cache
+from pathlib import Path
+from typing import Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
     """The environment names are the field names in upper case.
 
-    ``secret_key`` has no default: a gateway with a known key protects nothing.
+    Tokens are signed with ``secret_key``, or with the keys in the folder ``token_keys``. Neither has a default: a gateway
+    with a known key protects nothing. ``identity_keys`` is the folder of the keys that tell the services who calls; without
+    it they get plain headers, which anybody inside the network could write. ``limen keys`` makes such folders.
+
+    ``oidc_issuer`` names an outside issuer whose tokens count too: those made for ``oidc_audience``, of callers who are users
+    of the shop by the claim ``oidc_id_claim``.
     """
 
     # A refused value must not show in a traceback.
     model_config = SettingsConfigDict(hide_input_in_errors=True)
 
-    secret_key: SecretStr
+    secret_key: SecretStr | None = None
+    token_keys: Path | None = None
+    identity_keys: Path | None = None
     users_service_url: str
     orders_service_url: str
     suppliers_service_url: str
-    access_token_default_expire_minutes: int = Field(default=360, ge=1, le=525_600)
+    access_token_default_expire_minutes: int = Field(default=15, ge=1, le=525_600)
     gateway_timeout: float = Field(default=59, gt=0, le=3600, description="Seconds for a whole call of a service.")
+    oidc_issuer: str | None = None
+    oidc_audience: str = "shop"
+    oidc_id_claim: str = "shop_user_id"
+    oidc_role_claim: str = "shop_role"
+    oidc_allow_http: bool = False
+
+    @model_validator(mode="after")
+    def one_way_to_sign(self) -> Self:
+        """Refuse to guess what tokens are signed with."""
+        if (self.secret_key is None) == (self.token_keys is None):
+            raise ValueError("SECRET_KEY or TOKEN_KEYS signs the tokens: set one of them, and not both")
+        return self
+
+    @property
+    def token_lifetime(self) -> timedelta:
+        """How long an access token is good."""
+        return timedelta(minutes=self.access_token_default_expire_minutes)
 
 
 @lru_cache

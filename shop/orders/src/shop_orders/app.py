@@ -11,7 +11,11 @@ from shop_orders.settings import Settings
 def create_app(settings: Settings) -> FastAPI:
     """Build the service from ``settings``."""
     return create_service(
-        "Shop: orders", settings=settings, tortoise_orm=config(settings.database_url), routers=[router]
+        "Shop: orders",
+        name="orders",
+        settings=settings,
+        tortoise_orm=config(settings.database_url),
+        routers=[router],
     )
 
 

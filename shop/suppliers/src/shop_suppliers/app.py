@@ -11,7 +11,11 @@ from shop_suppliers.settings import Settings
 def create_app(settings: Settings) -> FastAPI:
     """Build the service from ``settings``."""
     return create_service(
-        "Shop: suppliers", settings=settings, tortoise_orm=config(settings.database_url), routers=[router]
+        "Shop: suppliers",
+        name="suppliers",
+        settings=settings,
+        tortoise_orm=config(settings.database_url),
+        routers=[router],
     )
 
 

@@ -73,7 +73,15 @@ class Store(Protocol):
     async def rehash(self, number: int, before: str, after: str) -> bool:
         """Put the hash ``after`` in the place of ``before``; tell whether that was still the account's.
 
-        A password that was changed meanwhile stays: nobody gets the old one back by logging in at the right moment.
+        A password that was changed meanwhile stays: nobody gets the old one back by logging in at the right moment. It is
+        the same password, in a better hash: sessions go on.
+        """
+        ...
+
+    async def change_password(self, number: int, before: str, after: str) -> list[str] | None:
+        """Put the hash of another password in the place of ``before``, and end the account's sessions, all or nothing.
+
+        Returns the ids of the sessions that were ended, or None when ``before`` was not the account's hash any more.
         """
         ...
 
@@ -81,8 +89,11 @@ class Store(Protocol):
         """Store ``accounts``, all or none, if there are none yet; of many that try at once, one does, and is told."""
         ...
 
-    async def delete(self, number: int) -> bool:
-        """Delete an account; tell whether there was one."""
+    async def delete(self, number: int) -> list[str] | None:
+        """Delete an account with its sessions and API keys, all or nothing.
+
+        Returns the ids of the sessions that were ended, or None when there was no such account.
+        """
         ...
 
     async def ready(self) -> None:

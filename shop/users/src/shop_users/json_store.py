@@ -1,49 +1,26 @@
-"""Accounts in one JSON file, for a shop without a database.
+"""Accounts in the JSON file."""
 
-Writers of all processes take turns by a lock on a file beside it, and replace the file whole, so that a reader or a crash
-never meets half of it. Reads need no lock.
-"""
-
-import fcntl
-import json
 import os
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import reduce
 from pathlib import Path
-from typing import TypeVar
-
-from anyio import to_thread
-from pydantic import TypeAdapter, ValidationError
 
 from shop_users.accounts import Account, Changes, NewAccount, Taken, email_key, username_key
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class _Document:
-    """What the file holds. Ids are never used twice: an old token must not become another's."""
-
-    next_id: int = 1
-    users: list[Account] = field(default_factory=list[Account])
-
-
-_DOCUMENT: TypeAdapter[_Document] = TypeAdapter(_Document)
+from shop_users.json_file import Document, JsonFile
 
 
 class JsonStore:
-    """A ``Store`` in the file ``path``, which is made at the first write."""
+    """A ``Store`` in the file ``path``."""
 
     def __init__(self, path: Path) -> None:
         """Open nothing yet."""
-        self._path = path
+        self._file = JsonFile(path)
 
     async def page(self, *, q: str | None, limit: int, offset: int) -> tuple[list[Account], int]:
         """Return a page and the count."""
-        found = (await self._read()).users
+        found = (await self._file.read()).users
         if q:
             wanted = q.casefold()
             found = [a for a in found if any(wanted in (text or "").casefold() for text in _searched(a))]
@@ -51,26 +28,26 @@ class JsonStore:
 
     async def get(self, number: int) -> Account | None:
         """Return the account with this id."""
-        return next((a for a in (await self._read()).users if a.id == number), None)
+        return next((a for a in (await self._file.read()).users if a.id == number), None)
 
     async def named(self, username: str) -> Account | None:
         """Return the account with this username."""
         key = username_key(username)
-        return next((a for a in (await self._read()).users if username_key(a.username) == key), None)
+        return next((a for a in (await self._file.read()).users if username_key(a.username) == key), None)
 
     async def create(self, new: NewAccount) -> Account:
         """Append an account."""
 
-        def change(document: _Document) -> tuple[_Document, Account]:
+        def change(document: Document) -> tuple[Document, Account]:
             after = _with(document, new)
             return after, after.users[-1]
 
-        return await self._write(change)
+        return await self._file.write(change)
 
     async def update(self, number: int, changes: Changes) -> Account | None:
         """Replace an account."""
 
-        def change(document: _Document) -> tuple[_Document, Account | None]:
+        def change(document: Document) -> tuple[Document, Account | None]:
             before = next((a for a in document.users if a.id == number), None)
             if before is None:
                 return document, None
@@ -79,72 +56,78 @@ class JsonStore:
             users = [account if a.id == number else a for a in document.users]
             return replace(document, users=users), account
 
-        return await self._write(change)
+        return await self._file.write(change)
 
     async def rehash(self, number: int, before: str, after: str) -> bool:
         """Compare and set, under the lock."""
 
-        def change(document: _Document) -> tuple[_Document, bool]:
-            place = next(
-                (i for i, a in enumerate(document.users) if (a.id, a.hashed_password) == (number, before)), None
-            )
-            if place is None:
-                return document, False
-            users = list(document.users)
-            users[place] = replace(users[place], hashed_password=after)
-            return replace(document, users=users), True
+        def change(document: Document) -> tuple[Document, bool]:
+            after_it = _rehashed(document, number, before, after)
+            return after_it or document, after_it is not None
 
-        return await self._write(change)
+        return await self._file.write(change)
+
+    async def change_password(self, number: int, before: str, after: str) -> list[str] | None:
+        """Compare and set, and leave the sessions out."""
+
+        def change(document: Document) -> tuple[Document, list[str] | None]:
+            after_it = _rehashed(document, number, before, after)
+            return (document, None) if after_it is None else without_sessions(after_it, number)
+
+        return await self._file.write(change)
 
     async def fill(self, accounts: Sequence[NewAccount]) -> bool:
         """Append to nothing."""
 
-        def change(document: _Document) -> tuple[_Document, bool]:
+        def change(document: Document) -> tuple[Document, bool]:
             if document.users:
                 return document, False
             return reduce(_with, accounts, document), True
 
-        return await self._write(change)
+        return await self._file.write(change)
 
-    async def delete(self, number: int) -> bool:
-        """Leave an account out."""
+    async def delete(self, number: int) -> list[str] | None:
+        """Leave an account out, and what is its own."""
 
-        def change(document: _Document) -> tuple[_Document, bool]:
+        def change(document: Document) -> tuple[Document, list[str] | None]:
             users = [a for a in document.users if a.id != number]
-            return replace(document, users=users), len(users) < len(document.users)
+            if len(users) == len(document.users):
+                return document, None
+            keys = [key for key in document.api_keys if key.owner != number]
+            return without_sessions(replace(document, users=users, api_keys=keys), number)
 
-        return await self._write(change)
+        return await self._file.write(change)
 
     async def ready(self) -> None:
         """Read the file, and see that a new one could be written beside it."""
-        await self._read()
-        folder = self._path.absolute().parent
+        await self._file.read()
+        folder = self._file.path.absolute().parent
         if not os.access(folder, os.W_OK | os.X_OK):
             raise ValueError(f"{folder} is no folder that users can be kept in: make it, or change DATABASE_URL")
 
-    async def _read(self) -> _Document:
-        return await to_thread.run_sync(_load, self._path)
 
-    async def _write(self, change: Callable[[_Document], tuple[_Document, T]]) -> T:
-        def work() -> T:
-            with _locked(self._path):
-                before = _load(self._path)
-                after, result = change(before)
-                if after != before:
-                    _save(self._path, after)
-                return result
+def without_sessions(document: Document, number: int) -> tuple[Document, list[str]]:
+    """Return ``document`` without the sessions of an account, and the ids of these."""
+    ended = [session.id for session in document.sessions if session.account_id == number]
+    return replace(document, sessions=[s for s in document.sessions if s.account_id != number]), ended
 
-        return await to_thread.run_sync(work)
+
+def _rehashed(document: Document, number: int, before: str, after: str) -> Document | None:
+    wanted = next((a for a in document.users if (a.id, a.hashed_password) == (number, before)), None)
+    if wanted is None:
+        return None
+    changed = replace(wanted, hashed_password=after)
+    return replace(document, users=[changed if a is wanted else a for a in document.users])
 
 
 def _searched(account: Account) -> tuple[str | None, ...]:
     return account.username, account.email, account.full_name
 
 
-def _with(document: _Document, new: NewAccount) -> _Document:
+def _with(document: Document, new: NewAccount) -> Document:
     account = Account(**asdict(new), id=document.next_id, created_at=datetime.now(UTC))
     _check_unique(document.users, account)
-    return _Document(account.id + 1, [*document.users, account])
+    return replace(document, next_id=account.id + 1, users=[*document.users, account])
 
 
 def _check_unique(users: list[Account], account: Account) -> None:
@@ -153,44 +136,3 @@ def _check_unique(users: list[Account], account: Account) -> None:
         raise Taken("username")
     if account.email is not None and any(email_key(a.email) == email_key(account.email) for a in others):
         raise Taken("email")
-
-
-def _load(path: Path) -> _Document:
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return _Document()
-    try:
-        document = _DOCUMENT.validate_json(content)
-    except ValidationError as error:
-        # Hashes are in there: say where it is wrong, never what it holds.
-        first = error.errors(include_input=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise ValueError(f"{path} is not a users file: {place or 'the whole'}: {first['msg']}") from None
-    if document.next_id <= max((a.id for a in document.users), default=0):
-        raise ValueError(f"{path} is not a users file: next_id: it has to be above every id in use")
-    return document
-
-
-def _save(path: Path, document: _Document) -> None:
-    text = json.dumps(_DOCUMENT.dump_python(document, mode="json"), indent=4, ensure_ascii=False)
-    fresh = path.with_name(f".{path.name}.new")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-    # The new name is on the disk only once the folder is.
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-@contextmanager
-def _locked(path: Path) -> Generator[None]:
-    # A file of its own: the one with the accounts is replaced, and a lock on it would go with the old one.
-    with path.with_name(f".{path.name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

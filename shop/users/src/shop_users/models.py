@@ -1,4 +1,4 @@
-"""The table of accounts."""
+"""The tables of accounts, and of what ends with them."""
 
 from tortoise import fields
 from tortoise.models import Model
@@ -22,3 +22,44 @@ class User(Model):
         """Names the table."""
 
         table = "users"
+
+
+class SessionRow(Model):
+    """A session: the digest of its current refresh token, and of the one before while that may serve once more."""
+
+    id = fields.CharField(max_length=22, primary_key=True)
+    account: fields.ForeignKeyRelation[User] = fields.ForeignKeyField(
+        "users.User", related_name="sessions", db_index=True
+    )
+    account_id: int
+    digest = fields.CharField(max_length=64)
+    digest_before = fields.CharField(max_length=64, null=True)
+    user_agent = fields.CharField(max_length=200)
+    address = fields.CharField(max_length=64)
+    created_at = fields.DatetimeField()
+    last_used_at = fields.DatetimeField()
+    expires_at = fields.DatetimeField(db_index=True)
+
+    class Meta(Model.Meta):
+        """Names the table."""
+
+        table = "sessions"
+
+
+class ApiKeyRow(Model):
+    """An API key: the digest of it, and its scopes with a space between them."""
+
+    id = fields.IntField(primary_key=True)
+    owner: fields.ForeignKeyRelation[User] = fields.ForeignKeyField("users.User", related_name="keys", db_index=True)
+    owner_id: int
+    name = fields.CharField(max_length=200)
+    scopes = fields.TextField()
+    digest = fields.CharField(max_length=64)
+    created_at = fields.DatetimeField()
+    expires_at = fields.DatetimeField(null=True)
+    last_used_at = fields.DatetimeField(null=True)
+
+    class Meta(Model.Meta):
+        """Names the table."""
+
+        table = "api_keys"

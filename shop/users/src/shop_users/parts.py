@@ -4,17 +4,27 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
-from shop_users.accounts import Store
+from shop_users import accounts, api_keys, sessions
 from shop_users.passwords import Passwords
 
 
-def _store(request: Request) -> Store:
-    return cast("Store", request.app.state.store)
+def _store(request: Request) -> accounts.Store:
+    return cast("accounts.Store", request.app.state.store)
 
 
 def _passwords(request: Request) -> Passwords:
     return cast("Passwords", request.app.state.passwords)
 
 
-Accounts = Annotated[Store, Depends(_store)]
+def _sessions(request: Request) -> sessions.Sessions:
+    return cast("sessions.Sessions", request.app.state.sessions)
+
+
+def _keys(request: Request) -> api_keys.Keys:
+    return cast("api_keys.Keys", request.app.state.keys)
+
+
+Accounts = Annotated[accounts.Store, Depends(_store)]
 Hashes = Annotated[Passwords, Depends(_passwords)]
+Sessions = Annotated[sessions.Sessions, Depends(_sessions)]
+Keys = Annotated[api_keys.Keys, Depends(_keys)]

@@ -8,9 +8,10 @@ from limen_kit.fields import RowId
 from limen_kit.identity import AdminCaller, CurrentCaller
 from limen_kit.paging import TOTAL, Page, total_header
 from limen_kit.problems import Problem, responses
+from shop_users import audit
 from shop_users.accounts import Account, Changes, NewAccount, Taken
 from shop_users.parts import Accounts, Hashes
-from shop_users.schemas import PasswordChange, UserChanges, UserForm, UserResponse
+from shop_users.schemas import EndedResponse, PasswordChange, UserChanges, UserForm, UserResponse
 
 router = APIRouter(prefix="/api/users", tags=["users"])
 
@@ -72,31 +73,37 @@ async def update_user(user_id: RowId, changes: UserChanges, caller: AdminCaller,
         raise _conflict(taken) from taken
 
 
-@router.put("/{user_id}/password", status_code=204, responses=responses(400, 401, 403, 404, 413))
+@router.put("/{user_id}/password", responses=responses(400, 401, 403, 404, 413))
 async def change_password(
     user_id: RowId, change: PasswordChange, caller: CurrentCaller, accounts: Accounts, hashes: Hashes
-) -> None:
-    """Change a password: an admin any, a user their own by giving the current one."""
+) -> EndedResponse:
+    """Change a password: an admin any, a user their own by giving the current one. All sessions of the user end."""
     if caller.id != user_id and not caller.is_admin:
         raise Problem(403, "forbidden", "You are not allowed to access this scope.")
-    replaced = False
-    while not replaced:
+    ended = None
+    while ended is None:
         account = _found(await accounts.get(user_id))
         if caller.id == user_id:
             right, _ = await hashes.verified(change.current_password or "", account.hashed_password)
             if not right:
                 raise Problem(403, "password_wrong", "Password is wrong.")
         # Whoever changed it in between may have made the current password another: look again.
-        replaced = await accounts.rehash(user_id, account.hashed_password, await hashes.hashed(change.new_password))
+        better = await hashes.hashed(change.new_password)
+        ended = await accounts.change_password(user_id, account.hashed_password, better)
+    audit.event("password_changed", account=user_id, by=caller.id, sessions=len(ended))
+    return EndedResponse(ended=ended)
 
 
-@router.delete("/{user_id}", status_code=204, responses=responses(401, 403, 404))
-async def delete_user(user_id: RowId, caller: AdminCaller, accounts: Accounts) -> None:
-    """Delete a user."""
+@router.delete("/{user_id}", responses=responses(401, 403, 404))
+async def delete_user(user_id: RowId, caller: AdminCaller, accounts: Accounts) -> EndedResponse:
+    """Delete a user, with their sessions and API keys."""
     if user_id in PROTECTED:
         raise Problem(403, "protected", "You are not allowed to delete protected users.")
-    if not await accounts.delete(user_id):
+    ended = await accounts.delete(user_id)
+    if ended is None:
         raise _missing()
+    audit.event("user_deleted", account=user_id, by=caller.id, sessions=len(ended))
+    return EndedResponse(ended=ended)
 
 
 def _found(account: Account | None) -> Account:

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from limen_kit.fields import Form, ShortText
 from shop_users.accounts import UserType
+from shop_users.api_keys import MOST_SCOPES, SCOPE
 
 
 def _visible(text: str) -> str:
@@ -33,6 +34,12 @@ NewPassword = Annotated[str, StringConstraints(min_length=8, max_length=128, pat
 GivenPassword = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\x00]*$")]
 
 
+# Long enough for what a proxy or a client may have put around one: that is answered as a wrong one is.
+GivenToken = Annotated[str, StringConstraints(max_length=512)]
+
+Scope = Annotated[str, StringConstraints(max_length=100, pattern=SCOPE)]
+
+
 class Credentials(Form):
     """A login."""
 
@@ -41,13 +48,94 @@ class Credentials(Form):
 
 
 class LoginResponse(BaseModel):
-    """Whose credentials they were; the gateway makes a token of it."""
-
-    model_config = ConfigDict(from_attributes=True)
+    """Whose session it is; the gateway makes an access token of it."""
 
     id: int
     username: str
     user_type: UserType
+    session_id: str
+    refresh_token: str = Field(repr=False)
+    refresh_expires_at: datetime
+
+
+class RefreshForm(Form):
+    """A refresh token, to be used up."""
+
+    refresh_token: GivenToken = Field(repr=False)
+
+
+class LogoutForm(Form):
+    """The session of which refresh token ends; without one, that of the caller."""
+
+    refresh_token: GivenToken | None = Field(default=None, repr=False)
+
+
+class EndedResponse(BaseModel):
+    """The ids of sessions that are over now; access tokens of these should not be believed any longer."""
+
+    ended: list[str]
+
+
+class SessionResponse(BaseModel):
+    """A session. ``user_agent`` and ``address`` are those of the login."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+    user_agent: str
+    address: str
+    current: bool = Field(description="Whether the caller uses it.")
+
+
+class KeyForm(Form):
+    """A new API key. It is good for ``expires_in_days``, or until it is revoked."""
+
+    name: ShortText
+    scopes: Annotated[list[Scope], Field(max_length=MOST_SCOPES)] = Field(default_factory=list[str])
+    expires_in_days: Annotated[int, Field(ge=1, le=365)] | None = None
+
+
+class KeyResponse(BaseModel):
+    """An API key, without the key itself."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    name: str
+    scopes: list[str]
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None = Field(description="Right to the minute.")
+
+
+class CreatedKeyResponse(BaseModel):
+    """A new API key. ``key`` is shown this once."""
+
+    id: int
+    name: str
+    scopes: list[str]
+    created_at: datetime
+    expires_at: datetime | None
+    key: str = Field(repr=False)
+
+
+class IntrospectionForm(Form):
+    """What a caller sent as an API key."""
+
+    key: GivenToken = Field(repr=False)
+
+
+class IntrospectionResponse(BaseModel):
+    """What a key is good for (after RFC 7662, section 2.2); of one that is not good, ``active`` alone is told."""
+
+    active: bool
+    id: int | None = None
+    owner: int | None = None
+    scopes: list[str] | None = None
+    expires_at: datetime | None = None
 
 
 class UserForm(Form):

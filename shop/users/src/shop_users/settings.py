@@ -1,11 +1,13 @@
 """Settings of the users service, from the environment."""
 
+from datetime import timedelta
 from typing import ClassVar, Self
 
-from pydantic import SecretStr, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, TypeAdapter, ValidationError, field_validator, model_validator
 
 from limen_kit.settings import ServiceSettings
 from shop_users.schemas import NewPassword, Username
+from shop_users.sessions import Rules
 
 JSON = "json:"
 
@@ -17,6 +19,9 @@ class Settings(ServiceSettings):
     """``DATABASE_URL`` is SQLite in a file by default; ``json:users.json`` keeps the accounts in a JSON file.
 
     ``DEMO=1`` fills an empty store with the demo accounts; ``ADMIN_USERNAME`` and ``ADMIN_PASSWORD`` with a first admin.
+
+    ``REFRESH_TOKEN_DAYS`` is how long a session lasts without being used, ``SESSION_MAX_DAYS`` however much it is;
+    ``REFRESH_GRACE`` are the seconds for which a refresh token that was used serves once more (``sessions.Rules``).
     """
 
     schemes: ClassVar[tuple[str, ...]] = (*ServiceSettings.schemes, JSON)
@@ -25,6 +30,20 @@ class Settings(ServiceSettings):
     demo: bool = False
     admin_username: str | None = None
     admin_password: SecretStr | None = None
+    hash_threads: int | None = Field(default=None, ge=1, le=64, description="That hash passwords at once.")
+
+    refresh_token_days: int = Field(default=30, ge=1, le=365)
+    session_max_days: int = Field(default=90, ge=1, le=3650)
+    refresh_grace: int = Field(default=0, ge=0, le=60)
+
+    @property
+    def rules(self) -> Rules:
+        """How long sessions last."""
+        return Rules(
+            refresh=timedelta(days=self.refresh_token_days),
+            longest=timedelta(days=self.session_max_days),
+            grace=timedelta(seconds=self.refresh_grace),
+        )
 
     @field_validator("admin_username")
     @classmethod
@@ -47,6 +66,13 @@ class Settings(ServiceSettings):
         """Refuse half an admin."""
         if (self.admin_username is None) != (self.admin_password is None):
             raise ValueError("ADMIN_USERNAME and ADMIN_PASSWORD go together: give both, or neither")
+        return self
+
+    @model_validator(mode="after")
+    def session_outlives_token(self) -> Self:
+        """Refuse a token that is longer good than its session."""
+        if self.session_max_days < self.refresh_token_days:
+            raise ValueError("SESSION_MAX_DAYS must not be below REFRESH_TOKEN_DAYS: raise the one, or lower the other")
         return self
 
 

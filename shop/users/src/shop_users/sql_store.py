@@ -1,16 +1,17 @@
-"""Accounts in a database of Tortoise's."""
+"""Accounts in a database of Tortoise's, and what the stores of that which ends with them share."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, cast
 
 from tortoise.exceptions import IntegrityError
-from tortoise.expressions import Q
+from tortoise.expressions import F, Q
 from tortoise.transactions import in_transaction
 
 from limen_kit import database
 from shop_users.accounts import Account, Changes, NewAccount, Taken, UserType, keys, username_key
-from shop_users.models import User
+from shop_users.models import SessionRow, User
+from shop_users.sessions import Gone
 
 
 class SqlStore:
@@ -22,17 +23,17 @@ class SqlStore:
         if q:
             rows = rows.filter(Q(username__icontains=q) | Q(email__icontains=q) | Q(full_name__icontains=q))
         found = await rows.order_by("id").offset(offset).limit(limit)
-        return [_account(row) for row in found], await rows.count()
+        return [account_of(row) for row in found], await rows.count()
 
     async def get(self, number: int) -> Account | None:
         """Return the account with this id."""
         row = await User.get_or_none(id=number)
-        return None if row is None else _account(row)
+        return None if row is None else account_of(row)
 
     async def named(self, username: str) -> Account | None:
         """Return the account with this username."""
         row = await User.get_or_none(username_key=username_key(username))
-        return None if row is None else _account(row)
+        return None if row is None else account_of(row)
 
     async def create(self, new: NewAccount) -> Account:
         """Insert; the database decides who comes first."""
@@ -41,7 +42,7 @@ class SqlStore:
             await row.save(force_create=True)
         except IntegrityError as error:
             raise await _taken(keys(asdict(new)), 0) from error
-        return _account(row)
+        return account_of(row)
 
     async def update(self, number: int, changes: Changes) -> Account | None:
         """Update the named columns only."""
@@ -55,6 +56,13 @@ class SqlStore:
     async def rehash(self, number: int, before: str, after: str) -> bool:
         """Compare and set, in one statement."""
         return bool(await User.filter(id=number, hashed_password=before).update(hashed_password=after))
+
+    async def change_password(self, number: int, before: str, after: str) -> list[str] | None:
+        """Compare and set; the row stays locked until the sessions are gone."""
+        async with in_transaction():
+            if not await self.rehash(number, before, after):
+                return None
+            return await end_sessions(number)
 
     async def fill(self, accounts: Sequence[NewAccount]) -> bool:
         """Look and insert with the table locked: a clash would burn ids on PostgreSQL, and these have to be 1, 2, 3."""
@@ -71,13 +79,40 @@ class SqlStore:
                 await _row(new).save(force_create=True)
             return True
 
-    async def delete(self, number: int) -> bool:
-        """Delete the row."""
-        return bool(await User.filter(id=number).delete())
+    async def delete(self, number: int) -> list[str] | None:
+        """Delete the row; those that refer to it go with it."""
+        async with in_transaction():
+            try:
+                await lock(number)
+            except Gone:
+                return None
+            ended = await end_sessions(number)
+            await User.filter(id=number).delete()
+            return ended
 
     async def ready(self) -> None:
         """Ask the database."""
         await database.check()
+
+
+async def lock(number: int, hashed_password: str | None = None) -> None:
+    """Keep an account, and its password, as they are until the transaction ends; raises Gone.
+
+    It is a write that changes nothing: SQLite knows no other lock, and a transaction there that reads before it writes
+    fails when another process has written in between.
+    """
+    rows = (
+        User.filter(id=number) if hashed_password is None else User.filter(id=number, hashed_password=hashed_password)
+    )
+    if not await rows.update(created_by=F("created_by")):
+        raise Gone
+
+
+async def end_sessions(number: int) -> list[str]:
+    """Delete the sessions of an account whose row is locked, and return their ids."""
+    rows = await SessionRow.filter(account_id=number).order_by("id").only("id")
+    await SessionRow.filter(account_id=number).delete()
+    return [row.id for row in rows]
 
 
 def _row(new: NewAccount) -> User:
@@ -94,7 +129,8 @@ async def _taken(wanted: dict[str, str | None], number: int) -> Taken:
     return Taken("username" if clash else "email")
 
 
-def _account(row: User) -> Account:
+def account_of(row: User) -> Account:
+    """Return what the row of an account says."""
     return Account(
         id=row.id,
         username=row.username,

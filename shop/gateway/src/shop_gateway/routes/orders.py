@@ -7,7 +7,8 @@ from typing import Annotated
 
 from fastapi import Header
 
-from limen import Gateway, Upstream, problems, role
+from limen import Gateway, Upstream, problems, role, scope
+from limen.auth import Methods
 from shop_gateway.models import Order, OrderForm, Page, RowId
 
 IdempotencyKey = Annotated[
@@ -16,18 +17,22 @@ IdempotencyKey = Annotated[
 ]
 
 
-def declare(app: Gateway, upstream: Upstream) -> None:
-    """Declare the routes."""
-    orders = app.group("/api/orders", upstream=upstream, allow=role("default", "admin"), tags=["orders"])
+def declare(app: Gateway, upstream: Upstream, machines: Methods) -> None:
+    """Declare the routes; ``machines`` may call them with API keys that have the scope."""
+    person = role("default", "admin")
+    orders = app.group(
+        "/api/orders", upstream=upstream, allow=person | scope("orders:read"), auth=machines, tags=["orders"]
+    )
+    changes = person | scope("orders:write")
 
     @orders.get("")
     def list_orders(page: Page) -> list[Order]: ...
 
-    @orders.post("", status_code=201, responses=problems(409))
+    @orders.post("", allow=changes, status_code=201, responses=problems(409))
     def create_order(order: OrderForm, idempotency_key: IdempotencyKey = None) -> Order: ...
 
     @orders.get("/{order_id}", responses=problems(404))
     def get_order(order_id: RowId) -> Order: ...
 
-    @orders.post("/{order_id}/cancel", responses=problems(404, 409))
+    @orders.post("/{order_id}/cancel", allow=changes, responses=problems(404, 409))
     def cancel_order(order_id: RowId) -> Order: ...

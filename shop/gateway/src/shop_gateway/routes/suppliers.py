@@ -3,13 +3,15 @@
 # pyright: reportUnusedFunction=false
 # The decorators register the stubs; nobody calls them by name.
 
-from limen import Gateway, Upstream, anyone, problems, role
+from limen import Gateway, Upstream, anyone, problems, role, scope
+from limen.auth import Methods
 from shop_gateway.models import Page, RowId, Supplier, SupplierChanges, SupplierForm
 
 
-def declare(app: Gateway, upstream: Upstream) -> None:
-    """Declare the routes."""
-    suppliers = app.group("/api/suppliers", upstream=upstream, allow=role("default", "admin"), tags=["suppliers"])
+def declare(app: Gateway, upstream: Upstream, machines: Methods) -> None:
+    """Declare the routes; ``machines`` may change suppliers with API keys that have the scope."""
+    changes = role("default", "admin") | scope("suppliers:write")
+    suppliers = app.group("/api/suppliers", upstream=upstream, allow=changes, auth=machines, tags=["suppliers"])
 
     @suppliers.get("", allow=anyone)
     def list_suppliers(page: Page) -> list[Supplier]: ...

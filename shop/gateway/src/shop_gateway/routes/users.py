@@ -1,40 +1,15 @@
-"""Login and accounts, answered by the users service."""
+"""Accounts, answered by the users service. Whoever loses an account, or its password, loses the sessions with it."""
 
 # pyright: reportUnusedFunction=false
 # The decorators register the stubs; nobody calls them by name.
 
-from limen import Gateway, Upstream, anyone, owner, problems, role
-from limen.auth import Jwt, issue
-from shop_gateway.models import (
-    Account,
-    Credentials,
-    Page,
-    PasswordChange,
-    RowId,
-    TokenPair,
-    User,
-    UserChanges,
-    UserForm,
-)
+from limen import Gateway, Upstream, owner, problems, role
+from shop_gateway.models import Page, PasswordChange, RowId, User, UserChanges, UserForm
+from shop_gateway.sessions import Sessions
 
 
-def declare(app: Gateway, upstream: Upstream, auth: Jwt) -> None:
+def declare(app: Gateway, upstream: Upstream, sessions: Sessions) -> None:
     """Declare the routes."""
-
-    def issue_token(account: Account) -> TokenPair:
-        return TokenPair(access_token=issue(auth, account.id, account.user_type))
-
-    @app.post(
-        "/api/login",
-        upstream=upstream,
-        allow=anyone,
-        status_code=201,
-        after=issue_token,
-        responses=problems(401, 404),
-        tags=["login"],
-    )
-    def login(credentials: Credentials) -> TokenPair: ...
-
     accounts = app.group("/api/users", upstream=upstream, allow=role("admin"), tags=["users"])
 
     @accounts.get("")
@@ -53,9 +28,10 @@ def declare(app: Gateway, upstream: Upstream, auth: Jwt) -> None:
         "/{user_id}/password",
         allow=owner("user_id") | role("admin"),
         status_code=204,
+        after=sessions.ended_silently,
         responses=problems(404),
     )
     def change_password(user_id: RowId, change: PasswordChange) -> None: ...
 
-    @accounts.delete("/{user_id}", status_code=204, responses=problems(404))
+    @accounts.delete("/{user_id}", status_code=204, after=sessions.ended_silently, responses=problems(404))
     def delete_user(user_id: RowId) -> None: ...

@@ -1,0 +1,21 @@
+"""API keys: made and revoked by people, who have a session; a key makes no keys."""
+
+# pyright: reportUnusedFunction=false
+# The decorators register the stubs; nobody calls them by name.
+
+from limen import Gateway, Upstream, problems, role
+from shop_gateway.models import CreatedKey, Key, KeyForm, RowId
+
+
+def declare(app: Gateway, upstream: Upstream) -> None:
+    """Declare the routes. The users service's own question about a key, ``/api/keys/introspect``, is not among them."""
+    keys = app.group("/api/keys", upstream=upstream, allow=role("default", "admin"), tags=["keys"])
+
+    @keys.post("", status_code=201, responses=problems(409))
+    def create_key(form: KeyForm) -> CreatedKey: ...
+
+    @keys.get("")
+    def list_keys() -> list[Key]: ...
+
+    @keys.delete("/{key_id}", status_code=204, responses=problems(404))
+    def revoke_key(key_id: RowId) -> None: ...

@@ -1,0 +1,49 @@
+"""Fixtures that the tests of stores and of routes share."""
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+from pwdlib.hashers.argon2 import Argon2Hasher
+
+from limen_kit.testing import fresh_database, opened, running
+from shop_users.accounts import NewAccount, UserType
+from shop_users.app import create_app
+from shop_users.database import config, store
+from shop_users.settings import Settings
+
+# A hash of "b" that costs nothing: what it is worth is not what these tests are about.
+_CHEAP = Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1).hash("b")
+
+
+@pytest.fixture(params=["sqlite", "postgres", "json"])
+async def kept_at(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[str]:
+    """The address of an empty store of each kind, which is open."""
+    if request.param == "json":
+        yield f"json:{tmp_path}/users.json"
+        return
+    async with AsyncExitStack() as stack:
+        url = f"sqlite://{tmp_path}/users.sqlite3"
+        if request.param == "postgres":
+            url = await stack.enter_async_context(fresh_database(str(request.getfixturevalue("postgres"))))
+        found = config(url)
+        assert found is not None
+        await stack.enter_async_context(opened(found))
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "json"])
+async def served(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[tuple[FastAPI, httpx2.AsyncClient]]:
+    """The service with the accounts 1, an admin, 2 and 3, whose password is "b"; and a client of it."""
+    url = f"json:{tmp_path}/users.json" if request.param == "json" else f"sqlite://{tmp_path}/users.sqlite3"
+    app = create_app(Settings(database_url=url))
+    async with running(app, config(url)) as client:
+        accounts: list[tuple[str, UserType]] = [("admin", "admin"), ("johndoe", "default"), ("test", "default")]
+        for username, user_type in accounts:
+            await store(url).create(
+                NewAccount(username=username, hashed_password=_CHEAP, user_type=user_type, created_by=1)
+            )
+        yield app, client
