@@ -2,9 +2,11 @@
 
 import base64
 import json
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import httpx2
+import pytest
 
 from limen.auth import Jwt, issue
 from shop import SECRET, Shop
@@ -12,6 +14,16 @@ from shop import SECRET, Shop
 ADMIN = {"authorization": f"Bearer {issue(Jwt(SECRET), 1, 'admin')}"}
 ORDER = {"address": "1 Main St", "item": "lamp"}
 SUPPLIER = {"name": "Ada", "surname": "Lovelace", "address": "London"}
+
+ADDRESS = "127.0.0.9"
+
+
+@pytest.fixture
+async def client(shop: Shop) -> AsyncGenerator[httpx2.AsyncClient]:
+    """A client with an address of its own: others have failed to log in from theirs, and have to wait."""
+    transport = httpx2.AsyncHTTPTransport(local_address=ADDRESS)
+    async with httpx2.AsyncClient(base_url=shop.url(), timeout=30, transport=transport) as found:
+        yield found
 
 
 def bearer(pair: dict[str, Any]) -> dict[str, str]:
@@ -77,7 +89,7 @@ async def test_ones_sessions_are_seen_and_ended_one_by_one(client: httpx2.AsyncC
         True,
         False,
     ]
-    assert {session["address"] for session in listed} == {"127.0.0.1"}
+    assert {session["address"] for session in listed} == {ADDRESS}
     (gone,) = [session["id"] for session in listed if not session["current"]]
     assert (await client.delete(f"/api/sessions/{gone}", headers=bearer(other))).status_code == 404
     assert await code(client, phone) == ""

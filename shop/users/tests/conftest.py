@@ -9,10 +9,12 @@ import pytest
 from fastapi import FastAPI
 from pwdlib.hashers.argon2 import Argon2Hasher
 
+from kept_sessions import Hand, Open
 from limen_kit.testing import fresh_database, opened, running
 from shop_users.accounts import NewAccount, UserType
 from shop_users.app import create_app
-from shop_users.database import config, store
+from shop_users.database import config, sessions, store
+from shop_users.sessions import Rules, Sessions
 from shop_users.settings import Settings
 
 # A hash of "b" that costs nothing: what it is worth is not what these tests are about.
@@ -33,6 +35,26 @@ async def kept_at(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenera
         assert found is not None
         await stack.enter_async_context(opened(found))
         yield url
+
+
+@pytest.fixture
+def clock() -> Hand:
+    """The time of the stores under test."""
+    return Hand()
+
+
+@pytest.fixture
+async def opening(kept_at: str, clock: Hand) -> Open:
+    """Sessions by any rules, on a store with the accounts 1, 2 and 3, whose hash is "h"."""
+    for name in ("ada", "bob", "cyd"):
+        await store(kept_at).create(NewAccount(username=name, hashed_password="h", user_type="default", created_by=1))
+    return lambda rules: sessions(kept_at, rules, clock)
+
+
+@pytest.fixture
+def kept(opening: Open) -> Sessions:
+    """Sessions by the rules that are the default."""
+    return opening(Rules())
 
 
 @pytest.fixture(params=["sqlite", "json"])

@@ -5,12 +5,13 @@ import hmac
 import json
 import re
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 
+from kept_sessions import Hand
 from shop_users import api_keys
 from shop_users.accounts import NewAccount
 from shop_users.api_keys import MOST_KEYS, Created, Keys, NewKey, TooMany
@@ -20,21 +21,6 @@ from shop_users.models import ApiKeyRow
 from shop_users.sessions import Gone
 
 MINUTE = timedelta(minutes=1)
-
-
-class Hand:
-    """A clock that stands still until somebody moves it."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2026, 1, 1, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Hand:
-    return Hand()
 
 
 @pytest.fixture
