@@ -64,8 +64,12 @@ def test_the_table_of_routes_is_that_of_the_gateway() -> None:
     assert [(method, path) for method, path, *_ in said] == list(real)
     words = {
         "anyone": "anyone",
+        "signed_in": "whoever is known",
         "role(admin)": "admin",
         "role(default, admin)": "any user",
+        "role(default, admin) | scope(orders:read)": "any user, or orders:read",
+        "role(default, admin) | scope(orders:write)": "any user, or orders:write",
+        "role(default, admin) | scope(suppliers:write)": "any user, or suppliers:write",
         "owner(user_id) | role(admin)": "the user, or an admin",
     }
     for method, path, service, who in said:
@@ -126,7 +130,8 @@ def test_every_setting_is_documented_and_no_other(document: str) -> None:
 def test_defaults_of_the_gateway_are_those_documented() -> None:
     for row in rows((ROOT / "docs" / "settings.md").read_text(), "## Gateway"):
         field = GatewaySettings.model_fields[row[0].lower()]
-        assert row[1] == ("none: required" if field.is_required() else str(field.default)), row[0]
+        default = "none" if field.default is None else str(field.default)
+        assert row[1] == ("none: required" if field.is_required() else default), row[0]
 
 
 def test_every_fault_is_documented() -> None:
