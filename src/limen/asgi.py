@@ -52,6 +52,8 @@ class Engine:
         if found is None:
             await self._app(scope, receive, send)
             return
+        if scope["method"] == "OPTIONS":
+            found = pipeline.final(live.table, found, path, Head(list(scope["headers"])))
         await _Exchange(live.runtime, scope, path, receive, send).run(found)
 
 
@@ -63,6 +65,7 @@ class _Exchange:
         "_head",
         "_method",
         "_path",
+        "_query",
         "_receive",
         "_request_id",
         "_runtime",
@@ -78,6 +81,9 @@ class _Exchange:
         self._receive = receive
         self._send = send
         self._method: bytes = scope["method"].encode()
+        # None is a target without a question mark; what the server does not tell is taken for that.
+        query: bytes = scope["query_string"]
+        self._query = query if query or pipeline.EMPTY_QUERY in (scope.get("extensions") or ()) else None
         self._head = Head(list(scope["headers"]))
         self._request_id = pipeline.request_id(self._head, runtime.request_id)
         self._body: RequestBody | None = None
@@ -114,8 +120,7 @@ class _Exchange:
             case Fault():
                 return found
             case Redirect():
-                query: bytes = self._scope["query_string"]
-                location = found.path + b"?" + query if query else found.path
+                location = found.path if self._query is None else found.path + b"?" + self._query
                 await self._reply(redirect(location, self._request_id))
             case Wrong():
                 if self._method != b"OPTIONS":
@@ -126,13 +131,12 @@ class _Exchange:
 
     async def _proxy(self, match: Match[Plan]) -> Fault | None:
         plan = match.plan
-        query: bytes = self._scope["query_string"]
         admitted = pipeline.admit(plan, self._head, match.params, self._request_id, self._runtime.now())
         if not isinstance(admitted, bytes | Fault):
             admitted = await admitted
         if isinstance(admitted, Fault):
             return admitted
-        if (fault := pipeline.fits(plan, match.params, query, self._head)) is not None:
+        if (fault := pipeline.fits(plan, match.params, self._query or b"", self._head)) is not None:
             return fault
         announced = pipeline.announced(plan, self._head)
         if isinstance(announced, Fault):
@@ -147,7 +151,7 @@ class _Exchange:
                 trust, self._head, peer=peer, trusted=trust.covers(peer), scheme=self._scope["scheme"].encode()
             )
             own = pipeline.own(origin, self._request_id, admitted)
-            target, lines = pipeline.craft(plan, match, query, self._head)
+            target, lines = pipeline.craft(plan, match, self._method, self._query, self._head)
             with Watch(self._receive, self._body):
                 return await self._exchange(plan, target, lines, own, body)
         except BodyTooLarge:
@@ -220,6 +224,8 @@ class _Exchange:
                     return error.fault
 
     async def _pass_on(self, plan: Plan, answer: Answer) -> Fault | None:
+        if plan.ends is not None:
+            answer.headers = plan.ends(answer.headers)
         if plan.finish is None or not pipeline.holds(self._method, answer.status):
             await self._start(answer.status, pipeline.answered(plan, answer.status, answer.headers, self._request_id))
             async for chunk in answer:

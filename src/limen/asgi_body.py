@@ -104,7 +104,9 @@ class Watch:
             self._handle.cancel()
         if self._watcher is not None:
             self._watcher.cancel()
-        if self._gone and kind is asyncio.CancelledError and self._task is not None and self._task.uncancel() == 0:
+        # The tasks know this watch as it knows them: they would wait for the collector.
+        task, self._task, self._watcher, self._handle = self._task, None, None, None
+        if self._gone and kind is asyncio.CancelledError and task is not None and task.uncancel() == 0:
             raise ClientGone from None
 
     def _arm(self) -> None:

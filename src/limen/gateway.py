@@ -272,6 +272,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
                 status=status,
                 rewrite=options.get("rewrite"),
                 after=options.get("after"),
+                ends=options.get("ends"),
                 timeouts=options.get("timeouts"),
                 max_answer=options.get("max_answer", 10 * MiB),
                 contract=(promised := contract(registered, answer)),

@@ -31,6 +31,8 @@ class RouteOptions(TypedDict, total=False):
     - ``rewrite``: the path at the service, ``{name}`` for path parameters; without it the path passes byte for byte.
     - ``after``: a function, sync or async, from the decoded success answer to what the client gets instead; where the status
       is 204 and it returns None, that is nothing.
+    - ``ends``: the header in which the service names sessions that have ended, in an answer of any status: their tokens end
+      at once, and the client does not see it. It needs ``Gateway(revocations=)``.
     - ``timeouts``: replaces those of the upstream.
     - ``max_body``: bytes a request body may have; 10 MiB for declared JSON, unbounded for streams unless given.
     - ``max_answer``: bytes an answer may have that must be held to be checked; 10 MiB.
@@ -43,6 +45,7 @@ class RouteOptions(TypedDict, total=False):
     auth: Auth
     rewrite: str
     after: After
+    ends: str
     timeouts: Timeouts
     max_body: int
     max_answer: int
@@ -62,7 +65,7 @@ class RouteOptions(TypedDict, total=False):
     openapi_extra: dict[str, Any] | None
 
 
-OWN_OPTIONS = frozenset(("upstream", "allow", "auth", "rewrite", "after", "timeouts", "max_body", "max_answer"))
+OWN_OPTIONS = frozenset(("upstream", "allow", "auth", "rewrite", "after", "ends", "timeouts", "max_body", "max_answer"))
 
 
 class Verbs:

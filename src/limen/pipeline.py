@@ -22,6 +22,7 @@ from limen.declare.principal import Principal
 from limen.declare.trust import Trust
 from limen.errors import Fault, Kind
 from limen.http.headers import OF_THE_ORIGINAL, Head, Headers, block, is_json, to_client, to_upstream, values
+from limen.http.max_forwards import lowered, spent
 from limen.http.replies import Reply
 from limen.http.via import line, loops
 from limen.observe import access
@@ -38,6 +39,9 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._\-]{1,128}")
 # RFC 9110 section 9.2.2.
 IDEMPOTENT = frozenset((b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"TRACE"))
 ATTEMPTS = 2
+
+# Among the extensions of an ASGI scope: the target ended with a question mark. A query string alone cannot tell.
+EMPTY_QUERY = "limen.empty_query"
 
 # What speaks of a body as the client wrote it (RFC 9110 section 8, RFC 9530).
 _OF_THE_BODY = frozenset((b"content-encoding", b"content-md5", b"content-digest", b"repr-digest", b"digest"))
@@ -61,6 +65,16 @@ def route(
     return found
 
 
+def final(
+    table: Table[Plan], found: Match[Plan] | Redirect | Wrong | Fault, path: bytes, head: Head
+) -> Match[Plan] | Redirect | Wrong | Fault:
+    """Return what was ``found`` for an OPTIONS request, unless it may not be passed on: that one is answered here."""
+    if isinstance(found, Match) and spent(head):
+        here = table.match(b"", path)  # no route has this method: all that it has are named
+        return here if isinstance(here, Wrong) else found
+    return found
+
+
 def admit(
     plan: Plan, head: Head, params: Mapping[str, str], request_id: str, now: float
 ) -> bytes | Fault | Awaitable[bytes | Fault]:
@@ -79,9 +93,11 @@ def admit(
     return principal if isinstance(principal, Fault) else _later(entry, principal, params, request_id, now)
 
 
-def _permit(entry: Entry, principal: Principal, params: Mapping[str, str], request_id: str, now: float) -> bytes | Fault:
+def _permit(
+    entry: Entry, principal: Principal, params: Mapping[str, str], request_id: str, now: float
+) -> bytes | Fault:
     if not entry.rule.check(principal, params):
-        return Fault(Kind.FORBIDDEN, headers=((b"www-authenticate", b'Bearer error="insufficient_scope"'),))
+        return Fault(Kind.FORBIDDEN, headers=((b"www-authenticate", entry.rule.challenge),))
     return entry.identity(principal, request_id, now)
 
 
@@ -145,8 +161,11 @@ def declared(body: Body, content: bytes, head: Head) -> bytes | Fault | None:
     return read if isinstance(read, bytes) else Fault(Kind.INVALID_REQUEST, errors=read)
 
 
-def craft(plan: Plan, match: Match[Plan], query: bytes, head: Head) -> tuple[bytes, Headers]:
-    """6. Return the target and what the service gets of the client's header lines; ``own`` makes the others."""
+def craft(plan: Plan, match: Match[Plan], method: bytes, query: bytes | None, head: Head) -> tuple[bytes, Headers]:
+    """6. Return the target and what the service gets of the client's header lines; ``own`` makes the others.
+
+    ``query`` None is a target without a question mark: it reaches the service as it came (RFC 9110 section 7.7).
+    """
     path = plan.rewrite.fill(match.raw) if plan.rewrite is not None else match.path
     lines = to_upstream(head.lines, strip=plan.strip)
     if plan.route.contract.body is not None:
@@ -160,7 +179,9 @@ def craft(plan: Plan, match: Match[Plan], query: bytes, head: Head) -> tuple[byt
         # An answer that has to be read must not come compressed; the client gets it plain, which it always accepts.
         lines = [line for line in lines if line[0] not in (b"accept-encoding", b"range", b"if-range")]
         lines.append((b"accept-encoding", b"identity"))
-    return (path + b"?" + query if query else path), lines
+    if method == b"OPTIONS":
+        lines = lowered(lines)
+    return (path if query is None else path + b"?" + query), lines
 
 
 def again(fault: Fault, *, sent: bool, reused: bool, method: bytes, replayable: bool, attempts: int) -> bool:

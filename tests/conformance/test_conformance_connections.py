@@ -65,10 +65,10 @@ CASES: dict[str, Case] = {
         Gets(200, b"one", closed=True),
     ),
     "pipelined: a client that leaves ends those in line": (
-        Says(get(b"/quick/1") + get(b"/quick/2")),
-        Sees(b"GET /quick/1 HTTP/1.1"),
+        Says(get(b"/svc/1") + get(b"/svc/2")),
+        Sees(b"GET /svc/1 HTTP/1.1"),
         Leaves(),
-        Records("/quick/1 499 "),
+        Records("/svc/1 499 "),
         Freed(),
     ),
     "pipelined: 100 refusals": (

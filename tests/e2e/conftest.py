@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Generator
 import httpx2
 import pytest
 
-from shop import Shop
+from shop_processes import Shop
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import pytest
 
 from limen.auth import Jwt, issue
 from limen.gates.jwt import issue as issue_at
-from shop import SECRET
+from shop_processes import SECRET
 
 AUTH = Jwt(SECRET)
 USER = {"username": "newcomer", "password": "long enough", "user_type": "default"}

@@ -5,7 +5,7 @@ import pytest
 
 from contract import check_contract
 from limen.auth import Jwt, issue
-from shop import SECRET, Shop
+from shop_processes import SECRET, Shop
 
 TOKEN = {"authorization": f"Bearer {issue(Jwt(SECRET), 1, 'admin')}"}
 JSON = {"content-type": "application/json"}

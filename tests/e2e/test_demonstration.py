@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from shop import free_ports
+from shop_processes import free_ports
 
 ROOT = Path(__file__).parents[2]
 

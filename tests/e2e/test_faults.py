@@ -11,7 +11,7 @@ import pytest
 
 from limen.auth import Jwt, issue
 from serving import until
-from shop import SECRET, Shop
+from shop_processes import SECRET, Shop
 
 pytestmark = pytest.mark.timeout(180)
 

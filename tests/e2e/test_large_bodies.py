@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from limen.testing import Conversation, ScriptedUpstream
-from shop import free_ports, wait_for
+from shop_processes import free_ports, wait_for
 
 pytestmark = pytest.mark.timeout(180)
 

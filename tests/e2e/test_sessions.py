@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from limen.auth import Jwt, issue
-from shop import SECRET, Shop
+from shop_processes import SECRET, Shop
 
 ADMIN = {"authorization": f"Bearer {issue(Jwt(SECRET), 1, 'admin')}"}
 ORDER = {"address": "1 Main St", "item": "lamp"}
@@ -64,6 +64,8 @@ async def test_a_session_goes_on_by_refreshing_and_ends_whole_when_an_old_token_
     for pair in (pairs[1], pairs[-1]):
         got = await client.post("/api/refresh", json={"refresh_token": pair["refresh_token"]})
         assert (got.status_code, got.json()["code"]) == (401, "refresh_token_invalid")
+        assert "session-ended" not in got.headers
+    assert [await code(client, pair) for pair in pairs] == ["token_revoked"] * 4
 
 
 async def test_logout_is_immediate_and_of_one_session(client: httpx2.AsyncClient) -> None:

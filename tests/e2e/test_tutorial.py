@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from commands import Command
-from shop import free_ports
+from shop_processes import free_ports
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "identity.md"

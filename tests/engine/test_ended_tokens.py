@@ -4,10 +4,11 @@ from pathlib import Path
 from time import time
 from typing import Any
 
+import pytest
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
-from limen import Gateway, Upstream, signed_in
+from limen import DeclarationError, Gateway, Upstream, anyone, signed_in
 from limen.auth import Jwt, Keys, Revocations, issue
 from limen.testing import ScriptedUpstream, saying
 from serving import Served, serving
@@ -69,3 +70,83 @@ async def test_shared_secrets_are_not_published_and_nobody_need_publish() -> Non
     for app in (build("http://127.0.0.1:9"), build("http://127.0.0.1:9", Jwt(private, ["ES256"]), jwks_path=None)):
         async with serving(app) as gateway:
             assert (await gateway.client.get("/.well-known/jwks.json")).status_code == 404
+
+
+ANSWERS = {
+    "a success": (b"HTTP/1.1 200 OK\r\nsession-ended: a,b\r\ncontent-length: 2\r\n\r\nok", 200),
+    "no content": (b"HTTP/1.1 204 No Content\r\nsession-ended: a, b\r\n\r\n", 204),
+    "a refusal": (b"HTTP/1.1 401 No\r\nsession-ended: a\r\nSession-Ended: b\r\ncontent-length: 2\r\n\r\nno", 401),
+    "nonsense beside it": (b"HTTP/1.1 200 OK\r\nsession-ended: a,,b, c d,\xff\r\ncontent-length: 2\r\n\r\nok", 200),
+}
+
+
+@pytest.mark.parametrize("case", ANSWERS)
+async def test_a_service_names_sessions_that_are_over_and_the_client_does_not_see_it(case: str) -> None:
+    answer, status = ANSWERS[case]
+    async with ScriptedUpstream(saying(OK, answer, OK)) as service:
+        upstream = Upstream("svc", [service.url])
+        app = build(service.url, revocations=Revocations())
+
+        @app.post("/out", upstream=upstream, allow=anyone, ends="Session-Ended")
+        def out() -> None: ...
+
+        del out
+        async with serving(app) as gateway:
+            one, two, other = (issue(AUTH, 7, "admin", session=session) for session in ("a", "b", "c"))
+            assert await code(gateway, one) == ""
+            got = await gateway.client.post("/out")
+            assert got.status_code == status
+            assert "session-ended" not in got.headers
+            assert [await code(gateway, token) for token in (one, two, other)] == ["token_revoked", "token_revoked", ""]
+
+
+async def test_an_answer_that_is_read_names_them_as_well() -> None:
+    answer = b'HTTP/1.1 200 OK\r\nsession-ended: a\r\ncontent-length: 11\r\n\r\n{"ended":1}'
+    async with ScriptedUpstream(saying(answer)) as service:
+        app = build(service.url, revocations=Revocations())
+
+        @app.post("/out", upstream=Upstream("svc", [service.url]), allow=anyone, ends="session-ended")
+        def out() -> dict[str, int]: ...
+
+        del out
+        async with serving(app) as gateway:
+            got = await gateway.client.post("/out")
+            assert (got.json(), "session-ended" in got.headers) == ({"ended": 1}, False)
+            assert await code(gateway, issue(AUTH, 7, "admin", session="a")) == "token_revoked"
+
+
+async def test_a_store_that_fails_is_in_the_log_and_the_answer_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Revocations):
+        def end_session(self, session: str, until: float) -> None:
+            raise OSError("the store is gone")
+
+    answer = b"HTTP/1.1 200 OK\r\nsession-ended: a\r\ncontent-length: 2\r\n\r\nok"
+    async with ScriptedUpstream(saying(answer)) as service:
+        app = build(service.url, revocations=Broken())
+
+        @app.post("/out", upstream=Upstream("svc", [service.url]), allow=anyone, ends="session-ended")
+        def out() -> None: ...
+
+        del out
+        async with serving(app) as gateway:
+            assert (await gateway.client.post("/out")).text == "ok"
+    assert "a session could not be ended" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("options", "ends", "message"),
+    [
+        ({"auth": AUTH}, "session-ended", r"ends='session-ended' ends tokens; give the gateway"),
+        ({"revocations": Revocations()}, "session-ended", r"ends='session-ended' ends tokens; give the gateway"),
+        ({"auth": AUTH, "revocations": Revocations()}, "a b", r"ends='a b' is no name of a header"),
+    ],
+)
+def test_what_could_end_nothing_is_refused(options: dict[str, Any], ends: str, message: str) -> None:
+    app = Gateway(**options)
+
+    @app.post("/out", upstream=Upstream("svc", ["http://127.0.0.1:1"]), allow=anyone, ends=ends)
+    def out() -> None: ...
+
+    del out
+    with pytest.raises(DeclarationError, match=message):
+        app.compile()

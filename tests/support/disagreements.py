@@ -20,6 +20,9 @@ class Case:
     """One request that one of the two took alone."""
 
     data: bytes
+    """The stream, from the line of the request on, where that line is found."""
+    before: bytes
+    """The stream before it."""
     request: Accepted
     theirs: str
     """Why the other refused, if it did."""
@@ -37,6 +40,11 @@ class Class:
 def _data(pattern: bytes, flags: int = re.IGNORECASE) -> Callable[[Case], bool]:
     compiled = re.compile(pattern, flags)
     return lambda case: compiled.search(case.data) is not None
+
+
+def _stream(pattern: bytes, flags: int = re.IGNORECASE) -> Callable[[Case], bool]:
+    compiled = re.compile(pattern, flags)
+    return lambda case: compiled.search(case.before + case.data) is not None
 
 
 def _target(pattern: bytes) -> Callable[[Case], bool]:
@@ -92,10 +100,10 @@ CLASSES = (
         "stricter",
         _both(_data(rb"^transfer-encoding", _M), _data(rb"^[0-9a-f]+[ \t]*;|^0*[0-9a-f]{9,}|^0\r\n[^\r]", _M)),
     ),
-    Class("connection-words", "stricter", _data(rb"^(proxy-)?connection:", _M)),
-    Class("last-of-1.0", "stricter", _data(_OLD, _M)),
+    Class("connection-words", "stricter", _stream(rb"^(proxy-)?connection:", _M)),
+    Class("last-of-1.0", "stricter", _stream(_OLD, _M)),
     # --- we take it, the other does not ---
-    Class("empty-lines-before", "looser", _both(_said("no request line received"), _data(rb"(^|\r\n\r\n)\r?\n"))),
+    Class("empty-lines-before", "looser", _both(_said("no request line received"), _stream(rb"(^|\r\n\r\n)\r?\n"))),
     Class(
         "odd-values", "looser", _both(_said("illegal header line"), _data(rb":[ \t]*[^\r\n]*[\x80-\xff\x1c-\x1f\x85]"))
     ),
@@ -117,8 +125,6 @@ CLASSES = (
         _both(_said("400"), _data(rb"^host:", _M), _target(rb"."), _data(rb"^host:[^\r\n]*[^a-z\r\n :]", _M)),
     ),
     Class("nginx-limits", "looser", _said("413", "414", "431", "494")),
-    # --- known bugs ---
-    Class("empty-query-cut", "open", _data(rb"^\S+ [^ ?]*\?([ \r\n])", _M)),
 )
 
 
@@ -139,7 +145,8 @@ def explain(data: bytes, ours: Verdict, theirs: Verdict, *, both_ways: bool) -> 
         (extra, ("looser", "open"), "DANGEROUS: taken by us alone"),
     ):
         for request in requests:
-            case = Case(data, request, theirs.refusal)
+            at = _found(data, request)
+            case = Case(data[at:], data[:at], request, theirs.refusal)
             found = next((one.name for one in CLASSES if one.side in sides and one.explains(case)), None)
             if found is None:
                 unexplained.append(
@@ -148,6 +155,16 @@ def explain(data: bytes, ours: Verdict, theirs: Verdict, *, both_ways: bool) -> 
             else:
                 used.add(found)
     return unexplained, used
+
+
+def _found(data: bytes, request: Accepted) -> int:
+    """Return where the line of ``request`` is in the stream, 0 where that cannot be told: what is before is not at fault."""
+    lines = re.compile(
+        rb"^%b +(?:https?://[^/ ]*)?%b " % (re.escape(request.method), re.escape(request.target)),
+        re.IGNORECASE | re.MULTILINE,
+    )
+    found = [match.start() for match in lines.finditer(data)]
+    return found[0] if len(found) == 1 else 0
 
 
 def _apart(ours: Sequence[Accepted], theirs: Sequence[Accepted]) -> tuple[list[Accepted], list[Accepted]]:

@@ -4,6 +4,7 @@
 corpus can be read; how they are cut follows from them.
 """
 
+import re
 import zlib
 from collections.abc import Iterator
 
@@ -19,6 +20,7 @@ CASE = 16384
 """Bytes of a case that are played; more finds nothing that these do not."""
 
 _IDENTITY = (b"request-user-id", b"request-user-role")
+_EMPTY_LINE = re.compile(rb"\r\n\r\n[\r\n]")
 
 
 def cuts(data: bytes) -> Iterator[list[bytes]]:
@@ -69,8 +71,7 @@ def check(run: Run) -> list[Message]:
         target = run.heads[number][1].partition(b"#")[0] if number < len(run.heads) else b""
         for name, value in one.headers:
             if name == b"x-target" and target[:1] == b"/":
-                assert value == target.removesuffix(b"?"), f"the answer to {value!r} went to {target!r}"
-                assert value == target, f"the empty query of {target!r} was lost"
+                assert value == target, f"the answer to {value!r} went to {target!r}"
     return out
 
 
@@ -156,8 +157,8 @@ def h11_is_narrower(data: bytes, error: str) -> bool:
         # A control byte in a reason phrase or a value, which no line can break out of: h11 takes fewer than RFC 9112 names.
         "illegal status line" in error
         or "illegal header line" in error
-        # Empty lines before a status line, which a robust recipient skips (RFC 9112 section 2.2 has it for requests).
-        or ("no response line received" in error and (b"\r\n\r\n\r\n" in data or data[:1] in (b"\r", b"\n")))
+        # Empty lines behind an interim answer, which the parser skips; before the first one they are refused.
+        or ("no response line received" in error and _EMPTY_LINE.search(data) is not None)
         # What trailers say of framing: h11 judges it, we drop trailers (RFC 9110 section 6.5.1).
         or ("Transfer-Encoding" in error and b"0\r\n" in data.partition(b"\r\n\r\n")[2])
         or ("Content-Length" in error and b"0\r\n" in data.partition(b"\r\n\r\n")[2])

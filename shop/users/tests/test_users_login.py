@@ -233,10 +233,12 @@ async def test_a_login_that_found_no_place_is_told_to_the_log(
     app: FastAPI, client: httpx2.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Full(Passwords):
-        async def verified(self, password: str, hashed: str | None) -> tuple[bool, str | None]:
+        def check(self) -> None:
             raise Busy
 
     app.state.passwords = Full()
+    # Nothing is looked up for it.
+    app.state.store = None
     with caplog.at_level(logging.INFO, LOG):
         assert (await log_in(client)).status_code == 503
     name = audit.disguised("johndoe")

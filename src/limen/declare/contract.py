@@ -4,15 +4,21 @@ Parameters are only checked; what reaches the service is the client's own bytes.
 anew, so that the service cannot read it otherwise than the gateway did (repeated names, unknown fields).
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from math import isfinite
+from typing import Literal, cast
 
 from pydantic import TypeAdapter, ValidationError
 
 from limen.errors import Invalid
 
 Where = Literal["path", "query", "header", "cookie"]
+
+# What becomes of a number that is not finite: JSON has none such (RFC 8259 section 6). pydantic reads NaN, Infinity and
+# 1e999 all the same, and writes null, or NaN again where a model asks for that.
+_LOST = re.compile(rb"null|(?:^|[:\[,])-?(?:NaN|Infinity)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +63,7 @@ class Body:
             value = self.adapter.validate_json(content)
         except ValidationError as error:
             return invalid(error, ("body",))
-        return self.adapter.dump_json(value, by_alias=True, exclude_unset=True)
+        return written(self.adapter, value, ("body",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +83,35 @@ class Contract:
         return tuple(fault for param in self.params for fault in param.check(given[param.where]))
 
 
+def written(adapter: TypeAdapter[object], value: object, at: tuple[str | int, ...]) -> bytes | tuple[Invalid, ...]:
+    """Return ``value`` as JSON, unset fields left unset; or where it holds numbers that JSON cannot carry."""
+    content = adapter.dump_json(value, by_alias=True, exclude_unset=True)
+    if _LOST.search(content):
+        plain: object = adapter.dump_python(value, by_alias=True, exclude_unset=True)
+        if faults := tuple(_not_finite(plain, at)):
+            return faults
+    return content
+
+
 def invalid(error: ValidationError, at: tuple[str | int, ...]) -> tuple[Invalid, ...]:
     """Turn pydantic's findings into ours, without the input that caused them."""
     return tuple(
         Invalid((*at, *found["loc"]), found["msg"], found["type"])
         for found in error.errors(include_url=False, include_context=False, include_input=False)
     )
+
+
+def _not_finite(value: object, at: tuple[str | int, ...]) -> Iterator[Invalid]:
+    """Yield the places of numbers that JSON cannot carry."""
+    if isinstance(value, float):
+        if not isfinite(value):
+            yield Invalid(at, "Input should be a finite number", "finite_number")
+    elif isinstance(value, Mapping):
+        for name, item in cast("Mapping[object, object]", value).items():
+            yield from _not_finite(item, (*at, str(name)))
+    elif isinstance(value, list | tuple | set | frozenset):
+        for number, item in enumerate(cast("Sequence[object]", value)):
+            yield from _not_finite(item, (*at, number))
 
 
 def _check(adapter: TypeAdapter[object], value: object, at: tuple[str | int, ...]) -> tuple[Invalid, ...]:

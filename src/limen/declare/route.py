@@ -21,6 +21,7 @@ class Route:
     ``status`` is the documented success status: the one whose answer is checked and given to ``after``.
     ``max_body`` bounds the request body in bytes; None means unbounded, which only streamed bodies may be.
     ``max_answer`` bounds, in bytes, an answer that has to be held to be checked. ``auth`` None is the gateway's own.
+    ``ends`` is the header in which answers name sessions that have ended; it never reaches the client.
     """
 
     methods: tuple[str, ...]
@@ -28,6 +29,7 @@ class Route:
     upstream: Upstream
     allow: Rule
     auth: Methods | None = None
+    ends: str | None = None
     status: int = 200
     rewrite: str | None = None
     after: After | None = None

@@ -92,7 +92,7 @@ class Exchange:
         *,
         method: bytes,
         path: bytes,
-        query: bytes,
+        query: bytes | None,
         head: Head,
         origin: bytes,
         keep_alive: bool,
@@ -101,7 +101,8 @@ class Exchange:
     ) -> None:
         """Keep what the head says; ``origin`` is what ``pipeline.origin`` says of it.
 
-        ``old`` is an HTTP/1.0 client, ``expects`` one that waits for 100 (Continue).
+        ``query`` None is a target without a question mark. ``old`` is an HTTP/1.0 client, ``expects`` one that waits for
+        100 (Continue).
         """
         self._started = perf_counter()
         self._client = client
@@ -243,7 +244,7 @@ class Exchange:
         if isinstance(admitted, Fault):
             self._refuse(admitted)
             return
-        if (fault := pipeline.fits(plan, found.params, self._query, self._head)) is not None:
+        if (fault := pipeline.fits(plan, found.params, self._query or b"", self._head)) is not None:
             self._refuse(fault)
             return
         announced = pipeline.announced(plan, self._head)
@@ -251,7 +252,7 @@ class Exchange:
             self._refuse(announced)
             return
         self._own = pipeline.own(self._origin, self._request_id, admitted)
-        self._target, self._lines = pipeline.craft(plan, found, self._query, self._head)
+        self._target, self._lines = pipeline.craft(plan, found, self._method, self._query, self._head)
         self._upstream_length = announced.length
         if plan.route.contract.body is not None:
             self._declared = True
@@ -268,7 +269,7 @@ class Exchange:
         if isinstance(found, Fault):
             self._refuse(found)
         elif isinstance(found, Redirect):
-            location = found.path + b"?" + self._query if self._query else found.path
+            location = found.path if self._query is None else found.path + b"?" + self._query
             self._reply(redirect(location, self._request_id))
         elif self._method == b"OPTIONS":
             self._reply(allowed(found.allow, self._request_id))
@@ -378,6 +379,8 @@ class Exchange:
         """Take the head of the answer."""
         assert self._plan is not None
         plan = self._plan
+        if plan.ends is not None:
+            headers = plan.ends(headers)
         if plan.finish is not None and pipeline.holds(self._method, status):
             fault = pipeline.readable(headers)
             if fault is not None:

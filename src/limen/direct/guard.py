@@ -17,8 +17,8 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from limen import pipeline
-from limen.direct import rules
-from limen.direct.patience import AGAIN, BODY, BODY_TIME, DEAF, HEAD, HEAD_TIME, IDLE, KEPT, LOOKS, OFF, PatientProtocol
+from limen.direct import patience, rules
+from limen.direct.patience import BODY, BODY_TIME, DEAF, HEAD, HEAD_TIME, IDLE, KEPT, OFF, PatientProtocol
 from limen.direct.shared import Rest, Said
 from limen.errors import Fault, Kind
 from limen.http.headers import Head
@@ -81,7 +81,7 @@ class GuardedProtocol(PatientProtocol):
         if stage == HEAD:
             self._grows(data)
         elif stage == BODY:
-            self._flows(size)
+            self._flows(data)
 
     # --- httptools ---
 
@@ -98,6 +98,7 @@ class GuardedProtocol(PatientProtocol):
             raise Stop
         self.stage = HEAD
         self._head_bytes = -1
+        self.content = self._chunks = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect a header line; trailers never become headers (RFC 9110 section 6.5.1)."""
@@ -120,7 +121,7 @@ class GuardedProtocol(PatientProtocol):
             fault = self._target(method, head)
             head = Head(self.headers)
         if fault is None and self.shared.running + len(self.tasks) >= self.limits.requests:
-            fault = Fault(Kind.OVERLOADED, headers=AGAIN)
+            fault = Fault(Kind.OVERLOADED, headers=patience.AGAIN)
         if fault is not None:
             self._fault = fault
             raise Stop
@@ -136,8 +137,17 @@ class GuardedProtocol(PatientProtocol):
             self.serve(method, head)
 
     def serve(self, method: bytes, head: Head) -> None:
-        """Serve a request whose head is in order; here uvicorn does."""
+        """Serve a request whose head is in order; here uvicorn does.
+
+        uvicorn stops reading while a request is in line, and then nothing tells that the client has left.
+        """
+        if self.url.endswith(b"?") and self.url.count(b"?") == 1:
+            scope: Any = self.scope
+            scope.setdefault("extensions", {})[pipeline.EMPTY_QUERY] = {}
+        paused = self.flow.read_paused
         super().on_headers_complete()
+        if not paused and len(self.pipeline) < patience.MOST_WAITING:
+            self.flow.resume_reading()
 
     def on_body(self, body: bytes) -> None:
         """Count a piece of content."""
@@ -215,16 +225,17 @@ class GuardedProtocol(PatientProtocol):
         elif self._head_bytes > limits.head or len(self.headers) > limits.fields:
             self.refuse(Fault(Kind.HEAD_TOO_LARGE))
 
-    def _flows(self, size: int) -> None:
+    def _flows(self, data: bytes) -> None:
         """Bound what a body has besides content, and its time."""
-        if self.timing != BODY_TIME:
-            self.raw = self.content = self._chunks = 0
-            self.since = self.last = self.loop.time()
-            self._chunked = any(name == b"transfer-encoding" for name, _ in self.headers)
-            self.arm(BODY_TIME, self.limits.body_silence / LOOKS)
-            return
-        self.raw += size
         self.last = self.loop.time()
+        if self.timing != BODY_TIME:
+            parser: Any = self.parser
+            self.raw = rules.begun(data, parser.get_method(), self.url, self.headers, before=self._head_bytes)
+            self.since = self.last
+            self._chunked = any(name == b"transfer-encoding" for name, _ in self.headers)
+            self.arm(BODY_TIME, self.limits.body_silence / patience.LOOKS)
+        else:
+            self.raw += len(data)
         if self._chunked and self.raw - self.content - _CHUNK * self._chunks > self.limits.chunk_overhead:
             self.refuse(Fault(Kind.BAD_BODY, "The request body has too much besides content."))
 

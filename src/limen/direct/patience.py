@@ -32,6 +32,9 @@ IDLE, HEAD, BODY, DEAF = range(4)
 # What the connection's timer is for.
 OFF, FIRST, KEPT, HEAD_TIME, BODY_TIME, LINGER = range(6)
 
+# Pipelined requests in line before reading stops. While it goes on, a client that leaves is noticed.
+MOST_WAITING = 16
+
 # Looks at a body within the time of its silence: a deadline may be late by one of them.
 LOOKS = 4
 
@@ -100,6 +103,7 @@ class PatientProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
         # Each of these knows this connection as it knows them. Without the cycles all of them go now, and memory does not
         # grow until the collector, which has little else to do, comes round.
+        self.pipeline.clear()
         self.parser: Any = None
         self.cycle: Any = None
         self.serving = None

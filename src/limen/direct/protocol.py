@@ -23,13 +23,10 @@ from limen import pipeline
 from limen.declare.trust import UNIX
 from limen.direct.exchange import Exchange
 from limen.direct.guard import GuardedProtocol
-from limen.direct.patience import BODY, CLOSE, DEAF, HEAD
+from limen.direct.patience import BODY, CLOSE, DEAF, HEAD, MOST_WAITING
 from limen.errors import Fault
 from limen.http.headers import Head
 from limen.runtime.live import Door
-
-# Pipelined requests in line before reading stops. While it goes on, a client that leaves is noticed.
-_MOST_WAITING = 16
 
 
 class GatewayProtocol(GuardedProtocol):
@@ -126,7 +123,7 @@ class GatewayProtocol(GuardedProtocol):
         else:
             line: Any = self.pipeline
             line.appendleft((exchange, None))
-            if len(line) >= _MOST_WAITING:
+            if len(line) >= MOST_WAITING:
                 self.flow.pause_reading()
 
     def on_body(self, body: bytes) -> None:
@@ -180,7 +177,7 @@ class GatewayProtocol(GuardedProtocol):
 
     def go_on(self) -> None:
         """Read from the client again."""
-        if len(self.pipeline) < _MOST_WAITING:
+        if len(self.pipeline) < MOST_WAITING:
             self.flow.resume_reading()
 
     def defaults(self) -> list[tuple[bytes, bytes]]:
@@ -216,10 +213,12 @@ class GatewayProtocol(GuardedProtocol):
         ):
             return None
         live = door.live()
-        path, _, query = self.url.partition(b"?")
+        path, mark, query = self.url.partition(b"?")
         found = pipeline.route(live.table, method, path, query)
         if found is None:
             return None
+        if method == b"OPTIONS":
+            found = pipeline.final(live.table, found, path, head)
         old = self.version == "1.0"
         hosts = head.all(b"host")
         # What a trusted peer says may differ with each request; of others only Host is believed.
@@ -234,7 +233,7 @@ class GatewayProtocol(GuardedProtocol):
             found,
             method=method,
             path=path,
-            query=query,
+            query=query if mark else None,
             head=head,
             origin=self._origin,
             keep_alive=not old and parser.should_keep_alive(),

@@ -75,6 +75,18 @@ def weight(method: bytes, target: bytes, head: list[tuple[bytes, bytes]]) -> tup
     return line, line + sum(len(name) + len(value) + 4 for name, value in head) + 2
 
 
+def begun(data: bytes, method: bytes, target: bytes, head: list[tuple[bytes, bytes]], *, before: int) -> int:
+    """Return how much of a body has come with the end of its head, which ``data`` has brought.
+
+    ``before`` is what had come of the head, -1 for nothing. As far as can be told without parsing again: spaces that the
+    head need not have are taken for the body's.
+    """
+    if before < 0:
+        # Other requests may have come whole before this one.
+        before = -max(data.rfind(method + b" " + target + b" "), 0)
+    return max(before + len(data) - weight(method, target, head)[1], 0)
+
+
 def _method(method: bytes) -> Fault | None:
     return Fault(Kind.NOT_IMPLEMENTED) if method in _NEVER else None
 

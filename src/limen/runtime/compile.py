@@ -12,6 +12,7 @@ from limen.errors import DeclarationError, Fault, Kind
 from limen.gates.assertion import HEADER, Asserter
 from limen.http.headers import block
 from limen.runtime.api_keys import LiveApiKeys
+from limen.runtime.ends import ender
 from limen.runtime.finish import finisher
 from limen.runtime.identify import identify_by
 from limen.runtime.path import Pattern
@@ -75,6 +76,7 @@ def _plan(route: Route, pattern: Pattern, runtime: Runtime, tell: Identity, stri
         entry=None if route.allow.public else _entry(route, runtime, tell),
         rewrite=None if route.rewrite is None else Rewrite.parse(route.rewrite, names),
         finish=finisher(route),
+        ends=None if route.ends is None else ender(route.ends, runtime.revocations, runtime.auth, runtime.now),
         query=route.contract.needs("query"),
         header=route.contract.needs("header"),
         cookie=route.contract.needs("cookie"),

@@ -8,6 +8,7 @@ from limen.declare.principal import Principal
 from limen.declare.route import Route
 from limen.declare.upstream import Timeouts
 from limen.errors import Fault
+from limen.runtime.ends import Ends
 from limen.runtime.identify import Identify
 from limen.runtime.rewrite import Rewrite
 from limen.upstream.pool import Pool
@@ -36,7 +37,7 @@ class Plan:
     """Everything one request of a route needs.
 
     ``entry`` None is a public route. ``finish`` None lets answers stream through; otherwise a success answer is held,
-    bounded by ``route.max_answer``, checked and perhaps replaced.
+    bounded by ``route.max_answer``, checked and perhaps replaced. ``ends`` heeds what an answer says of sessions.
     """
 
     route: Route
@@ -46,6 +47,7 @@ class Plan:
     entry: Entry | None
     rewrite: Rewrite | None
     finish: Hook | None
+    ends: Ends | None
     query: bool
     header: bool
     cookie: bool

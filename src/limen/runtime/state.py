@@ -29,7 +29,7 @@ Verifies = Verifier | LiveIssuer | LiveApiKeys
 class Runtime:
     """The live side of one gateway. Time and randomness enter the data path here and nowhere else."""
 
-    __slots__ = ("_assertion", "_live", "_pools", "_revocations", "auth", "now", "request_id", "trust")
+    __slots__ = ("_assertion", "_live", "_pools", "auth", "now", "request_id", "revocations", "trust")
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Runtime:
         """
         self._pools: dict[str, Pool] = {}
         self._live: dict[int, tuple[Method, Verifies]] = {}
-        self._revocations = revocations
+        self.revocations = revocations
         self._assertion: Asserter | Assertion | None = assertion
         self.auth = Methods.of(auth)
         self.trust = trust
@@ -79,9 +79,9 @@ class Runtime:
     def _made(self, method: Method) -> Verifies:
         match method:
             case Jwt():
-                return Verifier(method, self._revocations)
+                return Verifier(method, self.revocations)
             case Issuer():
-                return LiveIssuer(method, self._revocations, clock=self.now)
+                return LiveIssuer(method, self.revocations, clock=self.now)
             case ApiKeys():
                 return LiveApiKeys(method, self.pool(method.upstream), self.now)
             case _:

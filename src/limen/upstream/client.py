@@ -173,6 +173,7 @@ class Answer:
         if pump is not None:
             pump.cancel()
             await asyncio.wait((pump,))
+        self._error = None  # once raised, it knows the frames that know this answer
 
     # --- inside ---
 

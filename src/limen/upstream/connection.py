@@ -1,18 +1,19 @@
 """One HTTP/1.1 connection to a target: bytes in, four calls on a sink out. Never retries, never waits for a pool.
 
-It is an ``asyncio.Protocol``; httptools parses answers. It may be used again only when request and answer have both
-ended cleanly and nothing followed.
+httptools parses answers. A connection may be used again only when request and answer have both ended cleanly and nothing
+followed.
 """
 
-import asyncio
 from collections.abc import Callable
-from typing import Protocol, cast
 
 import httptools
 
 from limen.declare.target import Target
 from limen.errors import Fault, Kind
 from limen.http.headers import Headers
+from limen.upstream import rules
+from limen.upstream.sink import Sink
+from limen.upstream.wire import Wire
 
 # Interim answers (1xx) before the real one; more is a service that will never answer.
 _MOST_INTERIM = 16
@@ -20,43 +21,21 @@ _MOST_INTERIM = 16
 # What every head has besides its reason phrase and lines: "HTTP/1.1 200 ", the line's end and the empty line.
 _LEAST_HEAD = 17
 
-
-class Sink(Protocol):
-    """What an exchange shows to its connection. After ``end`` or ``fault`` nothing more is called."""
-
-    def head(self, status: int, reason: bytes, headers: Headers) -> None:
-        """Take the head of the final answer."""
-        ...
-
-    def body(self, data: bytes) -> None:
-        """Take a piece of content."""
-        ...
-
-    def flush(self) -> None:
-        """Take note that nothing more has come for now, and that the answer is not whole."""
-        ...
-
-    def end(self) -> None:
-        """Take note that the answer is whole."""
-        ...
-
-    def fault(self, fault: Fault) -> None:
-        """Take note that the answer will not become whole."""
-        ...
+# Bytes of framing that a chunk may have: 16 digits, two line ends, and some air.
+_CHUNK = 24
 
 
-class Connection(asyncio.Protocol):
+class Connection(Wire):
     """A connection that is either idle or busy with one exchange."""
 
     def __init__(self, target: Target, head_limit: int, on_lost: Callable[["Connection"], None]) -> None:
         """``head_limit`` bounds an answer's head in bytes; ``on_lost`` is told once, when the connection is gone."""
+        super().__init__()
         self.target = target
         self.idle_since = 0.0
         self.uses = 0
-        self.lost = False
         self._head_limit = head_limit
         self._on_lost = on_lost
-        self._transport: asyncio.Transport | None = None
         self._parser: httptools.HttpResponseParser | None = None
         self._sink: Sink | None = None
         self._method = b""
@@ -64,11 +43,10 @@ class Connection(asyncio.Protocol):
         self._answer_done = True
         self._in_step = True
         self._answering = False  # some byte of an answer has come
+        self._pieces: list[bytes] | None = None  # content that is kept together for now
         self._interim = 0
         self._reason = b""
         self._reset()
-        self._writable: asyncio.Future[None] | None = None
-        self._paused = False
 
     # --- what an exchange does ---
 
@@ -102,35 +80,9 @@ class Connection(asyncio.Protocol):
         if self.lost:
             self._fail(Fault(Kind.UPSTREAM_CLOSED, cause="closed before the request was sent"))
 
-    def write(self, data: bytes) -> None:
-        """Write a part of the request; silently nothing when the connection is gone: the sink has been told."""
-        if self._transport is not None and not self.lost:
-            self._transport.write(data)
-
     def finish(self) -> None:
         """Say that the request was written whole."""
         self._request_done = True
-
-    async def drain(self) -> None:
-        """Wait while the peer reads slower than we write."""
-        if self._writable is not None:
-            await asyncio.shield(self._writable)
-
-    def blocked(self) -> "asyncio.Future[None] | None":
-        """Return what is done once the peer reads again; None while it does."""
-        return self._writable
-
-    def pause(self) -> None:
-        """Stop reading: the client is slower than the service."""
-        if self._transport is not None and not self._paused and not self.lost:
-            self._paused = True
-            self._transport.pause_reading()
-
-    def resume(self) -> None:
-        """Read again."""
-        if self._transport is not None and self._paused and not self.lost:
-            self._paused = False
-            self._transport.resume_reading()
 
     def abort(self) -> None:
         """Drop the connection at once, whatever it is doing; the sink hears nothing more."""
@@ -145,34 +97,47 @@ class Connection(asyncio.Protocol):
 
     # --- asyncio.Protocol ---
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
-        # uvloop's transports are not subclasses of asyncio's.
-        self._transport = cast("asyncio.Transport", transport)
-
     def data_received(self, data: bytes) -> None:
         """Parse; bytes that nobody asked for end the connection."""
-        if self._sink is None or self._parser is None:
+        parser = self._parser
+        if self._sink is None or parser is None:
             self.abort()
             return
+        size = len(data)
+        if not self._answering and size and data[0] in b"\r\n":
+            # Only a server passes over empty lines (RFC 9112 section 2.2). This one is a rest of the answer before: what
+            # the service was asked now is as good as unanswered.
+            kind = Kind.UPSTREAM_CLOSED if self.reused else Kind.UPSTREAM_PROTOCOL
+            self._fail(Fault(kind, cause="an empty line where an answer begins"))
+            return
         self._answering = True
-        if not self._head_given:
-            self._unfinished += len(data)
+        self._raw += size
         try:
-            self._parser.feed_data(data)
+            if size > 1 and data[-1] in b"\r\n":
+                self._feed_apart(parser, data)
+            else:
+                parser.feed_data(data)
         except httptools.HttpParserError as error:
             if self._answer_done:
                 # What came after a whole answer: the answer stands, the connection does not.
                 self.abort()
             else:
                 self._fail(Fault(Kind.UPSTREAM_PROTOCOL, cause=str(error.__context__ or error)))
-        else:
-            if not self._head_given and self._unfinished > self._head_limit:
-                self._fail(Fault(Kind.UPSTREAM_PROTOCOL, cause=f"the head has more than {self._head_limit} bytes"))
-            elif not self._answer_done:
-                self._flush()
-            elif not self._in_step:
+            return
+        if self._answer_done:
+            if not self._in_step or (self._method == b"HEAD" and data[-1:] != b"\n"):
+                # Behind the head of an answer to HEAD the parser reads on, as if there were content, and does not tell.
                 self.abort()
+        elif not self._head_given:
+            if self._raw > self._head_limit:
+                self._fail(Fault(Kind.UPSTREAM_PROTOCOL, cause=f"the head has more than {self._head_limit} bytes"))
+            else:
+                self._flush()
+        elif self._raw - self._head_bytes - self._content - _CHUNK * self._chunks > self._head_limit:
+            # Chunk extensions and trailers, which are dropped, and could go on for ever.
+            self._fail(Fault(Kind.UPSTREAM_PROTOCOL, cause=f"more than {self._head_limit} bytes besides content"))
+        else:
+            self._flush()
 
     def eof_received(self) -> bool:
         """Let the transport close; a close-delimited answer ends here."""
@@ -187,23 +152,10 @@ class Connection(asyncio.Protocol):
         self.lost = True
         if exc is None:
             self.eof_received()
-        if self._writable is not None and not self._writable.done():
-            self._writable.set_result(None)
-        self._writable = None
+        self.resume_writing()
         self._fail(Fault(Kind.UPSTREAM_CLOSED, cause=str(exc or "closed before the answer was whole")))
         self._on_lost(self)
         self._parser = None  # the two know one another, and would wait for the collector
-
-    def pause_writing(self) -> None:
-        """Make ``drain`` wait."""
-        if self._writable is None:
-            self._writable = asyncio.get_running_loop().create_future()
-
-    def resume_writing(self) -> None:
-        """Let ``drain`` go on."""
-        if self._writable is not None:
-            self._writable.set_result(None)
-            self._writable = None
 
     # --- httptools ---
 
@@ -229,21 +181,20 @@ class Connection(asyncio.Protocol):
         """Give the head on, unless it is an interim one."""
         assert self._parser is not None
         status = self._parser.get_status_code()
-        if not 100 <= status < 600:
-            # RFC 9110 section 15: no status at all. 0 would even be taken for an answer that has not come.
-            raise httptools.HttpParserError("not a status")
-        if status == 101:
-            raise httptools.HttpParserError("101 without being asked")
-        if 100 <= status < 200:
+        version = self._parser.get_http_version()
+        if (wrong := rules.check(status, version, self._headers)) is not None:
+            raise httptools.HttpParserError(wrong)
+        if status < 200:
             return
-        if self._parser.get_http_version() not in ("1.0", "1.1"):
-            raise httptools.HttpParserError("neither HTTP/1.0 nor HTTP/1.1")
+        framings = rules.framings(self._headers)
+        if framings > 1:
+            raise httptools.HttpParserError("ambiguous length of the answer")
         # Counted by lines: one read may bring the head and much of the content with it.
         if self._head_bytes > self._head_limit:
             raise httptools.HttpParserError("the head is too long")
         bodyless = self._method == b"HEAD" or status in (204, 304)
-        self._framed = self._check_framing() or bodyless
-        if self._parser.get_http_version() == "1.0" and any(name == b"transfer-encoding" for name, _ in self._headers):
+        self._framed = bodyless or framings == 1
+        if version == "1.0" and any(name == b"transfer-encoding" for name, _ in self._headers):
             self._in_step = False  # RFC 9112 section 6.1: such framing is not to be relied upon for what follows
         self._head_given = True
         if not self._framed or not self._parser.should_keep_alive():
@@ -256,16 +207,20 @@ class Connection(asyncio.Protocol):
             self._end(self._sink)
 
     def on_chunk_header(self) -> None:
-        """Notice chunks behind an answer to HEAD, the empty last one included."""
+        """Count a chunk; notice those behind an answer to HEAD, the empty last one included."""
+        self._chunks += 1
         if self._sink is None:
             self._in_step = False
 
     def on_body(self, data: bytes) -> None:
         """Give content on; content that no answer has room for leaves the connection out of step."""
-        if self._sink is not None:
-            self._sink.body(data)
-        else:
+        self._content += len(data)
+        if self._sink is None:
             self._in_step = False
+        elif self._pieces is not None:
+            self._pieces.append(data)
+        else:
+            self._sink.body(data)
 
     def on_message_complete(self) -> None:
         """End the answer, or begin to wait for the one after an interim answer."""
@@ -277,33 +232,46 @@ class Connection(asyncio.Protocol):
             self._reset()
             self._interim = interim
             return
+        if self._pieces is not None:
+            self._give()
         if self._sink is not None:
             self._end(self._sink)
 
     # --- inside ---
 
+    def _feed_apart(self, parser: httptools.HttpResponseParser, data: bytes) -> None:
+        """Feed what ends with the end of a line, its last byte apart.
+
+        The parser passes over empty lines behind an answer and says nothing of them; so the answer must not be whole
+        before the last byte. Else how the bytes are cut would decide whether the connection is in step. Content goes on
+        in one piece, as without the cut.
+        """
+        self._pieces = []
+        try:
+            parser.feed_data(memoryview(data)[:-1])
+            if self._answer_done:
+                self._in_step = False
+            else:
+                parser.feed_data(data[-1:])
+        finally:
+            self._give()
+
+    def _give(self) -> None:
+        """Give the content on that was kept together."""
+        pieces, self._pieces = self._pieces, None
+        if pieces and self._sink is not None:
+            self._sink.body(b"".join(pieces))
+
     def _reset(self) -> None:
-        self._unfinished = 0  # bytes read while the head has not ended
+        self._raw = 0  # bytes read
+        self._content = 0  # of them, those that are content
+        self._chunks = 0
         self._head_bytes = _LEAST_HEAD
         self._interim = 0
         self._reason = b""
         self._headers: Headers = []
         self._head_given = False
         self._framed = False
-
-    def _check_framing(self) -> bool:
-        """Tell whether the head says where the content ends."""
-        lengths, chunked = 0, 0
-        for name, value in self._headers:
-            if name == b"content-length":
-                lengths += 1
-            elif name == b"transfer-encoding":
-                # Any coding but a single final chunked counts as a disagreement.
-                chunked += 1 if value.lower() == b"chunked" else 2
-        # RFC 9112 section 6.3: any disagreement about where an answer ends is how responses get split.
-        if lengths + chunked > 1:
-            raise httptools.HttpParserError("ambiguous length of the answer")
-        return bool(lengths or chunked)
 
     def _end(self, sink: Sink) -> None:
         self._answer_done = True

@@ -153,19 +153,22 @@ class Pool:
         loop = asyncio.get_running_loop()
 
         kind = TlsConnection if target.tls else Connection
+        connection = kind(target, self._limits.head, self._lost)
 
         def make() -> Connection:
-            return kind(target, self._limits.head, self._lost)
+            return connection
 
-        if target.path:
-            _, connection = await loop.create_unix_connection(make, target.path)
-        elif target.tls:
-            name = server_name(self.upstream, target)
-            _, connection = await loop.create_connection(
-                make, target.host, target.port, ssl=self._tls, server_hostname=name
-            )
-        else:
-            _, connection = await loop.create_connection(make, target.host, target.port)
+        try:
+            if target.path:
+                await loop.create_unix_connection(make, target.path)
+            elif target.tls:
+                name = server_name(self.upstream, target)
+                await loop.create_connection(make, target.host, target.port, ssl=self._tls, server_hostname=name)
+            else:
+                await loop.create_connection(make, target.host, target.port)
+        except BaseException:
+            connection.forget()
+            raise
         return connection
 
     def __repr__(self) -> str:

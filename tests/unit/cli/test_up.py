@@ -6,7 +6,7 @@ import click
 import pytest
 
 from limen.cli import up
-from shop import free_ports
+from shop_processes import free_ports
 
 SICK = """
 async def app(scope, receive, send):

@@ -10,21 +10,19 @@ from shop_gateway.settings import Settings, settings
 def create_app(settings: Settings) -> Gateway:
     """Build the gateway from ``settings``."""
     tokens = _tokens(settings)
-    revocations = Revocations()
     app = Gateway(
         title="Shop",
         version="0.1.0",
         auth=tokens | _outside(settings),
         identity={**IDENTITY, "request-session-id": _session},
         assertion=None if settings.identity_keys is None else Assertion(Keys.directory(settings.identity_keys)),
-        revocations=revocations,
+        revocations=Revocations(),
     )
     timeouts = Timeouts(total=settings.gateway_timeout)
     accounts = Upstream("users", [settings.users_service_url], timeouts=timeouts)
-    logins = Sessions(tokens, revocations)
     machines = app.auth | ApiKeys(accounts, prefix="key_")
-    sessions.declare(app, accounts, logins)
-    users.declare(app, accounts, logins)
+    sessions.declare(app, accounts, Sessions(tokens))
+    users.declare(app, accounts)
     keys.declare(app, accounts)
     orders.declare(app, Upstream("orders", [settings.orders_service_url], timeouts=timeouts), machines)
     suppliers.declare(app, Upstream("suppliers", [settings.suppliers_service_url], timeouts=timeouts), machines)

@@ -63,12 +63,6 @@ class RefreshForm(Form):
 
 
 class Ended(BaseModel):
-    """Which sessions the users service has ended; it stays behind the gateway."""
-
-    ended: list[str]
-
-
-class EndedCount(BaseModel):
     """How many sessions are over now."""
 
     ended: int

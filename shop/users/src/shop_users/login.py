@@ -90,6 +90,7 @@ async def login(
         audit.event("login_refused", reason="too_many", **seen)
         raise _too_many(attempt)
     try:
+        hashes.check()
         account, begun = await _begun(credentials, accounts, hashes, sessions, request, address)
     except BaseException as error:
         # Whatever it was, also that the client has left: it was no guess, and its place is free again.

@@ -28,8 +28,10 @@ WAITING = 50
 # Seconds, spread out: whoever is turned away at once is not to come back at once.
 _RETRY_AFTER = range(5, 16)
 
-# RFC 9106 section 4, the second choice: 64 MiB, in KiB. Written down, so that _NOBODY costs the same.
-_MEMORY, _PASSES, _LANES = 65536, 3, 4
+# The memory (in KiB) and passes of RFC 9106, section 4, second choice, but one lane instead of four: the same work for a
+# guesser, and a hash runs on one core, so that the number of threads is the number of cores they take.
+# All are written down, so that NOBODY costs the same.
+_MEMORY, _PASSES, _LANES = 65536, 3, 1
 
 # bcrypt reads no further, and its library refuses more.
 _BCRYPT_MOST = 72
@@ -97,6 +99,11 @@ class Passwords:
         """Show how busy it is."""
         return f"<Passwords callers={self._callers} of {self._most}>"
 
+    def check(self) -> None:
+        """Raise Busy if there is no room now, so that nothing is looked up for nothing."""
+        if self._callers >= self._most:
+            raise Busy
+
     async def hashed(self, password: str) -> str:
         """Return a new argon2id hash; raises Busy."""
         return await self._run(lambda: self._hasher.hash(password))
@@ -123,8 +130,7 @@ class Passwords:
         return False, None
 
     async def _run(self, work: Callable[[], T]) -> T:
-        if self._callers >= self._most:
-            raise Busy
+        self.check()
         self._callers += 1
         try:
             # With the context of the request, so that what is logged names it.
@@ -138,9 +144,10 @@ def _cores() -> int:
 
 
 def _step_back() -> None:
-    """Let whoever serves go first, and leave one core to them alone: argon2 runs on as many as it has lanes.
+    """Let whoever serves go first, and leave one core to them alone; only Linux has either for each thread.
 
-    Its own threads inherit both. Only Linux has a priority, and a set of cores, for each thread.
+    Not SCHED_IDLE, which goes further: a thread that is never given time may hold the lock of the interpreter (GIL), and the
+    event loop then waits for it.
     """
     if sys.platform == "linux":
         thread = get_native_id()

@@ -10,8 +10,9 @@ from limen_kit.paging import TOTAL, Page, total_header
 from limen_kit.problems import Problem, responses
 from shop_users import audit
 from shop_users.accounts import Account, Changes, NewAccount, Taken
+from shop_users.ended import DOCUMENTED, told
 from shop_users.parts import Accounts, Hashes
-from shop_users.schemas import EndedResponse, PasswordChange, UserChanges, UserForm, UserResponse
+from shop_users.schemas import PasswordChange, UserChanges, UserForm, UserResponse
 
 router = APIRouter(prefix="/api/users", tags=["users"])
 
@@ -20,6 +21,8 @@ PROTECTED = frozenset((1, 2))
 
 FIRST_ADMIN = 1
 """The account that stays an admin, so that there is always one."""
+
+_ENDING: dict[int | str, dict[str, Any]] = {204: {"headers": DOCUMENTED}}
 
 _CREATED: dict[int | str, dict[str, Any]] = {
     201: {"headers": {"Location": {"description": "Where the new user is.", "schema": {"type": "string"}}}}
@@ -73,10 +76,15 @@ async def update_user(user_id: RowId, changes: UserChanges, caller: AdminCaller,
         raise _conflict(taken) from taken
 
 
-@router.put("/{user_id}/password", responses=responses(400, 401, 403, 404, 413))
+@router.put("/{user_id}/password", status_code=204, responses=_ENDING | responses(400, 401, 403, 404, 413))
 async def change_password(
-    user_id: RowId, change: PasswordChange, caller: CurrentCaller, accounts: Accounts, hashes: Hashes
-) -> EndedResponse:
+    user_id: RowId,
+    change: PasswordChange,
+    caller: CurrentCaller,
+    accounts: Accounts,
+    hashes: Hashes,
+    response: Response,
+) -> None:
     """Change a password: an admin any, a user their own by giving the current one. All sessions of the user end."""
     if caller.id != user_id and not caller.is_admin:
         raise Problem(403, "forbidden", "You are not allowed to access this scope.")
@@ -91,11 +99,11 @@ async def change_password(
         better = await hashes.hashed(change.new_password)
         ended = await accounts.change_password(user_id, account.hashed_password, better)
     audit.event("password_changed", account=user_id, by=caller.id, sessions=len(ended))
-    return EndedResponse(ended=ended)
+    response.headers.update(told(ended))
 
 
-@router.delete("/{user_id}", responses=responses(401, 403, 404))
-async def delete_user(user_id: RowId, caller: AdminCaller, accounts: Accounts) -> EndedResponse:
+@router.delete("/{user_id}", status_code=204, responses=_ENDING | responses(401, 403, 404))
+async def delete_user(user_id: RowId, caller: AdminCaller, accounts: Accounts, response: Response) -> None:
     """Delete a user, with their sessions and API keys."""
     if user_id in PROTECTED:
         raise Problem(403, "protected", "You are not allowed to delete protected users.")
@@ -103,7 +111,7 @@ async def delete_user(user_id: RowId, caller: AdminCaller, accounts: Accounts) -
     if ended is None:
         raise _missing()
     audit.event("user_deleted", account=user_id, by=caller.id, sessions=len(ended))
-    return EndedResponse(ended=ended)
+    response.headers.update(told(ended))
 
 
 def _found(account: Account | None) -> Account:

@@ -71,9 +71,9 @@ class LogoutForm(Form):
 
 
 class EndedResponse(BaseModel):
-    """The ids of sessions that are over now; access tokens of these should not be believed any longer."""
+    """How many sessions are over now."""
 
-    ended: list[str]
+    ended: int
 
 
 class SessionResponse(BaseModel):

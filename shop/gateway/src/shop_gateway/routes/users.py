@@ -5,10 +5,10 @@
 
 from limen import Gateway, Upstream, owner, problems, role
 from shop_gateway.models import Page, PasswordChange, RowId, User, UserChanges, UserForm
-from shop_gateway.sessions import Sessions
+from shop_gateway.sessions import SESSION_ENDED
 
 
-def declare(app: Gateway, upstream: Upstream, sessions: Sessions) -> None:
+def declare(app: Gateway, upstream: Upstream) -> None:
     """Declare the routes."""
     accounts = app.group("/api/users", upstream=upstream, allow=role("admin"), tags=["users"])
 
@@ -28,10 +28,10 @@ def declare(app: Gateway, upstream: Upstream, sessions: Sessions) -> None:
         "/{user_id}/password",
         allow=owner("user_id") | role("admin"),
         status_code=204,
-        after=sessions.ended_silently,
+        ends=SESSION_ENDED,
         responses=problems(404),
     )
     def change_password(user_id: RowId, change: PasswordChange) -> None: ...
 
-    @accounts.delete("/{user_id}", status_code=204, after=sessions.ended_silently, responses=problems(404))
+    @accounts.delete("/{user_id}", status_code=204, ends=SESSION_ENDED, responses=problems(404))
     def delete_user(user_id: RowId) -> None: ...

@@ -1,0 +1,53 @@
+"""What a service says of sessions that have ended, in a header of its answers: their tokens end, and nobody else reads it.
+
+A header and not the content, so that an answer of any status can say it: also a refusal, such as that of a refresh token
+which was used before.
+"""
+
+import logging
+import re
+from collections.abc import Callable, Sequence
+
+from limen.declare.jwt import Jwt
+from limen.declare.method import Methods
+from limen.declare.revocation import RevocationStore
+from limen.http.headers import TOKEN, Headers, values
+
+_log = logging.getLogger("limen.revocation")
+
+_SESSION = re.compile(rb"[\x21-\x2b\x2d-\x7e]{1,128}")  # no comma: it separates them
+
+Ends = Callable[[Headers], Headers]
+"""Takes an answer's header lines, ends what they name, and returns those that go on."""
+
+
+def ender(name: str, revocations: RevocationStore | None, auth: Methods, now: Callable[[], float]) -> Ends:
+    """Return what heeds the header ``name`` of answers; ``now`` gives seconds since the epoch.
+
+    Raises ValueError where nothing could end.
+    """
+    header = name.lower().encode()
+    issuing: Sequence[Jwt] = [method for method in auth if isinstance(method, Jwt)]
+    if not TOKEN.fullmatch(header):
+        raise ValueError(f"ends={name!r} is no name of a header, such as 'session-ended'")
+    if revocations is None or not issuing:
+        raise ValueError(f"ends={name!r} ends tokens; give the gateway auth=Jwt(...) and revocations=Revocations()")
+
+    def ends(lines: Headers) -> Headers:
+        found = values(lines, header)
+        if not found:
+            return lines
+        until = max(method.outlived(now()) for method in issuing)
+        for session in (part.strip() for value in found for part in value.split(b",")):
+            if not _SESSION.fullmatch(session):
+                if session:
+                    _log.warning("%s: what a service says has ended is no session's name", name)
+                continue
+            try:
+                revocations.end_session(session.decode(), until)
+            except Exception:
+                # The store is the user's code. The session has ended where it is kept; the answer still tells the client so.
+                _log.exception("%s: a session could not be ended; its tokens are good until they expire", name)
+        return [line for line in lines if line[0] != header]
+
+    return ends

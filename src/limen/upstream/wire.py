@@ -1,0 +1,68 @@
+"""The wire under a connection to a target: what goes out, and back-pressure both ways. Nothing of HTTP lives here."""
+
+import asyncio
+from typing import cast
+
+
+class Wire(asyncio.Protocol):
+    """An ``asyncio.Protocol`` that knows whether its peer reads, and may be told not to read itself."""
+
+    def __init__(self) -> None:
+        """There is no transport before ``connection_made``."""
+        self.lost = False
+        self._transport: asyncio.Transport | None = None
+        self._writable: asyncio.Future[None] | None = None
+        self._paused = False
+
+    def write(self, data: bytes) -> None:
+        """Write a part of the request; silently nothing when the connection is gone: the sink has been told."""
+        if self._transport is not None and not self.lost:
+            self._transport.write(data)
+
+    async def drain(self) -> None:
+        """Wait while the peer reads slower than we write."""
+        if self._writable is not None:
+            await asyncio.shield(self._writable)
+
+    def blocked(self) -> "asyncio.Future[None] | None":
+        """Return what is done once the peer reads again; None while it does."""
+        return self._writable
+
+    def pause(self) -> None:
+        """Stop reading: the client is slower than the service."""
+        if self._transport is not None and not self._paused and not self.lost:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read again."""
+        if self._transport is not None and self._paused and not self.lost:
+            self._paused = False
+            self._transport.resume_reading()
+
+    def forget(self) -> None:
+        """Let go of a transport that was given up while it was made: uvloop does not tell of the end of such a one.
+
+        The two know one another, and would stay until the collector comes round.
+        """
+        if self._transport is not None:
+            self._transport.abort()
+        self._transport = None
+
+    # --- asyncio.Protocol ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        # uvloop's transports are not subclasses of asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
+
+    def pause_writing(self) -> None:
+        """Make ``drain`` wait."""
+        if self._writable is None:
+            self._writable = asyncio.get_running_loop().create_future()
+
+    def resume_writing(self) -> None:
+        """Let ``drain`` go on."""
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+        self._writable = None

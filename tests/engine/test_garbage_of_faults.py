@@ -1,0 +1,92 @@
+"""What goes wrong leaves nothing behind either: an exception knows the frames that know what it was raised for."""
+
+import asyncio
+import gc
+from collections.abc import Generator
+
+import pytest
+
+from engines import Engine
+from limen import Gateway, Timeouts, Upstream, anyone
+from limen.asgi_body import RequestBody, Watch
+from limen.direct import GuardedProtocol
+from limen.direct.exchange import Exchange
+from limen.testing import Conversation, ScriptedUpstream
+from limen.upstream.client import Answer
+from limen.upstream.connection import Connection
+from serving import serving, until
+
+CUT = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nshort"
+GET = b"GET /svc/x HTTP/1.1\r\nhost: g\r\nconnection: close\r\n\r\n"
+KINDS = Answer | Connection | Exchange | GuardedProtocol | RequestBody | Watch
+
+
+async def silent(conversation: Conversation) -> None:
+    """Take a request, and wait for the gateway to give up."""
+    await conversation.head()
+    await conversation.reader.read()
+
+
+@pytest.fixture
+def no_collector() -> Generator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def left() -> int:
+    return sum(isinstance(one, KINDS) for one in gc.get_objects())
+
+
+@pytest.mark.usefixtures("no_collector")
+@pytest.mark.parametrize("answer", [b"", b"nonsense\r\n", CUT], ids=["none", "nonsense", "cut"])
+async def test_an_answer_that_fails(engine: Engine, answer: bytes) -> None:
+    async def says(conversation: Conversation) -> None:
+        await conversation.head()
+        await conversation.say(answer)
+
+    app = Gateway()
+    before = left()
+    async with ScriptedUpstream(*[says] * 10) as upstream:
+        app.forward("/svc/{path:path}", upstream=Upstream("svc", [upstream.url]), allow=anyone)
+        async with serving(app, engine) as gateway:
+            for _ in range(5):
+                await gateway.raw(GET)
+            await until(lambda: left() <= before)
+
+
+@pytest.mark.usefixtures("no_collector")
+async def test_an_answer_that_does_not_come(engine: Engine) -> None:
+    app = Gateway()
+    before = left()
+    async with ScriptedUpstream(silent) as upstream:
+        service = Upstream("svc", [upstream.url], timeouts=Timeouts(first_byte=0.05))
+        app.forward("/svc/{path:path}", upstream=service, allow=anyone)
+        async with serving(app, engine) as gateway:
+            got = await gateway.raw(GET)
+            assert got.startswith(b"HTTP/1.1 504 ")
+            await until(lambda: left() <= before)
+
+
+@pytest.mark.usefixtures("no_collector")
+@pytest.mark.parametrize("lines", [b"\r\n", b"content-length: 9\r\n\r\nhalf"], ids=["waiting", "uploading"])
+async def test_a_client_that_leaves(engine: Engine, lines: bytes) -> None:
+    app = Gateway()
+    before = left()
+    async with ScriptedUpstream() as upstream:
+        arrived = asyncio.Event()
+
+        async def waits(conversation: Conversation) -> None:
+            await conversation.head()
+            arrived.set()
+            await conversation.reader.read()
+
+        upstream.scripts[:] = [waits]
+        app.forward("/svc/{path:path}", upstream=Upstream("svc", [upstream.url]), allow=anyone)
+        async with serving(app, engine) as gateway:
+            _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+            writer.write(b"POST /svc/x HTTP/1.1\r\nhost: g\r\n" + lines)
+            await arrived.wait()
+            writer.close()
+            await until(lambda: left() <= before)

@@ -1,0 +1,60 @@
+"""What a body has besides content counts from its first byte, also where that comes in one read with its head."""
+
+import pytest
+
+from guarded import PATHS, PING, door, refused
+from limen.declare.limits import ClientLimits
+from serving import until
+
+FRAMING = b" HTTP/1.1\r\nhost: g\r\ntransfer-encoding: chunked\r\n\r\n"
+BEGUN = {
+    "an extension": b"1;" + b"x" * 3000,
+    "extensions": b"1;" + b"x" * 98 + b"\r\na\r\n",
+    "trailers": b"1\r\na\r\n0\r\n" + b"x: y\r\n" * 500,
+}
+BEGUN["extensions"] *= 30
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("begun", BEGUN.values(), ids=BEGUN)
+async def test_the_first_read_of_a_body_counts(path: bytes, begun: bytes) -> None:
+    async with door(ClientLimits(chunk_overhead=1000)) as gate:
+        reader, writer = await gate.open()
+        writer.write(b"POST " + path + FRAMING + begun)
+        assert refused(await reader.read(), 400, "bad_body")
+        writer.close()
+        await until(lambda: "0 busy" in repr(gate.app.live().runtime))
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_what_came_whole_before_it_does_not(path: bytes) -> None:
+    """Neither the requests in line before a body nor their content are its framing."""
+    sized = b"PUT /local/raw HTTP/1.1\r\nhost: g\r\ncontent-length: 5000\r\n\r\n" + b"." * 5000
+    chunks = b"PUT /local/raw" + FRAMING + b"5;x=y\r\nhello\r\n0\r\n\r\n"
+    body = b"PUT " + path + FRAMING + b"5;x=y\r\nhello\r\n"
+    async with door(ClientLimits(chunk_overhead=100)) as gate:
+        for before in (PING * 20, sized, chunks * 10, sized + chunks + PING):
+            reader, writer = await gate.open()
+            writer.write(before + body)
+            for _ in range(before.count(b" HTTP/1.1\r\n")):
+                await reader.readuntil(b"HTTP/1.1 200 ")
+            writer.write(b"0\r\n\r\n")
+            await reader.readuntil(b"HTTP/1.1 200 ")
+            writer.close()
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_nor_does_its_head(path: bytes) -> None:
+    """Whole or in pieces, with as many spaces as it may have."""
+    head = b"PUT " + path + FRAMING.replace(b"chunked\r\n", b"chunked\r\nx: " + b"y" * 3000 + b"\r\n")
+    async with door(ClientLimits(chunk_overhead=100)) as gate:
+        for cut in (0, 1, 50, 500, len(head) - 1, len(head)):
+            reader, writer = await gate.open()
+            if cut:
+                writer.write(head[:cut])
+                await gate.serves()
+            writer.write(head[cut:] + b"5\r\nhello\r\n")
+            await gate.serves()
+            writer.write(b"0\r\n\r\n")
+            await reader.readuntil(b"HTTP/1.1 200 ")
+            writer.close()

@@ -1,0 +1,48 @@
+"""A connection that is given up while it is made leaves nothing behind, at whatever moment that is."""
+
+import asyncio
+import gc
+from collections.abc import Generator
+
+import pytest
+
+from limen import Upstream
+from limen.testing import ScriptedUpstream, saying
+from limen.upstream.connection import Connection
+from limen.upstream.pool import Pool
+from serving import until
+
+
+@pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
+    return ("asyncio", {"use_uvloop": request.param})
+
+
+@pytest.fixture
+def no_collector() -> Generator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def left() -> int:
+    return sum(isinstance(one, Connection) for one in gc.get_objects())
+
+
+@pytest.mark.usefixtures("no_collector")
+@pytest.mark.parametrize("turns", range(12))
+async def test_a_connection_that_is_given_up_while_it_is_made_is_gone(turns: int) -> None:
+    async with ScriptedUpstream(saying(b"")) as upstream:
+        pool = Pool(Upstream("x", [upstream.url]))
+        before = left()
+        task = asyncio.create_task(pool.acquire(5.0))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        if not task.cancelled():
+            pool.release(task.result())
+        del task
+        await pool.aclose()
+        await until(lambda: left() <= before)
