@@ -6,7 +6,7 @@ PROJECTS := . kit shop/users shop/orders shop/suppliers shop/gateway
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format types unit access lock wheel compiled against-wheel audit fuzz soak bench bench-micro bench-peers clean
+.PHONY: help up test lint format types unit access lock wheel compiled against-wheel audit fuzz soak bench bench-micro bench-logins bench-peers clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -105,6 +105,9 @@ fuzz: $(STAMP) ## Coverage-guided fuzzing of requests and answers, ten minutes; 
 
 bench-micro: $(STAMP) ## Measure the hot path without sockets
 	$(BIN)/python -m bench.micro
+
+bench-logins: $(STAMP) ## Measure what a thousand logins at once do to everybody else
+	$(BIN)/python -m bench.logins --rounds 5 --seconds 20 --most 1.5
 
 bench-peers: $(STAMP) ## Install the other gateways that bench compares with
 	$(BIN)/python -m bench.peers install

@@ -124,6 +124,10 @@ class Fault:
         return self.detail or self.kind.value.detail
 
 
+AGAIN = ((b"retry-after", b"1"),)
+"""For what is over in a moment: who has to wait is told for how many seconds, and does not ask again at once."""
+
+
 class DeclarationError(Exception):
     """What the declaration of a gateway gets wrong, all of it at once.
 

@@ -17,7 +17,8 @@ from shop_users import audit
 from shop_users.accounts import Account, NewAccount, Store
 from shop_users.app import create_app
 from shop_users.database import config
-from shop_users.login import client_address, clock
+from shop_users.login import client_address
+from shop_users.parts import clock
 from shop_users.passwords import NOBODY, Busy, Passwords
 from shop_users.settings import Settings
 
@@ -141,7 +142,7 @@ async def test_after_some_failures_even_the_right_password_waits_and_nothing_is_
     for password in ("wrong", "b"):
         held = await log_in(client, password=password)
         assert (held.status_code, held.json()["code"]) == (429, "too_many_attempts")
-        assert held.json()["detail"] == "There were too many attempts to log in; try again in 1 s."
+        assert held.json()["detail"] == "There were too many wrong passwords; try again in 1 s."
         assert held.headers["retry-after"] == "1"
     assert (await log_in(client, "admin", "b")).status_code == 201
     assert len(hasher.verified) == done + 1
@@ -255,3 +256,19 @@ def test_what_is_no_address_is_unknown(text: str) -> None:
         found = client_address(said)
         assert found == "unknown" or str(ip_address(found)) == found
     assert client_address(f"192.0.2.1, {text}") == "192.0.2.1"
+
+
+async def test_the_current_password_is_no_easier_to_guess_than_at_login(client: httpx2.AsyncClient, time: Time) -> None:
+    john = {"request-user-id": "2", "request-user-role": "default"}
+
+    async def change(current: str) -> httpx2.Response:
+        body = {"current_password": current, "new_password": "long enough"}
+        return await client.put("/api/users/2/password", json=body, headers=john)
+
+    for number in range(6):
+        got = await change(f"guess {number}")
+        assert (got.status_code, got.json()["code"]) == (403, "password_wrong")
+    held = await change("b")
+    assert (held.status_code, held.json()["code"], held.headers["retry-after"]) == (429, "too_many_attempts", "1")
+    time.now += 1
+    assert (await change("b")).status_code == 204

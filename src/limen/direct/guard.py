@@ -20,7 +20,7 @@ from limen import pipeline
 from limen.direct import patience, rules
 from limen.direct.patience import BODY, BODY_TIME, DEAF, HEAD, HEAD_TIME, IDLE, KEPT, OFF, PatientProtocol
 from limen.direct.shared import Rest, Said
-from limen.errors import Fault, Kind
+from limen.errors import AGAIN, Fault, Kind
 from limen.http.headers import Head
 from limen.http.replies import Reply
 from limen.runtime.live import Door
@@ -121,7 +121,7 @@ class GuardedProtocol(PatientProtocol):
             fault = self._target(method, head)
             head = Head(self.headers)
         if fault is None and self.shared.running + len(self.tasks) >= self.limits.requests:
-            fault = Fault(Kind.OVERLOADED, headers=patience.AGAIN)
+            fault = Fault(Kind.OVERLOADED, headers=AGAIN)
         if fault is not None:
             self._fault = fault
             raise Stop

@@ -19,12 +19,11 @@ from limen import pipeline
 from limen.declare.limits import ClientLimits
 from limen.direct.client import whole
 from limen.direct.shared import Reader, Said, Shared
-from limen.errors import Fault, Kind
+from limen.errors import AGAIN, Fault, Kind
 from limen.http.replies import problem
 from limen.observe.outcome import Outcome
 
 CLOSE = (b"connection", b"close")
-AGAIN = ((b"retry-after", b"1"),)
 
 # Where the client's input is. DEAF: nothing more of it is parsed.
 IDLE, HEAD, BODY, DEAF = range(4)

@@ -10,7 +10,7 @@ from time import monotonic
 
 from limen.declare.target import Target
 from limen.declare.upstream import Upstream
-from limen.errors import Fault, Kind
+from limen.errors import AGAIN, Fault, Kind
 from limen.upstream.connection import Connection
 from limen.upstream.error import UpstreamError
 from limen.upstream.tls import TlsConnection, client_context, failed, server_name
@@ -106,7 +106,7 @@ class Pool:
 
     async def _wait(self, deadline: float) -> None:
         if len(self._waiting) >= self._limits.waiting:
-            raise UpstreamError(Fault(Kind.POOL_EXHAUSTED, cause=repr(self)))
+            raise UpstreamError(Fault(Kind.POOL_EXHAUSTED, headers=AGAIN, cause=repr(self)))
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
         try:
@@ -117,7 +117,7 @@ class Pool:
                 # It was our turn already: pass it on, or the place would be lost to those behind us.
                 self._next()
             if isinstance(error, TimeoutError):
-                raise UpstreamError(Fault(Kind.POOL_EXHAUSTED, cause=repr(self))) from None
+                raise UpstreamError(Fault(Kind.POOL_EXHAUSTED, headers=AGAIN, cause=repr(self))) from None
             raise
         finally:
             self._waiting.remove(waiter)

@@ -8,19 +8,17 @@
 What was wrong is told to the log alone (``shop_users.audit``).
 """
 
-from collections.abc import Callable
 from ipaddress import ip_address
 from math import ceil
-from time import monotonic
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
 from limen_kit.problems import Problem, responses
 from shop_users import audit
 from shop_users.accounts import Account, username_key
-from shop_users.guessing import Attempt, Guessing, address_key
-from shop_users.parts import Accounts, Hashes, Sessions
+from shop_users.guessing import Attempt, address_key
+from shop_users.parts import Accounts, Clock, Guesses, Hashes, Sessions
 from shop_users.passwords import Busy
 from shop_users.schemas import Credentials, LoginResponse
 from shop_users.sessions import Begun, Gone
@@ -31,17 +29,6 @@ _UNKNOWN = "unknown"
 _RETRY_AFTER = {
     "Retry-After": {"description": "Seconds until it is worth trying again.", "schema": {"type": "integer"}}
 }
-
-
-async def clock() -> Callable[[], float]:
-    """Return what tells the time to ``Guessing``."""
-    return monotonic
-
-
-# Dependencies are coroutines though they wait for nothing: FastAPI gives all others to a thread, which costs more than all
-# that a refusal does here.
-async def _guessing(request: Request) -> Guessing:
-    return cast("Guessing", request.app.state.guessing)
 
 
 async def _address(request: Request) -> str:
@@ -78,9 +65,9 @@ async def login(
     accounts: Accounts,
     hashes: Hashes,
     sessions: Sessions,
-    guessing: Annotated[Guessing, Depends(_guessing)],
+    guessing: Guesses,
     address: Annotated[str, Depends(_address)],
-    now: Annotated[Callable[[], float], Depends(clock)],
+    now: Clock,
 ) -> LoginResponse:
     """Check credentials and begin a session; an old hash is replaced on the way."""
     name = username_key(credentials.username)
@@ -88,7 +75,7 @@ async def login(
     attempt = guessing.attempt(name, address_key(address), now())
     if not isinstance(attempt, Attempt):
         audit.event("login_refused", reason="too_many", **seen)
-        raise _too_many(attempt)
+        raise too_many(attempt)
     try:
         hashes.check()
         account, begun = await _begun(credentials, accounts, hashes, sessions, request, address)
@@ -150,11 +137,12 @@ async def _verified(credentials: Credentials, accounts: Accounts, hashes: Hashes
     return account, better
 
 
-def _too_many(seconds: float) -> Problem:
+def too_many(seconds: float) -> Problem:
+    """Return what somebody is told who has guessed too often."""
     after = ceil(seconds)
     return Problem(
         429,
         "too_many_attempts",
-        f"There were too many attempts to log in; try again in {after} s.",
+        f"There were too many wrong passwords; try again in {after} s.",
         {"retry-after": str(after)},
     )

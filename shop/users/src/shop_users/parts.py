@@ -1,30 +1,47 @@
-"""What the routes work with, as parameters of path operations; ``app`` puts it into the application's state."""
+"""What the routes work with, as parameters of path operations; ``app`` puts it into the application's state.
 
+All are coroutines though they wait for nothing: FastAPI gives other functions to a thread, which costs more than a refusal.
+"""
+
+from collections.abc import Callable
+from time import monotonic
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
 from shop_users import accounts, api_keys, sessions
+from shop_users.guessing import Guessing
 from shop_users.passwords import Passwords
 
 
-def _store(request: Request) -> accounts.Store:
+async def _store(request: Request) -> accounts.Store:
     return cast("accounts.Store", request.app.state.store)
 
 
-def _passwords(request: Request) -> Passwords:
+async def _passwords(request: Request) -> Passwords:
     return cast("Passwords", request.app.state.passwords)
 
 
-def _sessions(request: Request) -> sessions.Sessions:
+async def _sessions(request: Request) -> sessions.Sessions:
     return cast("sessions.Sessions", request.app.state.sessions)
 
 
-def _keys(request: Request) -> api_keys.Keys:
+async def _keys(request: Request) -> api_keys.Keys:
     return cast("api_keys.Keys", request.app.state.keys)
+
+
+async def _guessing(request: Request) -> Guessing:
+    return cast("Guessing", request.app.state.guessing)
+
+
+async def clock() -> Callable[[], float]:
+    """Return what tells the time to ``Guessing``."""
+    return monotonic
 
 
 Accounts = Annotated[accounts.Store, Depends(_store)]
 Hashes = Annotated[Passwords, Depends(_passwords)]
 Sessions = Annotated[sessions.Sessions, Depends(_sessions)]
 Keys = Annotated[api_keys.Keys, Depends(_keys)]
+Guesses = Annotated[Guessing, Depends(_guessing)]
+Clock = Annotated[Callable[[], float], Depends(clock)]

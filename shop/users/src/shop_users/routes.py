@@ -1,5 +1,6 @@
 """Accounts: an admin's to manage; a password also its owner's."""
 
+from collections.abc import Callable
 from typing import Any, cast
 
 from fastapi import APIRouter, Response
@@ -9,9 +10,12 @@ from limen_kit.identity import AdminCaller, CurrentCaller
 from limen_kit.paging import TOTAL, Page, total_header
 from limen_kit.problems import Problem, responses
 from shop_users import audit
-from shop_users.accounts import Account, Changes, NewAccount, Taken
+from shop_users.accounts import Account, Changes, NewAccount, Taken, username_key
 from shop_users.ended import DOCUMENTED, told
-from shop_users.parts import Accounts, Hashes
+from shop_users.guessing import Attempt, Guessing
+from shop_users.login import too_many
+from shop_users.parts import Accounts, Clock, Guesses, Hashes
+from shop_users.passwords import Passwords
 from shop_users.schemas import PasswordChange, UserChanges, UserForm, UserResponse
 
 router = APIRouter(prefix="/api/users", tags=["users"])
@@ -37,7 +41,9 @@ async def list_users(page: Page, caller: AdminCaller, accounts: Accounts, respon
     return found
 
 
-@router.post("", response_model=UserResponse, status_code=201, responses=_CREATED | responses(400, 401, 403, 409, 413))
+@router.post(
+    "", response_model=UserResponse, status_code=201, responses=_CREATED | responses(400, 401, 403, 409, 413, 503)
+)
 async def create_user(
     form: UserForm, caller: AdminCaller, accounts: Accounts, hashes: Hashes, response: Response
 ) -> Account:
@@ -76,13 +82,15 @@ async def update_user(user_id: RowId, changes: UserChanges, caller: AdminCaller,
         raise _conflict(taken) from taken
 
 
-@router.put("/{user_id}/password", status_code=204, responses=_ENDING | responses(400, 401, 403, 404, 413))
+@router.put("/{user_id}/password", status_code=204, responses=_ENDING | responses(400, 401, 403, 404, 413, 429, 503))
 async def change_password(
     user_id: RowId,
     change: PasswordChange,
     caller: CurrentCaller,
     accounts: Accounts,
     hashes: Hashes,
+    guessing: Guesses,
+    now: Clock,
     response: Response,
 ) -> None:
     """Change a password: an admin any, a user their own by giving the current one. All sessions of the user end."""
@@ -92,9 +100,7 @@ async def change_password(
     while ended is None:
         account = _found(await accounts.get(user_id))
         if caller.id == user_id:
-            right, _ = await hashes.verified(change.current_password or "", account.hashed_password)
-            if not right:
-                raise Problem(403, "password_wrong", "Password is wrong.")
+            await _prove(account, change.current_password or "", hashes, guessing, now)
         # Whoever changed it in between may have made the current password another: look again.
         better = await hashes.hashed(change.new_password)
         ended = await accounts.change_password(user_id, account.hashed_password, better)
@@ -112,6 +118,26 @@ async def delete_user(user_id: RowId, caller: AdminCaller, accounts: Accounts, r
         raise _missing()
     audit.event("user_deleted", account=user_id, by=caller.id, sessions=len(ended))
     response.headers.update(told(ended))
+
+
+async def _prove(
+    account: Account, password: str, hashes: Passwords, guessing: Guessing, now: Callable[[], float]
+) -> None:
+    """Raise Problem unless it is the account's password. Who has stolen a session is not to find it out by trying."""
+    attempt = guessing.attempt(username_key(account.username), None, now())
+    if not isinstance(attempt, Attempt):
+        raise too_many(attempt)
+    try:
+        right, _ = await hashes.verified(password, account.hashed_password)
+    except BaseException:
+        guessing.dropped(attempt, now())  # no password was looked at
+        raise
+    if right:
+        guessing.succeeded(attempt, now())
+        return
+    guessing.failed(attempt, now())
+    audit.event("password_refused", account=account.id)
+    raise Problem(403, "password_wrong", "Password is wrong.")
 
 
 def _found(account: Account | None) -> Account:

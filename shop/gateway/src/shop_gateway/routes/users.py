@@ -29,7 +29,7 @@ def declare(app: Gateway, upstream: Upstream) -> None:
         allow=owner("user_id") | role("admin"),
         status_code=204,
         ends=SESSION_ENDED,
-        responses=problems(404),
+        responses=problems(404, 429),
     )
     def change_password(user_id: RowId, change: PasswordChange) -> None: ...
 
