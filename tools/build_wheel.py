@@ -21,6 +21,7 @@ COMPILED = (
     "errors",
     "gates/jwt",
     "http/headers",
+    "http/max_forwards",
     "http/replies",
     "http/status",
     "observe/access",
@@ -33,7 +34,9 @@ COMPILED = (
     "upstream/error",
     "upstream/pool",
     "upstream/request",
+    "upstream/rules",
     "upstream/tls",
+    "upstream/wire",
 )
 
 

@@ -153,6 +153,7 @@ async def test_nothing_is_lost_by_renewals_or_the_stop(
                 await command.says(LOADED, times=number + 2)
             await visitors.more(50)
             assert visitors.lost == []
+            visitors.stopping = True
             command.send(signal.SIGTERM)
             assert await command.ends() == 0
         assert visitors.lost == []

@@ -40,6 +40,7 @@ class Visitors:
         self._port = port
         self._context = context
         self._over = False
+        self.stopping = False
         self.answered = 0
         self.lost: list[str] = []
 
@@ -63,23 +64,41 @@ class Visitors:
     async def _return(self) -> None:
         while not self._over:
             try:
-                await shown(self._port, self._context)
-            except ConnectionRefusedError:
-                return
+                async with self._opened() as streams:
+                    if streams is None:
+                        return
+                    head, _ = await request(streams, "/jobs/0", close=True)
+                    assert head.startswith(b"http/1.1 200")
+                    self.answered += 1
             except OSError as error:
                 self.lost.append(f"new: {error!r}")
-            else:
-                self.answered += 1
+
+    @contextlib.asynccontextmanager
+    async def _opened(self) -> AsyncGenerator[Streams | None]:
+        """Open a connection; None where nobody serves any more. What ends in the handshake was asked for nothing yet."""
+        try:
+            streams = await asyncio.open_connection(
+                "127.0.0.1", self._port, ssl=self._context, server_hostname="localhost"
+            )
+        except OSError as error:
+            if not isinstance(error, ConnectionRefusedError) and not self.stopping:
+                raise
+            yield None
+            return
+        try:
+            yield streams
+        finally:
+            streams[1].transport.abort()
 
     async def _stay(self) -> None:
         while not self._over:
             try:
-                async with secured(self._port, self._context) as streams:
+                async with self._opened() as streams:
+                    if streams is None:
+                        return
                     head = b""
                     while not self._over and b"\r\nconnection: close\r\n" not in head:
                         head, _ = await request(streams, "/jobs/1")
                         self.answered += 1
-            except ConnectionRefusedError:
-                return
             except OSError as error:
                 self.lost.append(f"kept: {error!r}")

@@ -3,15 +3,15 @@
 import inspect
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from limen.declare.contract import invalid
+from limen.declare.contract import invalid, written
 from limen.declare.route import After, Route
-from limen.errors import Fault, Kind
+from limen.errors import Fault, Invalid, Kind
 from limen.runtime.plan import Finished, Hook
 
 _log = logging.getLogger("limen.hooks")
@@ -33,8 +33,9 @@ def _checked(answer: TypeAdapter[object]) -> Hook:
         try:
             value = answer.validate_json(content)
         except ValidationError as error:
-            return _broken(error)
-        return answer.dump_json(value, by_alias=True, exclude_unset=True)
+            return _broken(invalid(error, ()))
+        made = written(answer, value, ())
+        return made if isinstance(made, bytes) else _broken(made)
 
     return check
 
@@ -64,7 +65,7 @@ def _after(name: str, after: After, answer: TypeAdapter[object] | None, *, silen
         try:
             given = read(content)
         except ValidationError as error:
-            return _broken(error)
+            return _broken(invalid(error, ()))
         except ValueError as error:
             return Fault(Kind.UPSTREAM_CONTRACT, cause=f"the answer is not JSON: {error}")
         try:
@@ -98,6 +99,6 @@ def _name(after: After) -> str:
     return getattr(after, "__name__", type(after).__name__)
 
 
-def _broken(error: ValidationError) -> Fault:
-    places = "; ".join(f"{'.'.join(map(str, e.loc)) or 'answer'}: {e.msg}" for e in invalid(error, ()))
+def _broken(found: Iterable[Invalid]) -> Fault:
+    places = "; ".join(f"{'.'.join(map(str, one.loc)) or 'answer'}: {one.msg}" for one in found)
     return Fault(Kind.UPSTREAM_CONTRACT, cause=places)

@@ -47,6 +47,18 @@ async def test_an_answer_that_does_not_fit_is_the_services_fault_and_stays_insid
     assert "secret" not in fault.cause + fault.text
 
 
+async def test_a_number_that_json_cannot_carry_is_the_services_fault() -> None:
+    class Price(BaseModel):
+        amount: float
+
+    assert await outcome(hook(None, Price), b'{"amount": 1.5}') == b'{"amount":1.5}'
+    for number in (b"NaN", b"Infinity", b"1e999"):
+        fault = await outcome(hook(None, Price), b'{"amount": %b}' % number)
+        assert isinstance(fault, Fault)
+        assert fault.kind is Kind.UPSTREAM_CONTRACT
+        assert fault.cause == "amount: Input should be a finite number"
+
+
 async def test_sync_and_async_hooks_get_the_annotated_type() -> None:
     def sync(account: Account) -> Token:
         return Token(token=f"t{account.id}")

@@ -12,6 +12,13 @@ from limen.runtime import issuer as module
 from limen.runtime.issuer import LiveIssuer
 from tokens import NOW
 
+
+@pytest.fixture(autouse=True)
+def everything_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever level the tests before have left behind."""
+    caplog.set_level("INFO", "limen.identity")
+
+
 OLD, NEW, RSA = key("old"), key("new"), key("rsa", "RS256")
 SET = key_set(OLD, RSA)
 
