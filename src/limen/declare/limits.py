@@ -26,7 +26,8 @@ class ClientLimits:
     - ``chunk_overhead``: bytes of one body that are chunk extensions or trailers (400).
     - ``connections``: client connections of one worker (503). ``connections_per_address``: those of one address (429);
       None is no bound, because behind a load balancer every client has the same address.
-    - ``requests``: requests in flight in one worker (503, with ``Retry-After``).
+    - ``requests``: requests in flight in one worker (503, with ``Retry-After``). As many as connections, unless lowered: slow
+      clients count here, and fewer of them would shut others out; what a service gets is bounded by ``Limits``.
     - ``head_time``: seconds for a head from its first byte, and for the first one from the connection (408).
     - ``body_silence``: seconds without any of a body (408). ``body_rate``: bytes per second that a body must average,
       counted after ``body_grace`` seconds (408); 0 is no bound.
@@ -42,7 +43,7 @@ class ClientLimits:
     chunk_overhead: int = 16384
     connections: int = 10_000
     connections_per_address: int | None = None
-    requests: int = 1024
+    requests: int = 10_000
     head_time: float = 10.0
     body_silence: float = 30.0
     body_rate: int = 240

@@ -1,0 +1,65 @@
+"""The floods of ``bench.floods``, as a program: connections that cost the gateway and are of use to nobody.
+
+Each client takes its time, comes again when it was turned away, and goes on until SIGTERM.
+"""
+
+import asyncio
+import random
+import sys
+from contextlib import suppress
+
+KINDS = {
+    "idle": "connections that say nothing",
+    "head": "heads that come byte by byte",
+    "body": "bodies that come byte by byte",
+    "read": "answers of 1 MiB that nobody reads",
+}
+_PAUSE = 1.0  # seconds between two bytes
+_FIRST = {
+    "idle": b"",
+    "head": b"GET /api/items HTTP/1.1\r\nhost: bench\r\nx-slow: ",
+    "body": b"POST /api/items HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: 9000\r\n\r\n{",
+    "read": b"GET /api/large HTTP/1.1\r\nhost: bench\r\n\r\n",
+}
+_LIMIT = 4096  # bytes that a client takes before it stops reading
+
+
+async def _client(kind: str, port: int, come: asyncio.Semaphore) -> None:
+    first = True
+    while True:
+        # Not all at once: what is measured is that they are there, not that they arrive.
+        await asyncio.sleep(random.uniform(0, _PAUSE))
+        with suppress(OSError):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=_LIMIT)
+            try:
+                writer.write(_FIRST[kind])
+                if first:
+                    first = False
+                    come.release()
+                if kind == "idle":
+                    await reader.read()
+                elif kind == "read":
+                    await asyncio.sleep(60)
+                else:
+                    while not reader.at_eof():
+                        await asyncio.sleep(_PAUSE)
+                        writer.write(b" ")
+                        await writer.drain()
+            finally:
+                writer.transport.abort()
+
+
+async def main(kind: str, port: int, count: int) -> None:
+    """Let ``count`` clients come, say so once all have been there, and keep them coming."""
+    come = asyncio.Semaphore(0)
+    tasks = [asyncio.create_task(_client(kind, port, come)) for _ in range(count)]
+    for _ in range(count):
+        await come.acquire()
+    print("all are there", flush=True)
+    await asyncio.gather(*tasks)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 4 or sys.argv[1] not in KINDS:
+        sys.exit(f"python -m bench.flood_clients {'|'.join(KINDS)} PORT COUNT")
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
