@@ -61,14 +61,13 @@ $(WHEEL): $(STAMP) tools/build_wheel.py tools/mypy.ini $(shell find src -name '*
 
 wheel: $(WHEEL) ## A wheel of limen with its hot path compiled, in dist/ (needs a C compiler)
 
-# The guard, which inherits from uvicorn, is not compiled: its tests would only be run twice.
 compiled: $(STAMP) ## What goes over sockets, once more, against the compiled wheel
 	@if command -v cc >/dev/null || [ -n "$$CI" ]; then $(MAKE) --no-print-directory against-wheel; \
 	else echo "SKIPPED: the compiled wheel is not tested, for there is no C compiler (cc); install one, such as gcc"; fi
 
 against-wheel: $(WHEEL)
 	LIMEN_COMPILED=1 PYTHONPATH=build/compiled $(BIN)/python -m pytest tests/wire tests/conformance tests/engine \
-		--ignore-glob='tests/engine/test_guard_*' --ignore=tests/engine/test_soak.py
+		--ignore=tests/engine/test_soak.py
 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-package limen \
 	--no-emit-package limen-kit --custom-compile-command "make lock"

@@ -12,6 +12,7 @@ KINDS = {
     "idle": "connections that say nothing",
     "head": "heads that come byte by byte",
     "body": "bodies that come byte by byte",
+    "stream": "bodies that come byte by byte and are passed on as they come",
     "read": "answers of 1 MiB that nobody reads",
 }
 _PAUSE = 1.0  # seconds between two bytes
@@ -19,6 +20,7 @@ _FIRST = {
     "idle": b"",
     "head": b"GET /api/items HTTP/1.1\r\nhost: bench\r\nx-slow: ",
     "body": b"POST /api/items HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: 9000\r\n\r\n{",
+    "stream": b"POST /api/upload HTTP/1.1\r\nhost: bench\r\ncontent-length: 9000\r\n\r\n{",
     "read": b"GET /api/large HTTP/1.1\r\nhost: bench\r\n\r\n",
 }
 _LIMIT = 4096  # bytes that a client takes before it stops reading

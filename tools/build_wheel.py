@@ -1,8 +1,7 @@
 """``python tools/build_wheel.py``: build a wheel of limen whose hot path is compiled, into ``dist/``.
 
 The sources are the same, type hints and all: mypyc makes C of the modules named here, and the wheel holds both. What a
-request passes through is compiled; what runs at start-up is not, nor what inherits from uvicorn's classes.
-See docs/decisions/0006-compiled-hot-path.md.
+request passes through is compiled; what runs at start-up is not. See docs/decisions/0006-compiled-hot-path.md.
 """
 
 import os
@@ -15,10 +14,20 @@ from setuptools import setup
 ROOT = Path(__file__).parent.parent
 
 COMPILED = (
+    "declare/policy",
+    "direct/answer",
     "direct/client",
+    "direct/ending",
     "direct/exchange",
+    "direct/guard",
+    "direct/patience",
+    "direct/protocol",
+    "direct/rules",
+    "direct/sending",
+    "direct/shared",
     "direct/timers",
     "errors",
+    "gates/assertion",
     "gates/jwt",
     "http/headers",
     "http/max_forwards",
@@ -27,6 +36,8 @@ COMPILED = (
     "observe/access",
     "observe/outcome",
     "pipeline",
+    "runtime/compile",
+    "runtime/identify",
     "runtime/path",
     "runtime/plan",
     "runtime/table",

@@ -11,6 +11,7 @@ One request, in the steps of ``limen.pipeline``:
 7. settle, exactly once
 """
 
+from functools import partial
 from time import perf_counter
 from typing import Any
 from urllib.parse import quote
@@ -198,6 +199,8 @@ class _Exchange:
         length = body.length if isinstance(body, RequestBody) else None
         while True:
             attempts += 1
+            if isinstance(body, RequestBody):
+                await body.gather(partial(pipeline.waits, plan))
             try:
                 connection = plan.pool.idle() or await plan.pool.acquire(plan.timeouts.connect)
                 return await send(

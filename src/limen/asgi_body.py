@@ -1,7 +1,8 @@
 """The client's side of an ASGI request: its body as a bounded stream, and the watch for a client that leaves."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 
 from starlette.types import Receive
@@ -28,7 +29,7 @@ class RequestBody:
     ``limit`` is in bytes, None means unbounded; ``patience`` is the most seconds between two pieces.
     """
 
-    __slots__ = ("_limit", "_patience", "_receive", "_seen", "done", "idle", "length", "untouched")
+    __slots__ = ("_held", "_limit", "_patience", "_receive", "_seen", "done", "idle", "length", "untouched")
 
     def __init__(
         self, receive: Receive, length: int | None, limit: int | None, *, patience: float, empty: bool
@@ -38,6 +39,7 @@ class RequestBody:
         self._receive = receive
         self._limit = limit
         self._seen = 0
+        self._held: deque[bytes] | None = None
         self.length = length
         self.done = False
         self.idle = empty  # nobody will read it: there is nothing but the final empty message
@@ -50,6 +52,24 @@ class RequestBody:
     async def __anext__(self) -> bytes:
         """Return the next chunk; raises ClientGone, BodyTimeout and BodyTooLarge."""
         self.untouched = False
+        chunk = self._held.popleft() if self._held else await self._come()
+        if not chunk:
+            raise StopAsyncIteration
+        return chunk
+
+    async def gather(self, waits: Callable[[int], bool]) -> None:
+        """Hold what comes, to be iterated over later, until it is whole or ``waits`` denies it of so many bytes.
+
+        Raises what iterating does.
+        """
+        while not self.done and waits(self._seen):
+            if self._held is None:
+                self._held = deque()
+            if chunk := await self._come():
+                self._held.append(chunk)
+
+    async def _come(self) -> bytes:
+        """Return what comes next; nothing is the end."""
         while not self.done:
             try:
                 async with asyncio.timeout(self._patience):
@@ -66,7 +86,7 @@ class RequestBody:
                 raise BodyTooLarge
             if chunk:
                 return chunk
-        raise StopAsyncIteration
+        return b""
 
     async def read(self) -> bytes:
         """Return the whole body."""

@@ -14,7 +14,7 @@ from limen.declare.route import MiB, Route
 from limen.errors import Kind
 from limen.gates import jwt
 from limen.http import via
-from limen.pipeline import ATTEMPTS
+from limen.pipeline import ATTEMPTS, MOST_HELD
 from limen.upstream import client
 
 ROOT = Path(__file__).parents[2]
@@ -94,7 +94,7 @@ LIMITS = {
     "TLS handshake, in all": seconds(server.HANDSHAKE),
     "silence between requests": seconds(constant("cli", "_KEEP_ALIVE")),
     "requests in line on one connection": number(constant("direct", "MOST_WAITING")),
-    "bytes held for a slow service": size(constant("direct", "_HIGH_WATER")),
+    "bytes held for a slow service": size(MOST_HELD),
     "earlier passes through gateways, in Via": number(via.MOST_PASSES),
     "connections that wait to be accepted": number(constant("cli", "_BACKLOG")),
     "running requests at a stop, in all": seconds(option("grace")),

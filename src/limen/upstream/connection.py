@@ -110,7 +110,9 @@ class Connection(Wire):
             kind = Kind.UPSTREAM_CLOSED if self.reused else Kind.UPSTREAM_PROTOCOL
             self._fail(Fault(kind, cause="an empty line where an answer begins"))
             return
-        self._answering = True
+        if not self._answering:
+            self._answering = True
+            self._is_1_1 = data.startswith(b"HTTP/1.1 ")
         self._raw += size
         try:
             if size > 1 and data[-1] in b"\r\n":
@@ -181,7 +183,8 @@ class Connection(Wire):
         """Give the head on, unless it is an interim one."""
         assert self._parser is not None
         status = self._parser.get_status_code()
-        version = self._parser.get_http_version()
+        # Asked only where it does not show: the parser formats a text for it.
+        version = "1.1" if self._is_1_1 else self._parser.get_http_version()
         if (wrong := rules.check(status, version, self._headers)) is not None:
             raise httptools.HttpParserError(wrong)
         if status < 200:
@@ -272,6 +275,7 @@ class Connection(Wire):
         self._headers: Headers = []
         self._head_given = False
         self._framed = False
+        self._is_1_1 = False  # said where the answer begins, of the first head alone
 
     def _end(self, sink: Sink) -> None:
         self._answer_done = True

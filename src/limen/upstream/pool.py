@@ -39,6 +39,16 @@ class Pool:
         """Return an idle connection that is fit for use, or None; never waits, and never overtakes those who do."""
         return None if self._waiting else self._take()
 
+    def scarce(self) -> bool:
+        """Tell whether half of all connections, or more, are in use: then none is for whoever would keep it waiting.
+
+        False once the line is full as well: whoever asks is refused at once, and need not send a body for that.
+        """
+        used = len(self._busy) + self._opening
+        if self._waiting or used >= self._most:
+            return len(self._waiting) < self._limits.waiting
+        return 2 * used >= self._most
+
     def _take(self) -> Connection | None:
         now = monotonic()
         while self._idle:

@@ -289,3 +289,35 @@ async def test_closing_ends_those_in_line_at_once(network: Network) -> None:
         await waiting
     assert refused.value.fault.kind is Kind.UPSTREAM_REFUSED
     assert len(network.opened) == 1
+
+
+async def test_connections_are_scarce_when_half_are_in_use(network: Network) -> None:
+    pool = pool_of("http://a", "http://b", connections=2)  # four in all
+    taken = [await pool.acquire(1)]
+    assert not pool.scarce()
+    network.gate.clear()
+    opening = asyncio.create_task(pool.acquire(1))
+    await turns()
+    assert pool.scarce()  # what is being opened is taken
+    network.gate.set()
+    taken.append(await opening)
+    assert pool.scarce()
+    pool.release(taken.pop())
+    assert state(pool) == (1, 1, 0)
+    assert not pool.scarce()  # idle ones are not in use
+    pool.release(taken.pop())
+
+
+@pytest.mark.parametrize("waiting", [0, 1])
+async def test_connections_are_not_scarce_for_whoever_would_be_refused(network: Network, waiting: int) -> None:
+    pool = pool_of(connections=1, waiting=waiting)
+    assert not pool.scarce()
+    taken = await pool.acquire(1)
+    assert pool.scarce() is bool(waiting)
+    line = [asyncio.create_task(pool.acquire(1)) for _ in range(waiting)]
+    await turns()
+    assert not pool.scarce()
+    pool.release(taken)
+    for task in line:
+        pool.release(await task)
+    assert len(network.opened) == 1

@@ -1,0 +1,124 @@
+"""The end of one request on the direct engine: what it must know to end at any point, and the ways in which it does.
+
+1. ``_stop``      let go of the service, and of whatever is under way
+2. ``_conclude``  a problem; a cut connection where the head is out, for the answer must not look whole
+3. ``_complete``  settle, exactly once, and give the client's connection back to uvicorn
+"""
+
+import asyncio
+import logging
+from time import perf_counter
+
+from limen import pipeline
+from limen.direct.client import Client, whole
+from limen.errors import Fault, Kind
+from limen.http.replies import Reply, problem
+from limen.observe.outcome import Outcome
+from limen.runtime.plan import Plan
+from limen.upstream.connection import Connection
+
+_log = logging.getLogger("limen.direct")
+
+
+class Ending:
+    """A request that can end."""
+
+    __slots__ = (
+        "_client",
+        "_connection",
+        "_method",
+        "_parts",
+        "_path",
+        "_plan",
+        "_request_id",
+        "_sent",
+        "_started",
+        "_task",
+        "keep_alive",
+        "response_complete",
+    )
+
+    def __init__(
+        self, client: Client, plan: Plan | None, method: bytes, path: bytes, request_id: str, keep_alive: bool
+    ) -> None:
+        """``plan`` is None where no route serves the request."""
+        self._started = perf_counter()
+        self._client = client
+        self._plan = plan
+        self._method = method
+        self._path = path
+        self._request_id = request_id
+        self.keep_alive = keep_alive
+        self.response_complete = False
+        self._parts: list[bytes] = []  # of the request's body, as long as they are held
+        self._connection: Connection | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._sent = 0  # the status, once the answer has begun
+
+    def expired(self) -> None:
+        """Somebody took too long."""
+        raise NotImplementedError
+
+    def _bug(self) -> None:
+        """Our own mistake: it goes to the log, and the client learns that there was one."""
+        _log.exception("%s %s failed", self._method.decode(), self._path.decode("ascii", "backslashreplace"))
+        if not self.response_complete:
+            self._stop()
+            self._conclude(Fault(Kind.INTERNAL_ERROR))
+
+    def _stop(self) -> None:
+        """Let go of the service and of whatever is under way."""
+        self._client.timers.clear(self)
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            assert self._plan is not None
+            connection.abort()
+            self._plan.pool.release(connection)
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+
+    def _conclude(self, fault: Fault) -> None:
+        if self._sent:
+            # The head is out: what the client gets must not look whole.
+            self._complete(fault, cut=True)
+        else:
+            self._refuse(fault)
+
+    def _refuse(self, fault: Fault) -> None:
+        self._reply(problem(fault, self._request_id), fault)
+
+    def _reply(self, reply: Reply, fault: Fault | None = None) -> None:
+        self._sent = reply.status
+        head = self._method == b"HEAD"
+        self._client.write(whole(reply, self._client.defaults(), keep_alive=self.keep_alive, bodyless=head))
+        self._complete(fault)
+
+    def _complete(self, fault: Fault | None, *, cut: bool = False) -> None:
+        self.response_complete = True
+        self._client.timers.clear(self)
+        self._parts.clear()
+        self._settle(fault)
+        self._client.completed(close=cut or not self.keep_alive)
+
+    def _settle(self, fault: Fault | None) -> None:
+        plan = self._plan
+        gone = fault is not None and fault.kind is Kind.CLIENT_CLOSED
+        pipeline.settle(
+            Outcome(
+                method=self._method,
+                path=self._path,
+                route=plan.route.path if plan else "-",
+                upstream=plan.route.upstream.name if plan else "-",
+                status=499 if gone else self._sent,
+                seconds=perf_counter() - self._started,
+                request_id=self._request_id,
+                code=fault.kind.code if fault else "",
+                cause=fault.cause if fault else "",
+            )
+        )
+
+    def __repr__(self) -> str:
+        """Show how far it is."""
+        state = "complete" if self.response_complete else "answering" if self._sent else "waiting"
+        return f"<Exchange {self._method.decode()} {self._path.decode('ascii', 'backslashreplace')} {state}>"
