@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from starlette.middleware import Middleware
 from tortoise.contrib.fastapi import RegisterTortoise
 
 from limen_kit import database, logs, problems
@@ -37,6 +38,7 @@ def create_service(
     tortoise_orm: database.TortoiseConfig | None,
     routers: Sequence[APIRouter],
     name: str | None = None,
+    middleware: Sequence[Middleware] = (),
     on_start: Action | None = None,
     ready: Action = database.check,
     version: str = "0.1.0",
@@ -45,7 +47,8 @@ def create_service(
 
     ``name`` is what the gateway calls it: what is signed for another service is not believed here. ``tortoise_orm`` None is
     a service without a database of Tortoise's; ``ready`` then says when it may be used, by not raising. ``on_start`` runs
-    once the database is open. Raises ValueError for identity settings that can never work.
+    once the database is open. ``middleware`` is pure ASGI, the outermost first: it sees requests that have an id, and
+    bodies that nobody has bounded yet. Raises ValueError for identity settings that can never work.
     """
     identify = identification(settings, name)
 
@@ -74,6 +77,9 @@ def create_service(
     app.state.identify = identify
     problems.install(app)
     app.add_middleware(BodyLimit, limit=MAX_BODY)
+    # Each one that is added is around those before.
+    for one in reversed(middleware):
+        app.add_middleware(one.cls, *one.args, **one.kwargs)
     app.add_middleware(HeadAsGet)
     app.add_middleware(RequestId)
     for router in routers:

@@ -83,6 +83,11 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(DoesNotExist, _on_missing)
 
 
+def answer(problem: Problem) -> Response:
+    """Return the answer to ``problem``: the one that raising it in a path operation gives."""
+    return _answer(problem.status, problem.code, problem.detail, problem.headers)
+
+
 def unexpected() -> Response:
     """Return the answer to a request that a bug has ended."""
     return _answer(500, "internal_error", "The service failed to answer; its log says more.")
@@ -110,7 +115,7 @@ def _answer(
 
 async def _on_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
-    return _answer(error.status, error.code, error.detail, error.headers)
+    return answer(error)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:

@@ -72,6 +72,10 @@ def test_asking_and_being_refused_cost_nothing_and_keep_nothing() -> None:
     assert wait(guessing, "ada", OTHER, now + 2) == 0
     assert wait(guessing, "nobody tried", "203.0.113.9", now) == 0
     assert repr(guessing) == before
+    # Nor does asking without wanting to begin.
+    assert guessing.wait("ada", OTHER, now) == 2
+    assert guessing.wait("ada", OTHER, now + 2) == guessing.wait("bob", None, now) == 0
+    assert repr(guessing) == before
 
 
 def test_of_many_attempts_at_once_only_the_free_ones_begin() -> None:

@@ -18,7 +18,6 @@ from shop_users.accounts import Account, NewAccount, Store
 from shop_users.app import create_app
 from shop_users.database import config
 from shop_users.login import client_address
-from shop_users.parts import clock
 from shop_users.passwords import NOBODY, Busy, Passwords
 from shop_users.settings import Settings
 
@@ -68,7 +67,7 @@ async def app(
 ) -> AsyncGenerator[FastAPI]:
     url = f"json:{tmp_path}/users.json" if request.param == "json" else f"sqlite://{tmp_path}/users.sqlite3"
     app = create_app(Settings(database_url=url))
-    app.dependency_overrides[clock] = lambda: time
+    app.state.now = time
     async with running(app, config(url)) as client:
         app.state.client = client
         app.state.passwords = Passwords(1, hasher=hasher)

@@ -1,12 +1,18 @@
 """The users service."""
 
+from time import monotonic
+from typing import cast
+
 from fastapi import FastAPI
+from starlette.middleware import Middleware
 
 from limen_kit.app import create_service
 from shop_users import key_routes, login, routes, session_routes
 from shop_users.database import config, keys, sessions, store
 from shop_users.guessing import Guessing
+from shop_users.parts import State
 from shop_users.passwords import Passwords
+from shop_users.refusals import Refusals
 from shop_users.seed import seed
 from shop_users.settings import Settings
 
@@ -25,14 +31,17 @@ def create_app(settings: Settings) -> FastAPI:
         settings=settings,
         tortoise_orm=config(settings.database_url),
         routers=[login.router, session_routes.router, routes.router, key_routes.router],
+        middleware=[Middleware(Refusals, path=login.PATH)],
         on_start=start,
         ready=accounts.ready,
     )
-    app.state.store = accounts
-    app.state.sessions = sessions(settings.database_url, settings.rules)
-    app.state.keys = keys(settings.database_url)
-    app.state.passwords = passwords
-    app.state.guessing = Guessing()
+    state = cast("State", app.state)
+    state.store = accounts
+    state.sessions = sessions(settings.database_url, settings.rules)
+    state.keys = keys(settings.database_url)
+    state.passwords = passwords
+    state.guessing = Guessing()
+    state.now = monotonic
     return app
 
 

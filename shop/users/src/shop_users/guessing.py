@@ -162,7 +162,7 @@ class Guessing:
         self._accounts = Counters(self._limits.account, self._limits)
         self._addresses = Counters(self._limits.address, self._limits)
         self._pairs = Counters(self._limits.account, self._limits)
-        self._known: OrderedDict[str, None] = OrderedDict()
+        self._known: OrderedDict[str | None, None] = OrderedDict()
 
     def __repr__(self) -> str:
         """Show how much is kept."""
@@ -177,18 +177,26 @@ class Guessing:
         ``account`` is a name as it is compared, whether or not there is such an account; ``address`` is what
         ``address_key`` gives.
         """
-        pair = _pair(account, address)
-        known = pair is not None and pair in self._known
-        attempt = Attempt(account, address, known)
-        held = self._held(attempt)
-        wait = max(counters.wait(key, now) for counters, key in held)
+        attempt = self._attempt(account, address)
+        wait = self._wait(attempt, now)
         if wait > 0:
             return wait
-        for counters, key in held:
+        for counters, key in self._held(attempt):
             counters.begin(key, now)
-        if pair is not None and known:
+        pair = _pair(account, address)
+        if pair is not None and attempt.known:
             self._known.move_to_end(pair)
         return attempt
+
+    def wait(self, account: str, address: str | None, now: float) -> float:
+        """Return the seconds that ``attempt`` would, or 0 where one would begin; nothing begins."""
+        return self._wait(self._attempt(account, address), now)
+
+    def _attempt(self, account: str, address: str | None) -> Attempt:
+        return Attempt(account, address, known=_pair(account, address) in self._known)
+
+    def _wait(self, attempt: Attempt, now: float) -> float:
+        return max(counters.wait(key, now) for counters, key in self._held(attempt))
 
     def failed(self, attempt: Attempt, now: float) -> None:
         """End an attempt whose password was wrong, or whose account does not exist."""

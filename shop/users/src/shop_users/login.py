@@ -1,6 +1,7 @@
 """Login: are these credentials right, and whose are they? It needs no identity: it is how one gets it.
 
-1. *guessing*  whoever has failed too often waits, before anything is looked up (``shop_users.guessing``)
+1. *guessing*  whoever has failed too often waits, before anything is looked up (``shop_users.guessing``); most are told
+               so before they come here (``shop_users.refusals``)
 2. *verify*    one hash, whether or not there is such an account; then one answer to both
 3. *upgrade*   an old hash is replaced
 4. *session*   begun, unless the password was changed meanwhile; then again from 2
@@ -13,17 +14,20 @@ from math import ceil
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
+from starlette.requests import HTTPConnection
 
 from limen_kit.problems import Problem, responses
 from shop_users import audit
 from shop_users.accounts import Account, username_key
-from shop_users.guessing import Attempt, address_key
+from shop_users.guessing import Attempt, Guessing, address_key
 from shop_users.parts import Accounts, Clock, Guesses, Hashes, Sessions
-from shop_users.passwords import Busy
+from shop_users.passwords import Busy, Passwords
 from shop_users.schemas import Credentials, LoginResponse
 from shop_users.sessions import Begun, Gone
 
-router = APIRouter(prefix="/api/login", tags=["login"])
+PATH = "/api/login"
+
+router = APIRouter(prefix=PATH, tags=["login"])
 
 _UNKNOWN = "unknown"
 _RETRY_AFTER = {
@@ -32,6 +36,11 @@ _RETRY_AFTER = {
 
 
 async def _address(request: Request) -> str:
+    return address_of(request)
+
+
+def address_of(request: HTTPConnection) -> str:
+    """Return the client's address, or ``unknown``."""
     said = request.headers.get("x-forwarded-for")
     if said is None:
         # No gateway in front: then it is the peer's.
@@ -71,11 +80,10 @@ async def login(
 ) -> LoginResponse:
     """Check credentials and begin a session; an old hash is replaced on the way."""
     name = username_key(credentials.username)
-    seen: dict[str, str | int] = {"name": audit.disguised(name), "address": address}
+    seen = _seen(name, address)
     attempt = guessing.attempt(name, address_key(address), now())
     if not isinstance(attempt, Attempt):
-        audit.event("login_refused", reason="too_many", **seen)
-        raise too_many(attempt)
+        raise _refused(too_many(attempt), seen)
     try:
         hashes.check()
         account, begun = await _begun(credentials, accounts, hashes, sessions, request, address)
@@ -83,7 +91,7 @@ async def login(
         # Whatever it was, also that the client has left: it was no guess, and its place is free again.
         guessing.dropped(attempt, now())
         if isinstance(error, Busy):
-            audit.event("login_refused", reason="busy", **seen)
+            _refused(error, seen)
         raise
     if account is None or begun is None:
         guessing.failed(attempt, now())
@@ -103,6 +111,31 @@ async def login(
         refresh_token=begun.refresh_token,
         refresh_expires_at=begun.expires_at,
     )
+
+
+def refusal(
+    credentials: Credentials, address: str, guessing: Guessing, hashes: Passwords, now: float
+) -> Problem | None:
+    """Return what ``login`` would raise before it looks at a password, having logged it; None if it would look at one.
+
+    It waits for nothing and begins nothing: what is free now may be taken when the login comes.
+    """
+    name = username_key(credentials.username)
+    wait = guessing.wait(name, address_key(address), now)
+    if wait > 0:
+        return _refused(too_many(wait), _seen(name, address))
+    return _refused(Busy(), _seen(name, address)) if hashes.full else None
+
+
+def _seen(name: str, address: str) -> dict[str, str | int]:
+    """Return what every line about a login says."""
+    return {"name": audit.disguised(name), "address": address}
+
+
+def _refused(why: Problem, seen: dict[str, str | int]) -> Problem:
+    """Log, and return, why no password was looked at."""
+    audit.event("login_refused", reason="busy" if isinstance(why, Busy) else "too_many", **seen)
+    return why
 
 
 async def _begun(

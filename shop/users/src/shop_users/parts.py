@@ -1,17 +1,28 @@
-"""What the routes work with, as parameters of path operations; ``app`` puts it into the application's state.
+"""What the routes work with, as parameters of path operations; ``app`` puts it into the application's state, which is
+``State`` for whoever is no path operation.
 
 All are coroutines though they wait for nothing: FastAPI gives other functions to a thread, which costs more than a refusal.
 """
 
 from collections.abc import Callable
-from time import monotonic
-from typing import Annotated, cast
+from typing import Annotated, Protocol, cast
 
 from fastapi import Depends, Request
 
 from shop_users import accounts, api_keys, sessions
 from shop_users.guessing import Guessing
 from shop_users.passwords import Passwords
+
+
+class State(Protocol):
+    """All of it. ``now`` tells the time to ``guessing``, in seconds of a clock that never goes back."""
+
+    store: accounts.Store
+    sessions: sessions.Sessions
+    keys: api_keys.Keys
+    passwords: Passwords
+    guessing: Guessing
+    now: Callable[[], float]
 
 
 async def _store(request: Request) -> accounts.Store:
@@ -34,9 +45,8 @@ async def _guessing(request: Request) -> Guessing:
     return cast("Guessing", request.app.state.guessing)
 
 
-async def clock() -> Callable[[], float]:
-    """Return what tells the time to ``Guessing``."""
-    return monotonic
+async def _now(request: Request) -> Callable[[], float]:
+    return cast("Callable[[], float]", request.app.state.now)
 
 
 Accounts = Annotated[accounts.Store, Depends(_store)]
@@ -44,4 +54,4 @@ Hashes = Annotated[Passwords, Depends(_passwords)]
 Sessions = Annotated[sessions.Sessions, Depends(_sessions)]
 Keys = Annotated[api_keys.Keys, Depends(_keys)]
 Guesses = Annotated[Guessing, Depends(_guessing)]
-Clock = Annotated[Callable[[], float], Depends(clock)]
+Clock = Annotated[Callable[[], float], Depends(_now)]

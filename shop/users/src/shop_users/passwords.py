@@ -99,9 +99,14 @@ class Passwords:
         """Show how busy it is."""
         return f"<Passwords callers={self._callers} of {self._most}>"
 
+    @property
+    def full(self) -> bool:
+        """Whether there is no room now."""
+        return self._callers >= self._most
+
     def check(self) -> None:
         """Raise Busy if there is no room now, so that nothing is looked up for nothing."""
-        if self._callers >= self._most:
+        if self.full:
             raise Busy
 
     async def hashed(self, password: str) -> str:

@@ -4,6 +4,8 @@ A transaction that begins something, or ends more than one thing, locks the acco
 accounts last and without waiting: so no two of them wait for one another.
 """
 
+from collections.abc import Sequence
+
 from tortoise.transactions import in_transaction
 
 from shop_users.models import SessionRow, User
@@ -25,6 +27,9 @@ from shop_users.sql_store import account_of, end_sessions, lock
 # Sessions that are over, and go with one login: more than it adds, and few enough not to be felt.
 _SWEPT = 20
 
+# Sessions of one user beyond the most, of which there is one at a time: a number only because SQLite asks for one.
+_EXCESS = 1000
+
 
 class SqlSessions:
     """``Sessions`` in the database that Tortoise has open."""
@@ -42,8 +47,8 @@ class SqlSessions:
         async with in_transaction():
             await lock(account_id, hashed_password)
             now = self._now()
-            kept = await SessionRow.filter(account_id=account_id).order_by("-last_used_at", "id").only("id")
-            await SessionRow.filter(id__in=[row.id for row in kept[self._rules.most - 1 :]]).delete()
+            kept = SessionRow.filter(account_id=account_id).order_by("-last_used_at", "id")
+            await _delete(await kept.offset(self._rules.most - 1).limit(_EXCESS).only("id"))
             row = await SessionRow.create(
                 id=token.session_id,
                 account_id=account_id,
@@ -55,8 +60,7 @@ class SqlSessions:
                 expires_at=self._rules.end(now, now),
             )
             over = SessionRow.filter(expires_at__lte=now).order_by("expires_at").limit(_SWEPT)
-            swept = await over.select_for_update(skip_locked=True).only("id")
-            await SessionRow.filter(id__in=[row.id for row in swept]).delete()
+            await _delete(await over.select_for_update(skip_locked=True).only("id"))
         return Begun(row.id, token.text, row.expires_at)
 
     async def refresh(self, token: Token) -> Refreshed | Ended | None:
@@ -104,6 +108,12 @@ class SqlSessions:
         if row is None or not await SessionRow.filter(id=row.id).delete() or row.expires_at <= self._now():
             return None
         return Ended(row.id, row.account_id)
+
+
+async def _delete(rows: Sequence[SessionRow]) -> None:
+    # At most logins there is nothing to delete, and finding nothing by a statement takes as long as finding something.
+    if rows:
+        await SessionRow.filter(id__in=[row.id for row in rows]).delete()
 
 
 def _session(row: SessionRow) -> Session:
