@@ -14,7 +14,6 @@ from setuptools import setup
 ROOT = Path(__file__).parent.parent
 
 COMPILED = (
-    "declare/policy",
     "direct/answer",
     "direct/client",
     "direct/ending",
@@ -38,6 +37,7 @@ COMPILED = (
     "pipeline",
     "runtime/compile",
     "runtime/identify",
+    "runtime/ids",
     "runtime/path",
     "runtime/plan",
     "runtime/table",

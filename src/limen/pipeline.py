@@ -15,6 +15,7 @@
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
+from typing import Final
 from urllib.parse import parse_qsl
 
 from limen.declare.contract import Body, Where
@@ -37,17 +38,20 @@ VIA = line()
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._\-]{1,128}")
 
 # RFC 9110 section 9.2.2.
-IDEMPOTENT = frozenset((b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"TRACE"))
-ATTEMPTS = 2
+IDEMPOTENT: Final = frozenset((b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"TRACE"))
+ATTEMPTS: Final = 2
 
 # Bytes of a streamed body that are held while it has no connection; with so many it no longer has to wait for its end.
-MOST_HELD = 65536
+MOST_HELD: Final = 65536
 
 # Among the extensions of an ASGI scope: the target ended with a question mark. A query string alone cannot tell.
 EMPTY_QUERY = "limen.empty_query"
 
+# What a head says of the body that follows it.
+_OF_FRAMING: Final = frozenset((b"content-length", b"expect", b"transfer-encoding"))
+
 # What speaks of a body as the client wrote it (RFC 9110 section 8, RFC 9530).
-_OF_THE_BODY = frozenset((b"content-encoding", b"content-md5", b"content-digest", b"repr-digest", b"digest"))
+_OF_THE_BODY: Final = frozenset((b"content-encoding", b"content-md5", b"content-digest", b"repr-digest", b"digest"))
 
 
 def route(
@@ -142,6 +146,8 @@ class Announced:
 
 def announced(plan: Plan, head: Head) -> Announced | Fault:
     """4. Read what the head says of the body; a Fault for too much, and for an expectation that is not ours."""
+    if head.none(_OF_FRAMING):
+        return Announced(None, framed=False)
     if any(value.lower() != b"100-continue" for value in head.all(b"expect")):
         return Fault(Kind.EXPECTATION_FAILED)
     given = head.all(b"content-length")

@@ -27,7 +27,9 @@ NONE = "none"
 def constant(part: str, name: str) -> int:
     """Return a number that a module of ``part`` keeps to itself, as it is written in its source."""
     sources = [path.read_text() for path in (ROOT / "src" / "limen" / part).glob("*.py")]
-    (text,) = (found for source in sources for found in re.findall(rf"^{name} = ([\d_]+)\b", source, re.MULTILINE))
+    (text,) = (
+        found for source in sources for found in re.findall(rf"^{name}(?:: Final)? = ([\d_]+)\b", source, re.MULTILINE)
+    )
     return int(text)
 
 

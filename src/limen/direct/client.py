@@ -4,15 +4,15 @@ as RFC 9112 section 6 says.
 
 import asyncio
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Final, Protocol
 
 from limen.direct.timers import Timers
 from limen.http.headers import Headers
 from limen.http.replies import Reply
 from limen.http.status import status_line
 
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_LAST_CHUNK = b"0\r\n\r\n"
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
 class Client(Protocol):

@@ -9,7 +9,7 @@ What fails ends with ``refuse`` of ``limen.direct.patience``. The hot path does 
 
 import asyncio
 import logging
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 import httptools
@@ -28,10 +28,10 @@ from limen.runtime.live import Door
 _log = logging.getLogger("limen.direct")
 
 # As a number: looking for a byte as bytes raises and clears a TypeError within, which is 1,600 instructions.
-_HASH = 0x23
+_HASH: Final = 0x23
 
 # Bytes of framing that a chunk may have: 16 digits, two line ends, and some air.
-_CHUNK = 24
+_CHUNK: Final = 24
 
 
 class Stop(Exception):

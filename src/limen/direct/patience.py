@@ -8,7 +8,7 @@ could lose the answer that it has not read (RFC 9112 section 9.6).
 """
 
 import asyncio
-from typing import Any, cast
+from typing import Any, Final, cast
 from uuid import uuid4
 
 from uvicorn.config import Config
@@ -23,13 +23,21 @@ from limen.errors import AGAIN, Fault, Kind
 from limen.http.replies import problem
 from limen.observe.outcome import Outcome
 
-CLOSE = (b"connection", b"close")
+CLOSE: Final = (b"connection", b"close")
 
 # Where the client's input is. DEAF: nothing more of it is parsed.
-IDLE, HEAD, BODY, DEAF = range(4)
+IDLE: Final = 0
+HEAD: Final = 1
+BODY: Final = 2
+DEAF: Final = 3
 
 # What the connection's timer is for.
-OFF, FIRST, KEPT, HEAD_TIME, BODY_TIME, LINGER = range(6)
+OFF: Final = 0
+FIRST: Final = 1
+KEPT: Final = 2
+HEAD_TIME: Final = 3
+BODY_TIME: Final = 4
+LINGER: Final = 5
 
 # Pipelined requests in line before reading stops. While it goes on, a client that leaves is noticed.
 MOST_WAITING = 16
@@ -129,7 +137,8 @@ class PatientProtocol(HttpToolsProtocol):
             if self.transport.get_write_buffer_size():
                 self._watch_reader()
             return
-        self.flow.resume_reading()
+        if self.flow.read_paused:
+            self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
         elif self.stage == IDLE:

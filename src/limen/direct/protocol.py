@@ -97,6 +97,10 @@ class GatewayProtocol(GuardedProtocol):
         self.headers = []
         self.expect_100_continue = False
 
+    def on_url(self, url: bytes) -> None:
+        """Collect the target, which may come in parts."""
+        self.url = self.url + url  # mypyc cannot add to what the base class has
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect a header line; trailers never become headers (RFC 9110 section 6.5.1)."""
         if self.stage != HEAD:

@@ -6,6 +6,7 @@ could understand differently what these rules refuse, so the connection ends wit
 
 import re
 from functools import lru_cache
+from typing import Final
 
 from limen.errors import Fault, Kind
 from limen.http.headers import Head
@@ -17,7 +18,7 @@ _ABSOLUTE = re.compile(rb"(https?)://([^/?#]*)([^#]*)", re.IGNORECASE)
 _PORTS = {b"http": b":80", b"https": b":443"}
 
 # A tunnel is not ours to build, and a trace would show what the gateway adds (RFC 9110, sections 9.3.6 and 9.3.8).
-_NEVER = frozenset((b"CONNECT", b"TRACE"))
+_NEVER: Final = frozenset((b"CONNECT", b"TRACE"))
 
 
 @lru_cache(maxsize=1024)

@@ -4,13 +4,13 @@ Owners with the same patience stand in one line in the order in which they were 
 """
 
 import asyncio
-from typing import Protocol
+from typing import Final, Protocol
 
 # Seconds between looks, and so how late a deadline may be.
-TICK = 0.05
+TICK: Final = 0.05
 
 # Seconds within which a loop has looked at its sockets once more; 0 would not let uvloop look.
-_TURN = 0.001
+_TURN: Final = 0.001
 
 
 class Owner(Protocol):

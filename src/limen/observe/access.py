@@ -1,10 +1,11 @@
 """One line a request, on the logger ``limen.access``. Query strings, tokens and bodies never get here."""
 
 import logging
+from typing import Final
 
 from limen.observe.outcome import Outcome
 
-_log = logging.getLogger("limen.access")
+_log: Final = logging.getLogger("limen.access")
 
 
 def write(outcome: Outcome) -> None:

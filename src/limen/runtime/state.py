@@ -1,7 +1,6 @@
 """What lives while the process lives: pools, kept by the upstream's name, and what verifies credentials, with its cache."""
 
 from collections.abc import Callable
-from random import Random
 from time import time
 
 from limen.declare.api_keys import ApiKeys
@@ -15,11 +14,9 @@ from limen.declare.upstream import Upstream
 from limen.gates.assertion import Asserter
 from limen.gates.jwt import Verifier
 from limen.runtime.api_keys import LiveApiKeys
+from limen.runtime.ids import RequestIds
 from limen.runtime.issuer import LiveIssuer
 from limen.upstream.pool import Pool
-
-# Seeded by the operating system. Ids have to differ, not to be secret: no system call for each is 1 us less.
-_random = Random().getrandbits  # noqa: S311  # not for secrets
 
 NOBODY = Trust()
 
@@ -39,7 +36,7 @@ class Runtime:
         revocations: RevocationStore | None = None,
         assertion: Assertion | None = None,
         now: Callable[[], float] = time,
-        request_id: Callable[[], str] = lambda: _random(128).to_bytes(16, "big").hex(),
+        request_id: Callable[[], str] | None = None,
     ) -> None:
         """Start with no pools.
 
@@ -53,7 +50,7 @@ class Runtime:
         self.auth = Methods.of(auth)
         self.trust = trust
         self.now = now
-        self.request_id = request_id
+        self.request_id = RequestIds().fresh if request_id is None else request_id
 
     def pool(self, upstream: Upstream) -> Pool:
         """Return the pool of ``upstream``, made at first use."""

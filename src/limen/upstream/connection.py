@@ -5,6 +5,7 @@ followed.
 """
 
 from collections.abc import Callable
+from typing import Final
 
 import httptools
 
@@ -16,13 +17,13 @@ from limen.upstream.sink import Sink
 from limen.upstream.wire import Wire
 
 # Interim answers (1xx) before the real one; more is a service that will never answer.
-_MOST_INTERIM = 16
+_MOST_INTERIM: Final = 16
 
 # What every head has besides its reason phrase and lines: "HTTP/1.1 200 ", the line's end and the empty line.
-_LEAST_HEAD = 17
+_LEAST_HEAD: Final = 17
 
 # Bytes of framing that a chunk may have: 16 digits, two line ends, and some air.
-_CHUNK = 24
+_CHUNK: Final = 24
 
 
 class Connection(Wire):

@@ -1,9 +1,11 @@
 """What crosses the gateway and what does not."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from limen.http.headers import block, is_json, nominated, to_client, to_upstream
-from limen.upstream.request import head
+from limen.http.headers import Head, block, is_json, nominated, to_client, to_upstream
+from limen.upstream import request
 
 
 def test_hop_by_hop_and_nominated_headers_stay_behind() -> None:
@@ -21,7 +23,8 @@ def test_connection_cannot_remove_what_the_gateway_adds() -> None:
     lines = to_upstream([(b"connection", b"request-user-id, host")], strip=(b"request-user-id",))
     own = block([(b"request-user-id", b"7")])
     assert (
-        head(b"GET", b"/", b"users", lines, own, b"") == b"GET / HTTP/1.1\r\nhost: users\r\nrequest-user-id: 7\r\n\r\n"
+        request.head(b"GET", b"/", b"users", lines, own, b"")
+        == b"GET / HTTP/1.1\r\nhost: users\r\nrequest-user-id: 7\r\n\r\n"
     )
 
 
@@ -74,3 +77,9 @@ def test_nominated_folds_case_and_space() -> None:
 )
 def test_is_json(value: bytes, expected: bool) -> None:
     assert is_json(value) is expected
+
+
+@given(st.lists(st.sampled_from((b"a", b"b", b"c", b"d"))), st.frozensets(st.sampled_from((b"a", b"b", b"c", b"d"))))
+def test_none_is_that_each_has_no_value(given_names: list[bytes], asked: frozenset[bytes]) -> None:
+    head = Head([(name, b"%d" % index) for index, name in enumerate(given_names)])
+    assert head.none(asked) is all(not head.all(name) for name in asked)
