@@ -83,11 +83,13 @@ class Contract:
         return tuple(fault for param in self.params for fault in param.check(given[param.where]))
 
 
-def written(adapter: TypeAdapter[object], value: object, at: tuple[str | int, ...]) -> bytes | tuple[Invalid, ...]:
-    """Return ``value`` as JSON, unset fields left unset; or where it holds numbers that JSON cannot carry."""
-    content = adapter.dump_json(value, by_alias=True, exclude_unset=True)
+def written(
+    adapter: TypeAdapter[object], value: object, at: tuple[str | int, ...], *, unset: bool = False
+) -> bytes | tuple[Invalid, ...]:
+    """Return ``value`` as JSON, or where it holds numbers that JSON cannot carry; fields that are unset stay so, or not."""
+    content = adapter.dump_json(value, by_alias=True, exclude_unset=not unset)
     if _LOST.search(content):
-        plain: object = adapter.dump_python(value, by_alias=True, exclude_unset=True)
+        plain: object = adapter.dump_python(value, by_alias=True, exclude_unset=not unset)
         if faults := tuple(_not_finite(plain, at)):
             return faults
     return content

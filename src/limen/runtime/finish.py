@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import to_json
 
 from limen.declare.contract import invalid, written
 from limen.declare.route import After, Route
@@ -15,6 +14,8 @@ from limen.errors import Fault, Invalid, Kind
 from limen.runtime.plan import Finished, Hook
 
 _log = logging.getLogger("limen.hooks")
+
+_ANYTHING: TypeAdapter[object] = TypeAdapter(Any)
 
 
 def finisher(route: Route) -> Hook | None:
@@ -47,8 +48,12 @@ def _after(name: str, after: After, answer: TypeAdapter[object] | None, *, silen
         if silent and made is None:
             return b""  # no JSON is empty: the client gets 204
         if answer is None:
-            return to_json(made, by_alias=True)
-        return answer.dump_json(answer.validate_python(made, from_attributes=True), by_alias=True)
+            content = written(_ANYTHING, made, (), unset=True)
+        else:
+            content = written(answer, answer.validate_python(made, from_attributes=True), (), unset=True)
+        if isinstance(content, bytes):
+            return content
+        raise ValueError(f"what it made is no JSON: {_places(content)}")
 
     def failed(error: Exception) -> Fault:
         # The hook is the user's code: whatever it raises becomes one answer and one log entry.
@@ -90,9 +95,17 @@ def _reader(after: After) -> Callable[[bytes], object]:
     hints: dict[str, Any] = get_type_hints(after if inspect.isroutine(after) else type(after).__call__)
     annotation = hints.get(parameters[0].name, Any)
     if annotation in (Any, object):
-        return json.loads
+        return _decoded
     adapter: TypeAdapter[object] = TypeAdapter(annotation)
     return adapter.validate_json
+
+
+def _decoded(content: bytes) -> object:
+    return json.loads(content, parse_constant=_no_constant)
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is no number of JSON's")  # but Python reads and writes it
 
 
 def _name(after: After) -> str:
@@ -100,5 +113,8 @@ def _name(after: After) -> str:
 
 
 def _broken(found: Iterable[Invalid]) -> Fault:
-    places = "; ".join(f"{'.'.join(map(str, one.loc)) or 'answer'}: {one.msg}" for one in found)
-    return Fault(Kind.UPSTREAM_CONTRACT, cause=places)
+    return Fault(Kind.UPSTREAM_CONTRACT, cause=_places(found))
+
+
+def _places(found: Iterable[Invalid]) -> str:
+    return "; ".join(f"{'.'.join(map(str, one.loc)) or 'answer'}: {one.msg}" for one in found)

@@ -75,6 +75,50 @@ async def test_an_unannotated_hook_gets_decoded_json_and_may_return_anything() -
     assert json.loads(await finished(hook(sorted, None), b'{"n": 2, "a": 1}')) == ["a", "n"]
 
 
+class Price(BaseModel):
+    amount: float
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+async def test_a_number_that_json_cannot_carry_is_the_hooks_fault_where_the_hook_made_it(
+    number: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    def loose(answer: object) -> object:
+        return {"prices": [1.0, number]}
+
+    def model(answer: object) -> object:
+        return {"prices": [Price(amount=1.0), Price.model_construct(amount=number)]}
+
+    def checked(answer: object) -> object:
+        return {"amount": number}
+
+    async def later(answer: object) -> object:
+        return number
+
+    for after, answer, cause in (
+        (loose, None, "prices.1: Input"),
+        (model, None, "prices.1.amount: Input"),
+        (checked, Price, "amount: Input"),
+        (later, None, "answer: Input"),
+    ):
+        fault = await outcome(hook(after, answer), b"{}")
+        assert isinstance(fault, Fault)
+        assert fault.kind is Kind.HOOK_FAILED
+        assert f"what it made is no JSON: {cause}" in caplog.text
+        caplog.clear()
+
+
+async def test_null_is_what_a_hook_may_make_and_a_constant_of_pythons_is_no_answer_for_it() -> None:
+    def same(answer: object) -> object:
+        return answer
+
+    assert await outcome(hook(same, None), b'{"a": null}') == b'{"a":null}'
+    fault = await outcome(hook(same, None), b'{"a": NaN}')
+    assert isinstance(fault, Fault)
+    assert fault.kind is Kind.UPSTREAM_CONTRACT
+    assert fault.cause == "the answer is not JSON: NaN is no number of JSON's"
+
+
 async def outcome(made: Hook, content: bytes) -> Finished:
     result = made(content)
     return result if isinstance(result, bytes | Fault) else await result
