@@ -44,6 +44,7 @@ COMPILED = (
     "upstream/connection",
     "upstream/error",
     "upstream/pool",
+    "upstream/renewal",
     "upstream/request",
     "upstream/rules",
     "upstream/tls",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from limen.upstream.renewal import Stamp, stamp
 from limen.upstream.tls import ALPN, load_authorities, load_pair
 
 logger = logging.getLogger("limen.serve")
@@ -127,17 +128,9 @@ class Renewal:
             logger.error("TLS: not renewed, what was served before stays: %s", error)  # noqa: TRY400
             return None
 
-    def _stamp(self) -> tuple[tuple[int, int, int] | None, ...]:
+    def _stamp(self) -> tuple[Stamp, ...]:
         files = (self.files.certificate, self.files.key, self.files.client_ca)
-        return tuple(_look(path) for path in files if path is not None)
-
-
-def _look(path: Path) -> tuple[int, int, int] | None:
-    try:
-        found = path.stat()  # follows links: mounted secrets are renewed by turning one
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+        return tuple(stamp(path) for path in files if path is not None)
 
 
 def _rehearse(context: ssl.SSLContext, certificate: Path) -> Validity:

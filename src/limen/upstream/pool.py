@@ -13,7 +13,8 @@ from limen.declare.upstream import Upstream
 from limen.errors import AGAIN, Fault, Kind
 from limen.upstream.connection import Connection
 from limen.upstream.error import UpstreamError
-from limen.upstream.tls import TlsConnection, client_context, failed, server_name
+from limen.upstream.renewal import Renewal
+from limen.upstream.tls import TlsConnection, failed, server_name
 
 
 class Pool:
@@ -30,7 +31,7 @@ class Pool:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._turn = 0
         try:
-            self._tls = client_context(upstream)
+            self._tls = Renewal(upstream)
         except ValueError as error:
             raise ValueError(f"upstream {upstream.name!r}: {error}") from None
         self._closed = False
@@ -173,7 +174,8 @@ class Pool:
                 await loop.create_unix_connection(make, target.path)
             elif target.tls:
                 name = server_name(self.upstream, target)
-                await loop.create_connection(make, target.host, target.port, ssl=self._tls, server_hostname=name)
+                tls = self._tls.context()
+                await loop.create_connection(make, target.host, target.port, ssl=tls, server_hostname=name)
             else:
                 await loop.create_connection(make, target.host, target.port)
         except BaseException:

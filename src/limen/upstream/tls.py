@@ -1,5 +1,5 @@
-"""TLS towards upstreams, and the one way of reading a key pair. Files are read here, when a pool is made; what a mistake
-in them is called stands here too, so that no message of OpenSSL's has to be understood, and no key is ever shown.
+"""TLS towards upstreams, and the one way of reading a key pair. Files are read here; what a mistake in them is called
+stands here too, so that no message of OpenSSL's has to be understood, and no key is ever shown.
 
 Why a connection over TLS is a class of its own: see ``TlsConnection``.
 """
