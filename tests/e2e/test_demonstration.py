@@ -1,17 +1,51 @@
-"""The demonstration, word for word, on what ``make up`` starts."""
+"""The demonstration of the README, word for word, on what ``make up`` starts; only the ports are others."""
 
 import asyncio
+import json
 import re
 import signal
 import sys
+import textwrap
 from pathlib import Path
+from typing import Any
 
-import httpx2
 import pytest
 
 from shop_processes import free_ports
 
 ROOT = Path(__file__).parents[2]
+BLOCK = re.compile(r"^ {3}```(\w+)\n(.*?)^ {3}```$", re.MULTILINE | re.DOTALL)
+PASTE = "TOKEN='paste the access_token here'"
+# What differs each time: dots stand for the rest, and times are times.
+ANY = re.compile(r"\.\.\.$|^\d{4}-\d\d-\d\dT")
+
+
+def steps() -> list[tuple[str, dict[str, Any] | None]]:
+    """Return what the README says to type, in order, with the answer that it shows."""
+    section = (ROOT / "README.md").read_text().split("\n## The demonstration\n")[1].split("\n## ")[0]
+    found: list[tuple[str, dict[str, Any] | None]] = []
+    for language, text in BLOCK.findall(section):
+        content = textwrap.dedent(text)
+        if language == "console":
+            found.append((content, None))
+        else:
+            found[-1] = found[-1][0], json.loads(content)
+    return found
+
+
+def alike(said: dict[str, Any], shown: dict[str, Any]) -> bool:
+    return list(said) == list(shown) and all(
+        said[name] == value or (isinstance(value, str) and ANY.search(value) is not None and said[name])
+        for name, value in shown.items()
+    )
+
+
+async def typed(text: str) -> Any:
+    """Type ``text`` into a shell, and return what it said, as JSON."""
+    shell = await asyncio.create_subprocess_exec("bash", "-c", text, stdout=asyncio.subprocess.PIPE)
+    said, _ = await shell.communicate()
+    assert shell.returncode == 0, text
+    return json.loads(said)
 
 
 @pytest.mark.timeout(120)
@@ -34,31 +68,26 @@ async def test_the_demonstration(tmp_path: Path) -> None:
             said += line.decode()
         assert f"http://127.0.0.1:{ports['gateway']}" in said
         assert "admin / a" in said
-        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{ports['gateway']}", trust_env=False) as client:
-            # Obtain an admin token.
-            login = await client.post("/api/login", json={"username": "admin", "password": "a"})
-            assert login.status_code == 201
-            assert login.json()["token_type"] == "bearer"
-            # Create a supplier with it.
-            headers = {"authorization": f"Bearer {login.json()['access_token']}"}
-            form = {"name": "Ada", "surname": "Lovelace", "address": "12 St James's Square"}
-            created = await client.post("/api/suppliers", json=form, headers=headers)
-            assert created.status_code == 201
-            assert created.headers["location"] == "/api/suppliers/1"
-            # Try to create another without a token and get the authentication error.
-            refused = await client.post("/api/suppliers", json=form | {"name": "Charles"})
-            assert (refused.status_code, refused.json()["detail"]) == (401, "Auth token is missing in headers.")
-            assert refused.headers["www-authenticate"] == "Bearer"
-            # List suppliers without a token and see the first one.
-            listed = await client.get("/api/suppliers")
-            assert listed.status_code == 200
-            assert listed.json() == [created.json()]
-            assert listed.json()[0] | form | {"created_by": 1} == listed.json()[0]
+        (login, shown), (paste, _), (create, created), (refuse, refused), (listing, _) = [
+            (text.replace("localhost:8001", f"127.0.0.1:{ports['gateway']}"), answer) for text, answer in steps()
+        ]
+        assert shown is not None
+        assert created is not None
+        assert refused is not None
+        answer = await typed(login)
+        assert alike(answer, shown), answer
+        token = answer["access_token"]
+        assert paste.strip() == PASTE
+        answer = await typed(f"TOKEN='{token}'\n{create}")
+        assert alike(answer, created), answer
+        problem = await typed(refuse)
+        assert alike(problem, refused), problem
+        assert await typed(listing) == [answer]
     finally:
         up.send_signal(signal.SIGINT)
         rest = (await up.stdout.read()).decode()
         assert await up.wait() == 0, rest
     secret = (tmp_path / "SECRET_KEY").read_text().strip()
     assert secret not in said + rest
-    assert login.json()["access_token"] not in said + rest
+    assert token not in said + rest
     assert not re.search(r"Traceback|ERROR", said + rest), said + rest
