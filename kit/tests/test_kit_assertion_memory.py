@@ -1,31 +1,11 @@
 """What a service remembers of an assertion that was good, and what ends that: time, room, and other keys of the gateway."""
 
-import time
-from typing import Any
-
 import pytest
 
-from limen_kit.assertion import LEEWAY, Refused, Unavailable, Verifier
-from limen_kit.keys import Given, PublicKey, read
+from limen_kit.assertion import LEEWAY, Unavailable, Verifier
+from limen_kit.keys import PublicKey, read
 from limen_kit.testing import Signer
-
-SIGNER = Signer("orders")
-NOW = time.time()
-GOOD: dict[str, Any] = {"sub": "7", "roles": ["admin"], "scope": "a b", "sid": "s", "iat": NOW, "exp": NOW + 60}
-
-
-def verifier(keys: str = SIGNER.keys, cache: int = 4096) -> Verifier:
-    return Verifier(Given(keys), audience="orders", cache=cache)
-
-
-def token(*without: str, **changes: Any) -> str:
-    return SIGNER.token({name: value for name, value in (GOOD | changes).items() if name not in without})
-
-
-async def reason(token: str, now: float = NOW, of: Verifier | None = None) -> str:
-    with pytest.raises(Refused) as caught:
-        await (of or verifier()).verify(token, now)
-    return str(caught.value)
+from vouching import GOOD, NOW, SIGNER, reason, token, verifier
 
 
 async def test_what_is_remembered_expires_as_well() -> None:

@@ -13,11 +13,6 @@ from certificates import DAY, NOW, Authority
 from limen.cli.tls import Files, server_context, warn
 
 
-@pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return Authority(tmp_path)
-
-
 def encrypt(key: Path) -> None:
     """Put a passphrase on a key."""
     from cryptography.hazmat.primitives import serialization

@@ -1,7 +1,6 @@
 """What a connection held is gone when it is: nothing waits for the collector, which the server makes rare."""
 
 import gc
-from collections.abc import Generator
 
 import pytest
 
@@ -15,14 +14,6 @@ from serving import serving, until
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 CLOSING = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok"
 GET = b"GET /svc/x HTTP/1.1\r\nhost: g\r\nconnection: close\r\n\r\n"
-
-
-@pytest.fixture
-def no_collector() -> Generator[None]:
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 def left() -> int:

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-from collections.abc import Generator
 
 import pytest
 
@@ -25,14 +24,6 @@ async def silent(conversation: Conversation) -> None:
     """Take a request, and wait for the gateway to give up."""
     await conversation.head()
     await conversation.reader.read()
-
-
-@pytest.fixture
-def no_collector() -> Generator[None]:
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 def left() -> int:

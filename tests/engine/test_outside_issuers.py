@@ -23,11 +23,6 @@ QUICK = 0.05
 
 
 @pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return Authority(tmp_path)
-
-
-@pytest.fixture
 def provider(authority: Authority) -> Generator[Outside]:
     with outside(authority) as running:
         yield running

@@ -8,7 +8,6 @@ import logging
 import os
 import ssl
 from collections.abc import Generator
-from pathlib import Path
 
 import pytest
 
@@ -18,18 +17,13 @@ from limen import Gateway, Timeouts, Tls, Upstream, anyone
 from limen.cli import server as cli_server
 from limen.cli.tls import Files
 from limen.testing import Conversation, ScriptedUpstream
+from services import ready
 from serving import serving
 from tls_clients import secured
 from tls_serving import serving_tls
 
-OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 PIECE = b"x" * 65536
 GET = b"GET /x HTTP/1.1\r\nhost: g\r\n\r\n"
-
-
-@pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return Authority(tmp_path)
 
 
 @pytest.fixture(autouse=True)
@@ -46,12 +40,6 @@ def gate(url: str, tls: Tls | None = None) -> Gateway:
     patient = Timeouts(connect=8, first_byte=8, idle=8)
     app.forward("/{path:path}", upstream=Upstream("svc", [url], tls=tls, timeouts=patient), allow=anyone)
     return app
-
-
-async def ready(conversation: Conversation) -> None:
-    while True:
-        await conversation.request()
-        await conversation.say(OK)
 
 
 async def test_connections_over_tls_are_kept_on_both_sides(authority: Authority) -> None:

@@ -2,9 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
-
-import pytest
 
 from calling import PATIENT, call, pool_for
 from limen.testing import Conversation, ScriptedUpstream
@@ -12,11 +9,6 @@ from limen.upstream.client import HIGH_WATER
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 SHORT = 0.05
-
-
-@pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
-def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
-    return ("asyncio", {"use_uvloop": request.param})
 
 
 async def test_a_slow_reader_makes_the_service_wait() -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import socket
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,20 +11,8 @@ from limen import Limits
 from limen.errors import Kind
 from limen.testing import Conversation, ScriptedUpstream, saying
 from limen.upstream.error import UpstreamError
+from services import OK, ready
 from serving import until
-
-OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
-
-
-@pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
-def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
-    return ("asyncio", {"use_uvloop": request.param})
-
-
-async def ready(conversation: Conversation) -> None:
-    while True:
-        await conversation.request()
-        await conversation.say(OK)
 
 
 def free_port() -> int:

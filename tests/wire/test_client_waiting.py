@@ -21,11 +21,6 @@ SHORT = 0.05
 LONG = 0.5
 
 
-@pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
-def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
-    return ("asyncio", {"use_uvloop": request.param})
-
-
 async def silent(conversation: Conversation) -> None:
     await conversation.head()
     await conversation.reader.read()

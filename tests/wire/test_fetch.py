@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,11 +14,6 @@ from limen.upstream.pool import Pool
 
 PATIENT = Timeouts(connect=10, first_byte=10, idle=10, total=20)
 DOCUMENT = json.dumps({"keys": []}).encode()
-
-
-@pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
-def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
-    return ("asyncio", {"use_uvloop": request.param})
 
 
 def answer(

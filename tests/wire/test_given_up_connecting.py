@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-from collections.abc import Generator
 
 import pytest
 
@@ -11,19 +10,6 @@ from limen.testing import ScriptedUpstream, saying
 from limen.upstream.connection import Connection
 from limen.upstream.pool import Pool
 from serving import until
-
-
-@pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
-def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
-    return ("asyncio", {"use_uvloop": request.param})
-
-
-@pytest.fixture
-def no_collector() -> Generator[None]:
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 def left() -> int:

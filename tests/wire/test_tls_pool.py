@@ -18,26 +18,10 @@ from limen.testing import Conversation, ScriptedUpstream
 from limen.upstream.error import UpstreamError
 from limen.upstream.pool import Pool
 from limen.upstream.tls import server_name
+from services import OK, ready
 from serving import until
 
-OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 PIECE = b"x" * 65536
-
-
-@pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
-def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
-    return ("asyncio", {"use_uvloop": request.param})
-
-
-@pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return Authority(tmp_path)
-
-
-async def ready(conversation: Conversation) -> None:
-    while True:
-        await conversation.request()
-        await conversation.say(OK)
 
 
 async def refused(pool: Pool, kind: Kind, cause: str, *, connect: float = 10) -> None:

@@ -2,7 +2,6 @@
 
 import logging
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,8 +14,7 @@ from limen.upstream import renewal
 from limen.upstream.error import UpstreamError
 from limen.upstream.pool import Pool
 from limen.upstream.renewal import LOOK, REST, Renewal
-
-OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+from services import OK, ready
 
 
 class Clocks:
@@ -31,22 +29,6 @@ class Clocks:
 
     def now(self) -> float:
         return self.begun + self.seconds
-
-
-@pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
-def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
-    return ("asyncio", {"use_uvloop": request.param})
-
-
-@pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return Authority(tmp_path)
-
-
-async def ready(conversation: Conversation) -> None:
-    while True:
-        await conversation.request()
-        await conversation.say(OK)
 
 
 def replace(path: Path, content: bytes) -> None:

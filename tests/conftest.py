@@ -1,0 +1,24 @@
+"""Fixtures of all tests."""
+
+import gc
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from certificates import Authority
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    """Make an authority that nobody trusts yet."""
+    return Authority(tmp_path)
+
+
+@pytest.fixture
+def no_collector() -> Generator[None]:
+    """Let nothing be collected that is not let go of."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
