@@ -142,10 +142,18 @@ async def test_routes_and_check(folder: Path) -> None:
     [
         ("", "nowhere:app", "there is no module 'nowhere'"),
         ("", "broken", "write module:attribute"),
+        ("", "broken.py:app", "write module:attribute"),
         ("", "broken:app", "module 'broken' has no 'app'"),
         ("app = 1", "broken:app", "is a int, not a limen.Gateway"),
         ("import not_installed_here", "broken:app", "No module named 'not_installed_here'"),
         ("1 / 0", "broken:app", "ZeroDivisionError: division by zero"),
+        ("import os\nos.environ['NOT_SET']", "broken:app", "broken.py, line 2)"),
+        (
+            "from limen import *\napp = Gateway()\nclass Odd: ...\n"
+            "@app.get('/a', allow=anyone, upstream=Upstream('u', ['http://u']))\ndef a(it: Odd): ...",
+            "broken:app",
+            "broken.py, line 4)",
+        ),
         ("def app(", "broken:app", "SyntaxError"),
         (
             "from pydantic import BaseModel\nclass S(BaseModel):\n  secret_key: str\nS(secret_key=5_000_111)",
@@ -173,6 +181,13 @@ async def test_what_cannot_be_loaded_is_one_clear_message(folder: Path, source: 
         assert said in command.text
         assert "Traceback" not in command.text
         assert "5000111" not in command.text
+
+
+async def test_what_is_no_application_is_not_served(folder: Path) -> None:
+    (folder / "broken.py").write_text("app = 1")
+    command = await limen(folder, "serve", "broken:app", "--port", "0")
+    assert await command.ends() == 1
+    assert command.text == "Error: broken:app is a int, not an application; name one\n"
 
 
 async def test_serve_serves_and_stops_on_sigint(folder: Path) -> None:

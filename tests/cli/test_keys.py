@@ -228,3 +228,8 @@ async def test_several_at_once_leave_one_key_that_signs(folder: Path) -> None:
     assert [each["state"] for each in rows(folder)].count("signs") == 1
     names = [each.name for each in folder.iterdir()]
     assert not [name for name in names if not re.fullmatch(r"\.lock|\d{8}-\w{12}\.jwk\.json", name)]
+
+
+def test_a_folder_without_keys_is_said_to_be_so(folder: Path) -> None:
+    said = run("list", "--directory", folder)
+    assert f"{folder} has no keys; make the first: limen keys new --directory {folder}" in said

@@ -83,7 +83,7 @@ def test_no_file_of_secrets_is_in_the_tree() -> None:
         (("SECRET_KEY", ' = "', "k" * 32, '"'), "a long secret in an assignment"),
     ],
 )
-def test_secrets_are_recognised(parts: tuple[str, ...], kind: str) -> None:
+def test_secrets_are_recognized(parts: tuple[str, ...], kind: str) -> None:
     assert secrets("".join(parts)) == [kind]
 
 

@@ -95,6 +95,8 @@ def show(directory: Path, *, as_json: bool, public: bool, now: float | None = No
     if as_json:
         click.echo(json.dumps([_row(key, state) for key, state in rows], indent=2))
         return
+    if not rows:
+        click.echo(f"{directory} has no keys; make the first: limen keys new --directory {directory}", err=True)
     lines = [("KID", "ALGORITHM", "CREATED", "STATE")]
     for key, state in rows:
         until = "" if key.retires is None else f"{' until' if state == 'verifies' else ''} {_moment(key.retires)}"

@@ -1,6 +1,7 @@
 """From ``module:attribute`` to the application, with every failure as one clear line."""
 
 import sys
+import sysconfig
 import traceback
 from importlib import import_module
 from pathlib import Path
@@ -11,11 +12,38 @@ from pydantic import ValidationError
 from limen.errors import DeclarationError
 from limen.gateway import Gateway
 
+# Whose lines nobody who declares a gateway can mend: Python's, what is installed, and limen's own.
+_LIBRARIES = (
+    "<frozen ",
+    *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")),
+    str(Path(__file__).parents[1]),
+)
+
 
 def load(spec: str) -> object:
+    """Import an application, any that can be served. Raises ClickException."""
+    found = _found(spec)
+    if not callable(found):
+        raise click.ClickException(f"{spec} is a {type(found).__name__}, not an application; name one")
+    return found
+
+
+def load_gateway(spec: str) -> Gateway:
+    """Import ``spec`` and compile it. Raises ClickException, with all problems of a declaration."""
+    app = _found(spec)
+    if not isinstance(app, Gateway):
+        raise click.ClickException(f"{spec} is a {type(app).__name__}, not a limen.Gateway")
+    try:
+        app.compile()
+    except DeclarationError as error:
+        raise click.ClickException(str(error)) from error
+    return app
+
+
+def _found(spec: str) -> object:
     """Import ``spec``; the current directory is importable. Raises ClickException."""
     module, _, attribute = spec.partition(":")
-    if not module or not attribute:
+    if not module or not attribute or module.endswith(".py"):
         raise click.UsageError(f"{spec!r} does not name an application; write module:attribute, such as shop.app:app")
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
@@ -45,19 +73,9 @@ def load(spec: str) -> object:
     return found
 
 
-def load_gateway(spec: str) -> Gateway:
-    """Import ``spec`` and compile it. Raises ClickException, with all problems of a declaration."""
-    app = load(spec)
-    if not isinstance(app, Gateway):
-        raise click.ClickException(f"{spec} is a {type(app).__name__}, not a limen.Gateway")
-    try:
-        app.compile()
-    except DeclarationError as error:
-        raise click.ClickException(str(error)) from error
-    return app
-
-
 def _where(spec: str, error: Exception) -> str:
+    """Say what is wrong and where: at the last line that is the user's, not at one of a library that it calls."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
+    frames = [frame for frame in frames if not frame.filename.startswith(_LIBRARIES)] or frames
     place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
     return f"{spec} cannot be imported: {type(error).__name__}: {error}{place}"

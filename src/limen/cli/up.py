@@ -151,7 +151,7 @@ def _free(topology: Topology) -> None:
             socket.create_server(("127.0.0.1", service.port)).close()
         except OSError as error:
             raise click.ClickException(
-                f"port {service.port}, for {name}, cannot be used: {error.strerror}; "
+                f"port {service.port}, for {name}, cannot be used: {os.strerror(error.errno or 0)}; "
                 f"stop what listens there, or choose another: --port {name}=PORT"
             ) from error
 
