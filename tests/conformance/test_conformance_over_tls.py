@@ -2,8 +2,11 @@
 
 import asyncio
 import gc
+import os
+import socket
 import ssl
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -20,6 +23,19 @@ from tls_serving import serving_tls
 
 LARGE = b"x" * 300_000
 HALF = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf"
+
+
+@dataclass(frozen=True)
+class IsCut:
+    """The client's bytes end without ``close_notify``: anybody on the way can do that."""
+
+    async def play(self, stage: Stage) -> None:
+        client = await stage.client()
+        client.open = False
+        # Of the descriptor, because neither loop's transport ends TCP beneath TLS.
+        with socket.socket(fileno=os.dup(client.writer.get_extra_info("socket").fileno())) as raw:
+            raw.shutdown(socket.SHUT_WR)
+
 
 CASES: dict[str, Case] = {
     "kept on both sides": (
@@ -50,15 +66,23 @@ CASES: dict[str, Case] = {
         Gets(200, cut=True),
     ),
     **{
-        f"a client that leaves in the midst of its {what}, {'reset' if reset else 'in order'}": (
+        f"a client that leaves in the midst of its {what}, {how}": (
             *steps,
-            Leaves(reset=reset),
+            leaves,
             Freed(),
             Logs(" 499 ", "code=client_closed"),
         )
-        for reset in (False, True)
+        for leaves, how in (
+            (Leaves(), "in order"),
+            (Leaves(reset=True), "reset"),
+            (IsCut(), "without a farewell"),
+        )
         for what, steps in {
             "request": (Says(request(b"POST /svc/x", b"Content-Length: 9") + b"half"), Sees(body=None), Reads(b"half")),
+            "chunks": (
+                *(Says(request(b"POST /svc/x", b"Transfer-Encoding: chunked") + b"3\r\nabc\r\n"), Sees(body=None)),
+                Reads(b"3\r\nabc\r\n"),
+            ),
             "answer": (Says(get(b"/svc/x")), Sees(), Answers(HALF), Begins(200)),
         }.items()
     },

@@ -4,6 +4,7 @@ Parameters are only checked; what reaches the service is the client's own bytes.
 anew, so that the service cannot read it otherwise than the gateway did (repeated names, unknown fields).
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -92,6 +93,9 @@ def written(
         plain: object = adapter.dump_python(value, by_alias=True, exclude_unset=not unset)
         if faults := tuple(_not_finite(plain, at)):
             return faults
+        # A serializer that is for JSON alone (when_used="json") shows in nothing but the JSON that it made.
+        if (b"NaN" in content or b"Infinity" in content) and not _is_json(content):
+            return (Invalid(at, "Input should be a finite number", "finite_number"),)
     return content
 
 
@@ -114,6 +118,19 @@ def _not_finite(value: object, at: tuple[str | int, ...]) -> Iterator[Invalid]:
     elif isinstance(value, list | tuple | set | frozenset):
         for number, item in enumerate(cast("Sequence[object]", value)):
             yield from _not_finite(item, (*at, number))
+
+
+def _is_json(content: bytes) -> bool:
+    """Tell whether no constant of Python's is in what pydantic wrote, outside its strings."""
+    try:
+        json.loads(content, parse_constant=_no_constant, parse_int=float)  # int is bounded in its digits, JSON is not
+    except ValueError:
+        return False
+    return True
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(name)
 
 
 def _check(adapter: TypeAdapter[object], value: object, at: tuple[str | int, ...]) -> tuple[Invalid, ...]:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 
 import pytest
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter, field_serializer
 
 from limen import Upstream, anyone
 from limen.declare.contract import Contract
@@ -105,6 +105,31 @@ async def test_a_number_that_json_cannot_carry_is_the_hooks_fault_where_the_hook
         assert isinstance(fault, Fault)
         assert fault.kind is Kind.HOOK_FAILED
         assert f"what it made is no JSON: {cause}" in caplog.text
+        caplog.clear()
+
+
+async def test_a_serializer_for_json_alone_gets_no_constant_through(caplog: pytest.LogCaptureFixture) -> None:
+    class Rate(BaseModel):
+        model_config = ConfigDict(ser_json_inf_nan="constants")
+        amount: float = 1.0
+        note: str = "[NaN"
+
+        @field_serializer("amount", when_used="json")
+        def shown(self, amount: float) -> float:
+            return amount if amount == 1.0 else float("nan")
+
+    def good(answer: object) -> object:
+        return {"rate": Rate(), "big": 10**5000}
+
+    def bad(answer: object) -> object:
+        return Rate(amount=2.0)
+
+    assert b'"note":"[NaN"' in await finished(hook(good, None), b"{}")
+    for answer in (None, Rate):
+        fault = await outcome(hook(bad, answer), b"{}")
+        assert isinstance(fault, Fault)
+        assert fault.kind is Kind.HOOK_FAILED
+        assert "what it made is no JSON: answer: Input" in caplog.text
         caplog.clear()
 
 
