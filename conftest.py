@@ -7,6 +7,7 @@ from typing import cast
 
 import pytest
 from hypothesis import settings
+from hypothesis import strategies as st
 
 from limen import pipeline
 from limen_kit.testing import Unavailable, fresh_database, postgres_server
@@ -15,6 +16,11 @@ from limen_kit.testing import Unavailable, fresh_database, postgres_server
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")
+
+
+def pytest_collection_finish() -> None:
+    """Let Hypothesis make its table of characters, once for a clone: more than a second, which no test may be blamed for."""
+    st.text().validate()
 
 
 def pytest_report_header() -> str:

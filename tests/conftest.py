@@ -16,6 +16,15 @@ def authority(tmp_path: Path) -> Authority:
 
 
 @pytest.fixture
+def own_collector() -> Generator[None]:
+    """Undo what a server does to the garbage collector, for the tests that follow."""
+    before = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*before)
+
+
+@pytest.fixture
 def no_collector() -> Generator[None]:
     """Let nothing be collected that is not let go of."""
     gc.collect()

@@ -1,32 +1,17 @@
 """The gateway's keys at an address: one fetch for all who wait, and what a bad, slow or dead address may cost."""
 
 import asyncio
-import json
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trustme
-from joserfc.jwk import ECKey
 
 from limen_kit.fetch import MOST_BYTES, fetch
 from limen_kit.keys import Remote
-
-
-def jwk(kid: str = "k", **changes: Any) -> dict[str, Any]:
-    found = {**ECKey.generate_key("P-256").as_dict(private=False), "kid": kid} | changes
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def keys(*members: object) -> str:
-    return json.dumps({"keys": members})
-
-
-SECRET = {**ECKey.generate_key("P-256").as_dict(private=True), "kid": "k"}
-
+from published import SECRET, jwk, keys
 
 Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
 

@@ -4,27 +4,16 @@ import json
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from joserfc.jwk import ECKey, OctKey
+from joserfc.jwk import OctKey
 
 from limen_kit.fetch import MOST_BYTES
 from limen_kit.keys import MOST_KEYS, Given, Remote, Stored, keys_from, read
+from published import SECRET, jwk, keys
 
-
-def jwk(kid: str = "k", **changes: Any) -> dict[str, Any]:
-    found = {**ECKey.generate_key("P-256").as_dict(private=False), "kid": kid} | changes
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def keys(*members: object) -> str:
-    return json.dumps({"keys": members})
-
-
-SECRET = {**ECKey.generate_key("P-256").as_dict(private=True), "kid": "k"}
 SMALL = {"kty": "RSA", "kid": "k", "n": "w" * 171, "e": "AQAB"}
 
 

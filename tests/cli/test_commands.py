@@ -13,6 +13,7 @@ import pytest
 
 from limen.cli.process import Process
 from serving import until
+from shop_processes import free_ports
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -101,14 +102,6 @@ async def limen(folder: Path, *argv: str, **env: str) -> Command:
     return Command(process)
 
 
-def free_ports(count: int) -> list[int]:
-    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports: list[int] = [listener.getsockname()[1] for listener in listeners]
-    for listener in listeners:
-        listener.close()
-    return ports
-
-
 async def get(port: int, path: str) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(f"GET {path} HTTP/1.1\r\nhost: g\r\nconnection: close\r\n\r\n".encode())
@@ -144,10 +137,13 @@ async def test_routes_and_check(folder: Path) -> None:
         ("", "broken", "write module:attribute"),
         ("", "broken.py:app", "write module:attribute"),
         ("", "broken:app", "module 'broken' has no 'app'"),
-        ("app = 1", "broken:app", "is a int, not a limen.Gateway"),
+        ("app = 1", "broken:app", "is of type int, not a limen.Gateway"),
         ("import not_installed_here", "broken:app", "No module named 'not_installed_here'"),
         ("1 / 0", "broken:app", "ZeroDivisionError: division by zero"),
+        ("import os\nos.environ['NOT_SET']", "broken:app", "NOT_SET is not set in the environment ("),
         ("import os\nos.environ['NOT_SET']", "broken:app", "broken.py, line 2)"),
+        ("from limen.auth import Jwt\nJwt('short')", "broken:app", "broken.py, line 2)"),
+        ("{}['NOT_SET']", "broken:app", "KeyError: 'NOT_SET' ("),
         (
             "from limen import *\napp = Gateway()\nclass Odd: ...\n"
             "@app.get('/a', allow=anyone, upstream=Upstream('u', ['http://u']))\ndef a(it: Odd): ...",
@@ -187,7 +183,7 @@ async def test_what_is_no_application_is_not_served(folder: Path) -> None:
     (folder / "broken.py").write_text("app = 1")
     command = await limen(folder, "serve", "broken:app", "--port", "0")
     assert await command.ends() == 1
-    assert command.text == "Error: broken:app is a int, not an application; name one\n"
+    assert command.text == "Error: broken:app is of type int, not an application; name one\n"
 
 
 async def test_serve_serves_and_stops_on_sigint(folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,26 +11,12 @@ import pytest
 from certificates import Authority
 from commands import request, running
 from limen.cli.tls import Files, Renewal
-from slow import PLAIN
 from tls_clients import Visitors, secured, serial, shown
 
 pytestmark = pytest.mark.timeout(120)
 
 SERVES = r"worker (\d+) serves"
 LOADED = r"TLS: certificate for localhost"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "plain.py").write_text(PLAIN)
-    return tmp_path
-
-
-@pytest.fixture
-def port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        found: int = listener.getsockname()[1]
-    return found
 
 
 def serve(folder: Path, port: int, pair: tuple[Path, Path], *more: str) -> Any:

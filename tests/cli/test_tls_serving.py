@@ -26,13 +26,6 @@ REFUSED = (ssl.SSLError, ConnectionError)
 
 
 @pytest.fixture
-def port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        found: int = listener.getsockname()[1]
-    return found
-
-
-@pytest.fixture
 async def upstream(tmp_path: Path) -> AsyncGenerator[ScriptedUpstream]:
     (tmp_path / "plain.py").write_text(PLAIN)
     async with ScriptedUpstream(saying(*[OK] * 9)) as server:

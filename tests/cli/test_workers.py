@@ -19,19 +19,6 @@ pytestmark = pytest.mark.timeout(120)
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "plain.py").write_text(PLAIN)
-    return tmp_path
-
-
-@pytest.fixture
-def port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        found: int = listener.getsockname()[1]
-    return found
-
-
-@pytest.fixture
 async def service() -> AsyncGenerator[tuple[Service, int]]:
     one = Service()
     async with serving(one) as served:

@@ -7,6 +7,7 @@ import pytest
 
 from conformance import OK, Answers, Case, Gets, Says, Sees, get
 from conformance_stage import Stage
+from no_claims import HEADERS, PAYLOADS
 from tokens import CHOOSING, SECRET, b64, claims, sign
 
 SOON = time() + 600
@@ -29,21 +30,6 @@ CLAIMS: dict[str, tuple[Any, ...]] = {
     "id": (None, True, 7.0, "", "a\nb", "a\x7f", "é", "x" * 257, [7], {}, 10**300),
     "user_type": (None, 7, True, "", "a\r\nb", [], ["a", 7], ["a", ""], [["a"]], {"a": 1}),
 }
-PAYLOADS = (
-    b'{"id":7,"id":8,"user_type":"admin","exp":1900000000}',
-    b'{"id":7,"user_type":"user","exp":1900000000,"user_type":"admin"}',
-    b'{"id":7,"user_type":"admin","exp":1900000000,"x":{"a":1,"a":2}}',
-    b"[]",
-    b'"text"',
-    b"7",
-    b"null",
-    b"",
-    b"{",
-    b"\xff",
-    b"[" * 5000,
-    b'{"exp":' + b"9" * 5000 + b"}",
-)
-HEADERS = (b"[]", b"7", b'"HS256"', b"null", b"", b"{", b"\xff", b"[" * 3000, b'{"alg":"HS256","alg":"none"}')
 
 BAD: dict[str, tuple[bytes, str]] = {
     "expired": (b"Bearer " + made(exp=time() - 3600), EXPIRED),

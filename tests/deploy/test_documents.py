@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -40,11 +41,20 @@ def blocks(language: str) -> list[str]:
     return ["\n".join(line.removeprefix(indent) for line in code.splitlines()) for indent, code in found]
 
 
+def anchors(text: str) -> set[str]:
+    """Return what a heading of ``text`` is called in a link, as GitHub makes it."""
+    titles = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_links_lead_somewhere(document: Path) -> None:
     for target in LINK.findall(document.read_text()):
-        if not target.startswith(("http://", "https://", "#")):
-            assert (document.parent / target.partition("#")[0]).exists(), target
+        if not target.startswith(("http://", "https://")):
+            path, _, anchor = target.partition("#")
+            file = document.parent / path if path else document
+            assert file.exists(), target
+            assert not anchor or anchor in anchors(file.read_text()), target
 
 
 def test_the_picture_is_well_formed_and_described() -> None:
@@ -76,6 +86,14 @@ def test_the_table_of_routes_is_that_of_the_gateway() -> None:
         info = real[method, path]
         assert service == info["upstream"], path
         assert who.partition(";")[0] == words[info["allow"]], path
+
+
+def test_the_command_that_prints_the_routes_needs_what_it_says() -> None:
+    typed = next(code for code in blocks("console") if "limen routes" in code)
+    typed = typed.replace(".venv/bin/limen", shlex.join([sys.executable, "-m", "limen"]))
+    env = {"PATH": os.environ["PATH"]}
+    done = subprocess.run(["sh", "-c", typed], env=env, capture_output=True, text=True, check=True, timeout=50)
+    assert "/api/login" in done.stdout
 
 
 def test_the_example_of_the_library_compiles(monkeypatch: pytest.MonkeyPatch) -> None:

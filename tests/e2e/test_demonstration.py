@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from shop_processes import free_ports
+from tools import needs
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^ {3}```(\w+)\n(.*?)^ {3}```$", re.MULTILINE | re.DOTALL)
@@ -42,12 +43,13 @@ def alike(said: dict[str, Any], shown: dict[str, Any]) -> bool:
 
 async def typed(text: str) -> Any:
     """Type ``text`` into a shell, and return what it said, as JSON."""
-    shell = await asyncio.create_subprocess_exec("bash", "-c", text, stdout=asyncio.subprocess.PIPE)
+    shell = await asyncio.create_subprocess_exec("sh", "-c", text, stdout=asyncio.subprocess.PIPE)
     said, _ = await shell.communicate()
     assert shell.returncode == 0, text
     return json.loads(said)
 
 
+@needs("sh", "curl")
 @pytest.mark.timeout(120)
 async def test_the_demonstration(tmp_path: Path) -> None:
     ports = dict(zip(("users", "orders", "suppliers", "gateway"), free_ports(4), strict=True))

@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import os
 import re
-import shutil
 import signal
 import sys
 from collections.abc import AsyncGenerator
@@ -17,6 +16,7 @@ import pytest
 
 from commands import Command
 from shop_processes import free_ports
+from tools import needs
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "identity.md"
@@ -134,9 +134,7 @@ async def opened(folder: Path) -> AsyncGenerator[Terminals]:
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.skipif(
-    not os.environ.get("CI") and not all(map(shutil.which, ("sh", "curl", "sed"))), reason="curl is not installed"
-)
+@needs("sh", "curl", "sed")
 async def test_the_tutorial(tmp_path: Path) -> None:
     ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
     clone(tmp_path, ports)

@@ -2,12 +2,10 @@
 
 import asyncio
 import errno
-import gc
 import json
 import logging
 import os
 import ssl
-from collections.abc import Generator
 
 import pytest
 
@@ -22,17 +20,10 @@ from serving import serving
 from tls_clients import secured
 from tls_serving import serving_tls
 
+pytestmark = pytest.mark.usefixtures("own_collector")
+
 PIECE = b"x" * 65536
 GET = b"GET /x HTTP/1.1\r\nhost: g\r\n\r\n"
-
-
-@pytest.fixture(autouse=True)
-def collector() -> Generator[None]:
-    """Undo what a server does to the garbage collector, for the tests that follow."""
-    before = gc.get_threshold()
-    yield
-    gc.unfreeze()
-    gc.set_threshold(*before)
 
 
 def gate(url: str, tls: Tls | None = None) -> Gateway:

@@ -1,8 +1,6 @@
 """Hundreds of handshakes that are begun and left: others are served meanwhile, and each is let go when its time is over."""
 
 import asyncio
-import gc
-from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,8 @@ from services import ready
 from tls_clients import secured
 from tls_serving import serving_tls
 
+pytestmark = pytest.mark.usefixtures("own_collector")
+
 # Each takes two descriptors of this process, of the 1024 that many systems allow.
 COUNT = 400
 
@@ -23,15 +23,6 @@ GET = b"GET /x HTTP/1.1\r\nhost: g\r\n\r\n"
 
 # The head of a TLS record with a ClientHello, and none of its content.
 HALF = b"\x16\x03\x01\x02\x00\x01"
-
-
-@pytest.fixture(autouse=True)
-def collector() -> Generator[None]:
-    """Undo what a server does to the garbage collector, for the tests that follow."""
-    before = gc.get_threshold()
-    yield
-    gc.unfreeze()
-    gc.set_threshold(*before)
 
 
 async def test_half_open_handshakes_shut_nobody_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

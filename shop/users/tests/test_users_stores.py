@@ -5,34 +5,23 @@ import json
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, closing
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tortoise.exceptions import OperationalError
 
-from limen_kit.testing import fresh_database, opened
+from limen_kit.testing import opened
 from shop_users.accounts import Account, NewAccount, Store, Taken
 from shop_users.database import config, store
 from shop_users.json_store import JsonStore
 from shop_users.sql_store import SqlStore
 
 
-@pytest.fixture(params=["sqlite", "postgres", "json"])
-async def accounts(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Store]:
-    if request.param == "json":
-        yield store(f"json:{tmp_path}/users.json")
-        return
-    async with AsyncExitStack() as stack:
-        url = f"sqlite://{tmp_path}/users.sqlite3"
-        if request.param == "postgres":
-            url = await stack.enter_async_context(fresh_database(str(request.getfixturevalue("postgres"))))
-        found = config(url)
-        assert found is not None
-        await stack.enter_async_context(opened(found))
-        yield store(url)
+@pytest.fixture
+def accounts(kept_at: str) -> Store:
+    return store(kept_at)
 
 
 def new(username: str, *, email: str | None = None, full_name: str | None = None) -> NewAccount:

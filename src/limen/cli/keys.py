@@ -46,7 +46,9 @@ def new(directory: Path, algorithm: str, *, if_none: bool = False, now: float | 
         if _held(directory):
             if if_none:
                 return
-            raise click.ClickException(f"{directory} has keys; to replace the one that signs: limen keys rotate")
+            raise click.ClickException(
+                f"{directory} has keys; to replace the one that signs: limen keys rotate --directory {directory}"
+            )
         made = _make(directory, algorithm, time.time() if now is None else now)
     click.echo(f"{made.kid} ({algorithm}) signs from now on: {directory / (made.kid + _SUFFIX)}")
 
@@ -57,7 +59,9 @@ def rotate(directory: Path, algorithm: str | None, overlap: float, *, now: float
     with _locked(directory):
         held = _held(directory)
         if not held:
-            raise click.ClickException(f"{directory} has no keys to replace; make the first: limen keys new")
+            raise click.ClickException(
+                f"{directory} has no keys to replace; make the first: limen keys new --directory {directory}"
+            )
         active = [one for one in held if one.key.private and one.key.retires is None]
         end = int(when + overlap)
         # Those that retired earlier too: what they signed ends earlier still, and an overlap of nothing is meant for all.

@@ -1,5 +1,6 @@
 """From ``module:attribute`` to the application, with every failure as one clear line."""
 
+import os
 import sys
 import sysconfig
 import traceback
@@ -14,7 +15,7 @@ from limen.gateway import Gateway
 
 # Whose lines nobody who declares a gateway can mend: Python's, what is installed, and limen's own.
 _LIBRARIES = (
-    "<frozen ",
+    "<",  # what is frozen into Python, and what dataclasses write
     *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")),
     str(Path(__file__).parents[1]),
 )
@@ -24,7 +25,7 @@ def load(spec: str) -> object:
     """Import an application, any that can be served. Raises ClickException."""
     found = _found(spec)
     if not callable(found):
-        raise click.ClickException(f"{spec} is a {type(found).__name__}, not an application; name one")
+        raise click.ClickException(f"{spec} is of type {type(found).__name__}, not an application; name one")
     return found
 
 
@@ -32,7 +33,7 @@ def load_gateway(spec: str) -> Gateway:
     """Import ``spec`` and compile it. Raises ClickException, with all problems of a declaration."""
     app = _found(spec)
     if not isinstance(app, Gateway):
-        raise click.ClickException(f"{spec} is a {type(app).__name__}, not a limen.Gateway")
+        raise click.ClickException(f"{spec} is of type {type(app).__name__}, not a limen.Gateway")
     try:
         app.compile()
     except DeclarationError as error:
@@ -75,7 +76,11 @@ def _found(spec: str) -> object:
 
 def _where(spec: str, error: Exception) -> str:
     """Say what is wrong and where: at the last line that is the user's, not at one of a library that it calls."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
+    all_frames = traceback.extract_tb(error.__traceback__)
+    wrong = f"{type(error).__name__}: {error}"
+    if isinstance(error, KeyError) and all_frames[-1].filename in ("<frozen os>", os.__file__):
+        wrong = f"{error.args[0]} is not set in the environment"
+    frames = [frame for frame in all_frames if "importlib" not in frame.filename]
     frames = [frame for frame in frames if not frame.filename.startswith(_LIBRARIES)] or frames
     place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
-    return f"{spec} cannot be imported: {type(error).__name__}: {error}{place}"
+    return f"{spec} cannot be imported: {wrong}{place}"

@@ -124,7 +124,7 @@ def serve(
 @APP
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def routes(app: str, as_json: bool) -> None:
-    """List the routes of a gateway: who may call, which service answers, which engine serves."""
+    """List the routes: who may call, who answers, which engine serves."""
     from limen.cli.show import routes as run
 
     run(app, as_json=as_json)
@@ -133,7 +133,7 @@ def routes(app: str, as_json: bool) -> None:
 @main.command()
 @APP
 def check(app: str) -> None:
-    """Compile a gateway and print every problem of its declaration at once."""
+    """Compile a gateway and print every problem of its declaration."""
     from limen.cli.show import check as run
 
     run(app)
@@ -157,7 +157,7 @@ def check(app: str) -> None:
     help="Compare with this file; status 1 and the difference when it is not as the rules are.",
 )
 def matrix(app: str, form: Literal["text", "markdown", "json"] | None, output: Path | None, check: Path | None) -> None:
-    """Show who may call what: every route against every kind of caller, for review.
+    """Show who may call what: every route, every kind of caller.
 
     Commit what --output writes and run --check in CI: then a change of who may call what is a difference that people see.
     """
@@ -168,7 +168,10 @@ def matrix(app: str, form: Literal["text", "markdown", "json"] | None, output: P
 
 @main.group()
 def keys() -> None:
-    """Make, replace and list the keys that sign tokens: what Keys.directory(...) reads."""
+    """Make, replace and list the keys that sign tokens.
+
+    They are files of one folder, which Keys.directory(...) reads.
+    """
 
 
 _DIRECTORY = click.option(
@@ -213,9 +216,10 @@ def new(directory: Path, algorithm: str, if_none: bool) -> None:
     "default), or tokens end early; 0 for a key that others have seen, which ends all of its tokens.",
 )
 def rotate(directory: Path, algorithm: str | None, overlap: float) -> None:
-    """Make the key that signs from now on; the one before it still verifies for a while.
+    """Make the key that signs from now on.
 
-    Running gateways take it up by themselves, within seconds. Keys that ended more than a day ago are removed.
+    The one before it still verifies for --overlap minutes. Running gateways take the new one up by themselves, within
+    seconds. Keys that ended more than a day ago are removed.
     """
     from limen.cli.keys import rotate as run
 
@@ -227,7 +231,10 @@ def rotate(directory: Path, algorithm: str | None, overlap: float) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @click.option("--public", is_flag=True, help="Print the JWK Set to publish instead: public halves only.")
 def list_keys(directory: Path, as_json: bool, public: bool) -> None:
-    """List the keys of a folder: which signs, and until when the others verify. Never the keys themselves."""
+    """List which key signs, and until when the others verify.
+
+    The keys themselves are never shown.
+    """
     from limen.cli.keys import show as run
 
     run(directory, as_json=as_json, public=public)

@@ -123,14 +123,15 @@ def _not_finite(value: object, at: tuple[str | int, ...]) -> Iterator[Invalid]:
 def _is_json(content: bytes) -> bool:
     """Tell whether no constant of Python's is in what pydantic wrote, outside its strings."""
     try:
-        json.loads(content, parse_constant=_no_constant, parse_int=float)  # int is bounded in its digits, JSON is not
+        json.loads(content, parse_constant=no_constant, parse_int=float)  # int is bounded in its digits, JSON is not
     except ValueError:
         return False
     return True
 
 
-def _no_constant(name: str) -> object:
-    raise ValueError(name)
+def no_constant(name: str) -> object:
+    """Refuse NaN and Infinity, which Python's json reads and writes: for its ``parse_constant``. Raises ValueError."""
+    raise ValueError(f"{name} is no number of JSON's")
 
 
 def _check(adapter: TypeAdapter[object], value: object, at: tuple[str | int, ...]) -> tuple[Invalid, ...]:

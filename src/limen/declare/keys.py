@@ -158,6 +158,6 @@ def _parsed(text: bytes, where: str, algorithms: Sequence[str], known: Mapping[s
     keys: list[Jwk] = []
     for member in cast("list[object]", members):
         if not isinstance(member, dict):
-            raise ValueError(f'{where}: "keys" holds something that is no JWK')  # noqa: TRY004
+            raise ValueError(f'{where}: "keys" holds something that is no JWK')  # noqa: TRY004  # as above
         keys.append(from_member(cast("dict[str, object]", member), where, algorithms, known))
     return keys

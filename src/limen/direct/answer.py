@@ -149,8 +149,8 @@ class Answering(Ending):
             self._framing = None
 
     def _failed(self, fault: Fault, *, sent: bool, reused: bool) -> None:
-        """Try once more where that is safe, else tell the client."""
-        raise NotImplementedError
+        """Try once more where that is safe, else tell the client: ``Sending`` knows how."""
+        raise NotImplementedError  # nobody makes an object of this class alone
 
     # --- pace ---
 

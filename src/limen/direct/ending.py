@@ -56,8 +56,8 @@ class Ending:
         self._sent = 0  # the status, once the answer has begun
 
     def expired(self) -> None:
-        """Somebody took too long."""
-        raise NotImplementedError
+        """Somebody took too long: ``Exchange`` knows who, and what follows."""
+        raise NotImplementedError  # nobody makes an object of this class alone
 
     def _bug(self) -> None:
         """Our own mistake: it goes to the log, and the client learns that there was one."""

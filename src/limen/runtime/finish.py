@@ -8,7 +8,7 @@ from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from limen.declare.contract import invalid, written
+from limen.declare.contract import invalid, no_constant, written
 from limen.declare.route import After, Route
 from limen.errors import Fault, Invalid, Kind
 from limen.runtime.plan import Finished, Hook
@@ -101,11 +101,7 @@ def _reader(after: After) -> Callable[[bytes], object]:
 
 
 def _decoded(content: bytes) -> object:
-    return json.loads(content, parse_constant=_no_constant)
-
-
-def _no_constant(name: str) -> object:
-    raise ValueError(f"{name} is no number of JSON's")  # but Python reads and writes it
+    return json.loads(content, parse_constant=no_constant)
 
 
 def _name(after: After) -> str:

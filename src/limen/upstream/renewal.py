@@ -14,7 +14,8 @@ from limen.upstream.tls import client_context
 _log = logging.getLogger("limen.upstream")
 
 # Seconds between two looks at the files, and how long they must have been at rest: a certificate and its key are written
-# one after the other, and between the two they do not fit.
+# one after the other, and between the two they do not fit. Rest is told by the files' own times and not, as for what
+# ``limen serve`` shows to clients, by two looks that saw the same: between two connections to a service may be an hour.
 LOOK = 1.0
 REST = 1.0
 

@@ -14,6 +14,7 @@ from limen.declare.jwt import Jwt
 from limen.declare.principal import Principal
 from limen.errors import Fault, Kind
 from limen.gates.jwt import MOST_BYTES, Verifier, issue
+from no_claims import HEADERS, PAYLOADS
 from tokens import CHOOSING, NOW, SECRET, b64, claims, pair, sign, token
 
 HS = Jwt(SECRET)
@@ -204,29 +205,9 @@ def test_a_public_key_is_no_secret() -> None:
     assert verdict(forged, Jwt(public, ["RS256"])) is Kind.TOKEN_CORRUPTED
 
 
-@pytest.mark.parametrize(
-    "payload",
-    [
-        b'{"id":7,"id":8,"user_type":"admin","exp":1900000000}',
-        b'{"id":7,"user_type":"user","exp":1900000000,"user_type":"admin"}',
-        b'{"id":7,"user_type":"admin","exp":1900000000,"x":{"a":1,"a":2}}',
-        b"[]",
-        b'"text"',
-        b"7",
-        b"null",
-        b"",
-        b"{",
-        b"\xff",
-        b"[" * 5000,
-        b'{"exp":' + b"9" * 5000 + b"}",
-    ],
-    ids=lambda payload: repr(payload[:30]),
-)
+@pytest.mark.parametrize("payload", PAYLOADS, ids=lambda payload: repr(payload[:30]))
 def test_payloads_that_are_no_claims(payload: bytes) -> None:
     assert verdict(sign({"alg": "HS256"}, payload)) is Kind.TOKEN_CORRUPTED
-
-
-HEADERS = [b"[]", b"7", b'"HS256"', b"null", b"", b"{", b"\xff", b"[" * 3000, b'{"alg":"HS256","alg":"none"}']
 
 
 @pytest.mark.parametrize("header", HEADERS)
