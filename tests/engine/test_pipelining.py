@@ -162,6 +162,39 @@ async def test_a_body_that_stops_coming_is_408() -> None:
                 assert b'"code":"request_timeout"' in got
 
 
+async def test_a_body_that_is_too_long_is_refused_when_it_is_its_turn() -> None:
+    """Its length is known before the answer to the request in front of it is: it must not take that one's place."""
+    release = asyncio.Event()
+
+    async def held(conversation: Conversation) -> None:
+        await conversation.request()
+        await release.wait()
+        await conversation.say(answer(b"first"))
+        with contextlib.suppress(ConnectionError):
+            await conversation.reader.read()
+
+    app = Gateway()
+    async with ScriptedUpstream(held) as upstream:
+        service = Upstream("svc", [upstream.url])
+        app.forward("/get", upstream=service, allow=anyone)
+        app.forward("/post", upstream=service, allow=anyone, max_body=8)
+        async with serving(app) as gateway:
+            reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+            writer.write(get(b"/get"))
+            await until(lambda: len(upstream.requests) == 1)
+            writer.write(b"POST /post HTTP/1.1\r\nhost: g\r\ntransfer-encoding: chunked\r\n\r\n")
+            writer.write(b"10\r\n" + b"x" * 16 + b"\r\n0\r\n\r\n")
+            await writer.drain()
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(reader.read(1), 0.2)
+            release.set()
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+            assert await reader.readexactly(5) == b"first"
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 413 ")
+            writer.close()
+    assert len(upstream.requests) == 1
+
+
 @pytest.mark.parametrize("engine", ["direct"], indirect=True)
 async def test_pipelined_requests_of_a_client_that_leaves_are_all_let_go(caplog: pytest.LogCaptureFixture) -> None:
     """uvicorn itself tells only the newest of them, and the one that runs never learns."""

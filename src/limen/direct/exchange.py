@@ -94,9 +94,10 @@ class Exchange(Sending):
         plan = self._plan
         if plan is None:
             return
-        if plan.route.max_body is not None and self._seen > plan.route.max_body:
-            self._stop()
-            self._refuse(pipeline.too_large(plan))
+        if self._too_long(plan):
+            if self._begun:  # else another answer comes first, and this request is refused when it is its turn
+                self._stop()
+                self._refuse(pipeline.too_large(plan))
             return
         if self._connection is not None and self._streams:
             self._pass_on(self._connection, data)
@@ -195,6 +196,9 @@ class Exchange(Sending):
         if isinstance(announced, Fault):
             self._refuse(announced)
             return
+        if self._too_long(plan):
+            self._refuse(pipeline.too_large(plan))
+            return
         self._own = pipeline.own(self._origin, self._request_id, admitted)
         self._target, self._lines = pipeline.craft(plan, found, self._method, self._query, self._head)
         self._upstream_length = announced.length
@@ -208,6 +212,11 @@ class Exchange(Sending):
             return
         self._streams = announced.framed
         self._attempt()
+
+    def _too_long(self, plan: Plan) -> bool:
+        """Tell whether more of the body has come than its route allows."""
+        most = plan.route.max_body
+        return most is not None and self._seen > most
 
     def _answer_without_plan(self, found: Redirect | Wrong | Fault) -> None:
         if isinstance(found, Fault):
