@@ -145,14 +145,14 @@ def _start(
 
 def _at_rest(gateway: Watched, service: Program, base: int | None) -> int:
     """Let everything be closed, and return the gateway's file descriptors: ``base``, unless it keeps some."""
-    with urlopen(f"http://127.0.0.1:{service.port}{CLOSE_ALL.decode()}", timeout=5):
-        pass
     until = monotonic() + _REST_SECONDS
-    fds, before = gateway.fds(), -1
+    fds, before = -2, -1
     while (fds != base if base is not None else fds != before) and monotonic() < until:
-        before = fds
+        # Each time: what a client has given up may end, and leave an idle connection, only after the others.
+        with urlopen(f"http://127.0.0.1:{service.port}{CLOSE_ALL.decode()}", timeout=5):
+            pass
         sleep(0.2)
-        fds = gateway.fds()
+        before, fds = fds, gateway.fds()
     return fds
 
 

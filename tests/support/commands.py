@@ -48,12 +48,12 @@ class Command:
 
 
 @contextlib.asynccontextmanager
-async def running(folder: Path, *argv: str) -> AsyncGenerator[Command]:
-    """Run ``limen argv`` in ``folder``; at the end it is killed, and its workers follow it."""
+async def running(folder: Path, *argv: str, **env: str) -> AsyncGenerator[Command]:
+    """Run ``limen argv`` in ``folder``, with ``env`` besides; at the end it is killed, and its workers follow it."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "limen", *argv),
         cwd=folder,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        env=os.environ | {"PYTHONUNBUFFERED": "1"} | env,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )

@@ -7,13 +7,16 @@ itself (``LOG_LEVEL`` of the kit's) decides about its own lines, not about uvico
 
 import asyncio
 import contextlib
+import copy
+import errno
 import functools
+import logging
 import logging.config
 import os
 import socket
 import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,10 +31,18 @@ from limen.cli.tls import Files, Validity, context_for_uvicorn, server_context, 
 from limen.cli.workers import Supervisor
 from limen.gateway import Gateway
 
+logger = logging.getLogger("limen.serve")
+
 # Seconds an idle client connection is kept; uvicorn's own 5 makes clients of a gateway reconnect all the time.
 _KEEP_ALIVE = 60
 
 _BACKLOG = 2048
+
+# What to do about an address that cannot be had.
+_ADVICE = {
+    errno.EADDRINUSE: "stop what listens there, or choose another port with --port",
+    errno.EACCES: "choose a port from 1024 on with --port, or allow this process the lower ones (CAP_NET_BIND_SERVICE)",
+}
 
 # The protocol class of each engine. What the direct engine does not serve, it leaves to uvicorn request by request.
 _ENGINES = {"direct": "limen.direct:GatewayProtocol", "asgi": "limen.direct:GuardedProtocol"}
@@ -77,12 +88,13 @@ def serve(options: Options, *, workers: int | None, reload: bool, watch: Sequenc
     if options.tls is not None and validity is not None:
         warn(options.tls, validity)
     if reload:
-        listener = config.bind_socket() if options.uds is not None else _listen(options)
-        with contextlib.suppress(KeyboardInterrupt):  # uvicorn has stopped in good order and raises the signal again
+        # uvicorn has stopped in good order and raises the signal again
+        with _listening(options) as listener, contextlib.suppress(KeyboardInterrupt):
             ChangeReload(config, target=uvicorn.Server(config).run, sockets=[listener]).run()
         return
     server = Server(config, options.tls, hang_up=True)
-    server.run(None if options.uds is not None else [_listen(options)])
+    with _listening(options) as listener:
+        server.run([listener])
     if not server.started:
         sys.exit(STARTUP_FAILURE)
 
@@ -137,28 +149,41 @@ def _supervise(options: Options, workers: int, validity: Validity | None, *, rel
     logging.config.dictConfig(_logging(options.log_level.upper(), many=True))
     if options.tls is not None and validity is not None:
         warn(options.tls, validity)
-    listener = _listen(options)
-    try:
+    with _listening(options) as listener:
         status = asyncio.run(Supervisor(listener, asdict(options), count=workers, grace=options.grace).run())
-    finally:
-        if options.uds is not None:
-            Path(options.uds).unlink(missing_ok=True)
     sys.exit(status)
 
 
+@contextlib.contextmanager
+def _listening(options: Options) -> Generator[socket.socket]:
+    """Listen, and leave no Unix socket behind, but for one that somebody else has put in the place of ours."""
+    if options.uds is None:
+        yield _listen(options)
+        return
+    path = Path(options.uds)
+    listener = _listen_unix(path)
+    ours = path.stat().st_ino
+    try:
+        yield listener
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_ino == ours:
+                path.unlink()
+
+
 def _listen(options: Options) -> socket.socket:
-    if options.uds is not None:
-        return _listen_unix(Path(options.uds))
     host, port = options.host, options.port
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        raise click.ClickException(
-            f"cannot listen on {host}:{port}: {error.strerror or error}; "
-            "stop what listens there, or choose another port with --port"
-        ) from error
+        reason = str(error.strerror or error).partition(" (while")[0]  # create_server adds the address
+        advice = _ADVICE.get(error.errno or 0, "choose another address with --host")
+        raise click.ClickException(f"cannot listen on {host}:{port}: {reason}; {advice}") from error
     listener.set_inheritable(True)
+    scheme = "http" if options.tls is None else "https"
+    shown = f"[{host}]" if family == socket.AF_INET6 else host
+    logger.info("listening on %s://%s:%d", scheme, shown, listener.getsockname()[1])
     return listener
 
 
@@ -175,7 +200,18 @@ def _listen_unix(path: Path) -> socket.socket:
         raise click.ClickException(
             f"cannot listen on {path}: {error.strerror or error}; choose another path with --uds"
         ) from error
+    logger.info("listening on %s", path)
     return listener
+
+
+class _Line(logging.Formatter):
+    """uvicorn calls the logger of all that it says ``uvicorn.error``; shown is ``uvicorn``, as most of it is no error."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        if record.name == "uvicorn.error":
+            record = copy.copy(record)  # other handlers get it too
+            record.name = "uvicorn"
+        return super().format(record)
 
 
 def _logging(level: str, *, many: bool) -> dict[str, Any]:
@@ -183,7 +219,7 @@ def _logging(level: str, *, many: bool) -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"line": {"format": line}},
+        "formatters": {"line": {"()": _Line, "fmt": line}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "stream": "ext://sys.stderr"}},
         "root": {"level": level, "handlers": ["stderr"]},
     }

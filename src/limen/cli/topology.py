@@ -14,7 +14,17 @@ import click
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*$", max_length=32)]
-Port = Annotated[int, Field(ge=1, le=65535)]
+Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
+
+# What another type than the expected one is told, in TOML's words; pydantic would say it in Python's.
+_EXPECTED = {
+    "int_type": "Input should be a whole number, without quotes",
+    "string_type": "Input should be a string, in quotes",
+    "path_type": "Input should be a path, in quotes",
+    "tuple_type": 'Input should be an array: ["one", "two"]',
+    "dict_type": "Input should be a table",
+    "model_type": "Input should be a table",
+}
 
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
 
@@ -77,7 +87,10 @@ def read(path: Path, ports: Sequence[str] = ()) -> Topology:
     try:
         found = _moved(Topology.model_validate(document), ports)
     except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False)]
+        lines = [
+            f"  {'.'.join(map(str, e['loc']))}: {_EXPECTED.get(e['type'], e['msg'])}"
+            for e in error.errors(include_input=False)
+        ]
         raise click.ClickException("\n".join([f"{path} does not fit:", *lines])) from error
     _check(found, path)
     return found

@@ -158,7 +158,7 @@ class Answering(Ending):
         """The client reads too slowly: make the service wait, for as long as it takes."""
         if self._connection is not None and self._sent:
             self._connection.pause()
-            self._client.timers.clear(self)
+            self._timer.clear()
 
     def resume(self) -> None:
         """The client has caught up."""
@@ -174,7 +174,7 @@ class Answering(Ending):
         seconds = timeouts.first_byte if waits_for_head else timeouts.idle
         if timeouts.total is not None:
             seconds = min(seconds, max(timeouts.total - (perf_counter() - self._sent_at), 0.0))
-        self._client.timers.set(self, seconds)
+        self._timer.set(self, seconds)
 
     # --- an answer that is held ---
 
@@ -185,7 +185,7 @@ class Answering(Ending):
         if isinstance(made, bytes | Fault):
             self._finished(made)
         else:
-            self._client.timers.clear(self)
+            self._timer.clear()
             self._task = self._client.loop.create_task(self._finish_later(made))
 
     async def _finish_later(self, made: Awaitable[Finished]) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import Final, Protocol
 
-from limen.direct.timers import Timers
+from limen.direct.timers import Timer
 from limen.http.headers import Headers
 from limen.http.replies import Reply
 from limen.http.status import status_line
@@ -19,7 +19,8 @@ class Client(Protocol):
     """What the protocol shows to its exchange."""
 
     loop: asyncio.AbstractEventLoop
-    timers: Timers
+    timer: Timer
+    """That of the exchange whose turn it is."""
 
     def write(self, data: bytes) -> None:
         """Write to the client."""

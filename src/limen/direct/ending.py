@@ -34,6 +34,7 @@ class Ending:
         "_sent",
         "_started",
         "_task",
+        "_timer",
         "keep_alive",
         "response_complete",
     )
@@ -44,6 +45,7 @@ class Ending:
         """``plan`` is None where no route serves the request."""
         self._started = perf_counter()
         self._client = client
+        self._timer = client.timer
         self._plan = plan
         self._method = method
         self._path = path
@@ -68,7 +70,7 @@ class Ending:
 
     def _stop(self) -> None:
         """Let go of the service and of whatever is under way."""
-        self._client.timers.clear(self)
+        self._timer.clear()
         connection, self._connection = self._connection, None
         if connection is not None:
             assert self._plan is not None
@@ -96,7 +98,7 @@ class Ending:
 
     def _complete(self, fault: Fault | None, *, cut: bool = False) -> None:
         self.response_complete = True
-        self._client.timers.clear(self)
+        self._timer.clear()
         self._parts.clear()
         self._settle(fault)
         self._client.completed(close=cut or not self.keep_alive)

@@ -104,7 +104,7 @@ class Exchange(Sending):
             return
         self._parts.append(data)
         if self._declared:
-            self._client.timers.set(self, plan.timeouts.idle)
+            self._timer.set(self, plan.timeouts.idle)
             return
         if self._waits:
             try:
@@ -208,7 +208,7 @@ class Exchange(Sending):
                 self._read_declared()
             else:
                 self._want_body()
-                self._client.timers.set(self, plan.timeouts.idle)
+                self._timer.set(self, plan.timeouts.idle)
             return
         self._streams = announced.framed
         self._attempt()
@@ -235,7 +235,7 @@ class Exchange(Sending):
         assert body is not None
         content = pipeline.declared(body, b"".join(self._parts), self._head)
         self._declared = False
-        self._client.timers.clear(self)
+        self._timer.clear()
         self._parts.clear()
         if isinstance(content, Fault):
             self._refuse(content)

@@ -19,6 +19,7 @@ from limen import pipeline
 from limen.declare.limits import ClientLimits
 from limen.direct.client import whole
 from limen.direct.shared import Reader, Said, Shared
+from limen.direct.timers import Timer
 from limen.errors import AGAIN, Fault, Kind
 from limen.http.replies import problem
 from limen.observe.outcome import Outcome
@@ -70,7 +71,8 @@ class PatientProtocol(HttpToolsProtocol):
             shared = app_state["limen.guard"] = Shared(self.loop, limits or ClientLimits())
         self.shared = shared
         self.limits = shared.limits
-        self.timers = shared.timers
+        self.timer = Timer(shared.timers)  # of the exchange whose turn it is, if it is one
+        self._patience = Timer(shared.timers)  # our own
         self.stage = IDLE
         self.timing = OFF
         self.serving: Any = None  # the cycle whose turn it is
@@ -162,12 +164,12 @@ class PatientProtocol(HttpToolsProtocol):
     def arm(self, timing: int, seconds: float) -> None:
         """Wait ``seconds`` for what ``timing`` says, in place of what was waited for."""
         self.timing = timing
-        self.timers.set(self, seconds)
+        self._patience.set(self, seconds)
 
     def disarm(self) -> None:
         """Wait no more."""
         self.timing = OFF
-        self.timers.clear(self)
+        self._patience.clear()
 
     def expired(self) -> None:
         """What was waited for has not come."""
@@ -195,7 +197,9 @@ class PatientProtocol(HttpToolsProtocol):
 
     def forget(self) -> None:
         """Be counted and timed no more."""
-        self.disarm()
+        self.timing = OFF
+        self._patience.drop()
+        self.timer.drop()
         if self._reader is not None:
             self._reader.done()
         if self._counted is not None:

@@ -55,7 +55,7 @@ class Sending(Answering):
         self._own = b""
         self._content: bytes | None = None  # a body that is written whole
         self._upstream_length: int | None = None
-        self._seen = 0  # bytes of the body that have come
+        self._seen: int = 0  # bytes of the body that have come
         self._waits = False  # for more of the body, before it may have a connection
         self._forwarded = False  # something of a streamed body has gone
         self._attempts = 0
@@ -77,9 +77,9 @@ class Sending(Answering):
         waits = not self._request_done and pipeline.waits(plan, self._seen)
         if waits:
             self._want_body()
-            self._client.timers.set(self, plan.timeouts.idle)
+            self._timer.set(self, plan.timeouts.idle)
         elif self._waits:
-            self._client.timers.clear(self)
+            self._timer.clear()
         self._waits = waits
         return waits
 
@@ -165,7 +165,7 @@ class Sending(Answering):
             replayable=not self._forwarded,
             attempts=self._attempts,
         ):
-            self._client.timers.clear(self)
+            self._timer.clear()
             self._attempt()
             return
         self._conclude(fault)

@@ -9,7 +9,7 @@ from collections import Counter
 from typing import Any, ClassVar, Protocol
 
 from limen.declare.limits import ClientLimits
-from limen.direct.timers import Timers
+from limen.direct.timers import Timer, Timers
 from limen.errors import Fault
 from limen.http.replies import Reply
 
@@ -124,13 +124,13 @@ class Rest:
 class Reader:
     """A client that is behind with reading: it must take so many bytes in so many seconds, or it is cut."""
 
-    __slots__ = ("_least", "_seconds", "_size", "_timers", "_transport")
+    __slots__ = ("_least", "_seconds", "_size", "_timer", "_transport")
 
     def __init__(self, transport: asyncio.Transport, shared: Shared) -> None:
         """Nothing waits yet."""
         limits = shared.limits
         self._transport = transport
-        self._timers = shared.timers
+        self._timer = Timer(shared.timers)
         self._seconds = limits.reader_silence
         self._least = max(1, int(limits.body_rate * limits.reader_silence))
         self._size = 0
@@ -138,11 +138,11 @@ class Reader:
     def wait(self) -> None:
         """Begin to look."""
         self._size = self._transport.get_write_buffer_size()
-        self._timers.set(self, self._seconds)
+        self._timer.set(self, self._seconds)
 
     def done(self) -> None:
         """It has caught up, or left."""
-        self._timers.clear(self)
+        self._timer.drop()
 
     def expired(self) -> None:
         """Look: bytes may have been added meanwhile, but only as long as it was not behind."""

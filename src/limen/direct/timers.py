@@ -1,9 +1,11 @@
-"""Deadlines without a timer per request: one timer per loop looks at all of them, a few times a second.
+"""Deadlines without a timer per request: one timer per loop looks at those that are due, a few times a second.
 
-Owners with the same patience stand in one line in the order in which they were set, so that a look costs what it finds.
+A connection has a ``Timer`` for each thing that may be waited for, and keeps it. Deadlines move with every request, nearly
+always to a later time: then only a number changes, and the look that was due anyhow finds that out and is put off.
 """
 
 import asyncio
+import math
 from typing import Final, Protocol
 
 # Seconds between looks, and so how late a deadline may be.
@@ -21,62 +23,100 @@ class Owner(Protocol):
         ...
 
 
-class Timers:
-    """The deadlines of one loop, one for each owner."""
+class Timer:
+    """One deadline, or none."""
 
-    __slots__ = ("_lines", "_loop", "_place", "_ticking")
+    __slots__ = ("deadline", "from_", "look", "owner", "timers")
+
+    def __init__(self, timers: "Timers") -> None:
+        """Nobody waits."""
+        self.timers = timers
+        self.owner: Owner | None = None
+        self.deadline = 0.0
+        self.look: dict[Timer, None] | None = None  # the one in which this timer is looked at
+        self.from_ = math.inf  # a deadline from here on needs no earlier one
+
+    def set(self, owner: Owner, seconds: float) -> None:
+        """Give ``owner`` ``seconds`` from now, in place of whatever was waited for."""
+        self.owner = owner
+        self.deadline = deadline = self.timers.now() + seconds
+        if deadline < self.from_:
+            self.timers.plan(self)
+
+    def clear(self) -> None:
+        """Wait no more. The look that is due will find nobody."""
+        self.owner = None
+
+    def drop(self) -> None:
+        """Wait no more, and need no look: the connection has ended."""
+        self.owner = None
+        self.from_ = math.inf
+        look, self.look = self.look, None
+        if look is not None:
+            del look[self]
+
+    def passed(self, deadline: float) -> None:
+        """Tell the owner, unless what it waited for has come since."""
+        owner = self.owner
+        if owner is not None and self.deadline == deadline:
+            self.owner = None
+            owner.expired()
+
+    def __repr__(self) -> str:
+        """Show what waits."""
+        return f"<Timer {self.owner!r}>"
+
+
+class Timers:
+    """The looks of one loop. Each has the number of the tick in which it happens."""
+
+    __slots__ = ("_looks", "_loop", "_ticked", "_ticking")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Nothing runs while nobody waits."""
         self._loop = loop
-        self._lines: dict[float, dict[Owner, float]] = {}
-        self._place: dict[Owner, dict[Owner, float]] = {}
+        self._looks: dict[int, dict[Timer, None]] = {}
+        self._ticked = 0
         self._ticking = False
 
-    def set(self, owner: Owner, seconds: float) -> None:
-        """Give ``owner`` ``seconds`` from now, in place of what it had."""
-        place = self._place.pop(owner, None)
-        if place is not None:
-            del place[owner]
-        line = self._lines.get(seconds)
-        if line is None:
-            line = self._lines[seconds] = {}
-        line[owner] = self._loop.time() + seconds
-        self._place[owner] = line
+    def now(self) -> float:
+        """Return the loop's time."""
+        return self._loop.time()
+
+    def plan(self, timer: Timer) -> None:
+        """Look at ``timer`` in the first tick after its deadline, and in no other."""
+        if timer.look is not None:
+            del timer.look[timer]
+        before = int(timer.deadline / TICK)
+        timer.from_ = before * TICK
+        timer.look = self._looks.setdefault(before + 1, {})
+        timer.look[timer] = None
         if not self._ticking:
             self._ticking = True
+            self._ticked = int(self.now() / TICK)
             self._loop.call_later(TICK, self._tick)
 
-    def clear(self, owner: Owner) -> None:
-        """Let ``owner`` wait no more."""
-        place = self._place.pop(owner, None)
-        if place is not None:
-            del place[owner]
-
     def _tick(self) -> None:
-        now = self._loop.time()
-        late: list[tuple[Owner, float]] = []
-        for line in self._lines.values():
-            for owner, deadline in line.items():
-                if deadline > now:
-                    break
-                late.append((owner, deadline))
-        if late:
-            # What came while the loop was held up came in time: let it be read first.
-            self._loop.call_later(_TURN, self._end, late)
-        self._lines = {seconds: line for seconds, line in self._lines.items() if line}
-        if self._place:
+        now = self.now()
+        ticked = int(now / TICK)
+        for tick in range(self._ticked + 1, ticked + 1):
+            for timer in self._looks.pop(tick, ()):
+                timer.look = None
+                timer.from_ = math.inf
+                if timer.owner is None:
+                    continue
+                if timer.deadline > now:
+                    self.plan(timer)
+                else:
+                    # What came while the loop was held up came in time: let it be read first.
+                    self._loop.call_later(_TURN, timer.passed, timer.deadline)
+        self._ticked = ticked
+        if self._looks:
             self._loop.call_later(TICK, self._tick)
         else:
             self._ticking = False
 
-    def _end(self, late: list[tuple[Owner, float]]) -> None:
-        for owner, deadline in late:
-            place = self._place.get(owner)
-            if place is not None and place[owner] == deadline:
-                self.clear(owner)
-                owner.expired()
-
     def __repr__(self) -> str:
         """Show how many wait."""
-        return f"<Timers {len(self._place)} waiting>"
+        waiting = sum(timer.owner is not None for look in self._looks.values() for timer in look)
+        return f"<Timers {waiting} waiting>"

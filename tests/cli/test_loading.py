@@ -1,0 +1,84 @@
+"""From ``module:attribute`` to a gateway that is shown, or to one clear message about what is wrong with it."""
+
+from pathlib import Path
+
+import pytest
+
+from commands import running
+
+pytestmark = pytest.mark.timeout(120)
+
+GATE = """
+from limen import Gateway, Upstream, anyone
+app = Gateway()
+app.forward("/svc/{path:path}", upstream=Upstream("svc", ["http://127.0.0.1:9"]), allow=anyone)
+"""
+
+
+async def test_routes_and_check(folder: Path) -> None:
+    (folder / "gate.py").write_text(GATE)
+    async with running(folder, "routes", "gate:app") as routes:
+        assert await routes.ends() == 0
+    assert "/svc/{path:path}  svc       anyone  direct" in routes.text
+    async with running(folder, "routes", "gate:app", "--json") as as_json:
+        assert await as_json.ends() == 0
+    assert '"path": "/svc/{path:path}"' in as_json.text
+    async with running(folder, "check", "gate:app") as check:
+        assert await check.ends() == 0
+    assert check.text == "gate:app: 1 gateway route, no problem found.\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "spec", "said"),
+    [
+        ("", "nowhere:app", "there is no module 'nowhere'"),
+        ("", "broken", "write module:attribute"),
+        ("", "broken.py:app", "write module:attribute"),
+        ("", "broken:app", "module 'broken' has no 'app'"),
+        ("app = 1", "broken:app", "is of type int, not a limen.Gateway"),
+        ("import not_installed_here", "broken:app", "No module named 'not_installed_here'"),
+        ("1 / 0", "broken:app", "ZeroDivisionError: division by zero"),
+        ("import os\nos.environ['NOT_SET']", "broken:app", "NOT_SET is not set in the environment ("),
+        ("import os\nos.environ['NOT_SET']", "broken:app", "broken.py, line 2)"),
+        ("from limen.auth import Jwt\nJwt('short')", "broken:app", "broken.py, line 2)"),
+        ("{}['NOT_SET']", "broken:app", "KeyError: 'NOT_SET' ("),
+        (
+            "from limen import *\napp = Gateway()\nclass Odd: ...\n"
+            "@app.get('/a', allow=anyone, upstream=Upstream('u', ['http://u']))\ndef a(it: Odd): ...",
+            "broken:app",
+            "broken.py, line 4)",
+        ),
+        ("def app(", "broken:app", "SyntaxError"),
+        (
+            "from pydantic import BaseModel\nclass S(BaseModel):\n  secret_key: str\nS(secret_key=5_000_111)",
+            "broken:app",
+            "SECRET_KEY: Input should be a valid string",
+        ),
+        (
+            "from limen import *\napp = Gateway()\n@app.get('/a', upstream=Upstream('u', ['http://u']))\ndef a(): ...",
+            "broken:app",
+            "GET /a: says nothing about who may call",
+        ),
+        (
+            "from limen import *\napp = Gateway()\n@app.get('/a', upstream=Upstream('u', ['http://u']))\n"
+            "def a(): ...\napp.compile()",
+            "broken:app",
+            "GET /a: says nothing about who may call",
+        ),
+    ],
+)
+async def test_what_cannot_be_loaded_is_one_clear_message(folder: Path, source: str, spec: str, said: str) -> None:
+    (folder / "broken.py").write_text(source)
+    for verb in ("check", "serve") if "Gateway()" in source else ("check",):
+        async with running(folder, verb, spec) as command:
+            assert await command.ends() in (1, 2)
+        assert said in command.text
+        assert "Traceback" not in command.text
+        assert "5000111" not in command.text
+
+
+async def test_what_is_no_application_is_not_served(folder: Path) -> None:
+    (folder / "broken.py").write_text("app = 1")
+    async with running(folder, "serve", "broken:app", "--port", "0") as command:
+        assert await command.ends() == 1
+    assert command.text == "Error: broken:app is of type int, not an application; name one\n"

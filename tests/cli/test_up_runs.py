@@ -1,0 +1,137 @@
+"""``limen up`` as it goes well, and how it ends: all services start, stop, die or reload together."""
+
+import asyncio
+import os
+import re
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from commands import get, running
+from limen.cli.process import Process
+from serving import until
+from shop_processes import free_ports
+
+pytestmark = pytest.mark.timeout(120)
+
+PLAIN = """
+import os, sys
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        print("hello from", os.environ.get("NAME", "?"), os.environ.get("OTHER", ""), flush=True)
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    if scope["path"] == "/die":
+        os._exit(7)
+    status = 500 if os.environ.get("SICK") else 200
+    await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b""})
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "plain.py").write_text(PLAIN)
+    return tmp_path
+
+
+async def test_up_runs_everything_and_stops_cleanly(folder: Path) -> None:
+    one, two = free_ports(2)
+    (folder / "limen.toml").write_text(
+        f"""
+        [up]
+        secrets = ["TOKEN_KEY"]
+        banner = "open at ${{two.url}}"
+        [services.one]
+        app = "plain:app"
+        port = {one}
+        env = {{ NAME = "one" }}
+        before = ["python -c 'print(6 * 7)'"]
+        [services.two]
+        app = "plain:app"
+        port = 1
+        env = {{ NAME = "two", OTHER = "${{one.url}}", TOKEN_KEY = "${{secrets.TOKEN_KEY}}" }}
+        """
+    )
+    async with running(folder, "up", "--port", f"two={two}") as command:
+        await command.says(f"open at http://127.0.0.1:{two}")
+        await command.says(f"two | hello from two http://127.0.0.1:{one}")
+        assert "one | 42" in command.text
+        assert (await get(one, "/"))[0].startswith(b"http/1.1 200")
+        command.send(signal.SIGINT)
+        assert await command.ends() == 0
+    secret = (folder / ".limen" / "TOKEN_KEY").read_text().strip()
+    assert len(secret) >= 32
+    assert secret not in command.text
+    assert (folder / ".limen" / "TOKEN_KEY").stat().st_mode & 0o777 == 0o600
+    for port in (one, two):
+        socket.create_server(("127.0.0.1", port)).close()
+    async with running(folder, "up", "--port", f"two={two}") as again:
+        await again.says("open at")
+        again.send(signal.SIGTERM)
+        assert await again.ends() == 0
+    assert (folder / ".limen" / "TOKEN_KEY").read_text().strip() == secret
+
+
+async def test_up_ends_when_a_service_dies(folder: Path) -> None:
+    one, two = free_ports(2)
+    (folder / "limen.toml").write_text(
+        f'[services.a]\napp="plain:app"\nport={one}\n[services.b]\napp="plain:app"\nport={two}\n'
+    )
+    async with running(folder, "up") as command:
+        await command.says("All services are up")
+        with pytest.raises(ConnectionError):
+            await get(one, "/die")
+        assert await command.ends() == 1
+    assert "Error: a ended with exit status 7; everything is stopped" in command.text
+    socket.create_server(("127.0.0.1", two)).close()
+
+
+async def test_up_kills_what_does_not_stop(folder: Path) -> None:
+    shown: list[str] = []
+    program = (
+        "import signal,time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(99)"
+    )
+    process = await Process.start(
+        "x", [sys.executable, "-c", program], env=os.environ, cwd=folder, show=lambda name, line: shown.append(line)
+    )
+    await until(lambda: "deaf" in shown)
+    assert re.fullmatch(r"<Process x \d+ runs>", repr(process))
+    await process.stop(grace=0.1)
+    assert shown[-1] == "did not stop within 0.1 s: killed"
+    assert "ended -9" in repr(process)
+    await process.stop()
+
+
+async def test_up_can_be_stopped_before_all_is_healthy(folder: Path, port: int) -> None:
+    (folder / "limen.toml").write_text(f'[services.a]\napp="plain:app"\nport={port}\nenv={{SICK="1"}}\n')
+    async with running(folder, "up") as command:
+        await command.says("hello from")
+        command.send(signal.SIGTERM)
+        assert await command.ends() == 0
+    assert "are up" not in command.text
+
+
+async def test_up_reloads_a_service(folder: Path, port: int) -> None:
+    (folder / "limen.toml").write_text(f'[services.a]\napp="plain:app"\nport={port}\n')
+    async with running(folder, "up", "--reload", NAME="first") as command:
+        await command.says("All services are up")
+        saving = asyncio.create_task(_keep_saving(folder / "plain.py", PLAIN.replace("hello", "good day")))
+        await command.says("good day from first")
+        saving.cancel()
+        command.send(signal.SIGINT)
+        assert await command.ends() == 0
+    socket.create_server(("127.0.0.1", port)).close()
+
+
+async def _keep_saving(path: Path, text: str) -> None:
+    """Save again and again: the reloader looks at the times of files, and misses a change before its first look."""
+    while True:
+        path.write_text(text)
+        await asyncio.sleep(0.5)
