@@ -5,7 +5,7 @@
 3. ``pause``, ``resume``  the client reads too slowly
 """
 
-from collections.abc import Awaitable
+import asyncio
 from time import perf_counter
 
 from limen import pipeline
@@ -186,12 +186,17 @@ class Answering(Ending):
             self._finished(made)
         else:
             self._timer.clear()
-            self._task = self._client.loop.create_task(self._finish_later(made))
+            self._task = task = asyncio.ensure_future(made, loop=self._client.loop)
+            task.add_done_callback(self._finish_later)
 
-    async def _finish_later(self, made: Awaitable[Finished]) -> None:
-        finished = await made
+    def _finish_later(self, task: asyncio.Future[Finished]) -> None:
+        if task.cancelled():
+            return
         self._task = None
-        self._finished(finished)
+        try:
+            self._finished(task.result())
+        except Exception:
+            self._bug()
 
     def _finished(self, made: Finished) -> None:
         if isinstance(made, Fault):

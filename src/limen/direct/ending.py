@@ -8,6 +8,7 @@
 import asyncio
 import logging
 from time import perf_counter
+from typing import Any
 
 from limen import pipeline
 from limen.direct.client import Client, whole
@@ -54,7 +55,7 @@ class Ending:
         self.response_complete = False
         self._parts: list[bytes] = []  # of the request's body, as long as they are held
         self._connection: Connection | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._task: asyncio.Future[Any] | None = None
         self._sent = 0  # the status, once the answer has begun
 
     def expired(self) -> None:

@@ -9,7 +9,8 @@ one file has one reason to change; all of them are the one object that a request
 ``Ending`` (``ending.py``)      every way to end, and to settle exactly once
 """
 
-from collections.abc import Awaitable
+import asyncio
+from functools import partial
 from typing import ClassVar
 
 from limen import pipeline
@@ -70,16 +71,15 @@ class Exchange(Sending):
         self._query = query
         self._head = head
         self._origin = origin
-        self._begun = False
+        self._begun = False  # it is known who calls, and that they may
         self._declared = False  # the body is held, checked and written anew
         self.disconnected = False
 
     # --- what the client sends ---
 
     def begin(self) -> None:
-        """Answer, or set out to; called when it is this request's turn."""
-        self._begun = True
-        if self.disconnected:
+        """Answer, or set out to; called when it is this request's turn, or soon after: then it may have ended since."""
+        if self.response_complete:
             return
         try:
             self._admit()
@@ -95,9 +95,11 @@ class Exchange(Sending):
         if plan is None:
             return
         if self._too_long(plan):
-            if self._begun:  # else another answer comes first, and this request is refused when it is its turn
+            if self._begun:
                 self._stop()
                 self._refuse(pipeline.too_large(plan))
+            else:
+                self._client.hold()  # it is refused in its turn, and only if it is not refused for who is calling
             return
         if self._connection is not None and self._streams:
             self._pass_on(self._connection, data)
@@ -172,19 +174,22 @@ class Exchange(Sending):
         if isinstance(admitted, bytes | Fault):
             self._admitted(found, admitted)
         else:
-            self._task = self._client.loop.create_task(self._admit_later(found, admitted))
+            self._task = task = asyncio.ensure_future(admitted, loop=self._client.loop)
+            task.add_done_callback(partial(self._asked, found))
 
-    async def _admit_later(self, found: Match[Plan], asked: Awaitable[bytes | Fault]) -> None:
+    def _asked(self, found: Match[Plan], task: asyncio.Future[bytes | Fault]) -> None:
+        if task.cancelled():
+            return
+        self._task = None
         try:
-            admitted = await asked
-            self._task = None
-            self._admitted(found, admitted)
+            self._admitted(found, task.result())
             if self._declared:
                 self._client.go_on()  # what has come of the body meanwhile may have stopped the reading
         except Exception:
             self._bug()
 
     def _admitted(self, found: Match[Plan], admitted: bytes | Fault) -> None:
+        self._begun = True
         plan = found.plan
         if isinstance(admitted, Fault):
             self._refuse(admitted)

@@ -233,7 +233,9 @@ class GuardedProtocol(PatientProtocol):
         if self._head_bytes < 0:
             # The newest line is still with the parser, even when it is whole: it could be folded.
             lines = rules.weight(b"", self.url, self.headers)[1] if self.headers else 0
-            self._head_bytes = lines + len(data) - (data.rfind(b"\n", 0, len(data) - 1) + 1)
+            # Without a line, behind something else in this read, nothing tells where it begins: then later reads count.
+            here = bool(self.headers or self._begins)
+            self._head_bytes = lines + (len(data) - (data.rfind(b"\n", 0, len(data) - 1) + 1) if here else 0)
             if self.timing == OFF or self.timing == KEPT:
                 self.arm(HEAD_TIME, limits.head_time)
         else:

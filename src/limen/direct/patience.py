@@ -225,6 +225,9 @@ class PatientProtocol(HttpToolsProtocol):
             elif cycle.response_complete:
                 self.linger()
                 return
+            elif isinstance(cycle, Said):
+                cycle.keep_alive = False  # it is about to be written, and the last
+                return
             elif self.spoil(cycle, fault):
                 return
         told = stage == HEAD and bool(self.url)

@@ -121,7 +121,7 @@ class GatewayProtocol(GuardedProtocol):
         before: Any = self.cycle
         self.cycle = cast("Any", exchange)
         if before is None or before.response_complete:
-            self._running = exchange
+            self._running = self.serving = exchange
             self.shared.running += 1
             exchange.begin()
         else:
@@ -152,7 +152,7 @@ class GatewayProtocol(GuardedProtocol):
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         if isinstance(cycle, Exchange):
             # Not from within the one before: a thousand pipelined refusals would nest as deep.
-            self._running = cycle
+            self._running = self.serving = cycle
             self.shared.running += 1
             self.loop.call_soon(cycle.begin)
         else:
