@@ -140,6 +140,10 @@ LAST = [
 FAREWELL = replace(GET, ends="close")
 
 
+BREAKS = (b"before", b"in-head", b"in-body")
+"""What a path names where the service closes in place of an answer, or within one."""
+
+
 class Echo(BaseModel):
     """What the service answers."""
 
@@ -163,12 +167,19 @@ class Service:
             if mode == b"held":
                 await self.gates[token].wait()
             if (prefix, mode) == (b"api", b"keys"):
-                active = json.loads(body)["key"].startswith("key_1_")
+                key: str = json.loads(body)["key"]
+                if key.startswith("key_3_"):
+                    await self.gates[key[6:].encode()].wait()
+                active = not key.startswith("key_2_")
                 content = json.dumps({"active": active, "id": 1, "owner": 7, "scopes": ["all"]}).encode()
             else:
                 said = Echo(method=method.decode(), target=target.decode(), body=body.decode())
                 content = said.model_dump_json().encode()
             lines = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+            if mode in BREAKS:
+                cut = {b"before": b"", b"in-head": lines}.get(mode, lines + b"content-length: 99\r\n\r\n" + content[:9])
+                await conversation.say(cut)
+                return
             if mode == b"none":
                 await conversation.say(b"HTTP/1.1 204 No Content\r\n\r\n")
             elif mode == b"chunks":

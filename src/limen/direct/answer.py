@@ -5,7 +5,6 @@
 3. ``pause``, ``resume``  the client reads too slowly
 """
 
-import asyncio
 from time import perf_counter
 
 from limen import pipeline
@@ -186,17 +185,7 @@ class Answering(Ending):
             self._finished(made)
         else:
             self._timer.clear()
-            self._task = task = asyncio.ensure_future(made, loop=self._client.loop)
-            task.add_done_callback(self._finish_later)
-
-    def _finish_later(self, task: asyncio.Future[Finished]) -> None:
-        if task.cancelled():
-            return
-        self._task = None
-        try:
-            self._finished(task.result())
-        except Exception:
-            self._bug()
+            self._ask(made, self._finished)
 
     def _finished(self, made: Finished) -> None:
         if isinstance(made, Fault):

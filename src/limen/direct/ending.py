@@ -7,8 +7,10 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 from limen import pipeline
 from limen.direct.client import Client, whole
@@ -20,11 +22,14 @@ from limen.upstream.connection import Connection
 
 _log = logging.getLogger("limen.direct")
 
+T = TypeVar("T")
+
 
 class Ending:
     """A request that can end."""
 
     __slots__ = (
+        "_asked",
         "_client",
         "_connection",
         "_method",
@@ -55,12 +60,27 @@ class Ending:
         self.response_complete = False
         self._parts: list[bytes] = []  # of the request's body, as long as they are held
         self._connection: Connection | None = None
-        self._task: asyncio.Future[Any] | None = None
+        self._task: asyncio.Task[None] | None = None  # our own, on the way to a connection
+        self._asked: asyncio.Future[Any] | None = None  # somebody else's: an identity provider's, or a hook
         self._sent = 0  # the status, once the answer has begun
 
     def expired(self) -> None:
         """Somebody took too long: ``Exchange`` knows who, and what follows."""
         raise NotImplementedError  # nobody makes an object of this class alone
+
+    def _ask(self, asked: Awaitable[T], then: Callable[[T], None]) -> None:
+        """Go on with ``then`` when somebody else has the answer, unless the request has ended by then."""
+        self._asked = task = asyncio.ensure_future(asked, loop=self._client.loop)
+        task.add_done_callback(partial(self._told, then))
+
+    def _told(self, then: Callable[[T], None], task: asyncio.Future[T]) -> None:
+        if task is not self._asked or task.cancelled():
+            return
+        self._asked = None
+        try:
+            then(task.result())
+        except Exception:
+            self._bug()
 
     def _bug(self) -> None:
         """Our own mistake: it goes to the log, and the client learns that there was one."""
@@ -80,6 +100,10 @@ class Ending:
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
+        asked, self._asked = self._asked, None
+        if asked is not None:
+            # Not at once: it may not have begun, and what it would have awaited would never be awaited.
+            self._client.loop.call_soon(asked.cancel)
 
     def _conclude(self, fault: Fault) -> None:
         if self._sent:

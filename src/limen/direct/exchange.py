@@ -9,7 +9,6 @@ one file has one reason to change; all of them are the one object that a request
 ``Ending`` (``ending.py``)      every way to end, and to settle exactly once
 """
 
-import asyncio
 from functools import partial
 from typing import ClassVar
 
@@ -174,19 +173,12 @@ class Exchange(Sending):
         if isinstance(admitted, bytes | Fault):
             self._admitted(found, admitted)
         else:
-            self._task = task = asyncio.ensure_future(admitted, loop=self._client.loop)
-            task.add_done_callback(partial(self._asked, found))
+            self._ask(admitted, partial(self._admitted_late, found))
 
-    def _asked(self, found: Match[Plan], task: asyncio.Future[bytes | Fault]) -> None:
-        if task.cancelled():
-            return
-        self._task = None
-        try:
-            self._admitted(found, task.result())
-            if self._declared:
-                self._client.go_on()  # what has come of the body meanwhile may have stopped the reading
-        except Exception:
-            self._bug()
+    def _admitted_late(self, found: Match[Plan], admitted: bytes | Fault) -> None:
+        self._admitted(found, admitted)
+        if self._declared:
+            self._client.go_on()  # what has come of the body meanwhile may have stopped the reading
 
     def _admitted(self, found: Match[Plan], admitted: bytes | Fault) -> None:
         self._begun = True
