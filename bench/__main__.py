@@ -14,7 +14,7 @@ from bench.peers import HERE, PEERS, Peer, program
 from bench.processes import machine
 from bench.report import Measured, Results, draw, text, write
 from bench.run import LOAD_CPU, Plan, run
-from bench.scenarios import SCENARIOS
+from bench.scenarios import SCENARIOS, Scenario
 from limen.auth import Jwt, issue
 
 MEMORY = "memory"
@@ -49,14 +49,13 @@ def main() -> None:
     out: Path = options.out or HERE / "results" / f"{datetime.now(UTC):%Y-%m-%d}-{_commit()}"
     results = Results(_about(plan), {peer.name: _version(peer) for peer in PEERS})
     peaks: dict[str, float] = {}
-    for scenario in wanted:
-        rate = 0.0
-        if scenario.share is not None:
-            rate = round(_peak(peaks, peers, plan) * scenario.share)
-        rows = run(scenario, peers, plan, rate)
-        if scenario.name == "admin":
-            peaks |= {row.peer: row.middle("rate") for row in rows if row.rounds}
-        results.scenarios.append(Measured.of(scenario, rate, rows))
+    for together in _groups(wanted):
+        share = together[0].share
+        rate = 0.0 if share is None else round(_peak(peaks, peers, plan) * share)
+        for scenario, rows in zip(together, run(together, peers, plan, rate), strict=True):
+            if scenario.name == "admin":
+                peaks |= {row.peer: row.middle("rate") for row in rows if row.rounds}
+            results.scenarios.append(Measured.of(scenario, rate, rows))
         write(results, out)
     if options.scenario is None or MEMORY in options.scenario:
         for peer in peers:
@@ -71,11 +70,22 @@ def main() -> None:
     print(f"Results are in {out}")
 
 
+def _groups(wanted: Sequence[Scenario]) -> list[list[Scenario]]:
+    """Return the scenarios, those together that are compared."""
+    groups: list[list[Scenario]] = []
+    for scenario in wanted:
+        if groups and groups[-1][0].name == scenario.beside:
+            groups[-1].append(scenario)
+        else:
+            groups.append([scenario])
+    return groups
+
+
 def _peak(peaks: dict[str, float], peers: Sequence[Peer], plan: Plan) -> float:
     """Return the requests per second that the first of ``peers`` manages at most, measuring it if need be."""
     first = peers[0]
     if first.name not in peaks:
-        (row,) = run(_BY_NAME["admin"], [first], plan, 0)
+        ((row,),) = run([_BY_NAME["admin"]], [first], plan, 0)
         if not row.rounds:
             sys.exit(f"{first.name} cannot be paced, for its peak is not known: {row.problem}")
         peaks[first.name] = row.middle("rate")

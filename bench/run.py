@@ -1,4 +1,4 @@
-"""One scenario: every peer started on the gateways' CPU, loaded in turn, round after round, and stopped.
+"""A scenario, or those that are compared: every peer started on the gateways' CPU, loaded in turn round after round, and stopped.
 
 Peers take turns so that a machine that slows down slows all of them. The service and the load share the other CPU.
 """
@@ -54,27 +54,43 @@ class Row:
         return median(one[key] for one in self.rounds)
 
 
-def run(scenario: Scenario, peers: Sequence[Peer], plan: Plan, rate: float) -> list[Row]:
-    """Measure ``scenario``; ``rate`` in requests per second paces it, 0 is as fast as it goes."""
+@dataclass(slots=True)
+class _Staged:
+    """A scenario whose gateways run."""
+
+    scenario: Scenario
+    folder: Path
+    rows: list[Row]
+    running: list[tuple[Row, Program]] = field(default_factory=list[tuple[Row, Program]])
+
+
+def run(scenarios: Sequence[Scenario], peers: Sequence[Peer], plan: Plan, rate: float) -> list[list[Row]]:
+    """Measure ``scenarios``, which take turns; ``rate`` in requests per second paces them, 0 is as fast as it goes."""
+    with ExitStack() as stack:
+        staged = [_stage(stack, scenario, peers, plan, rate) for scenario in scenarios]
+        for number in range(plan.rounds):
+            for one in staged:
+                for row, gateway in one.running:
+                    if row.problem is None:
+                        _measure(row, one.scenario, gateway, plan, rate, one.folder)
+                print(f"  {one.scenario.name}: round {number + 1} of {plan.rounds}", file=sys.stderr, flush=True)
+        return [one.rows for one in staged]
+
+
+def _stage(stack: ExitStack, scenario: Scenario, peers: Sequence[Peer], plan: Plan, rate: float) -> _Staged:
     rows = [_row(scenario, peer) for peer in peers if scenario.peers is None or peer.name in scenario.peers]
     named = {peer.name: peer for peer in peers}
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory(prefix="limen-bench-")))
-        upstream = stack.enter_context(service(scenario, folder))
-        running: list[tuple[Row, Program]] = []
-        for row in rows:
-            if row.problem is None:
-                own = setup(scenario, folder / str(len(running)), upstream, plan)
-                running.append((row, stack.enter_context(start(named[row.peer], own))))
-        for row, gateway in running:
-            row.problem = gateway.wait() or _open_door(scenario, row, gateway, plan)
-            row.problem = row.problem or _warm_up(scenario, gateway, plan, rate, folder)
-        for number in range(plan.rounds):
-            for row, gateway in running:
-                if row.problem is None:
-                    _measure(row, scenario, gateway, plan, rate, folder)
-            print(f"  {scenario.name}: round {number + 1} of {plan.rounds}", file=sys.stderr, flush=True)
-    return rows
+    folder = Path(stack.enter_context(TemporaryDirectory(prefix="limen-bench-")))
+    staged = _Staged(scenario, folder, rows)
+    upstream = stack.enter_context(service(scenario, folder))
+    for row in rows:
+        if row.problem is None:
+            own = setup(scenario, folder / str(len(staged.running)), upstream, plan)
+            staged.running.append((row, stack.enter_context(start(named[row.peer], own))))
+    for row, gateway in staged.running:
+        row.problem = gateway.wait() or _open_door(scenario, row, gateway, plan)
+        row.problem = row.problem or _warm_up(scenario, gateway, plan, rate, folder)
+    return staged
 
 
 def _row(scenario: Scenario, peer: Peer) -> Row:

@@ -30,7 +30,10 @@ _SCALE = (*_LIMEN, "nginx", "Envoy")
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One kind of load. ``peers`` None is all; ``share`` paces the load at that part of what the first peer can do."""
+    """One kind of load. ``peers`` None is all; ``share`` paces the load at that part of what the first peer can do.
+
+    ``beside`` names the scenario in front of it with which it is compared: the two take turns.
+    """
 
     name: str
     title: str
@@ -42,6 +45,7 @@ class Scenario:
     routes: int = 10
     share: float | None = None
     peers: tuple[str, ...] | None = None
+    beside: str | None = None
 
     @property
     def token(self) -> bool:
@@ -59,7 +63,14 @@ SCENARIOS = (
         "after", "GET whose answer a hook rewrites", "after", path="/api/after", peers=(*_LIMEN, "nginx", "Envoy")
     ),
     Scenario("routes-10", "admin-only GET, 10 routes", path="/api/r9/1/items", peers=_LIMEN),
-    Scenario("routes-10000", "admin-only GET, 10,000 routes", path="/api/r9999/1/items", routes=10_000, peers=_LIMEN),
+    Scenario(
+        "routes-10000",
+        "admin-only GET, 10,000 routes",
+        path="/api/r9999/1/items",
+        routes=10_000,
+        peers=_LIMEN,
+        beside="routes-10",
+    ),
     Scenario("connections-1", "admin-only GET, 1 connection", connections=1, peers=_SCALE),
     Scenario("connections-64", "admin-only GET, 64 connections", connections=64, peers=_SCALE),
     Scenario("connections-512", "admin-only GET, 512 connections", connections=512, peers=_SCALE),
