@@ -1,4 +1,4 @@
-"""A scenario, or those that are compared: every peer started on the gateways' CPU, loaded in turn round after round, and stopped.
+"""A scenario, or some that are compared: peers start on the gateways' CPU, are loaded in turn, round after round, and stop.
 
 Peers take turns so that a machine that slows down slows all of them. The service and the load share the other CPU.
 """
