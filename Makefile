@@ -6,7 +6,7 @@ PROJECTS := . kit shop/users shop/orders shop/suppliers shop/gateway
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format types unit limen-tests service-tests access lock wheel compiled against-wheel audit fuzz soak bench bench-micro bench-logins bench-peers clean
+.PHONY: help up test lint format types unit limen-tests service-tests process-tests access lock wheel compiled against-wheel audit fuzz soak bench bench-micro bench-logins bench-peers clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -39,13 +39,18 @@ types: $(STAMP) ## basedpyright, strict, tests included
 
 unit: $(STAMP) ## All tests, with branch coverage and its floor
 	rm -f .coverage .coverage.*
-	@# At once: most tests wait, for sockets and processes here, for password hashes there.
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target limen-tests service-tests
+	@# Two at once: most tests wait, for sockets, for password hashes, or for whole processes.
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target limen-tests service-tests process-tests
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
+PROCESSES := tests/cli tests/deploy tests/e2e
+
 limen-tests: $(STAMP)
-	$(BIN)/coverage run -m pytest tests
+	$(BIN)/coverage run -m pytest tests $(addprefix --ignore=,$(PROCESSES))
+
+process-tests: $(STAMP)
+	$(BIN)/coverage run -m pytest $(PROCESSES)
 
 service-tests: $(STAMP)
 	$(BIN)/coverage run -m pytest kit/tests shop
