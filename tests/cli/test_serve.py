@@ -55,14 +55,15 @@ async def test_serve_listens_on_a_unix_socket(folder: Path) -> None:
 
 async def test_serve_leaves_the_unix_socket_of_its_successor(folder: Path) -> None:
     argv = ("serve", "gate:app", "--uds", "g.sock")
-    async with running(folder, *argv) as first, running(folder, *argv) as second:
+    async with running(folder, *argv) as first:
         await first.says("Application startup complete")
-        await second.says("Application startup complete")
-        first.send(signal.SIGTERM)
-        assert await first.ends() == 0
-        streams = await asyncio.open_unix_connection(folder / "g.sock")
-        assert (await request(streams, "/healthz", close=True))[0].startswith(b"http/1.1 200 ok")
-        streams[1].close()
+        async with running(folder, *argv) as second:
+            await second.says("Application startup complete")
+            first.send(signal.SIGTERM)
+            assert await first.ends() == 0
+            streams = await asyncio.open_unix_connection(folder / "g.sock")
+            assert (await request(streams, "/healthz", close=True))[0].startswith(b"http/1.1 200 ok")
+            streams[1].close()
 
 
 async def test_serve_says_where_it_listens(folder: Path) -> None:
