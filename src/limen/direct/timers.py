@@ -26,7 +26,7 @@ class Owner(Protocol):
 class Timer:
     """One deadline, or none."""
 
-    __slots__ = ("deadline", "from_", "look", "owner", "timers")
+    __slots__ = ("deadline", "least", "look", "owner", "timers")
 
     def __init__(self, timers: "Timers") -> None:
         """Nobody waits."""
@@ -34,13 +34,13 @@ class Timer:
         self.owner: Owner | None = None
         self.deadline = 0.0
         self.look: dict[Timer, None] | None = None  # the one in which this timer is looked at
-        self.from_ = math.inf  # a deadline from here on needs no earlier one
+        self.least = math.inf  # the least deadline that this look serves in time
 
     def set(self, owner: Owner, seconds: float) -> None:
         """Give ``owner`` ``seconds`` from now, in place of whatever was waited for."""
         self.owner = owner
         self.deadline = deadline = self.timers.now() + seconds
-        if deadline < self.from_:
+        if deadline < self.least:
             self.timers.plan(self)
 
     def clear(self) -> None:
@@ -50,7 +50,7 @@ class Timer:
     def drop(self) -> None:
         """Wait no more, and need no look: the connection has ended."""
         self.owner = None
-        self.from_ = math.inf
+        self.least = math.inf
         look, self.look = self.look, None
         if look is not None:
             del look[self]
@@ -88,7 +88,7 @@ class Timers:
         if timer.look is not None:
             del timer.look[timer]
         before = int(timer.deadline / TICK)
-        timer.from_ = before * TICK
+        timer.least = before * TICK
         timer.look = self._looks.setdefault(before + 1, {})
         timer.look[timer] = None
         if not self._ticking:
@@ -102,7 +102,7 @@ class Timers:
         for tick in range(self._ticked + 1, ticked + 1):
             for timer in self._looks.pop(tick, ()):
                 timer.look = None
-                timer.from_ = math.inf
+                timer.least = math.inf
                 if timer.owner is None:
                     continue
                 if timer.deadline > now:
