@@ -24,6 +24,7 @@ RAMP = 2.0
 """Seconds in which the clients come."""
 
 _AGAIN = (5.0, 15.0)  # seconds that a client takes which was not told when to come back
+_EARLY = RAMP + 0.5  # seconds by which every client has its first answer, unless the clients get too little time to ask
 
 
 def get(port: int, path: str, seconds: float, rate: float) -> dict[str, float]:
@@ -72,6 +73,14 @@ def _connection(idle: list[socket.socket], port: int) -> socket.socket:
     return connection
 
 
+def _step_back() -> None:
+    """Take only the time that the shop leaves (sched(7)), and never let it wait: clients are other machines."""
+    if sys.platform == "linux":
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    else:
+        os.nice(19)
+
+
 async def _client(number: int, port: int, answers: Counter[str], times: list[float]) -> None:
     """Log in again and again."""
     await asyncio.sleep(random.uniform(0, RAMP))
@@ -104,19 +113,32 @@ async def _client(number: int, port: int, answers: Counter[str], times: list[flo
 
 
 async def log_in(port: int, clients: int) -> dict[str, float]:
-    """Let ``clients`` log in until SIGTERM; return how many answers had which status, and what a login took."""
-    os.nice(10)  # clients are other machines, and take no time from the shop
+    """Let ``clients`` log in until SIGTERM; return how many answers had which status, and what a login took.
+
+    How many answers there were when all clients have come shows that they did come: had they been kept from asking, the
+    rest would look better than it is.
+    """
+    _step_back()
     answers: Counter[str] = Counter()
     times: list[float] = []
+    early = 0
+
+    def count() -> None:
+        nonlocal early
+        early = answers.total()
+
     ended = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, ended.set)
+    loop.call_later(_EARLY, count)
     print("begins", flush=True)
     tasks = [asyncio.create_task(_client(number, port, answers, times)) for number in range(clients)]
     await ended.wait()
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    return {**answers, "seconds for one that succeeded": round(median(times), 2) if times else 0.0}
+    middle = round(median(times), 2) if times else 0.0
+    return {**answers, f"answers in {_EARLY} s": early, "seconds for one that succeeded": middle}
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """``python -m bench.logins``: what do 1,000 concurrent logins leave of ``GET /api/suppliers``?
 
-The shop's gateway, its users and its suppliers run as they do for ``limen up``, on all CPUs, and share them with the load.
-In each round, GET /api/suppliers comes at a fixed rate twice: alone, and while 1,000 clients log in, each with an account
-and an address of its own. They come within the first two seconds, and stay: a client that has logged in does so again, one
-that is told when to come back does so then, and one that is turned away without a time takes 5 to 15 s.
+The shop's gateway, its users and its suppliers run as they do for ``limen up``, on all CPUs, and share them with what asks
+for suppliers. In each round, GET /api/suppliers comes at a fixed rate twice: alone, and while 1,000 clients log in, each
+with an account and an address of its own. They come within the first two seconds, and stay: a client that has logged in
+does so again, one that is told when to come back does so then, and one that is turned away without a time takes 5 to 15 s.
+These clients stand for a thousand machines, so their own work waits for the shop's; how many had an answer soon after the
+first two seconds shows that all of them came all the same.
 
 What counts is the 99th percentile of both: their ratio in each round, and the middle of the rounds. Latency is counted from
 when a request was due, so a gateway that stalls cannot hide it. Other work on the machine comes into both
