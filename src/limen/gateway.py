@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect
 
 from limen.asgi import Engine
 from limen.declare.assertion import Assertion
@@ -23,7 +24,7 @@ from limen.declare.trust import Trust
 from limen.declare.upstream import Timeouts, Upstream
 from limen.group import Group
 from limen.jwks import KeysNow, publish
-from limen.local import Registered, on_http_exception, on_invalid_request, on_unexpected
+from limen.local import Registered, on_client_gone, on_http_exception, on_invalid_request, on_unexpected
 from limen.openapi import complete, problems, security, statuses
 from limen.options import OWN_OPTIONS, Allow, Auth, RouteOptions, Stub, Verbs
 from limen.runtime.compile import compile_table
@@ -97,6 +98,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
             publish(self, jwks_path, sets)
         self.add_exception_handler(HTTPException, on_http_exception)
         self.add_exception_handler(RequestValidationError, on_invalid_request)
+        self.add_exception_handler(ClientDisconnect, on_client_gone)
         self.add_exception_handler(Exception, on_unexpected)
 
     def declare(self, method: str, path: str, options: RouteOptions) -> Callable[[Stub], Stub]:

@@ -5,11 +5,12 @@ import logging
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 from starlette.types import Scope
 
+from limen.errors import Kind
 from limen.http.replies import title
 
 _log = logging.getLogger("limen.local")
@@ -53,6 +54,14 @@ async def on_invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     errors = [{"loc": e["loc"], "msg": e["msg"], "type": e["type"]} for e in error.errors()]
     return _problem(422, "The request does not fit the contract of this route.", errors=errors)
+
+
+async def on_client_gone(request: Request, error: Exception) -> Response:
+    """End a request whose client left before its body was whole: nothing here has failed, and nobody reads this."""
+    assert isinstance(error, ClientDisconnect)
+    kind = Kind.CLIENT_CLOSED
+    _log.info("%s %s: the client left before its body was whole", request.method, request.url.path)
+    return _problem(kind.status, kind.value.detail, code=kind.code)
 
 
 async def on_unexpected(request: Request, error: Exception) -> Response:
