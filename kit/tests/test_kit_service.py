@@ -236,6 +236,8 @@ async def test_the_log_names_the_request(client: httpx2.AsyncClient, capsys: pyt
     lines = capsys.readouterr().err.splitlines()
     assert any("request_id=mine-7 GET /healthz 200" in line for line in lines)
     assert not any("not\tone" in line for line in lines)
+    logging.getLogger("uvicorn.error").info("started")
+    assert capsys.readouterr().err.endswith(" INFO uvicorn request_id=- started\n")
     logging.getLogger().handlers.clear()
 
 

@@ -1,5 +1,6 @@
 """Logging of a service: one line each, with the id of the request that it belongs to."""
 
+import copy
 import logging
 from contextvars import ContextVar
 
@@ -10,9 +11,15 @@ _FORMAT = "%(asctime)s %(levelname)s %(name)s request_id=%(request_id)s %(messag
 
 
 class _Handler(logging.StreamHandler):  # pyright: ignore[reportMissingTypeArgument] - generic in the stubs only
-    """Writes to stderr; a class of its own, so that configuring twice replaces instead of doubling."""
+    """Writes to stderr; a class of its own, so that configuring twice replaces instead of doubling.
+
+    uvicorn calls the logger of all that it says ``uvicorn.error``; shown is ``uvicorn``, as most of it is no error.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
+        if record.name == "uvicorn.error":
+            record = copy.copy(record)  # other handlers get it too
+            record.name = "uvicorn"
         record.request_id = request_id.get()
         return super().format(record)
 
