@@ -6,7 +6,7 @@ import gc
 import pytest
 
 from engines import Engine
-from limen import Gateway, Timeouts, Upstream, anyone
+from limen import Gateway, Timeouts, Upstream, anyone, asgi_body
 from limen.asgi_body import RequestBody, Watch
 from limen.direct import GuardedProtocol
 from limen.direct.exchange import Exchange
@@ -62,7 +62,13 @@ async def test_an_answer_that_does_not_come(engine: Engine) -> None:
 
 @pytest.mark.usefixtures("no_collector")
 @pytest.mark.parametrize("lines", [b"\r\n", b"content-length: 9\r\n\r\nhalf"], ids=["waiting", "uploading"])
-async def test_a_client_that_leaves(engine: Engine, lines: bytes) -> None:
+@pytest.mark.parametrize("watched", [False, True], ids=["unwatched", "watched"])
+async def test_a_client_that_leaves(
+    engine: Engine, lines: bytes, watched: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if watched:
+        # As if it left just when asgi begins to look whether it is still there: then it is noticed twice.
+        monkeypatch.setattr(asgi_body, "_WATCH_AFTER", 0.0)
     app = Gateway()
     before = left()
     async with ScriptedUpstream() as upstream:

@@ -170,10 +170,13 @@ class Answer:
             self._connection.abort()
             self._pool.release(self._connection)
         pump, self._pump = self._pump, None
-        if pump is not None:
-            pump.cancel()
-            await asyncio.wait((pump,))
-        self._error = None  # once raised, it knows the frames that know this answer
+        try:
+            if pump is not None:
+                pump.cancel()
+                await asyncio.wait((pump,))
+        finally:
+            # Once raised, it knows the frames that know this answer; also where the caller is cancelled meanwhile.
+            self._error = None
 
     # --- inside ---
 
