@@ -30,18 +30,29 @@ def files() -> Iterator[Path]:
                 yield path
 
 
-# Each form is written so that it does not find itself here.
+# Kinds of secrets, each with what a text must have, in lower case, to be worth a look, and its form. Each form is written so
+# that it does not find itself here.
 SECRETS = {
-    "a private key": re.compile(r"-{5}BEGIN [A-Z ]*PRIVATE KEY-{5}\s+[A-Za-z0-9+/]{40}"),
-    "a signed token": re.compile(r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{16,}"),
-    "a forge's token": re.compile(r"\b(?:gh[oprsu]_[A-Za-z0-9]{36}|github_pat_\w{60,}|glpat-[\w-]{20})"),
-    "a package index's token": re.compile(r"\bpypi-AgE[\w-]{50,}"),
-    "a cloud's key": re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bAIza[\w-]{35}\b"),
-    "a chat's token": re.compile(r"\bxox[abeoprs]-[0-9A-Za-z-]{10,}"),
-    "a payment key": re.compile(r"\b[rs]k_live_[0-9A-Za-z]{20,}"),
-    "a password in an address": re.compile(r"\b[a-z][a-z0-9+]*://[\w.-]+:([^\s/@:'\"`{}$<>*]{3,})@[\w.-]+"),
-    "a long secret in an assignment": re.compile(
-        r"(?i)\b\w*(?:secret|token|passw(?:or)?d|api_?key)\w*['\"]?\s*[:=]\s*['\"]([A-Za-z0-9+/_=-]{24,})['\"]"
+    "a private key": (("private key-",), re.compile(r"-{5}BEGIN [A-Z ]*PRIVATE KEY-{5}\s+[A-Za-z0-9+/]{40}")),
+    "a signed token": ((".eyj",), re.compile(r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{16,}")),
+    "a forge's token": (
+        ("gho_", "ghp_", "ghr_", "ghs_", "ghu_", "github_pat_", "glpat-"),
+        re.compile(r"\b(?:gh[oprsu]_[A-Za-z0-9]{36}|github_pat_\w{60,}|glpat-[\w-]{20})"),
+    ),
+    "a package index's token": (("pypi-age",), re.compile(r"\bpypi-AgE[\w-]{50,}")),
+    "a cloud's key": (
+        ("akia", "asia", "aiza"),
+        re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bAIza[\w-]{35}\b"),
+    ),
+    "a chat's token": (("xox",), re.compile(r"\bxox[abeoprs]-[0-9A-Za-z-]{10,}")),
+    "a payment key": (("k_live_",), re.compile(r"\b[rs]k_live_[0-9A-Za-z]{20,}")),
+    "a password in an address": (
+        ("://",),
+        re.compile(r"\b[a-z][a-z0-9+]*://[\w.-]+:([^\s/@:'\"`{}$<>*]{3,})@[\w.-]+"),
+    ),
+    "a long secret in an assignment": (
+        ("secret", "token", "passw", "apikey", "api_key"),
+        re.compile(r"(?i)(?:secret|token|passw(?:or)?d|api_?key)\w*['\"]?\s*[:=]\s*['\"]([A-Za-z0-9+/_=-]{24,})['\"]"),
     ),
 }
 # Words that stand for a secret in examples and tests, and unlock nothing.
@@ -50,9 +61,11 @@ STAND_INS = {"password", "secret", "s3cret", "a-key-for-this-test-only-012345678
 
 def secrets(text: str) -> list[str]:
     """Return the kinds of secrets that ``text`` has; what is a stand-in is none."""
+    lower = text.lower()
     return [
         kind
-        for kind, form in SECRETS.items()
+        for kind, (hints, form) in SECRETS.items()
+        if any(hint in lower for hint in hints)
         for found in form.finditer(text)
         if not (found.groups() and found[1] in STAND_INS)
     ]
@@ -78,9 +91,16 @@ def test_no_file_of_secrets_is_in_the_tree() -> None:
         (("-----BEGIN ", "PRIVATE KEY-----\n", "A" * 64), "a private key"),
         (("eyJ" + "a" * 20, ".eyJ", "b" * 20, ".", "c" * 43), "a signed token"),
         (("gh", "p_", "a" * 36), "a forge's token"),
+        (("git", "hub_pat_", "a" * 60), "a forge's token"),
+        (("gl", "pat-", "a" * 20), "a forge's token"),
+        (("py", "pi-AgE", "a" * 50), "a package index's token"),
         (("AK", "IA", "A" * 16), "a cloud's key"),
+        (("AI", "za", "a" * 35), "a cloud's key"),
+        (("xo", "xb-", "1" * 10), "a chat's token"),
+        (("sk", "_live_", "a" * 20), "a payment key"),
         (("postgres", "://shop:", "Tr0ub4dor", "@db/shop"), "a password in an address"),
         (("SECRET_KEY", ' = "', "k" * 32, '"'), "a long secret in an assignment"),
+        (("'my_API", "key': '", "k" * 24, "'"), "a long secret in an assignment"),
     ],
 )
 def test_secrets_are_recognized(parts: tuple[str, ...], kind: str) -> None:
