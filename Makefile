@@ -77,10 +77,8 @@ against-wheel: $(WHEEL)
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-package limen \
 	--no-emit-package limen-kit --custom-compile-command "make lock"
 
-access: $(STAMP) ## Write docs/access.md anew: who may call what
-	SECRET_KEY=not-a-secret-only-for-this-page-0123456789 USERS_SERVICE_URL=http://users:8000 \
-	ORDERS_SERVICE_URL=http://orders:8000 SUPPLIERS_SERVICE_URL=http://suppliers:8000 \
-	$(BIN)/limen matrix shop_gateway.app:app --output docs/access.md
+access: $(STAMP) ## Write anew what the tables of README and docs/ take from the code
+	$(BIN)/python tools/tables.py
 
 lock: $(STAMP) ## Renew the locks (no index host is written into them)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv

@@ -1,0 +1,164 @@
+"""What docs/limits.md has a row for, with its default: every bound of ``limen`` that this module finds or names.
+
+1. **Declared.** Every field of a public dataclass (``PUBLIC``) that is a number or a time is found by itself: give it a row
+   whose setting is ``Class(field=)``. Floats and timedeltas are times; whole numbers are counts, unless ``SIZES`` names them
+   as bytes, or ``TIMES`` as seconds.
+2. **Fixed.** A constant of a module: name it in ``FIXED`` with its unit, and give it a row whose setting is
+   ``fixed: module.NAME``, as it is named here. If it is the default of a setting, it belongs to ``GIVEN``. A constant of
+   ``limen`` whose name says that it is a bound (``SAYS_BOUND``) and that is in neither is a problem.
+3. **Options** of ``limen serve`` (``OPTIONS``) and of routes, and what follows from another bound (``derived``).
+
+The page's other columns are written by hand. What is missing is told by ``make access``, with the row's key.
+"""
+
+import re
+from collections.abc import Callable, Container, Iterator
+from dataclasses import MISSING, fields, is_dataclass
+from datetime import timedelta
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any, get_type_hints
+
+from pydantic import BaseModel
+
+import limen
+import limen.auth
+from doc_tables.options import defaults
+from doc_tables.units import Unit, count, seconds, size
+from limen import Gateway, Limits, Upstream, anyone
+from limen.declare.route import Route
+
+# Modules whose ``__all__`` has what users declare.
+PUBLIC: tuple[ModuleType, ...] = (limen, limen.auth)
+
+SIZES = frozenset(
+    {
+        "Limits(head=)",
+        "ClientLimits(request_line=)",
+        "ClientLimits(head=)",
+        "ClientLimits(chunk_overhead=)",
+    }
+)
+TIMES = frozenset({"Jwt(leeway=)"})
+
+FIXED: dict[str, Unit] = {
+    "upstream.connection._MOST_INTERIM": count,
+    "pipeline.ATTEMPTS": count,
+    "upstream.client.HIGH_WATER": size,
+    "declare.compact.MOST_BYTES": size,
+    "declare.compact.MOST_HEADER": size,
+    "declare.compact.MOST_SIGNATURE": size,
+    "declare.claims.DEEPEST": count,
+    "declare.claims.MOST_NESTED": count,
+    "declare.keys.MOST_KEYS": count,
+    "declare.keys.MOST_BYTES": size,
+    "declare.assertion.LONGEST": seconds,
+    "runtime.identify._MOST_BYTES": size,
+    "runtime.issuer.MOST_WAITING": count,
+    "runtime.key_set.MOST_KEYS": count,
+    "runtime.key_set.MOST_BITS": count,
+    "runtime.key_set.MOST_EXPONENT": count,
+    "runtime.api_keys._MOST_BYTES": size,
+    "cli.server.HANDSHAKE": seconds,
+    "cli.serve._KEEP_ALIVE": seconds,
+    "direct.patience.MOST_WAITING": count,
+    "direct.patience._MOST_DISCARDED": size,
+    "direct.patience._MOST_TURNED_AWAY": count,
+    "pipeline.MOST_HELD": size,
+    "http.via.MOST_PASSES": count,
+    "cli.serve._BACKLOG": count,
+    "cli.server.LIFESPAN": seconds,
+    "cli.workers.START": seconds,
+    "cli.workers._LONGEST_PAUSE": seconds,
+}
+# Constants that are the defaults of settings which no dataclass has.
+GIVEN: dict[str, tuple[str, Unit]] = {"gates.revocation.MOST": ("Revocations(most=)", count)}
+
+SAYS_BOUND = re.compile(r"_?(?:MOST|MAX|LONGEST|LARGEST|DEEPEST)(?:_\w+)?")
+
+_ASSIGNED = re.compile(r"^(\w+)(?:: [^=\n]+)? = ", re.MULTILINE)
+
+OPTIONS: dict[str, Unit] = {"--grace": seconds}
+
+
+def bounds() -> dict[str, str]:
+    """Return the default of every bound by its key: what the column "setting" has, as it is written there."""
+    found = {f"`{name}`": text for name, text in declared(PUBLIC)}
+    found |= {f"fixed: `{name}`": unit(constant(name)) for name, unit in FIXED.items()}
+    found |= {f"`{setting}`": unit(constant(name)) for name, (setting, unit) in GIVEN.items()}
+    options = defaults("serve")
+    found |= {f"`{name}`": unit(options[name]) for name, unit in OPTIONS.items()}
+    return found | derived()
+
+
+def declared(modules: tuple[ModuleType, ...]) -> Iterator[tuple[str, str]]:
+    """Yield every number and time that a public dataclass of ``modules`` has, with its default."""
+    for module in modules:
+        for exported in module.__all__:
+            kind = getattr(module, exported)
+            if isinstance(kind, type) and is_dataclass(kind):
+                hints = get_type_hints(kind)
+                for field in fields(kind):
+                    name = f"{exported}({field.name}=)"
+                    unit = unit_of(name, hints[field.name])
+                    if unit is not None:
+                        yield name, "none: required" if field.default is MISSING else unit(field.default)
+
+
+def unit_of(name: str, kind: object) -> Unit | None:
+    """Return the unit of the setting ``name`` of the type ``kind``; None is for what bounds nothing."""
+    kinds: set[object] = set(getattr(kind, "__args__", ())) | {kind}
+    if kinds & {float, timedelta} or name in TIMES:
+        return seconds
+    if int in kinds:
+        return size if name in SIZES else count
+    return None
+
+
+def constant(name: str) -> object:
+    """Return the constant of ``limen`` that ``name`` leads to. Raises ValueError where there is none."""
+    module, _, attribute = name.rpartition(".")
+    try:
+        return getattr(import_module(f"limen.{module}"), attribute)
+    except (ImportError, AttributeError):
+        raise ValueError(f"FIXED in tools/doc_tables/bounds.py: there is no limen.{name}; has it moved?") from None
+
+
+def unnamed(package: Path, known: Container[str]) -> Iterator[str]:
+    """Yield the constants below ``package`` whose names say that they are bounds, and that ``known`` does not have."""
+    for path in sorted(package.rglob("*.py")):
+        module = ".".join(path.relative_to(package).with_suffix("").parts).removesuffix(".__init__")
+        for name in _ASSIGNED.findall(path.read_text(encoding="utf-8")):
+            if SAYS_BOUND.fullmatch(name) and f"{module}.{name}" not in known:
+                yield f"{module}.{name}"
+
+
+def derived() -> dict[str, str]:
+    """Return what follows from another bound, and the defaults of a route: those of a small gateway's routes."""
+    app = Gateway()
+    service = Upstream("service", ["http://service:8000"])
+
+    def take(body: _Body) -> _Body: ...
+
+    def stream() -> None: ...
+
+    verb: Callable[..., Callable[[Any], Any]] = app.post
+    verb("/declared", upstream=service, allow=anyone)(take)
+    verb("/stream", upstream=service, allow=anyone)(stream)
+    body, plain = _routes(app)
+    return {
+        "a 64th of `Limits(head=)`": count(Limits().head // 64),
+        "`Limits(head=)`, once more": size(Limits().head),
+        "`max_body=`, where a body is declared": size(body.max_body),
+        "`max_body=`, where it streams": size(plain.max_body),
+        "`max_answer=`": size(body.max_answer),
+    }
+
+
+class _Body(BaseModel):
+    """Something declared."""
+
+
+def _routes(app: Gateway) -> tuple[Route, ...]:
+    return tuple(app._declared)  # pyright: ignore[reportPrivateUsage] - nothing public says what a route may have
