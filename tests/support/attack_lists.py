@@ -1,169 +1,283 @@
-"""What an attacker sends in place of a token, each with its name: tokens for the gateway with a secret, and header lines."""
+"""The corpus of bad tokens, in ``GROUPS``: each entry has its name, its verifier, and what must come of it.
 
+It is the only list: the verifier is given every entry in ``test_jwt_hostile``, a gateway on each engine in
+``test_conformance_identity``. To add a bad token is to add one entry to a table. Here stand headers that choose, keys that
+are confused and signatures that are forged; the rest is in ``attack_forms``.
+"""
+
+import hmac
 import json
-from time import time
+from base64 import urlsafe_b64decode
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
-from joserfc.jwk import ECKey, RSAKey
-
-from attacks import ISSUER, SOON, bearer, claims, secret
-from tokens import b64, sign
-
-GOOD = secret()
-HEAD, PAYLOAD, SIGNATURE = GOOD.split(b".")
-# Keys of the attacker's own.
-EVIL_RSA = RSAKey.generate_key(2048)
-EVIL_EC = ECKey.generate_key("P-256")
-EVIL_JWK = EVIL_RSA.as_dict(private=False)
-
-NONES = ("none", "None", "NONE", "nOnE", "none ", "", "n\u043ene", "HS256\0", "hs256", "null")
-KIDS: tuple[Any, ...] = (
-    *(
-        "../../../../dev/null",
-        "/dev/null",
-        "' OR 1=1 --",
-        "x' UNION SELECT 'k",
-        "| id",
-        "\0",
-        "",
-        "unknown",
-        "é",
-        "x" * 2000,
-    ),
-    *(7, None, True, ["rsa-key"], {"$ne": "x"}),
+from attack_forms import elsewhere, forms, lines, said, sizes
+from attacks import (
+    FORGED,
+    HEADER,
+    Attack,
+    Attacks,
+    claims,
+    ec_key,
+    evil_ec,
+    evil_okp,
+    evil_rsa,
+    joined,
+    okp_key,
+    rsa_key,
+    signers,
 )
-DEEP = b"[" * 3000 + b"]" * 3000
-DEEP_OBJECT = b'{"a":' * 1000 + b"1" + b"}" * 1000
+from tokens import CHOOSING, SECRET, b64, sign, sign_with
+
+NONES: tuple[Any, ...] = (
+    *("none", "None", "NONE", "nOnE", "none ", " none", "", "null", "n\u043ene", "hs256", "HS256\0"),
+    *(None, False, 0),
+)
 
 
-def with_raw(extra: bytes) -> bytes:
-    """Return the JSON of good claims with ``extra`` members behind."""
-    return json.dumps(claims()).encode()[:-1] + b"," + extra + b"}"
+def algorithms() -> Attacks:
+    """Yield tokens that say they are signed with nothing (RFC 8725 section 3.1), or do not say with what."""
+    for signer in signers().values():
+        _, payload, signature = signer.parts
+        lasts = {"empty": b"", "honest": signature, "a byte": b64(b"\0")}
+        for alg in NONES:
+            said: dict[str, dict[str, Any]] = {"": signer.header | {"alg": alg}}
+            if signer.name == "ec of a set":
+                said[" and no kid"] = {"alg": alg, "typ": "JWT"}
+            for form, header in said.items():
+                name = f"{signer.name}: alg {alg!r}{form}"
+                for last, forged in lasts.items():
+                    yield Attack(f"{name}, signature {last}", signer.on, joined(header, payload, forged), HEADER)
+                yield Attack(f"{name}, two parts", signer.on, joined(header, payload), HEADER)
+            yield Attack(f"{signer.name}: alg {alg!r}, signed", signer.on, signer.token({"alg": alg}), HEADER)
+        bare = {name: value for name, value in signer.header.items() if name != "alg"}
+        for last, forged in lasts.items():
+            yield Attack(f"{signer.name}: no alg, signature {last}", signer.on, joined(bare, payload, forged), HEADER)
 
 
-CHOOSING: dict[str, dict[str, Any]] = {
-    "jku": {"jku": "https://mallory.example/keys"},
-    "x5u": {"x5u": "https://mallory.example/cert"},
-    "x5c": {"x5c": ["bWFsbG9yeQ=="]},
-    "an embedded jwk": {"jwk": EVIL_JWK},
-    "an embedded secret": {"jwk": {"kty": "oct", "k": "AAAA"}},
-    "crit": {"crit": ["exp"]},
-    "an unencoded payload": {"b64": False, "crit": ["b64"]},
-    "zip": {"zip": "DEF"},
-    "alg as a list": {"alg": ["HS256", "RS256"]},
-    "alg as an object": {"alg": {"mallory": 1}},
+# Besides those of ``tokens.CHOOSING``. RFC 8725 sections 3.1, 3.10 and 3.11.
+HEADERS: tuple[dict[str, Any], ...] = (
+    {"alg": ["HS256", "RS256"]},
+    {"alg": {"mallory": 1}},
+    {"jku": "https://mallory.example/keys"},
+    {"x5u": "https://mallory.example/cert"},
+    {"x5c": ["bWFsbG9yeQ=="]},
+    {"zip": "DEF"},
+    {"enc": "A128GCM"},
+    {"cty": "JWT"},
+    {"typ": "limen-identity+jwt"},
+    {"typ": "secevent+jwt"},
+    {"typ": ""},
+    {"typ": None},
+    {"typ": ["JWT"]},
+    {"nonce": "AAAA"},
+    {"jwk": True},
+)
+# Those are no header of ours, but no reason to refuse a token of ours either.
+OF_THE_ATTACKER: tuple[dict[str, Any], ...] = (
+    {},
+    {"x5t": "AAAA"},
+    {"jku": "https://mallory.example/keys", "kid": "ec-key"},
+    {"enc": "A128GCM", "alg": "dir"},
+)
+
+
+def _shown(header: dict[str, Any]) -> str:
+    """Return a header as text, without the numbers of a key that differ from run to run."""
+    return json.dumps(
+        header | ({"jwk": "mine"} if isinstance(header.get("jwk"), dict) and "x" in header["jwk"] else {})
+    )
+
+
+def headers() -> Attacks:
+    """Yield tokens that choose how they are verified: signed well, not at all, and with a key of the attacker's."""
+    digests = {"HS384": "sha384"}
+    jwk = evil_ec().as_dict(private=False)
+    chosen = (*CHOOSING, *HEADERS, {"jwk": jwk})
+    for signer in signers().values():
+        for header in chosen:
+            alg = header.get("alg")
+            if alg == signer.header["alg"] or ("alg" in header and alg in NONES):
+                continue  # honest, or in ``algorithms``
+            made = signer.token(header, digest=digests.get(alg, "sha256") if isinstance(alg, str) else "sha256")
+            name = f"{signer.name}: header {_shown(header)}"
+            yield Attack(name, signer.on, made, HEADER)
+            yield Attack(f"{name}, no signature", signer.on, made.rpartition(b".")[0] + b".", HEADER)
+    for header in (*chosen, *OF_THE_ATTACKER, {"jwk": jwk, "kid": "ec-key"}):
+        for form, usual in (("no kid", {}), ("your kid", {"kid": "ec-key"})):
+            made = sign_with(evil_ec(), {"alg": "ES256", "typ": "JWT"} | usual | header, claims())
+            for on in ("keys", "ec"):
+                yield Attack(f"{on}: my key, {form}, header {_shown(header)}", on, made, FORGED)
+    own = {"alg": "RS256", "jwk": evil_rsa().as_dict(private=False)}
+    yield Attack("my RSA key, which the token brings", "keys", sign_with(evil_rsa(), own, claims()), HEADER)
+
+
+RAW_HEADERS: dict[str, bytes] = {
+    "a list": b"[]",
+    "a list of one": b'[{"alg":"HS256"}]',
+    "a number": b"7",
+    "text": b'"HS256"',
+    "null": b"null",
+    "nothing": b"",
+    "a brace": b"{",
+    "no UTF-8": b"\xff",
+    "nested": b"[" * 700,
+    "nested above the bound": b"[" * 3000,
+    "given twice": b'{"alg":"HS256","alg":"none"}',
 }
 
-FORMS: dict[str, bytes] = {
-    "no signature": HEAD + b"." + PAYLOAD + b".",
-    "no signature and no dot": HEAD + b"." + PAYLOAD,
-    "one part": HEAD,
-    "four parts": GOOD + b"." + SIGNATURE,
-    "five parts, as an encrypted token": b".".join((HEAD, SIGNATURE, SIGNATURE, PAYLOAD, SIGNATURE)),
-    "only dots": b"..",
-    "thousands of dots": b"." * 8000,
-    "an empty payload": HEAD + b".." + SIGNATURE,
-    "the signature of another payload": HEAD
-    + b"."
-    + b64(json.dumps(claims(sub="mallory-1")).encode())
-    + b"."
-    + SIGNATURE,
-    "a signature cut short": GOOD[:-4],
-    "a signature with bytes behind it": GOOD + b"AAAA",
-    "padded": GOOD + b"=",
-    "standard base64": HEAD + b"." + PAYLOAD + b"." + b"+/" * 21 + b"+",
-    "another secret": sign({"alg": "HS256"}, claims(), key=b"x" * 32),
-    "no secret": sign({"alg": "HS256"}, claims(), key=b""),
-    "another digest": sign({"alg": "HS512"}, claims(), digest="sha512"),
-    "a huge token below the limit of the head": secret(mallory="y" * 12_000),
-    "a huge header": secret({"kid": "y" * 8_000}),
-    "deeply nested claims": sign({"alg": "HS256"}, with_raw(b'"mallory":' + DEEP)),
-    "deeply nested objects": sign({"alg": "HS256"}, with_raw(b'"mallory":' + DEEP_OBJECT)),
-    "nested claims alone": sign({"alg": "HS256"}, DEEP),
-    "a deeply nested header": sign(b'{"alg":"HS256","x":' + b"[" * 500 + b"]" * 500 + b"}", claims()),
-    "a claim given twice": sign({"alg": "HS256"}, with_raw(b'"roles":["admin"]')),
-    "a claim given twice, once escaped": sign({"alg": "HS256"}, with_raw(b'"s\\u0075b":"mallory-1"')),
-    "a nested claim given twice": sign({"alg": "HS256"}, with_raw(b'"x":{"a":1,"a":2}')),
-    "a header given twice": sign(b'{"alg":"HS256","alg":"none"}', claims()),
-    "claims that are a list": sign({"alg": "HS256"}, [claims()]),
-    "claims that are no JSON": sign({"alg": "HS256"}, b"{mallory}"),
-    "claims that are no UTF-8": sign({"alg": "HS256"}, with_raw(b'"x":"\xff\xfe"')),
-    "claims with bytes behind them": sign({"alg": "HS256"}, json.dumps(claims()).encode() + b"\0{}"),
-    "claims with a mark before them": sign({"alg": "HS256"}, b"\xef\xbb\xbf" + json.dumps(claims()).encode()),
-    "a header that is a list": sign([{"alg": "HS256"}], claims()),
-}
 
-CLAIMS: dict[str, tuple[Any, ...]] = {
-    "aud": (None, "mallory", "shop2", "SHOP", ["mallory"], [], 7, {"shop": 1}, [["shop"]], "shop mallory"),
-    "iss": (None, "https://mallory.example", ISSUER + "/", ISSUER.upper(), [ISSUER], 7, {}),
-    "sub": (None, "", True, 7.5, 10**300, ["mallory"], {"mallory": 1}, "mallory\r\nx: y", " mallory", "é", "m" * 300),
-    "exp": (None, str(SOON), True, [SOON], {}, -1, 1e400, float("nan"), 10**400, "mallory"),
-    "roles": (None, 7, True, "", "intruder\r\nx: y", ["intruder", 7], [["intruder"]], {"intruder": 1}, ["é"], [""]),
-    "nbf": (SOON, str(SOON), True, -1, float("nan")),
-    "iat": ("mallory", False, [], 10**30),
-}
-WRONG = {f"{name} {value!r:.40}": secret(**{name: value}) for name, values in CLAIMS.items() for value in values}
+def raw_headers() -> Attacks:
+    """Yield tokens whose header is no JSON object, under a good signature."""
+    for signer in (signers()["secret"], signers()["ec of a set"]):
+        for name, raw in RAW_HEADERS.items():
+            yield Attack(f"{signer.name}: header is {name}", signer.on, signer.token(raw), HEADER)
 
-EXPIRED = {
-    "expired": secret(exp=int(time()) - 3600),
-    "expired at the beginning of time": secret(exp=0),
-}
 
-# No bearer tokens at all.
-OTHER_SCHEMES: dict[str, bytes] = {
-    "Basic": b"Basic bWFsbG9yeTppbnRydWRlcg==",
-    "Digest": b'Digest username="mallory", realm="x", nonce="y", uri="/mine", response="intruder"',
-    "ApiKey": b"ApiKey mallory-intruder-7",
-    "Token": b"Token " + GOOD,
-    "JWT": b"JWT " + GOOD,
-    "Negotiate": b"Negotiate bWFsbG9yeTppbnRydWRlcg==",
-    "a scheme in two": b"Bear er " + GOOD,
-}
+KIDS: tuple[Any, ...] = (
+    *("../../../../dev/null", "/dev/null", "/etc/passwd", "a.jwk.json", "' OR '1'='1", "' OR 1=1 --"),
+    *("ec-key'; DROP TABLE keys; --", "x' UNION SELECT 'k", "| sleep 10", "| id", "ec-key\0", "ec-key\n", "\0"),
+    *("", " ", "EC-KEY", "unknown", "é", "a" * 300, "x" * 2000, "\u0435c-key", None, 7, True),  # a Cyrillic letter
+    *([], ["ec-key"], {}, {"ec-key": "ec-key"}, {"$ne": "x"}),
+)
 
-SCHEMES: dict[str, bytes] = {
-    "no scheme": GOOD,
-    "a scheme alone": b"Bearer",
-    "a scheme and a longer one": b"BearerBearer " + GOOD,
-    "a colon behind the scheme": b"Bearer: " + GOOD,
-    "two spaces": b"Bearer  " + GOOD,
-    "a tab": b"Bearer\t" + GOOD,
-    "a space and a tab": b"Bearer \t" + GOOD,
-    "no space": b"Bearer" + GOOD,
-    "the scheme twice": b"Bearer Bearer " + GOOD,
-    "quoted": b'Bearer "' + GOOD + b'"',
-    "as a parameter": b"Bearer token=" + GOOD,
-    "two in one": b"Bearer " + GOOD + b", Bearer " + GOOD,
-    "two in one, another first": b"Basic bWFsbG9yeTppbnRydWRlcg==, Bearer " + GOOD,
-    "a comma behind": b"Bearer " + GOOD + b",",
-    "a parameter behind": b"Bearer " + GOOD + b";charset=mallory",
-    "a word behind": b"Bearer " + GOOD + b" mallory",
-    "a percent-encoded NUL behind": b"Bearer " + GOOD + b"%00",
-    "a dot behind": b"Bearer " + GOOD + b".",
-    "a byte above ASCII behind": b"Bearer " + GOOD + b"\xff",
-    "latin-1": b"Bearer " + "mälloryé".encode("latin-1"),
-    "UTF-8": b"Bearer " + "mälloryé\u202e".encode(),
-    "not UTF-8": b"Bearer \xc3\x28\xa0\xa1",
-    "a space that is none": b"Bearer\xc2\xa0" + GOOD,
-    "a space without width": b"Bearer \xe2\x80\x8b" + GOOD,
-    "letters that look the same": "Beаrer ".encode() + GOOD,  # noqa: RUF001  # that is the attack
-}
 
-LINES: dict[str, tuple[bytes, ...]] = {
-    "the same line twice": (bearer(GOOD), bearer(GOOD)),
-    "a bad token behind a good one": (bearer(GOOD), bearer(GOOD[:-4])),
-    "a good token behind a bad one": (bearer(GOOD[:-4]), bearer(GOOD)),
-    "another scheme behind a good token": (bearer(GOOD), b"Authorization: Basic bWFsbG9yeTppbnRydWRlcg=="),
-    "a good token behind another scheme": (b"Authorization: Basic bWFsbG9yeTppbnRydWRlcg==", bearer(GOOD)),
-    "an empty line behind a good token": (bearer(GOOD), b"Authorization:"),
-    "twice, in other cases": (b"authorization: Bearer " + GOOD, b"AUTHORIZATION: Bearer " + GOOD),
-}
+def kids() -> Attacks:
+    """Yield names of keys that are paths, queries and commands, over what an empty file or a known secret would verify."""
+    _, payload, signature = signers()["ec of a set"].parts
+    secrets = {"no secret": b"", "the secret of another gateway": SECRET}  # to HMAC, NULs are no secret either
+    for kid in KIDS:
+        name = f"kid {kid!r:.40}"
+        yield Attack(
+            f"{name}, honest signature", "keys", joined({"alg": "ES256", "kid": kid}, payload, signature), HEADER
+        )
+        yield Attack(f"{name}, my key", "keys", sign_with(evil_rsa(), {"alg": "RS256", "kid": kid}, claims()), HEADER)
+        for what, secret in secrets.items():
+            digest = b64(hmac.new(secret, b"x", "sha256").digest())
+            yield Attack(
+                f"{name}, digest of {what}", "keys", joined({"alg": "ES256", "kid": kid}, payload, digest), HEADER
+            )
+            made = sign({"alg": "HS256", "kid": kid}, claims(), key=secret)
+            yield Attack(f"{name}, HS256 with {what}", "keys", made, HEADER)
+            if secret != SECRET:
+                yield Attack(f"secret: {name}, {what}", "secret", made, FORGED)
 
-ELSEWHERE: dict[str, tuple[bytes, ...]] = {
-    "nothing at all": (b"/mine",),
-    "in the query": (b"/mine?access_token=" + GOOD,),
-    "in a cookie": (b"/mine", b"Cookie: access_token=" + GOOD + b"; Authorization=Bearer " + GOOD),
-    "as a proxy's": (b"/mine", b"Proxy-Authorization: Bearer " + GOOD),
-    "in a header of the name's look": (b"/mine", b"X-Authorization: Bearer " + GOOD, b"Authorisation: Bearer " + GOOD),
-    "as what only the gateway says": (b"/mine", b"request-user-id: mallory-7", b"request-user-role: admin"),
-    "in the key's header, where none is taken": (b"/mine", b"x-api-key: mallory-intruder-7"),
+
+ORDER = bytes.fromhex("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551")
+
+
+def signatures() -> Attacks:
+    """Yield honest tokens whose signature is replaced: bytes that a careless check takes, and those of another token."""
+    for signer in signers().values():
+        header, payload, signature = signer.parts
+        raw = urlsafe_b64decode(signature + b"=" * (-len(signature) % 4))
+        half = len(raw) // 2
+        found = {
+            "empty": b"",
+            "zero": bytes(len(raw)),  # CVE-2022-21449: r = s = 0 is good for any text, to whom it is
+            "zero r": bytes(half) + raw[half:],
+            "zero s": raw[:half] + bytes(half),
+            "the order": ORDER + ORDER,
+            "one": (bytes(31) + b"\x01") * 2,
+            "one byte": b"\0",
+            "too short": raw[:-1],
+            "before": b"\0" + raw,
+            "DER": bytes.fromhex("3006020101020101"),
+            "twice": raw + raw,
+            "all ones": b"\xff" * len(raw),
+            "reversed": raw[::-1],
+            "very long": b"x" * 5000,
+            "within the bound": b"x" * 1000,
+        }
+        # Points of small order: with them some verifiers of Ed25519 take any text.
+        small = (b"\x01" + bytes(31), b"\xec" + b"\xff" * 30 + b"\x7f")
+        found |= {f"small order {number}": point + bytes(32) for number, point in enumerate(small)}
+        found |= {"of another token": _raw(signer.token(sub="mallory-1"))}
+        for name, forged in found.items():
+            yield Attack(f"{signer.name}: signature {name}", signer.on, joined(header, payload, b64(forged)), FORGED)
+        for name, cut in (("1", 1), ("4", 4)):
+            yield Attack(f"{signer.name}: cut by {name}", signer.on, signer.honest[:-cut], FORGED)
+        other = signer.token(sub="mallory-1").split(b".")[1]
+        yield Attack(f"{signer.name}: of another payload", signer.on, joined(header, other, signature), FORGED)
+        zeros = signer.honest[:-8] + b"AAAAAAAA"
+        yield Attack(f"{signer.name}: zeros at the end", signer.on, zeros, FORGED)
+
+
+def _raw(token: bytes) -> bytes:
+    last = token.rpartition(b".")[2]
+    return urlsafe_b64decode(last + b"=" * (-len(last) % 4))
+
+
+def confusion() -> Attacks:
+    """Yield tokens signed with what everybody can know: a public key as a secret (CVE-2022-29217 and its like)."""
+    for on, key, kid in (
+        ("keys", rsa_key(), "rsa-key"),
+        ("keys", ec_key(), "ec-key"),
+        *((o, k, "") for o, k in _alone()),
+    ):
+        pem, jwk = key.as_pem(private=False), key.as_dict(private=False)
+        member = str(jwk.get("x", jwk.get("n", "")))
+        secrets = {
+            "PEM": pem,
+            "PEM without its last line end": pem.strip(),
+            "PEM with other line ends": pem.replace(b"\n", b"\r\n"),
+            "JWK": json.dumps(jwk).encode(),
+            "JWK Set": json.dumps({"keys": [jwk]}).encode(),
+            "member": member.encode(),
+            "bytes of a member": urlsafe_b64decode(member + "=" * (-len(member) % 4)),
+        }
+        for what, secret in secrets.items():
+            for bits in ("256", "384", "512"):
+                for named in ({"kid": kid}, {}) if kid else ({},):
+                    header = {"alg": f"HS{bits}", "typ": "JWT"} | named
+                    made = sign(header, claims(), key=secret, digest=f"sha{bits}")
+                    yield Attack(f"{on} {kid}: {what} as a secret, HS{bits} {named}", on, made, HEADER)
+
+
+def _alone() -> tuple[tuple[str, Any], ...]:
+    return ("rsa", rsa_key()), ("ec", ec_key()), ("okp", okp_key())
+
+
+def strangers() -> Attacks:
+    """Yield tokens with good signatures by another key: the attacker's, another verifier's, or ours for something else."""
+    by_key = {"rsa-key": ("RS256", evil_rsa()), "ec-key": ("ES256", evil_ec())}
+    for kid, (alg, key) in by_key.items():
+        yield Attack(f"my key as {kid}", "keys", sign_with(key, {"alg": alg, "kid": kid}, claims()), FORGED)
+    for on, alg, key in (("rsa", "RS256", evil_rsa()), ("ec", "ES256", evil_ec()), ("okp", "EdDSA", evil_okp())):
+        yield Attack(f"{on}: my key", on, sign_with(key, {"alg": alg, "typ": "JWT"}, claims()), FORGED)
+    for on in ("secret", "rsa", "ec", "okp"):
+        for signer in signers().values():
+            if signer.key is not (signers()[on].key):
+                yield Attack(f"{on}: honest token of {signer.name}", on, signer.honest, HEADER)
+    yield Attack("keys: honest token of okp", "keys", signers()["okp"].honest, HEADER)
+    yield Attack("keys: honest token of secret", "keys", signers()["secret"].honest, HEADER)
+    named = {"alg": "HS256", "kid": "rsa-key"}
+    yield Attack("keys: the secret of another gateway, by name", "keys", sign(named, claims()), HEADER)
+    yield Attack("another of your keys by name", "keys", signers()["rsa of a set"].token({"kid": "ec-key"}), HEADER)
+    yield Attack("another algorithm of the same key", "keys", signers()["rsa of a set"].token({"alg": "PS256"}), HEADER)
+    ec_as_rsa = signers()["ec of a set"].token({"alg": "RS256", "kid": "rsa-key"})
+    yield Attack("another kind of key by algorithm", "keys", ec_as_rsa, FORGED)
+    for name, key in (("another secret", b"x" * 32), ("no secret", b"")):
+        yield Attack(name, "secret", sign({"alg": "HS256"}, claims(), key=key), FORGED)
+    for bits in ("384", "512"):
+        for digest in (bits, "256"):
+            made = sign({"alg": f"HS{bits}"}, claims(), digest=f"sha{digest}")
+            yield Attack(f"another digest, HS{bits}, by {digest}", "secret", made, HEADER)
+    yield Attack("another digest than it says", "secret", sign({"alg": "HS256"}, claims(), digest="sha512"), FORGED)
+
+
+_MAKERS: dict[str, Callable[[], Attacks]] = {
+    one.__name__: one
+    for one in (
+        *(algorithms, headers, raw_headers, kids, signatures, confusion, strangers),
+        *(forms, sizes, said, lines, elsewhere),
+    )
 }
+GROUPS = tuple(_MAKERS)
+
+
+@cache
+def corpus(group: str) -> tuple[Attack, ...]:
+    """Return the attacks of a group; they are made once, since RSA signatures take long."""
+    return tuple(_MAKERS[group]())

@@ -1,36 +1,112 @@
-"""What tokens attack: a verifier of each kind, an honest token for each, and the means to take one apart."""
+"""The gateway that gets the corpus of bad tokens, with a route for each verifier, and the step that ends every attack."""
 
-import json
-from typing import Any
+import re
+from dataclasses import dataclass
 
-from joserfc.jwk import ECKey
+from attacks import Attack, verifiers
+from conformance import OK, Answers, Case, Gets, Says, Sees, get
+from conformance_answer import Answer
+from conformance_stage import Stage
+from limen import Gateway, Upstream, role, scope, signed_in
+from limen.declare.limits import ClientLimits
+from limen.errors import Kind
+from serving import until
+from tokens import SECRET
 
-from limen.declare.jwt import Jwt
-from limen.declare.keys import Keys
-from limen.declare.principal import Principal
-from limen.errors import Fault, Kind
-from limen.gates.jwt import Verifier, issue
-from tokens import NOW, SECRET, b64, pair
-
-HS = Jwt(SECRET)
-PAIRS = {algorithm: pair(algorithm) for algorithm in ("RS256", "ES256", "EdDSA")}
-PEM = {algorithm: Jwt(private, [algorithm]) for algorithm, (private, _) in PAIRS.items()}
-EC: dict[str, Any] = dict(ECKey.generate_key("P-256").as_dict(private=True)) | {"alg": "ES256", "kid": "a"}
-SET = Jwt(keys=Keys.of(json.dumps({"keys": [EC]})))
-HONEST = {name: issue(config, 7, "admin", NOW).encode() for name, config in ({"HS256": HS, "set": SET} | PEM).items()}
-CONFIGS = {"HS256": HS, "set": SET} | PEM
-
-
-def verdict(given: bytes, config: Jwt = HS, now: float = NOW) -> Kind | Principal:
-    found = Verifier(config).verify(given, now)
-    return found.kind if isinstance(found, Fault) else found
+# What no answer and no log may show: what claims hold, and traces of our own code.
+NEVER = (b"mallory", b"intruder", b"Traceback", b"joserfc", b".py", SECRET)
+HEADERS = {b"connection", b"content-length", b"content-type", b"date", b"www-authenticate", b"x-request-id"}
+# What a message of HTTP can bring: a field value has no controls (RFC 9110 section 5.5), and white space at its ends is
+# not a part of it.
+_VALUE = re.compile(rb"(?:[^\x00-\x08\x0a-\x1f\x7f]*[^\x00-\x20\x7f])?")
+_HEAD_LIMIT = ClientLimits().head
 
 
-def parts(token: bytes) -> tuple[bytes, bytes, bytes]:
-    header, payload, signature = token.split(b".")
-    return header, payload, signature
+def build(url: str) -> Gateway:
+    """Return a gateway in front of ``url``: under the name of each verifier, callers prove by it who they are."""
+    app = Gateway(auth=verifiers()["secret"])
+    service = Upstream("svc", [url])
+    for name, config in verifiers().items():
+        app.forward(f"/{name}", upstream=service, allow=signed_in, auth=config)
+    app.forward("/admin", upstream=service, allow=role("admin"))
+    app.forward("/orders", upstream=service, allow=scope("orders:write", "orders:read") | role("admin"))
+
+    @app.get("/local/ping")
+    def ping() -> str:
+        return "pong"
+
+    del ping
+    return app
 
 
-def joined(*each: object) -> bytes:
-    """Return a token of these parts: bytes as they are, anything else as JSON in base64url."""
-    return b".".join(part if isinstance(part, bytes) else b64(json.dumps(part).encode()) for part in each)
+def can_be_sent(attack: Attack) -> bool:
+    """Tell whether HTTP has a way to write it; what it has none for never gets as far as a verifier."""
+    size = sum(map(len, attack.authorization))
+    return size < _HEAD_LIMIT - 1000 and all(map(_VALUE.fullmatch, attack.authorization))
+
+
+@dataclass(frozen=True)
+class Denied:
+    """The client gets a refusal that says what the table of faults says, and nothing of what was ``sent``.
+
+    The log comes to have one line about it, and no other; ``before`` is how many it had.
+    """
+
+    kind: Kind
+    challenge: bytes
+    sent: bytes = b""
+    before: int = 0
+
+    async def play(self, stage: Stage) -> None:
+        client = await stage.client()
+        got = await client.answer()
+        assert got.status == self.kind.status, got
+        problem = got.problem()
+        assert (problem["code"], problem["detail"]) == (self.kind.code, self.kind.value.detail), got
+        assert got.header(b"www-authenticate") == [self.challenge], got
+        assert {line.partition(b":")[0] for line in got.lines} <= HEADERS, got
+        assert not got.header(b"connection"), "the connection is kept"
+        self._silent(b"\n".join((*got.lines, got.body)), got)
+        await until(lambda: len(stage.log.lines) > self.before)
+        (line,) = stage.log.lines[self.before :]
+        assert f" code={self.kind.code}" in line
+        self._silent(line.encode(), got)
+
+    def _silent(self, text: bytes, got: Answer) -> None:
+        for told in (*NEVER, *secrets_of(self.sent)):
+            assert told not in text, (told, got)
+
+
+@dataclass(frozen=True, repr=False)
+class Attacked:
+    """The client attacks, and is denied; a failure bears the attack's name."""
+
+    attack: Attack
+    before: int
+
+    def __repr__(self) -> str:
+        """Name the attack; its bytes would fill pages."""
+        return f"<Attacked {self.attack.name!r}>"
+
+    async def play(self, stage: Stage) -> None:
+        attack = self.attack
+        lines = (*(b"Authorization: " + value for value in attack.authorization), *attack.lines)
+        target = b"/" + attack.on.encode() + attack.query
+        # RFC 6750 section 3.1: a request without any credential is told no error.
+        challenge = b"Bearer" if attack.kind is Kind.TOKEN_MISSING else b'Bearer error="invalid_token"'
+        try:
+            await Says(get(target, *lines)).play(stage)
+            await Denied(attack.kind, challenge, b" ".join((target, *lines)), self.before).play(stage)
+        except AssertionError as error:
+            raise AssertionError(f"the attack {attack.name!r}") from error
+
+
+def secrets_of(sent: bytes) -> list[bytes]:
+    """Return the parts of what was sent that are long enough to be told from an answer's own words."""
+    return re.findall(rb"[A-Za-z0-9_\-+/=]{12,}|[\x80-\xff]{2,}", sent.replace(b"uthorization", b""))
+
+
+def admitted(target: bytes, *lines: bytes) -> Case:
+    """Return a case of a request that gets through with the identity of an honest token."""
+    told = (b"request-user-id: mallory-7", b"request-user-role: intruder")
+    return (Says(get(target, *lines)), Sees(has=told, lacks=(b"authorization",)), Answers(OK), Gets(200, b"ok"))

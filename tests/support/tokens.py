@@ -3,10 +3,11 @@
 import base64
 import hmac
 import json
+from functools import cache
 from typing import Any
 
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
@@ -74,16 +75,25 @@ def pair(algorithm: str) -> tuple[bytes, bytes]:
     return key.as_pem(private=True), key.as_pem(private=False)
 
 
+@cache
+def kept_pair(algorithm: str, number: int = 0) -> tuple[bytes, bytes]:
+    """Return a key as ``pair`` does, the same each time it is asked for by this number: an RSA key takes long to make."""
+    assert number >= 0
+    return pair(algorithm)
+
+
 def compact(header: object, payload: object, signature: bytes) -> bytes:
     """Return a token with any signature; bytes are taken as they are, anything else as JSON."""
     parts = [part if isinstance(part, bytes) else json.dumps(part).encode() for part in (header, payload)]
     return b".".join((*map(b64, parts), b64(signature)))
 
 
-def sign_with(key: RSAKey | ECKey, header: object, payload: object) -> bytes:
-    """Return a token signed with a private RSA key (RS256) or P-256 key (ES256), whatever its header says."""
+def sign_with(key: RSAKey | ECKey | OKPKey, header: object, payload: object) -> bytes:
+    """Return a token signed with a private key, whatever its header says: RSA (RS256), P-256 (ES256) or Ed25519 (EdDSA)."""
     signed = compact(header, payload, b"").rpartition(b".")[0]
     private = key.private_key
+    if isinstance(private, ed25519.Ed25519PrivateKey):
+        return signed + b"." + b64(private.sign(signed))
     if isinstance(private, rsa.RSAPrivateKey):
         return signed + b"." + b64(private.sign(signed, padding.PKCS1v15(), hashes.SHA256()))
     assert isinstance(private, ec.EllipticCurvePrivateKey)

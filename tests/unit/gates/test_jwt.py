@@ -1,4 +1,7 @@
-"""Tokens: what is believed, for how long, and that nothing hostile gets further than a Fault."""
+"""Tokens: what is believed, for how long, and that nothing random gets further than a Fault.
+
+Bad tokens that somebody thought of are in the corpus, see ``test_jwt_hostile``.
+"""
 
 import json
 from base64 import urlsafe_b64decode
@@ -14,11 +17,14 @@ from limen.declare.jwt import Jwt
 from limen.declare.principal import Principal
 from limen.errors import Fault, Kind
 from limen.gates.jwt import MOST_BYTES, Verifier, issue
-from no_claims import HEADERS, PAYLOADS
-from tokens import CHOOSING, NOW, SECRET, b64, claims, pair, sign, token
+from tokens import NOW, SECRET, b64, kept_pair, sign, token
 
 HS = Jwt(SECRET)
-KEYS = {algorithm: pair(algorithm) for algorithm in ("RS256", "ES256", "ES384", "EdDSA")}
+
+
+def kind_of(algorithm: str) -> str:
+    """Return the algorithm whose key serves this one too."""
+    return "RS256" if algorithm[:2] in ("RS", "PS") else algorithm
 
 
 def verdict(given: bytes, config: Jwt = HS, now: float = NOW) -> Kind | Principal:
@@ -55,44 +61,45 @@ def test_secrets_sign_and_verify(algorithm: str) -> None:
 
 @pytest.mark.parametrize("algorithm", ["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"])
 def test_pem_keys_sign_and_verify(algorithm: str) -> None:
-    private, public = KEYS[algorithm if algorithm in KEYS else "RS256"]
+    private, public = kept_pair(kind_of(algorithm))
     made = issue(Jwt(private, [algorithm]), "ann", "admin", NOW).encode()
     for key in (private, public):
         found = verdict(made, Jwt(key, [algorithm]))
         assert isinstance(found, Principal)
         assert found.id == "ann"
     assert verdict(made[:-8] + b"AAAAAAAA", Jwt(public, [algorithm])) is Kind.TOKEN_CORRUPTED
-    assert verdict(made, Jwt(pair(algorithm)[1], [algorithm])) is Kind.TOKEN_CORRUPTED
+    assert verdict(made, Jwt(kept_pair(kind_of(algorithm), 1)[1], [algorithm])) is Kind.TOKEN_CORRUPTED
 
 
 @pytest.mark.parametrize(
-    ("algorithm", "key"),
+    ("algorithm", "other"),
     [
-        ("RS256", b"-----BEGIN NOTHING-----"),
-        ("RS256", KEYS["ES256"][1]),
-        ("ES256", KEYS["RS256"][1]),
-        ("ES256", KEYS["ES384"][1]),
-        ("ES384", KEYS["ES256"][1]),
-        ("ES256", KEYS["EdDSA"][1]),
-        ("EdDSA", KEYS["ES256"][1]),
+        ("RS256", None),
+        ("RS256", "ES256"),
+        ("ES256", "RS256"),
+        ("ES256", "ES384"),
+        ("ES384", "ES256"),
+        ("ES256", "EdDSA"),
+        ("EdDSA", "ES256"),
     ],
 )
-def test_a_key_of_another_kind_is_refused_at_the_start(algorithm: str, key: bytes) -> None:
+def test_a_key_of_another_kind_is_refused_at_the_start(algorithm: str, other: str | None) -> None:
+    key = b"-----BEGIN NOTHING-----" if other is None else kept_pair(other)[1]
     with pytest.raises(ValueError, match=f"Jwt: the key does not serve {algorithm}"):
         Verifier(Jwt(key, [algorithm]))
 
 
 def test_one_key_serves_all_algorithms_or_none() -> None:
-    Verifier(Jwt(KEYS["RS256"][1], ["RS256", "PS256"]))
+    Verifier(Jwt(kept_pair("RS256")[1], ["RS256", "PS256"]))
     with pytest.raises(ValueError, match="does not serve ES384: its curve is P-256"):
-        Verifier(Jwt(KEYS["ES256"][1], ["ES256", "ES384"]))
+        Verifier(Jwt(kept_pair("ES256")[1], ["ES256", "ES384"]))
     with pytest.raises(ValueError, match="does not serve ES256"):
-        Verifier(Jwt(KEYS["RS256"][1], ["RS256", "ES256"]))
+        Verifier(Jwt(kept_pair("RS256")[1], ["RS256", "ES256"]))
 
 
 def test_a_public_key_cannot_issue() -> None:
     with pytest.raises(ValueError, match="Jwt: the key is public and signs nothing; give the private key"):
-        issue(Jwt(KEYS["ES256"][1], ["ES256"]), 7, "admin", NOW)
+        issue(Jwt(kept_pair("ES256")[1], ["ES256"]), 7, "admin", NOW)
 
 
 def test_issue_begins_now() -> None:
@@ -125,20 +132,6 @@ def test_times(leeway: int, exp: float, nbf: float | None, expected: Kind | None
     assert isinstance(found, Principal) if expected is None else found is expected
 
 
-WRONG: dict[str, tuple[Any, ...]] = {
-    "exp": (None, "1900000000", True, [NOW], {}, -1, 1e12, 1e400, float("nan"), 10**400),
-    "nbf": ("0", True, -1, float("nan")),
-    "iat": ("0", False, [], 10**30),
-    "id": (None, True, 7.0, "", "a\nb", "a\x7f", "é", "x" * 257, [7], {}, 10**300),
-    "user_type": (None, 7, True, "", "a\r\nb", [], ["a", 7], ["a", ""], [["a"]], {"a": 1}),
-}
-
-
-@pytest.mark.parametrize("changes", [{name: value} for name, values in WRONG.items() for value in values], ids=repr)
-def test_claims_of_the_wrong_type_or_form(changes: dict[str, Any]) -> None:
-    assert verdict(token(**changes)) is Kind.TOKEN_CORRUPTED
-
-
 @pytest.mark.parametrize("who", [0, -1, "ann", "a b", "x" * 256])
 def test_ids_are_numbers_or_printable_text(who: int | str) -> None:
     found = verdict(token(id=who))
@@ -165,66 +158,21 @@ def test_claims_have_the_names_that_were_configured() -> None:
     assert verdict(token(), config) is Kind.TOKEN_CORRUPTED
 
 
-@pytest.mark.parametrize(
-    ("changes", "accepted"),
-    [
-        ({"iss": "me", "aud": "shop"}, True),
-        ({"iss": "me", "aud": ["other", "shop"]}, True),
-        ({"iss": "me", "aud": ["shop", 7]}, False),
-        ({"iss": "me", "aud": "shop other"}, False),
-        ({"iss": "me", "aud": []}, False),
-        ({"iss": "me"}, False),
-        ({"aud": "shop"}, False),
-        ({"iss": ["me"], "aud": "shop"}, False),
-        ({"iss": "Me", "aud": "shop"}, False),
-    ],
-)
-def test_issuer_and_audience(changes: dict[str, Any], accepted: bool) -> None:
-    found = verdict(token(**changes), Jwt(SECRET, issuer="me", audience="shop"))
-    assert isinstance(found, Principal) if accepted else found is Kind.TOKEN_CORRUPTED
+@pytest.mark.parametrize("audience", ["shop", ["other", "shop"]])
+def test_issuer_and_audience(audience: object) -> None:
+    config = Jwt(SECRET, issuer="me", audience="shop")
+    assert isinstance(verdict(token(iss="me", aud=audience), config), Principal)
 
 
-@pytest.mark.parametrize(
-    "header",
-    CHOOSING,
-    ids=repr,
-)
-def test_headers_that_try_to_choose(header: dict[str, Any]) -> None:
-    digests = {"HS384": "sha384"}
-    full = {"alg": "HS256", "typ": "JWT"} | header
-    alg = full["alg"]
-    made = sign(full, claims(), digest=digests.get(alg, "sha256") if isinstance(alg, str) else "sha256")
-    assert verdict(made) is Kind.TOKEN_CORRUPTED
-    head, payload, _ = made.split(b".")
-    assert verdict(head + b"." + payload + b".") is Kind.TOKEN_CORRUPTED
-
-
-def test_a_public_key_is_no_secret() -> None:
-    public = KEYS["RS256"][1]
-    forged = sign({"alg": "HS256"}, claims(), key=public)
-    assert verdict(forged, Jwt(public, ["RS256"])) is Kind.TOKEN_CORRUPTED
-
-
-@pytest.mark.parametrize("payload", PAYLOADS, ids=lambda payload: repr(payload[:30]))
-def test_payloads_that_are_no_claims(payload: bytes) -> None:
-    assert verdict(sign({"alg": "HS256"}, payload)) is Kind.TOKEN_CORRUPTED
-
-
-@pytest.mark.parametrize("header", HEADERS)
-def test_headers_that_are_none(header: bytes) -> None:
-    assert verdict(sign(header, claims())) is Kind.TOKEN_CORRUPTED
-
-
-def test_a_token_may_not_be_too_large() -> None:
+def test_a_token_may_be_large() -> None:
     small = token(x="y" * 5000)
     assert len(small) < MOST_BYTES
     assert isinstance(verdict(small), Principal)
-    assert verdict(token(x="y" * MOST_BYTES)) is Kind.TOKEN_CORRUPTED
 
 
 @given(st.binary(max_size=200) | st.lists(st.binary(max_size=40).map(b64), max_size=6).map(b".".join))
 def test_random_bytes_are_a_fault(given: bytes) -> None:
-    for config in (HS, Jwt(KEYS["ES256"][1], ["ES256"])):
+    for config in (HS, Jwt(kept_pair("ES256")[1], ["ES256"])):
         assert isinstance(verdict(given, config), Kind)
 
 

@@ -16,7 +16,7 @@ from limen.declare.keys import Keys
 from limen.declare.principal import Principal
 from limen.errors import Fault, Kind
 from limen.gates.jwt import Verifier, issue
-from tokens import NOW, SECRET, claims, pair, sign
+from tokens import NOW, SECRET, claims, kept_pair, sign
 
 EC: dict[str, Any] = dict(ECKey.generate_key("P-256").as_dict(private=True)) | {"alg": "ES256"}
 OTHER: dict[str, Any] = dict(ECKey.generate_key("P-256").as_dict(private=True)) | {"alg": "ES256"}
@@ -269,9 +269,8 @@ def test_configurations_that_are_refused(options: dict[str, Any], message: str) 
 def test_algorithms_may_be_narrowed() -> None:
     config = Jwt(keys=keys(EC, OCT), algorithms=["ES256", "HS256"], issuer="me")
     assert config.algorithms == ("ES256", "HS256")
-    pem = pair("RS256")[0].decode()
-    made = issue(Jwt(keys=Keys.of(pem), algorithms=["PS256"]), 7, "admin", NOW)
-    assert isinstance(verdict(Verifier(Jwt(keys=Keys.of(pem), algorithms=["PS256"])), made), Principal)
+    narrow = Jwt(keys=Keys.of(kept_pair("RS256")[0].decode()), algorithms=["PS256"])
+    assert isinstance(verdict(Verifier(narrow), issue(narrow, 7, "admin", NOW)), Principal)
 
 
 def test_whose_business_a_token_is() -> None:
