@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from attack_lists import GROUPS, corpus
-from attacked import NEVER, Attacked, Denied, admitted, build, can_be_sent, secrets_of
+from attacked import NEVER, Denied, admitted, build, can_be_sent, in_turn, secrets_of
 from attacks import AUDIENCE, SIGNERS, Attack, secret_token, signers
 from conformance import Case, Gets, Says, Turns, get
 from conformance_refusal import Refused
@@ -45,7 +45,7 @@ async def test_every_bad_token_in_one_pass(stage: Stage, group: str, caplog: pyt
     caplog.set_level(logging.DEBUG)
     attacks = list(filter(can_be_sent, corpus(group)))
     assert attacks
-    await stage.play([Attacked(attack, before) for before, attack in enumerate(attacks)])
+    await stage.play(in_turn(attacks))
     _nothing_told(attacks, caplog)
 
 

@@ -1,11 +1,11 @@
 """The gateway that gets the corpus of bad tokens, with a route for each verifier, and the step that ends every attack."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from attacks import Attack, verifiers
 from conformance import OK, Answers, Case, Gets, Says, Sees, get
-from conformance_answer import Answer
 from conformance_stage import Stage
 from limen import Gateway, Upstream, role, scope, signed_in
 from limen.declare.limits import ClientLimits
@@ -49,7 +49,7 @@ def can_be_sent(attack: Attack) -> bool:
 class Denied:
     """The client gets a refusal that says what the table of faults says, and nothing of what was ``sent``.
 
-    The log comes to have one line about it, and no other; ``before`` is how many it had.
+    The log comes to have a line about it; ``before`` is how many there are before it.
     """
 
     kind: Kind
@@ -66,39 +66,48 @@ class Denied:
         assert got.header(b"www-authenticate") == [self.challenge], got
         assert {line.partition(b":")[0] for line in got.lines} <= HEADERS, got
         assert not got.header(b"connection"), "the connection is kept"
-        self._silent(b"\n".join((*got.lines, got.body)), got)
         await until(lambda: len(stage.log.lines) > self.before)
-        (line,) = stage.log.lines[self.before :]
+        line = stage.log.lines[self.before]
         assert f" code={self.kind.code}" in line
-        self._silent(line.encode(), got)
-
-    def _silent(self, text: bytes, got: Answer) -> None:
+        text = b"\n".join((*got.lines, got.body, line.encode()))
         for told in (*NEVER, *secrets_of(self.sent)):
             assert told not in text, (told, got)
 
 
 @dataclass(frozen=True, repr=False)
 class Attacked:
-    """The client attacks, and is denied; a failure bears the attack's name."""
+    """The client sends attacks, one behind the other, and each is denied in its turn; a failure bears the attack's name.
 
-    attack: Attack
+    The log comes to have one line about each, and no other; ``before`` is how many it had.
+    """
+
+    attacks: tuple[Attack, ...]
     before: int
 
-    def __repr__(self) -> str:
-        """Name the attack; its bytes would fill pages."""
-        return f"<Attacked {self.attack.name!r}>"
-
     async def play(self, stage: Stage) -> None:
-        attack = self.attack
-        lines = (*(b"Authorization: " + value for value in attack.authorization), *attack.lines)
-        target = b"/" + attack.on.encode() + attack.query
-        # RFC 6750 section 3.1: a request without any credential is told no error.
-        challenge = b"Bearer" if attack.kind is Kind.TOKEN_MISSING else b'Bearer error="invalid_token"'
-        try:
-            await Says(get(target, *lines)).play(stage)
-            await Denied(attack.kind, challenge, b" ".join((target, *lines)), self.before).play(stage)
-        except AssertionError as error:
-            raise AssertionError(f"the attack {attack.name!r}") from error
+        await Says(b"".join(map(_request, self.attacks))).play(stage)
+        for number, attack in enumerate(self.attacks, self.before):
+            # RFC 6750 section 3.1: a request without any credential is told no error.
+            challenge = b"Bearer" if attack.kind is Kind.TOKEN_MISSING else b'Bearer error="invalid_token"'
+            try:
+                await Denied(attack.kind, challenge, _request(attack), number).play(stage)
+            except AssertionError as error:
+                raise AssertionError(f"the attack {attack.name!r}") from error
+        assert len(stage.log.lines) == self.before + len(self.attacks), stage.log.lines
+
+    def __repr__(self) -> str:
+        """Name the attacks; their bytes would fill pages."""
+        return f"<Attacked {[attack.name for attack in self.attacks]}>"
+
+
+def _request(attack: Attack) -> bytes:
+    lines = (*(b"Authorization: " + value for value in attack.authorization), *attack.lines)
+    return get(b"/" + attack.on.encode() + attack.query, *lines)
+
+
+def in_turn(attacks: Sequence[Attack], size: int = 16) -> Case:
+    """Return a case of all ``attacks`` on one connection, so many at once (RFC 9112 section 9.3.2)."""
+    return tuple(Attacked(tuple(attacks[at : at + size]), at) for at in range(0, len(attacks), size))
 
 
 def secrets_of(sent: bytes) -> list[bytes]:
