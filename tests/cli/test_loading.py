@@ -48,7 +48,12 @@ async def test_routes_and_check(folder: Path) -> None:
             "broken:app",
             "broken.py, line 4)",
         ),
-        ("def app(", "broken:app", "SyntaxError"),
+        ("def app(", "broken:app", "SyntaxError: '(' was never closed ("),
+        ("x = 1\ndef app(", "broken:app", "broken.py, line 2)\n    def app(\n           ^\n"),
+        ("y = 'ü' + f(1)", "broken:app", "broken.py, line 1)\n    y = 'ü' + f(1)\n              ^\n"),
+        ("x = '" + "a" * 999 + "' + y", "broken:app", "a' + y\n" + " " * 163 + "^\n"),
+        ("if 1:\n\t1 / 0 # \x1b[1m", "broken:app", "\n    1 / 0 #  [1m\n    ^^^^^\n"),
+        ("raise SystemExit(7)", "broken:app", "SystemExit: 7 ("),
         (
             "from pydantic import BaseModel\nclass S(BaseModel):\n  secret_key: str\nS(secret_key=5_000_111)",
             "broken:app",
