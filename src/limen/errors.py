@@ -37,6 +37,7 @@ class Kind(Enum):
     TOO_MANY_FROM_ADDRESS = _Row(429, "client", "head", "never", "There are too many connections from this address.")
     TOO_MANY_CONNECTIONS = _Row(503, "gateway", "head", "never", "There are too many connections.")
     OVERLOADED = _Row(503, "gateway", "head", "never", "There are too many requests at once.")
+    STARTUP_FAILED = _Row(503, "gateway", "head", "never", "The application does not start; the terminal says why.")
     LOOP = _Row(508, "gateway", "head", "never", "The request goes round in a circle.")
     NOT_FOUND = _Row(404, "client", "route", "never", "There is nothing at this path.")
     METHOD_NOT_ALLOWED = _Row(405, "client", "route", "never", "This path does not answer this method.")

@@ -1,6 +1,5 @@
 """``limen up`` as it goes well, and how it ends: all services start, stop, die or reload together."""
 
-import asyncio
 import os
 import re
 import signal
@@ -122,16 +121,22 @@ async def test_up_reloads_a_service(folder: Path, port: int) -> None:
     (folder / "limen.toml").write_text(f'[services.a]\napp="plain:app"\nport={port}\n')
     async with running(folder, "up", "--reload", NAME="first") as command:
         await command.says("All services are up")
-        saving = asyncio.create_task(_keep_saving(folder / "plain.py", PLAIN.replace("hello", "good day")))
+        (folder / "plain.py").write_text(PLAIN.replace("hello", "good day"))
+        await command.says(r"a \| reload: plain.py changed; restarting")
         await command.says("good day from first")
-        saving.cancel()
+        await command.says(r"a \| reload: serves again after")
         command.send(signal.SIGINT)
         assert await command.ends() == 0
+    assert "everything is stopped" not in command.text
     socket.create_server(("127.0.0.1", port)).close()
 
 
-async def _keep_saving(path: Path, text: str) -> None:
-    """Save again and again: the reloader looks at the times of files, and misses a change before its first look."""
-    while True:
-        path.write_text(text)
-        await asyncio.sleep(0.5)
+async def test_up_waits_for_the_save_that_mends_a_service(folder: Path, port: int) -> None:
+    (folder / "limen.toml").write_text(f'[services.a]\napp="plain:app"\nport={port}\n')
+    (folder / "plain.py").write_text("app = (")
+    async with running(folder, "up", "--reload") as command:
+        await command.says(r"a \| reload: every request is answered with 503")
+        (folder / "plain.py").write_text(PLAIN)
+        await command.says("All services are up")
+        command.send(signal.SIGINT)
+        assert await command.ends() == 0

@@ -71,6 +71,15 @@ FIXED: dict[str, Unit] = {
     "cli.server.LIFESPAN": seconds,
     "cli.workers.START": seconds,
     "cli.workers._LONGEST_PAUSE": seconds,
+    "cli.changes.QUIET": seconds,
+    "cli.changes.LONGEST": seconds,
+    "cli.reload.GRACE": seconds,
+    "cli.reload.END": seconds,
+    "cli.worker.LONGEST": size,
+    "cli.unavailable.HEAD": size,
+    "cli.unavailable.HEAD_TIME": seconds,
+    "cli.unavailable.CONNECTIONS": count,
+    "cli.unavailable.LINGER": seconds,
 }
 # Constants that are the defaults of settings which no dataclass has.
 GIVEN: dict[str, tuple[str, Unit]] = {"gates.revocation.MOST": ("Revocations(most=)", count)}

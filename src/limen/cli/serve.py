@@ -23,9 +23,8 @@ from typing import Any
 
 import click
 import uvicorn
-from uvicorn.supervisors import ChangeReload
 
-from limen.cli.load import load, load_gateway
+from limen.cli.load import check_spec, load, load_gateway
 from limen.cli.server import STARTUP_FAILURE, Server
 from limen.cli.tls import Files, Validity, context_for_uvicorn, server_context, warn
 from limen.cli.workers import Supervisor
@@ -45,7 +44,7 @@ _ADVICE = {
 }
 
 # The protocol class of each engine. What the direct engine does not serve, it leaves to uvicorn request by request.
-_ENGINES = {"direct": "limen.direct:GatewayProtocol", "asgi": "limen.direct:GuardedProtocol"}
+PROTOCOLS = {"direct": "limen.direct:GatewayProtocol", "asgi": "limen.direct:GuardedProtocol"}
 
 
 @dataclass(frozen=True)
@@ -82,12 +81,18 @@ def serve(options: Options, *, workers: int | None, reload: bool, watch: Sequenc
     if workers is not None:
         _supervise(options, workers, validity, reload=reload)
         return
+    if reload and os.name != "nt":
+        _reload(options, watch or (Path.cwd(),), validity)
+        return
     if isinstance(load(options.spec), Gateway):
         load_gateway(options.spec)
     config = configure(options, reload=reload, watch=watch)
     if options.tls is not None and validity is not None:
         warn(options.tls, validity)
     if reload:
+        # Windows has neither these signals nor inherited sockets, on which our own builds.
+        from uvicorn.supervisors import ChangeReload
+
         # uvicorn has stopped in good order and raises the signal again
         with _listening(options) as listener, contextlib.suppress(KeyboardInterrupt):
             ChangeReload(config, target=uvicorn.Server(config).run, sockets=[listener]).run()
@@ -108,7 +113,7 @@ def configure(
         host=options.host,
         port=options.port,
         uds=options.uds,
-        http=_ENGINES[options.engine],
+        http=PROTOCOLS[options.engine],
         log_level=options.log_level,
         log_config=_logging(options.log_level.upper(), many=many),
         access_log=False,  # limen writes its own
@@ -152,6 +157,19 @@ def _supervise(options: Options, workers: int, validity: Validity | None, *, rel
     with _listening(options) as listener:
         status = asyncio.run(Supervisor(listener, asdict(options), count=workers, grace=options.grace).run())
     sys.exit(status)
+
+
+def _reload(options: Options, watch: Sequence[Path], validity: Validity | None) -> None:
+    from limen.cli.changes import Changes  # watchfiles is needed for this alone
+    from limen.cli.reload import Reloader
+
+    check_spec(options.spec)
+    logging.config.dictConfig(_logging(options.log_level.upper(), many=False))
+    if options.tls is not None and validity is not None:
+        warn(options.tls, validity)
+    context = None if options.tls is None else server_context(options.tls)[0]
+    with _listening(options) as listener:
+        asyncio.run(Reloader(listener, asdict(options), Changes(watch), context).run())
 
 
 @contextlib.contextmanager

@@ -64,9 +64,15 @@ _RESET = struct.pack("ii", 1, 0)
 class Server(uvicorn.Server):
     """``config.timeout_graceful_shutdown`` is the bound, in seconds; it must be set."""
 
-    def __init__(self, config: uvicorn.Config, tls: Files | None = None, *, hang_up: bool = False) -> None:
-        """``tls`` are the files that ``config`` serves, read again when they change; with ``hang_up``, at SIGHUP too."""
+    def __init__(
+        self, config: uvicorn.Config, tls: Files | None = None, *, hang_up: bool = False, linger: float = LINGER
+    ) -> None:
+        """``tls`` are the files that ``config`` serves, read again when they change; with ``hang_up``, at SIGHUP too.
+
+        ``linger`` is in seconds, and as this module says.
+        """
         super().__init__(config)
+        self._linger = linger
         self._renewal = None if tls is None else Renewal(tls)
         self._hang_up = hang_up
         self._asked = False
@@ -163,13 +169,13 @@ class Server(uvicorn.Server):
 
         # 3. Under TLS there may be handshakes, which nobody counts; and a client need not answer our farewell.
         quiet: dict[Any, float] = {}
-        shaking = 0.0 if self._renewal is None else loop.time() + LINGER
+        shaking = 0.0 if self._renewal is None else loop.time() + self._linger
         while (now := loop.time()) < deadline and (state.connections or state.tasks or now < shaking):
             quiet = {each: quiet.get(each, now) for each in state.connections if _idle(each)}
             for connection, since in quiet.items():
-                if now - since >= 2 * LINGER and self._renewal is not None and _delivered(connection):
+                if now - since >= 2 * self._linger and self._renewal is not None and _delivered(connection):
                     connection.transport.abort()
-                elif now - since >= LINGER:
+                elif now - since >= self._linger:
                     connection.shutdown()
             await asyncio.sleep(_TICK)
 

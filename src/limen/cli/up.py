@@ -4,12 +4,13 @@
 2. see that every port is free
 3. run what comes before each service (migrations)
 4. start the services
-5. wait until each is healthy, then show the banner
+5. wait until each is healthy, then show the banner; with --reload, for as long as it takes
 6. wait for Ctrl-C, SIGTERM or the end of a service
 7. stop: the last in the file first, so that the gateway goes before what it calls; then the others together
 """
 
 import asyncio
+import itertools
 import os
 import signal
 import socket
@@ -119,7 +120,9 @@ class _Run:
         return argv
 
     async def _ready(self) -> str:
-        waits = [_healthy(service.port, service.health) for service in self._topology.services.values()]
+        # With --reload a service that fails waits for its next save, and so do we.
+        bound = None if self._reload else _READY
+        waits = [_healthy(service.port, service.health, bound) for service in self._topology.services.values()]
         answers = await asyncio.gather(*waits)
         late = [name for name, well in zip(self._topology.services, answers, strict=True) if not well]
         return f"not healthy after {_READY:g} s: {', '.join(late)}; see the log above" if late else ""
@@ -156,9 +159,9 @@ def _free(topology: Topology) -> None:
             ) from error
 
 
-async def _healthy(port: int, path: str) -> bool:
-    """Ask until the service answers well; nothing but asking tells when it does."""
-    for _ in range(round(_READY / _POLL)):
+async def _healthy(port: int, path: str, bound: float | None) -> bool:
+    """Ask until the service answers well, for ``bound`` seconds if any; nothing but asking tells when it does."""
+    for _ in itertools.count() if bound is None else range(round(bound / _POLL)):
         if await _answers(port, path):
             return True
         await asyncio.sleep(_POLL)

@@ -45,6 +45,29 @@ _PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
 
 
+async def start_worker(
+    listener: socket.socket, options: Mapping[str, Any]
+) -> tuple[asyncio.subprocess.Process, socket.socket]:
+    """Start a process of ``limen.cli.worker``; return it, and our end of its control socket, which does not block."""
+    ours, theirs = socket.socketpair()
+    try:
+        with theirs:
+            files = {"listener": listener.fileno(), "control": theirs.fileno()}
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *(f"-W{option}" for option in sys.warnoptions),
+                *("-m", "limen.cli.worker", json.dumps({**options, **files})),
+                stdin=asyncio.subprocess.DEVNULL,
+                pass_fds=tuple(files.values()),
+                start_new_session=True,
+            )
+    except BaseException:
+        ours.close()
+        raise
+    ours.setblocking(False)
+    return process, ours
+
+
 class _Worker:
     """A worker process as the supervisor sees it."""
 
@@ -184,18 +207,7 @@ class Supervisor:
 
     async def _start(self) -> None:
         loop = asyncio.get_running_loop()
-        ours, theirs = socket.socketpair()
-        with theirs:
-            files = {"listener": self._listener.fileno(), "control": theirs.fileno()}
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *(f"-W{option}" for option in sys.warnoptions),
-                *("-m", "limen.cli.worker", json.dumps({**self._options, **files})),
-                stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=tuple(files.values()),
-                start_new_session=True,
-            )
-        ours.setblocking(False)
+        process, ours = await start_worker(self._listener, self._options)
         worker = _Worker(process, self._generation, loop.time())
         self._workers.append(worker)
         worker.watch = loop.create_task(self._watch(worker, ours))

@@ -1,0 +1,132 @@
+"""The 503 of ``--reload`` over real sockets, in the test's own process: every bound, and what an end does."""
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import AsyncGenerator, Generator
+
+import pytest
+
+from commands import Streams, connected
+from limen.cli import unavailable
+from limen.cli.unavailable import Unavailable
+from serving import until
+
+GET = b"GET / HTTP/1.1\r\nhost: g\r\n\r\n"
+
+
+@pytest.fixture
+def listener() -> Generator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as found:
+        found.setblocking(False)
+        yield found
+
+
+def port(listener: socket.socket) -> int:
+    number: int = listener.getsockname()[1]
+    return number
+
+
+@contextlib.asynccontextmanager
+async def answering(listener: socket.socket, detail: str) -> AsyncGenerator[Unavailable]:
+    """Answer with ``detail``; then see that nothing is left of the clients, who have gone."""
+    async with Unavailable(listener, detail) as server:
+        yield server
+    await until(lambda: not server.connections)
+
+
+async def answer(streams: Streams, sent: bytes) -> tuple[bytes, bytes]:
+    """Send bytes and return head and content of the answer, which ends the connection."""
+    streams[1].write(sent)
+    head, _, content = (await streams[0].read()).partition(b"\r\n\r\n")
+    return head, content
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        GET,
+        b"POST /x HTTP/1.1\r\nhost: g\r\ncontent-length: 3\r\n\r\nabc",
+        b"GET / HTTP/1.0\n\n",
+        b"\x16\x03\x01 is no HTTP\r\n\r\n",
+        b"GET /" + b"x" * 2 * unavailable.HEAD,
+    ],
+    ids=["get", "post", "old", "tls", "long"],
+)
+async def test_every_request_is_answered(listener: socket.socket, sent: bytes) -> None:
+    async with answering(listener, "why\n  ^"), connected(port(listener)) as streams:
+        head, content = await answer(streams, sent)
+        assert head.startswith(b"HTTP/1.1 503 Service Unavailable\r\ndate: ")
+        document = json.loads(content)
+        assert (document["detail"], document["code"]) == ("why\n  ^", "startup_failed")
+        assert f"\r\nx-request-id: {document['request_id']}\r\n".encode() in head
+        assert f"\r\ncontent-length: {len(content)}\r\n".encode() in head
+
+
+async def test_head_gets_the_head_alone(listener: socket.socket) -> None:
+    async with answering(listener, "why"), connected(port(listener)) as streams:
+        head, content = await answer(streams, b"HEAD / HTTP/1.1\r\nhost: g\r\n\r\n")
+        assert b"\r\ncontent-length: " in head
+        assert content == b""
+
+
+async def test_a_large_body_does_not_cost_the_answer(listener: socket.socket) -> None:
+    async with answering(listener, "why") as server, connected(port(listener)) as streams:
+        streams[1].write(b"POST / HTTP/1.1\r\ncontent-length: 4000000\r\n\r\n")
+        for _ in range(40):
+            streams[1].write(b"x" * 100_000)
+            await streams[1].drain()
+        assert (await streams[0].read()).startswith(b"HTTP/1.1 503 ")
+        assert len(server.connections) == 1
+
+
+async def test_connections_are_bounded(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unavailable, "CONNECTIONS", 2)
+    async with answering(listener, "why") as server:
+        async with connected(port(listener)), connected(port(listener)) as second, connected(port(listener)) as third:
+            await until(lambda: len(server.connections) == 2)
+            third[1].write(GET)
+            await third[1].drain()
+            for _ in range(50):
+                await asyncio.sleep(0)
+            assert len(server.connections) == 2
+            second[1].close()
+            assert (await third[0].read()).startswith(b"HTTP/1.1 503 ")
+        await until(lambda: not server.connections)
+
+
+async def test_a_client_that_says_nothing_is_closed(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unavailable, "HEAD_TIME", 0.0)
+    async with answering(listener, "why"), connected(port(listener)) as streams:
+        assert await streams[0].read() == b""
+
+
+async def test_a_client_that_does_not_leave_is_cut(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unavailable, "LINGER", 0.0)
+    async with answering(listener, "why") as server, connected(port(listener)) as streams:
+        streams[1].write(GET)
+        await until(lambda: bool(server.connections))
+        await until(lambda: not server.connections)
+
+
+async def test_an_end_answers_who_has_asked_and_closes_who_has_not(listener: socket.socket) -> None:
+    async with connected(port(listener)) as asked, connected(port(listener)) as idle:
+        async with Unavailable(listener, "why") as server:
+            await until(lambda: len(server.connections) == 2)
+            asked[1].write(GET[:9])
+            await until(lambda: any("reads" in repr(each) for each in server.connections))
+        assert (await asked[0].read()).startswith(b"HTTP/1.1 503 ")
+        assert await idle[0].read() == b""
+    await until(lambda: not server.connections)
+
+
+async def test_who_comes_after_the_end_waits_for_the_next(listener: socket.socket) -> None:
+    async with answering(listener, "why"):
+        pass
+    async with connected(port(listener)) as streams:
+        streams[1].write(GET)
+        await streams[1].drain()
+        async with answering(listener, "again"):
+            assert b"again" in await streams[0].read()
+            streams[1].close()
