@@ -210,6 +210,33 @@ async def test_a_worker_that_dies_is_told_and_comes_again(folder: Path, port: in
         assert (await says(port))[0] == "second"
 
 
+async def test_a_change_of_what_the_next_worker_has_imported_counts_too(folder: Path, port: int) -> None:
+    """Python imports sitecustomize before all else, thus in the worker that waits as well."""
+    (folder / "sitecustomize.py").write_text("import os\nos.environ['SITE'] = 'old'\n")
+    save(folder, "first", "import os\nprint('site is', os.environ['SITE'], flush=True)\n")
+    argv = ("serve", "app:app", "--port", str(port), "--reload")
+    async with running(folder, *argv, PYTHONPATH=str(folder)) as command:
+        await command.says("site is old")
+        await command.says(SERVES)
+        (folder / "sitecustomize.py").write_text("import os\nos.environ['SITE'] = 'new'\n")
+        await command.says(f"{SERVES} again")
+        assert await command.says("site is (.*)", times=2) == ["old", "new"]
+
+
+async def test_a_worker_that_leaves_a_fork_behind_has_ended(folder: Path, port: int) -> None:
+    """The fork holds all that the worker held, and says nothing."""
+    save(folder, "first", "import os, time\nif os.fork() == 0:\n    time.sleep(3600)\nos._exit(5)\n")
+    async with reloading(folder, port) as command:
+        await command.says("the worker ended with status 5 before it served")
+        assert (await problem(port))["code"] == "startup_failed"
+
+
+async def test_watch_without_reload_is_refused(folder: Path) -> None:
+    async with running(folder, "serve", "app:app", "--watch", ".") as command:
+        assert await command.ends() == 2
+    assert "--watch says what --reload watches" in command.text
+
+
 async def test_what_no_save_can_mend_ends_it(folder: Path, port: int) -> None:
     for spec, said in (("nowhere:app", "there is no module 'nowhere'"), ("app", "write module:attribute")):
         async with running(folder, "serve", spec, "--port", str(port), "--reload") as command:

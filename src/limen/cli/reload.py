@@ -101,7 +101,7 @@ class Reloader:
                     await self._end(worker)  # 4
                     paths = {*changed.result().values(), *self._changes.taken().values()}  # up to now
                     for waiting in self._workers[:]:
-                        if waiting.ended.done() or _imported(paths):
+                        if waiting.ended.done() or imported(paths):
                             await self._end(waiting)
                     changed = loop.create_task(self._changes.next())
         finally:
@@ -142,6 +142,7 @@ class _Worker:
         loop = asyncio.get_running_loop()
         self._process = process
         self._control = control
+        self._told = b""
         self.ended = loop.create_task(process.wait())
         self._started: asyncio.Task[str] | None = None
 
@@ -161,21 +162,28 @@ class _Worker:
         return self._started
 
     async def _start(self) -> str:
-        loop = asyncio.get_running_loop()
-        told = b""
+        reading = asyncio.get_running_loop().create_task(self._read())
         try:
-            async with asyncio.timeout(START):
-                while len(told) <= LONGEST and (more := await loop.sock_recv(self._control, LONGEST)):
-                    told += more
-                    if told == SERVES:
-                        return ""
-        except TimeoutError:
-            return f"the worker does not serve after {START:g} s: killed"
-        except ConnectionError:
-            told = b""  # it was killed
-        if told.startswith(FAILED):
-            return told[len(FAILED) :].decode(errors="replace")
-        return f"the worker {_how(await self._process.wait())} before it served; what it said last says why"
+            # Its end counts by itself: what it has started may hold the other end of the socket open.
+            await asyncio.wait((reading, self.ended), timeout=START, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            reading.cancel()
+            await asyncio.wait((reading,))
+        if self._told == SERVES:
+            return ""
+        with contextlib.suppress(OSError):  # what it wrote just before its end
+            self._told += self._control.recv(LONGEST + len(FAILED))
+        if self._told.startswith(FAILED):
+            return self._told[len(FAILED) :].decode(errors="replace")
+        if not reading.cancelled() or self.ended.done():
+            return f"the worker {_how(await self.ended)} before it served; what it said last says why"
+        return f"the worker does not serve after {START:g} s: killed"
+
+    async def _read(self) -> None:
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(ConnectionError):  # it was killed
+            while self._told != SERVES and (more := await loop.sock_recv(self._control, LONGEST)):
+                self._told += more
 
     async def end(self) -> None:
         """End it and what it has started: SIGTERM, ``END`` seconds, SIGKILL."""
@@ -200,7 +208,7 @@ async def _first(*tasks: asyncio.Task[Any]) -> None:
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
 
 
-def _imported(paths: Collection[Path]) -> bool:
+def imported(paths: Collection[Path]) -> bool:
     """Tell whether a waiting worker may have imported one of ``paths``: then this process has as well."""
     loaded = {Path(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))}
     return any(file.is_relative_to(path) for path in paths for file in loaded)

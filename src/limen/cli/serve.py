@@ -78,6 +78,8 @@ def serve(options: Options, *, workers: int | None, reload: bool, watch: Sequenc
     Without ``workers`` this process serves; with a number, it supervises that many (``limen.cli.workers``).
     """
     validity = check_tls(options)
+    if watch and not reload:
+        raise click.UsageError("--watch says what --reload watches; give both, or neither")
     if workers is not None:
         _supervise(options, workers, validity, reload=reload)
         return
