@@ -211,14 +211,17 @@ async def test_a_worker_that_dies_is_told_and_comes_again(folder: Path, port: in
 
 
 async def test_a_change_of_what_the_next_worker_has_imported_counts_too(folder: Path, port: int) -> None:
-    """Python imports sitecustomize before all else, thus in the worker that waits as well."""
-    (folder / "sitecustomize.py").write_text("import os\nos.environ['SITE'] = 'old'\n")
+    """Python imports sitecustomize before all else: in the supervisor, in the worker that serves, in the one that waits."""
+    site = folder / "sitecustomize.py"
+    site.write_text("import os\nprint('customized', flush=True)\nos.environ['SITE'] = 'old'\n")
     save(folder, "first", "import os\nprint('site is', os.environ['SITE'], flush=True)\n")
     argv = ("serve", "app:app", "--port", str(port), "--reload")
-    async with running(folder, *argv, PYTHONPATH=str(folder)) as command:
+    path = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
+    async with running(folder, *argv, PYTHONPATH=path) as command:
         await command.says("site is old")
         await command.says(SERVES)
-        (folder / "sitecustomize.py").write_text("import os\nos.environ['SITE'] = 'new'\n")
+        await command.says("customized", times=3)
+        site.write_text("import os\nos.environ['SITE'] = 'new'\n")
         await command.says(f"{SERVES} again")
         assert await command.says("site is (.*)", times=2) == ["old", "new"]
 
