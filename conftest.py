@@ -12,10 +12,22 @@ from hypothesis import strategies as st
 from limen import pipeline
 from limen_kit.testing import Unavailable, fresh_database, postgres_server
 
-# CI says the same of the same sources; a laptop looks for something new each time.
-settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+# How much property tests try. No test says a number of its own (see tests/support/examples.py), nor a deadline: none
+# asserts on speed. `quick` says the same of the same sources, for CI and before a commit; `laptop` looks for something
+# new each time; `thorough` is for `make fuzz`. HYPOTHESIS_PROFILE or --hypothesis-profile choose another.
+settings.register_profile(
+    "quick", derandomize=True, database=None, deadline=None, max_examples=50, stateful_step_count=30
+)
+settings.register_profile("laptop", derandomize=False, deadline=None, max_examples=100, stateful_step_count=40)
+settings.register_profile("thorough", derandomize=False, deadline=None, max_examples=2000, stateful_step_count=60)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("quick" if os.environ.get("CI") else "laptop"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give a test the time that a thousand examples take; all other limits are for the examples of a laptop."""
+    if settings.get_current_profile_name() == "thorough":
+        for item in items:
+            item.add_marker(pytest.mark.timeout(3600), append=False)
 
 
 def pytest_collection_finish() -> None:

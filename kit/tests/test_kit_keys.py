@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from joserfc.jwk import OctKey
 
@@ -76,7 +76,6 @@ _MEMBERS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=500)
 @given(st.lists(_MEMBERS | _VALUES, max_size=3))
 def test_whatever_a_set_holds_is_read_or_refused(members: list[object]) -> None:
     with suppress(ValueError):

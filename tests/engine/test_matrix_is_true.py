@@ -10,6 +10,7 @@ from typing import Any
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from examples import part
 from limen import Gateway, Principal, Rule, Upstream, anyone, owner, role, scope, signed_in
 from limen.auth import Jwt
 from limen.cli.matrix import of
@@ -24,8 +25,7 @@ from tokens import SECRET, sign
 TOKENS = Jwt(SECRET)
 # Each example starts a gateway and a service; the fixture that chooses the engine is the same for all of them.
 FEW = settings(
-    max_examples=15,
-    deadline=None,
+    max_examples=part(20),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 INTROSPECT = b"POST /api/keys/introspect "

@@ -23,8 +23,6 @@ from pipelined_stage import Stage, judge, read_final
 from serving import serving, until
 
 MANY = settings(
-    max_examples=200,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 How = Literal["closes", "half-closes", "resets"]

@@ -19,8 +19,6 @@ from pipelined_stage import Stage, judge, read_final
 from serving import serving, until
 
 MANY = settings(
-    max_examples=500,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 BAD_CHUNK = next(kind for kind in LAST if kind.ends == "bad chunk")

@@ -9,6 +9,8 @@ from schemathesis import checks
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi import checks as openapi_checks
 
+from examples import part
+
 # schemathesis types these with an open parameter.
 _CHECKS = [
     vars(checks)["not_a_server_error"],
@@ -40,8 +42,7 @@ def _takes_anything(parameter: Any) -> bool:
 
 def _check(operation: Any, mode: GenerationMode, url: str, headers: dict[str, str], examples: int) -> None:
     @settings(
-        max_examples=examples,
-        deadline=None,
+        max_examples=part(examples),
         database=None,
         derandomize=True,
         phases=[Phase.generate],

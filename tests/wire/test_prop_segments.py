@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from answers import BAD, GOOD, SHORT
 from engines import ENGINES
+from examples import part
 from sealed import TOKEN_MARK, Run, Sealed
 from strictness import Message, requests
 from talk import Talk
 
-FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(max_examples=part(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 AUTHORIZED = b"Host: g\r\nAuthorization: Bearer " + TOKEN_MARK + b"\r\n"
 REQUESTS = (
     b"GET /a?b=c HTTP/1.1\r\nHost: g\r\nX-A: b\r\n\r\n",
@@ -91,7 +92,6 @@ def test_a_client(gateway: Sealed, chosen: list[bytes], last: bytes, marks: list
     assert pieces.closed == whole.closed
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.sampled_from([*(case.answer for case in GOOD.values()), *BAD.values(), *SHORT.values()]), MARKS)
 def test_a_service(answer: bytes, marks: list[int]) -> None:
     whole, pieces = Talk(), Talk()

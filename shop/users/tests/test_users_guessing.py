@@ -4,7 +4,7 @@ import collections
 from math import ceil
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -287,5 +287,4 @@ class Guessers(RuleBasedStateMachine):
         assert max([*addresses.values(), 0]) <= self.limits.address + 1
 
 
-Guessers.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 TestGuessers = Guessers.TestCase

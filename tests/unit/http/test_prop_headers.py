@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import h11
 import httptools
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from answers import LIMIT
@@ -130,7 +130,6 @@ def check_upstream(client: Headers, reader: Callable[[bytes], Headers]) -> None:
     assert not any(b"_" in name or name in (b"authorization", b"forwarded", b"x-real-ip", b"expect") for name in names)
 
 
-@settings(max_examples=400, deadline=None)
 @given(SOUP)
 def test_what_reaches_a_service(soup: Headers) -> None:
     client = parsed(soup)
@@ -138,13 +137,11 @@ def test_what_reaches_a_service(soup: Headers) -> None:
         check_upstream(client, by_h11)
 
 
-@settings(max_examples=400, deadline=None)
 @given(SOUP)
 def test_what_reaches_a_service_even_past_a_parser_that_lets_all_pass(soup: Headers) -> None:
     check_upstream([(name.lower(), value) for name, value in soup], by_lines)
 
 
-@settings(max_examples=400, deadline=None)
 @given(SOUP, st.sampled_from((200, 204, 304, 404, 500)))
 def test_what_reaches_a_client(soup: Headers, status: int) -> None:
     """Response splitting: no answer of a service makes a line that it has not written as one."""

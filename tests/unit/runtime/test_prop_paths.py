@@ -11,7 +11,7 @@ from typing import Any, cast
 from urllib.parse import quote, unquote_to_bytes
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from limen import pipeline
@@ -105,7 +105,6 @@ def refused_or_same(paths: list[str], raw: bytes, reader: Callable[[bytes], byte
 
 
 @pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
-@settings(max_examples=300, deadline=None)
 @given(TABLES, PATHS)
 @example(["/{one}", "/{one}/admin"], b"/a%2Fadmin")
 @example(["/a/{one}", "/a/admin"], b"/a/admin;x=1")
@@ -118,7 +117,6 @@ def test_no_reading_leads_past_a_rule(reader: Callable[[bytes], bytes], paths: l
     refused_or_same(paths, raw, reader)
 
 
-@settings(max_examples=500, deadline=None)
 @given(TABLES, PATHS)
 def test_what_is_matched_is_what_is_forwarded(paths: list[str], raw: bytes) -> None:
     if isinstance(check_path(raw), Fault):
