@@ -7,8 +7,8 @@ from pathlib import Path
 import httpx2
 import pytest
 from fastapi import FastAPI
-from pwdlib.hashers.argon2 import Argon2Hasher
 
+from cheap_hashes import HASHER, INSTEAD
 from kept_sessions import Hand, Open
 from limen_kit.testing import fresh_database, opened, running
 from shop_users.accounts import NewAccount, UserType
@@ -17,8 +17,14 @@ from shop_users.database import config, sessions, store
 from shop_users.sessions import Rules, Sessions
 from shop_users.settings import Settings
 
-# A hash of "b" that costs nothing: what it is worth is not what these tests are about.
-_CHEAP = Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1).hash("b")
+_HASH_OF_B = HASHER.hash("b")
+
+
+@pytest.fixture(autouse=True)
+def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let hashes cost nothing, where a test file does not say otherwise: each is 64 MiB and a fifth of a second."""
+    for name, value in INSTEAD.items():
+        monkeypatch.setattr(name, value)
 
 
 @pytest.fixture(params=["sqlite", "postgres", "json"])
@@ -66,6 +72,6 @@ async def served(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerat
         accounts: list[tuple[str, UserType]] = [("admin", "admin"), ("johndoe", "default"), ("test", "default")]
         for username, user_type in accounts:
             await store(url).create(
-                NewAccount(username=username, hashed_password=_CHEAP, user_type=user_type, created_by=1)
+                NewAccount(username=username, hashed_password=_HASH_OF_B, user_type=user_type, created_by=1)
             )
         yield app, client

@@ -18,6 +18,11 @@ from shop_users.passwords import NOBODY, WAITING, Busy, Passwords
 from shop_users.settings import Settings
 
 
+@pytest.fixture(autouse=True)
+def cheap_hashes() -> None:
+    """Leave the cost as it is in production: these tests are about it."""
+
+
 class SlowHasher:
     """Hashes only when it is let."""
 

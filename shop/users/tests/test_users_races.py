@@ -14,6 +14,7 @@ from anyio import to_thread
 from fastapi import FastAPI
 from pwdlib.hashers.bcrypt import BcryptHasher
 
+import cheap_hashes
 from limen_kit.testing import fresh_database, migrated, running
 from shop_users.accounts import Store
 from shop_users.app import create_app
@@ -56,8 +57,13 @@ async def test_of_many_creations_of_one_user_one_wins(url: str) -> None:
 
 STARTER = """
 import asyncio
+from cheap_hashes import INSTEAD
 from limen_kit.testing import running
+from pytest import MonkeyPatch
 from shop_users.app import app
+
+for name, value in INSTEAD.items():
+    MonkeyPatch().setattr(name, value)
 
 async def main():
     async with running(app):
@@ -72,7 +78,11 @@ async def test_several_processes_that_start_at_once_make_the_demo_accounts_once(
         await migrated(found)
 
     def start() -> Sequence[int]:
-        environment = os.environ | {"DATABASE_URL": url, "DEMO": "1"}
+        environment = os.environ | {
+            "DATABASE_URL": url,
+            "DEMO": "1",
+            "PYTHONPATH": str(Path(cheap_hashes.__file__).parent),
+        }
         command = [sys.executable, "-c", STARTER]
         processes = [subprocess.Popen(command, cwd=tmp_path, env=environment) for _ in range(3)]
         return [process.wait(50) for process in processes]
