@@ -2,10 +2,10 @@
 
 import contextlib
 from collections.abc import AsyncGenerator
-from typing import Annotated, Any
+from typing import Annotated
 
 import pytest
-from fastapi import BackgroundTasks, Body, Cookie, Depends, Form, Path, Query, Request
+from fastapi import BackgroundTasks, Body, Depends, Request
 from openapi_spec_validator import validate
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
@@ -119,28 +119,6 @@ def test_what_a_stub_cannot_take() -> None:
     assert text.count("dependencies are not available on a stub") == 2
     assert "BackgroundTasks" in text
     assert text.count("a stub takes one body") == 2
-
-
-def test_forms_files_and_every_kind_of_parameter_are_understood() -> None:
-    app = Gateway()
-    one = app.group("/one", upstream=SVC, allow=anyone)
-
-    @one.post("/form")
-    def form(name: Annotated[str, Form()]) -> None: ...
-
-    @one.get("/all/{a}")
-    def every(
-        a: Annotated[int, Path(ge=1)],
-        b: Annotated[list[int] | None, Query()] = None,
-        c: Annotated[str, Cookie()] = "",
-        d: Annotated[tuple[int, ...], Query()] = (),
-    ) -> Any: ...
-
-    @one.post("/optional")
-    def optional(a: Item | None = None) -> object: ...
-
-    del form, every, optional
-    app.compile()
 
 
 def test_routes_are_described_in_the_order_of_declaration() -> None:

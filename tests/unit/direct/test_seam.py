@@ -1,4 +1,4 @@
-"""What the direct engine relies on in uvicorn, by name: a new uvicorn that changes one of these fails here first."""
+"""What the direct engine relies on in uvicorn, by name and by what it does: a new uvicorn that differs fails here first."""
 
 import asyncio
 import inspect
@@ -10,7 +10,7 @@ import uvicorn
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from limen import Gateway, Upstream, anyone
@@ -18,9 +18,6 @@ from limen.direct import GatewayProtocol
 from limen.direct.exchange import Exchange
 from limen.direct.shared import Said
 
-CYCLE = ("response_complete", "disconnected", "keep_alive", "message_event")
-# What the guard looks at in uvicorn's own cycles besides, and so in what stands in line with them.
-GUARDED_CYCLE = (*CYCLE, "response_started", "body", "more_body")
 PROTOCOL = (
     "app",
     "client",
@@ -95,20 +92,118 @@ def test_the_protocol_has_what_is_used() -> None:
     made.loop.close()
 
 
-def test_an_exchange_shows_what_a_cycle_does() -> None:
-    source = inspect.getsource(RequestResponseCycle.__init__)
-    for name in CYCLE:
-        assert f"self.{name} = " in source, name
-        assert hasattr(Exchange, name), name
-    for name in GUARDED_CYCLE:
-        assert f"self.{name} = " in source, name
-        assert hasattr(Said, name), name
-    touched = inspect.getsource(HttpToolsProtocol)
-    for attribute in ("body", "more_body"):
-        # Only in methods that GatewayProtocol answers itself for an exchange.
-        assert touched.count(f"cycle.{attribute}") == inspect.getsource(HttpToolsProtocol.on_body).count(
-            f"cycle.{attribute}"
-        ) + inspect.getsource(HttpToolsProtocol.on_message_complete).count(f"cycle.{attribute}")
+class Line(asyncio.Transport):
+    """A transport that is open until it is closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closed = False
+        self.written = b""
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += data
+
+
+class Cycle:
+    """What stands in line shows no more of a cycle than this: whatever else uvicorn touches is an AttributeError."""
+
+    __slots__ = ("disconnected", "keep_alive", "message_event", "response_complete")
+
+    def __init__(self, *, complete: bool = False) -> None:
+        self.disconnected = False
+        self.keep_alive = True
+        self.message_event = asyncio.Event()
+        self.response_complete = complete
+
+
+class Plain(HttpToolsProtocol):
+    """uvicorn's own protocol, whose turns are only counted."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        config = Config(app, log_config=None)
+        config.load()
+        super().__init__(config, ServerState(), {}, asyncio.get_running_loop())
+        self.line = Line()
+        self.connection_made(self.line)
+        self.started: list[Any] = []
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self.started.append(cycle)
+
+    def put(self, *cycles: Cycle) -> None:
+        """Let the first be answered, and the others wait behind it."""
+        current, *waiting = cycles
+        vars(self)["cycle"] = current
+        for one in waiting:
+            vars(self)["pipeline"].appendleft((one, None))
+
+
+@pytest.mark.parametrize("shown", [Exchange, Said])
+def test_what_stands_in_line_shows_what_uvicorn_touches(shown: type) -> None:
+    assert set(Cycle.__slots__) <= set(dir(shown))
+
+
+@pytest.mark.parametrize("complete", [False, True])
+async def test_a_lost_connection_is_told_to_whoever_is_not_done(complete: bool) -> None:
+    protocol, cycle = Plain(gateway()), Cycle(complete=complete)
+    protocol.put(cycle)
+    protocol.connection_lost(None)
+    assert cycle.disconnected is not complete
+    assert cycle.message_event.is_set()
+
+
+@pytest.mark.parametrize("complete", [False, True])
+async def test_a_stop_lets_whoever_is_not_done_finish(complete: bool) -> None:
+    protocol, cycle = Plain(gateway()), Cycle(complete=complete)
+    protocol.put(cycle)
+    protocol.shutdown()
+    assert (cycle.keep_alive, protocol.line.closed) == (complete, complete)
+
+
+async def test_one_after_the_other_has_its_turn_and_then_the_connection_is_idle() -> None:
+    protocol, first, second, third = Plain(gateway()), *(Cycle(complete=True) for _ in range(3))
+    protocol.put(first, second, third)
+    for started in ([second], [second, third]):
+        protocol.on_response_complete()
+        assert protocol.started == started
+        assert protocol.timeout_keep_alive_task is None
+    protocol.on_response_complete()
+    assert protocol.started == [second, third]
+    assert protocol.timeout_keep_alive_task is not None
+    protocol.timeout_keep_alive_task.cancel()
+    assert protocol.server_state.total_requests == 3
+    protocol.timeout_keep_alive_handler()
+    assert protocol.line.closed
+
+
+async def test_a_cycle_shows_the_guard_how_far_it_is() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 204})
+        await send({"type": "http.response.body"})
+
+    protocol = Plain(app)
+    protocol.data_received(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nab")
+    (cycle,) = protocol.started
+    assert protocol.cycle is cycle
+    assert (bytes(cycle.body), cycle.more_body) == (b"ab", True)
+    protocol.data_received(b"cd")
+    assert (bytes(cycle.body), cycle.more_body) == (b"abcd", False)
+    assert (cycle.response_started, cycle.response_complete) == (False, False)
+    await cycle.run_asgi(app)
+    assert (cycle.response_started, cycle.response_complete) == (True, True)
+    assert protocol.timeout_keep_alive_task is not None
+    protocol.timeout_keep_alive_task.cancel()
+
+
+@pytest.mark.parametrize("name", ["body", "more_body", "response_started"])
+def test_an_answer_in_line_shows_the_guard_the_same(name: str) -> None:
+    assert hasattr(Said, name)
 
 
 def test_the_parser_has_what_is_used() -> None:
