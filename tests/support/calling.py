@@ -35,5 +35,5 @@ async def call(
 
 def counts(pool: Pool) -> tuple[int, int, int]:
     """Return how many connections are idle, how many busy, and how many callers wait."""
-    words = repr(pool).rstrip(">").split()
-    return int(words[2]), int(words[4]), int(words[6])
+    now = pool.snapshot()
+    return now.idle, now.busy, now.waiting

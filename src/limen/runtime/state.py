@@ -16,6 +16,7 @@ from limen.gates.jwt import Verifier
 from limen.runtime.api_keys import LiveApiKeys
 from limen.runtime.ids import RequestIds
 from limen.runtime.issuer import LiveIssuer
+from limen.runtime.snapshot import Snapshot
 from limen.upstream.pool import Pool
 
 NOBODY = Trust()
@@ -83,6 +84,16 @@ class Runtime:
                 return LiveApiKeys(method, self.pool(method.upstream), self.now)
             case _:
                 raise TypeError(f"auth={method!r} is no method that this gateway knows")
+
+    def snapshot(self) -> Snapshot:
+        """Return what lives now: plain values, for a console, a command, or a test."""
+        return Snapshot(tuple(pool.snapshot() for pool in self._pools.values()))
+
+    async def drained(self) -> None:
+        """Return once no connection to any upstream is in use or being opened, and nobody waits for one."""
+        while not self.snapshot().drained:
+            for pool in tuple(self._pools.values()):
+                await pool.drained()
 
     async def aclose(self) -> None:
         """Give up every question about credentials, and close every pooled connection."""

@@ -1,5 +1,6 @@
-"""Fakes that tests of gateways need, our own included."""
+"""Fakes that tests of gateways need, our own included, and what such tests may ask of a gateway."""
 
+from limen.testing.runtime import drained, snapshot
 from limen.testing.upstream import Conversation, Script, ScriptedUpstream, saying
 
-__all__ = ["Conversation", "Script", "ScriptedUpstream", "saying"]
+__all__ = ["Conversation", "Script", "ScriptedUpstream", "drained", "saying", "snapshot"]

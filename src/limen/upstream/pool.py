@@ -14,6 +14,7 @@ from limen.errors import AGAIN, Fault, Kind
 from limen.upstream.connection import Connection
 from limen.upstream.error import UpstreamError
 from limen.upstream.renewal import Renewal
+from limen.upstream.snapshot import UpstreamSnapshot
 from limen.upstream.tls import TlsConnection, failed, server_name
 
 
@@ -29,6 +30,7 @@ class Pool:
         self._busy: set[Connection] = set()
         self._opening = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._draining: list[asyncio.Future[None]] = []
         self._turn = 0
         try:
             self._tls = Renewal(upstream)
@@ -84,6 +86,24 @@ class Pool:
             self._idle.append(connection)
         self._next()
 
+    def snapshot(self) -> UpstreamSnapshot:
+        """Return how many connections do what now."""
+        busy = len(self._busy) + self._opening
+        return UpstreamSnapshot(self.upstream.name, len(self._idle), busy, len(self._waiting))
+
+    async def drained(self) -> None:
+        """Return once no connection is in use or being opened, and nobody waits for one; at once if that is so.
+
+        Whoever wants the pool to stay so has to see to it that nobody asks for a connection any more.
+        """
+        while self._busy or self._opening or self._waiting:
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._draining.append(waiter)
+            try:
+                await waiter
+            finally:
+                self._draining.remove(waiter)
+
     async def aclose(self) -> None:
         """Close every connection; exchanges still running, or waiting for one, end with a fault."""
         self._closed = True
@@ -93,6 +113,7 @@ class Pool:
         for waiter in self._waiting:
             if not waiter.done():
                 waiter.set_result(None)
+        self._tell_drained()
         for connection in doomed:
             connection.close()
         # Transports tell of their end in the next turns of the loop.
@@ -114,6 +135,16 @@ class Pool:
             if not waiter.done():
                 waiter.set_result(None)
                 return
+        if self._draining:
+            self._tell_drained()
+
+    def _tell_drained(self) -> None:
+        """Wake those who wait for the pool to be drained, if it is; they look again, for it may be in use by then."""
+        if self._busy or self._opening or self._waiting:
+            return
+        for waiter in self._draining:
+            if not waiter.done():
+                waiter.set_result(None)
 
     async def _wait(self, deadline: float) -> None:
         if len(self._waiting) >= self._limits.waiting:
@@ -132,6 +163,8 @@ class Pool:
             raise
         finally:
             self._waiting.remove(waiter)
+            if self._draining:
+                self._tell_drained()
 
     async def _open(self, deadline: float) -> Connection:
         """Try every target once, beginning with the one whose turn it is."""
@@ -185,7 +218,5 @@ class Pool:
 
     def __repr__(self) -> str:
         """Show how many connections do what."""
-        return (
-            f"<Pool {self.upstream.name} {len(self._idle)} idle {len(self._busy) + self._opening} busy "
-            f"{len(self._waiting)} waiting>"
-        )
+        now = self.snapshot()
+        return f"<Pool {now.name} {now.idle} idle {now.busy} busy {now.waiting} waiting>"

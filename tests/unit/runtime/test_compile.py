@@ -16,7 +16,9 @@ from limen.gates.jwt import issue
 from limen.http.headers import Head
 from limen.runtime.compile import compile_table
 from limen.runtime.plan import Plan
+from limen.runtime.snapshot import Snapshot
 from limen.runtime.state import Runtime
+from limen.upstream.snapshot import UpstreamSnapshot
 from limen.runtime.table import Match
 from tokens import NOW, SECRET
 
@@ -190,8 +192,12 @@ def test_problems_found_before_are_enough() -> None:
 async def test_the_runtime_shows_and_closes_its_pools() -> None:
     runtime = Runtime(AUTH)
     assert repr(runtime) == "<Runtime idle>"
+    assert runtime.snapshot() == Snapshot()
     pool = runtime.pool(USERS)
     assert repr(runtime) == "<Runtime <Pool users 0 idle 0 busy 0 waiting>>"
+    assert runtime.snapshot() == Snapshot((UpstreamSnapshot("users", 0, 0, 0),))
+    assert runtime.snapshot().drained
+    await runtime.drained()
     await runtime.aclose()
     assert repr(runtime) == "<Runtime idle>"
     assert runtime.pool(USERS) is not pool

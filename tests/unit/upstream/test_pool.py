@@ -1,4 +1,4 @@
-"""The pool's book-keeping: bounds, turns, and who is next. ``repr(pool)`` is the oracle; the connections are fakes."""
+"""The pool's book-keeping: bounds, turns, and who is next. ``pool.snapshot()`` is the oracle; the connections are fakes."""
 
 import asyncio
 from collections.abc import Callable
@@ -51,8 +51,8 @@ def pool_of(*targets: str, connections: int = 1, waiting: int = 256, keepalive: 
 
 def state(pool: Pool) -> tuple[int, int, int]:
     """Return how many are idle, busy and waiting."""
-    words = repr(pool).rstrip(">").split()
-    return int(words[2]), int(words[4]), int(words[6])
+    now = pool.snapshot()
+    return now.idle, now.busy, now.waiting
 
 
 async def turns() -> None:

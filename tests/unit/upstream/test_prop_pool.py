@@ -228,6 +228,7 @@ class PoolMachine(RuleBasedStateMachine):
         """Whatever has happened: once all is given back, all is free, and a new caller is served."""
         self.pool.gate.set()
         self.pool.fails = False
+        drained = self.loop.create_task(self.pool.drained())
         for connection in self.out:
             connection.abort()
             self.pool.release(connection)
@@ -239,6 +240,7 @@ class PoolMachine(RuleBasedStateMachine):
                     self.pool.release(task.result())
         assert not self.callers, f"somebody waits for ever: {self.pool!r}"
         assert counts(self.pool)[1:] == (0, 0), repr(self.pool)
+        assert drained.done(), "all is free, and whoever waits for that was not told"
         last = self.loop.run_until_complete(self.pool.acquire(1000))
         assert last not in self.dirty
         self.pool.release(last)
