@@ -5,7 +5,6 @@ Whatever the request held is freed then, not when a time runs out: the times her
 
 import asyncio
 import logging
-import re
 
 import pytest
 from pydantic import BaseModel
@@ -13,7 +12,7 @@ from pydantic import BaseModel
 from conformance import json_answer
 from engines import Engine
 from limen import Gateway, Timeouts, Upstream, anyone
-from limen.testing import ScriptedUpstream, saying
+from limen.testing import ScriptedUpstream, drained, saying, snapshot
 from serving import serving, until
 
 PATIENT = Timeouts(connect=300, first_byte=300, idle=300)
@@ -24,11 +23,6 @@ class Account(BaseModel):
     """What the service answers."""
 
     id: int
-
-
-def busy(app: Gateway) -> int:
-    """Return how many connections to the service are in use or waited for."""
-    return sum(int(count) for count in re.findall(r"(\d+) (?:busy|waiting)", repr(app.live().runtime)))
 
 
 def gone(caplog: pytest.LogCaptureFixture) -> bool:
@@ -69,7 +63,7 @@ async def test_while_an_async_hook_runs(engine: Engine, reset: bool, caplog: pyt
                 writer.close()
             await ended.wait()
             await until(lambda: gone(caplog))
-            await until(lambda: busy(app) == 0)
+            await drained(app)
             # The scripted service has one conversation that goes on.
             await until(lambda: len(asyncio.all_tasks()) <= before + 1)
 
@@ -99,11 +93,11 @@ async def test_while_a_connection_is_being_opened(
         _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
         writer.write(ASK)
         await greeted.wait()
-        assert busy(app) == 1
+        assert snapshot(app).busy == 1
         if reset:
             writer.transport.abort()
         else:
             writer.close()
         await left.wait()
         await until(lambda: gone(caplog))
-        await until(lambda: busy(app) == 0)
+        await drained(app)

@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
+import socket
 
 import pytest
 
 from conformance import OK
 from conformance_answer import read_answer
-from conformance_gateway import free_port
+from conformance_gateway import DOWN
 from engines import Engine
 from limen import Gateway, Limits, Timeouts, Upstream, anyone
 from limen.testing import Conversation, ScriptedUpstream, saying
@@ -86,11 +87,14 @@ async def test_a_service_that_is_down_comes_back_without_a_restart(engine: Engin
                 writer.write(OK)
         writer.close()
 
-    port = free_port()
+    # Bound, and not listened on yet: nobody else can have the port, and who connects is refused.
+    reserved = socket.socket()
+    reserved.bind(("127.0.0.1", 0))
+    port: int = reserved.getsockname()[1]
     async with serving(forwarding(f"http://127.0.0.1:{port}"), engine) as gateway:
         down = await gateway.client.get("/svc/x")
         assert (down.status_code, down.json()["detail"]) == (503, "Service is unavailable.")
-        server = await asyncio.start_server(always, "127.0.0.1", port)
+        server = await asyncio.start_server(always, sock=reserved)
         try:
             assert (await gateway.client.get("/svc/x")).content == b"ok"
         finally:
@@ -100,7 +104,7 @@ async def test_a_service_that_is_down_comes_back_without_a_restart(engine: Engin
 async def test_others_keep_working_while_one_service_is_down(engine: Engine) -> None:
     async with ScriptedUpstream(saying(OK)) as well:
         app = forwarding(well.url)
-        app.forward("/down/{path:path}", upstream=Upstream("down", [f"http://127.0.0.1:{free_port()}"]), allow=anyone)
+        app.forward("/down/{path:path}", upstream=Upstream("down", [DOWN]), allow=anyone)
         async with serving(app, engine) as gateway:
             answers = await asyncio.gather(gateway.client.get("/down/1"), gateway.client.get("/svc/1"))
     assert [answer.status_code for answer in answers] == [503, 200]

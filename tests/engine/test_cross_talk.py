@@ -6,7 +6,6 @@
 import asyncio
 import contextlib
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import pytest
 
 from cross_talk import FAULTS, Caller, Tally, service
 from limen import Gateway, Limits, Timeouts, Upstream, anyone
-from limen.testing import ScriptedUpstream
+from limen.testing import ScriptedUpstream, drained
 from serving import serving, until
 
 COUNT = int(os.environ.get("LIMEN_CROSS_TALK", "3000"))
@@ -28,11 +27,6 @@ def sockets() -> int:
         with contextlib.suppress(FileNotFoundError):  # that of the listing itself
             found += entry.readlink().name.startswith("socket:")
     return found
-
-
-def busy(app: Gateway) -> int:
-    """Return how many connections to the service are in use or waited for."""
-    return sum(int(count) for count in re.findall(r"(\d+) (?:busy|waiting)", repr(app.live().runtime)))
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files, which needs /proc")
@@ -50,7 +44,7 @@ async def test_every_answer_belongs_to_its_request(record_property: Callable[[st
                 for number in range(CALLERS):
                     group.create_task(Caller(number, gateway.port, tally, seed=COUNT).run(COUNT))
             assert not tally.wrong, tally.wrong[:3]
-            await until(lambda: busy(app) == 0)
+            await drained(app)
     record_property("answers", dict(tally.seen))
     assert tally.answers >= COUNT
     assert all(any(seen.startswith(f"{fault} ") for seen in tally.seen) for fault in FAULTS), tally.seen

@@ -8,6 +8,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
+from engines import ONE_ENGINE
 from limen import DeclarationError, Gateway, Upstream, anyone, signed_in
 from limen.auth import Jwt, Keys, Revocations, issue
 from limen.testing import ScriptedUpstream, saying
@@ -133,6 +134,7 @@ async def test_a_store_that_fails_is_in_the_log_and_the_answer_goes_on(caplog: p
     assert "a session could not be ended" in caplog.text
 
 
+@ONE_ENGINE
 @pytest.mark.parametrize(
     ("options", "ends", "message"),
     [

@@ -4,7 +4,7 @@ import pytest
 
 from guarded import PATHS, PING, door, refused
 from limen.declare.limits import ClientLimits
-from serving import until
+from limen.testing import drained
 
 FRAMING = b" HTTP/1.1\r\nhost: g\r\ntransfer-encoding: chunked\r\n\r\n"
 BEGUN = {
@@ -23,7 +23,7 @@ async def test_the_first_read_of_a_body_counts(path: bytes, begun: bytes) -> Non
         writer.write(b"POST " + path + FRAMING + begun)
         assert refused(await reader.read(), 400, "bad_body")
         writer.close()
-        await until(lambda: "0 busy" in repr(gate.app.live().runtime))
+        await drained(gate.app)
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from certificates import Authority
+from engines import ONE_ENGINE
 from limen import Gateway, Timeouts, Tls, Upstream, signed_in
 from limen.auth import Jwt, issue
 from limen.declare.issuer import Issuer
@@ -100,6 +101,7 @@ async def test_what_is_not_for_this_gateway(authority: Authority, provider: Outs
             assert await ask(served, await provider.token(claims=claims)) == (401, code)
 
 
+@ONE_ENGINE
 async def test_new_keys_need_no_restart(authority: Authority, provider: Outside) -> None:
     async with gateway(authority, provider, floor=QUICK) as served:
         before = await provider.token()
@@ -116,6 +118,7 @@ async def test_new_keys_need_no_restart(authority: Authority, provider: Outside)
         assert await ask(served, before) == (401, "token_corrupted")
 
 
+@ONE_ENGINE
 async def test_a_dead_provider_stops_nobody_who_is_known(authority: Authority, provider: Outside) -> None:
     async with gateway(authority, provider, floor=QUICK) as served:
         remembered, unused = await provider.token("ann"), await provider.token("ben")
@@ -165,6 +168,7 @@ async def test_a_hundred_at_once_ask_once(authority: Authority, provider: Outsid
         assert await provider.asked(DISCOVERY) == 1
 
 
+@ONE_ENGINE
 async def test_a_flood_of_made_up_keys_asks_no_more_often(authority: Authority, provider: Outside) -> None:
     async with gateway(authority, provider) as served:
         known = await provider.token()
@@ -178,6 +182,7 @@ async def test_a_flood_of_made_up_keys_asks_no_more_often(authority: Authority, 
         assert await ask(served, known) == (200, "partner0:ann")
 
 
+@ONE_ENGINE
 async def test_a_provider_out_of_order_changes_nothing(authority: Authority, provider: Outside) -> None:
     for mood in ("garbage", "page", "empty", "huge", "error", "redirect"):
         async with gateway(authority, provider, floor=QUICK) as served:
@@ -199,6 +204,7 @@ async def test_a_provider_out_of_order_changes_nothing(authority: Authority, pro
             assert await ask(served, token) == (200, "partner0:ann"), mood
 
 
+@ONE_ENGINE
 async def test_a_provider_that_cannot_prove_itself(authority: Authority, provider: Outside, tmp_path: Path) -> None:
     other = Authority(tmp_path, "other")
     async with gateway(other, provider) as served:
@@ -206,6 +212,7 @@ async def test_a_provider_that_cannot_prove_itself(authority: Authority, provide
         assert await provider.asked(DISCOVERY) == 0
 
 
+@ONE_ENGINE
 async def test_a_slow_provider_makes_nobody_wait_who_is_known(authority: Authority, provider: Outside) -> None:
     endless = Timeouts(connect=100, first_byte=100, idle=100, total=100)
     async with gateway(authority, provider, refresh=2, floor=QUICK, timeouts=endless) as served:

@@ -107,7 +107,7 @@ class Scene:
         """Tell whether only the second client is there, and waits for nothing but its next request."""
         waiting = re.search(r"<Timers (\d+) waiting>", repr(self.shared.timers))
         return (
-            not self.stage.busy()
+            not self.stage.in_use()
             and not self.shared.running
             and self.shared.addresses.total() == 1
             and waiting is not None
@@ -181,6 +181,7 @@ async def left(scene: Scene, kinds: list[Kind], leave: Leave) -> None:
             for token in waits:
                 stage.service.gates[token].set()
             await client.ended.wait()
+            await stage.drained()
             await until(scene.idle)
     finally:
         for token in waits:

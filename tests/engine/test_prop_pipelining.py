@@ -16,7 +16,7 @@ from conformance_answer import read_answer
 from limen.testing import ScriptedUpstream
 from pipelined import FAREWELL, GET, HELD, KEY, KINDS, LAST, TOO_LONG, Kind, Service, build
 from pipelined_stage import Stage, judge, read_final
-from serving import serving, until
+from serving import serving
 
 MANY = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -78,7 +78,7 @@ async def talk(stage: Stage, asked: list[tuple[bytes, Kind, list[Cut]]]) -> asyn
             stage.service.gates[token].set()
         async with asyncio.timeout(10):
             await client.ended.wait()
-            await until(lambda: not stage.busy())
+            await stage.drained()
     finally:
         for token, _, _ in asked:
             stage.service.gates[token].set()

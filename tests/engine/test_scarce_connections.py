@@ -2,12 +2,11 @@
 
 import asyncio
 import contextlib
-import re
 from collections.abc import AsyncGenerator
 
 from limen import Gateway, Limits, Timeouts, Upstream, anyone
 from limen.declare.limits import ClientLimits
-from limen.testing import Conversation, ScriptedUpstream
+from limen.testing import Conversation, ScriptedUpstream, drained, snapshot
 from serving import Served, serving, until
 
 MOST = 8
@@ -29,10 +28,6 @@ class Gate:
         self.app = app
         self.served = served
         self.upstream = upstream
-
-    def count(self, what: str) -> int:
-        """Return how many connections are ``busy``, or how many requests are ``waiting`` for one."""
-        return sum(map(int, re.findall(rf"(\d+) {what}", repr(self.app.live().runtime))))
 
     def uploads(self) -> int:
         return sum(b" /svc/slow" in head for head in self.upstream.requests)
@@ -80,14 +75,15 @@ async def test_slow_uploads_hold_half_of_the_connections_and_others_are_served()
             await until(lambda before=before: one.uploads() - before == MOST // 2)
             await served(one)
             assert one.uploads() - before == MOST // 2
-            assert (one.count("busy"), one.count("waiting")) == (MOST // 2, 0)
+            now = snapshot(one.app)
+            assert (now.busy, now.waiting) == (MOST // 2, 0)
             for _, writer in slow:
                 writer.write(rest)
             for reader, writer in slow:
                 assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
                 writer.close()
             assert one.uploads() - before == SLOW
-            await until(lambda: one.count("busy") == 0)
+            await drained(one.app)
 
 
 async def test_uploads_that_come_in_one_turn_of_the_loop_hold_no_more() -> None:
@@ -102,7 +98,7 @@ async def test_uploads_that_come_in_one_turn_of_the_loop_hold_no_more() -> None:
         assert one.uploads() == MOST // 2
         for _, writer in slow:
             writer.transport.abort()
-        await until(lambda: one.count("busy") == 0)
+        await drained(one.app)
 
 
 async def test_slow_uploads_that_leave_or_are_sent_away_give_everything_back() -> None:
@@ -114,7 +110,7 @@ async def test_slow_uploads_that_leave_or_are_sent_away_give_everything_back() -
         for reader, writer in slow[1::2]:
             assert b'"code":"request_timeout"' in await reader.read()
             writer.close()
-        await until(lambda: one.count("busy") == 0)
+        await drained(one.app)
         await served(one)
 
 
@@ -126,7 +122,7 @@ async def test_an_upload_that_has_to_wait_is_put_up_with_no_longer_than_the_rout
             assert got.startswith(b"HTTP/1.1 408 "), got
             writer.close()
         assert one.uploads() == MOST // 2
-        await until(lambda: one.count("busy") == 0)
+        await drained(one.app)
 
 
 async def test_an_upload_that_has_to_wait_keeps_to_its_bound() -> None:

@@ -15,6 +15,7 @@ from fastapi import APIRouter, FastAPI
 from joserfc.jwk import ECKey
 from joserfc.jwt import encode
 
+from engines import ONE_ENGINE
 from limen import Gateway, Upstream, anyone, signed_in
 from limen.auth import Jwt, issue
 from limen.declare.assertion import Assertion
@@ -226,6 +227,7 @@ class Clock:
         return time.time() + self.ahead
 
 
+@ONE_ENGINE
 async def test_a_new_key_of_the_gateway_needs_no_restart_of_the_service(tmp_path: Path) -> None:
     path, made, clock = tmp_path / "keys.json", dict[str, Any](), Clock()
     written(path, "one", made=made)
@@ -250,6 +252,7 @@ async def test_a_new_key_of_the_gateway_needs_no_restart_of_the_service(tmp_path
         assert code(await at.service.client.get("/me", headers=stolen)) == (401, "identity_invalid")
 
 
+@ONE_ENGINE
 async def test_keys_in_a_file_serve_a_service_that_cannot_reach_the_gateway(tmp_path: Path) -> None:
     private, public, made = tmp_path / "keys.json", tmp_path / "public.json", dict[str, Any]()
     written(private, "one", made=made)

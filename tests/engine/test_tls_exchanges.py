@@ -11,6 +11,7 @@ import pytest
 
 from certificates import DAY, Authority
 from ending import Ending
+from engines import ONE_ENGINE
 from limen import Gateway, Timeouts, Tls, Upstream, anyone
 from limen.cli import server as cli_server
 from limen.cli.tls import Files
@@ -102,8 +103,9 @@ async def test_a_client_that_leaves_frees_the_service(authority: Authority) -> N
             await reader.readuntil(b"\r\n\r\nok")
 
 
+@ONE_ENGINE
 async def test_a_handshake_that_does_not_come_is_ended(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli_server, "HANDSHAKE", 0.2)
+    monkeypatch.setattr(cli_server, "HANDSHAKE", 1.0)
     async with (
         ScriptedUpstream(ready) as upstream,
         serving_tls(gate(upstream.url), Files(*authority.pair("served"))) as port,
@@ -168,6 +170,7 @@ async def test_an_answer_cut_under_tls_does_not_look_whole(authority: Authority,
     assert (b"half of an answer" in received) is notify
 
 
+@ONE_ENGINE
 async def test_a_renewal_that_cannot_listen_leaves_what_was(
     authority: Authority, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,11 +1,13 @@
 """Hundreds of handshakes that are begun and left: others are served meanwhile, and each is let go when its time is over."""
 
 import asyncio
-from pathlib import Path
+from collections.abc import AsyncGenerator
 
 import pytest
 
 from certificates import Authority
+from commands import Streams
+from engines import ONE_ENGINE
 from limen import Gateway, Upstream, anyone
 from limen.cli import server as cli_server
 from limen.cli.tls import Files
@@ -17,7 +19,7 @@ from tls_serving import serving_tls
 pytestmark = pytest.mark.usefixtures("own_collector")
 
 # Each takes two descriptors of this process, of the 1024 that many systems allow.
-COUNT = 400
+COUNT = 200
 
 GET = b"GET /x HTTP/1.1\r\nhost: g\r\n\r\n"
 
@@ -25,22 +27,50 @@ GET = b"GET /x HTTP/1.1\r\nhost: g\r\n\r\n"
 HALF = b"\x16\x03\x01\x02\x00\x01"
 
 
-async def test_half_open_handshakes_shut_nobody_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli_server, "HANDSHAKE", 3.0)
-    authority = Authority(tmp_path)
+@pytest.fixture
+async def upstream() -> AsyncGenerator[ScriptedUpstream]:
+    async with ScriptedUpstream(ready) as made:
+        yield made
+
+
+def gate(upstream: ScriptedUpstream) -> Gateway:
     app = Gateway()
-    async with ScriptedUpstream(ready) as upstream:
-        app.forward("/{path:path}", upstream=Upstream("svc", [upstream.url]), allow=anyone)
-        async with serving_tls(app, Files(*authority.pair("served"))) as port:
-            half = [await asyncio.open_connection("127.0.0.1", port) for _ in range(COUNT)]
-            for _, writer in half:
-                writer.write(HALF)
-            async with secured(port, authority.client()) as (reader, writer):
-                writer.write(GET)
-                await reader.readuntil(b"\r\n\r\nok")
-                assert not any(quiet.at_eof() for quiet, _ in half)
-                for quiet, own in half:
-                    await asyncio.wait_for(quiet.read(), 10)
-                    own.close()
-                writer.write(GET)
-                await reader.readuntil(b"\r\n\r\nok")
+    app.forward("/{path:path}", upstream=Upstream("svc", [upstream.url]), allow=anyone)
+    return app
+
+
+async def begun(port: int) -> list[Streams]:
+    """Begin many handshakes, and go on with none."""
+    half = [await asyncio.open_connection("127.0.0.1", port) for _ in range(COUNT)]
+    for _, writer in half:
+        writer.write(HALF)
+    return half
+
+
+async def served(port: int, authority: Authority) -> None:
+    """Insist that somebody else is served."""
+    async with secured(port, authority.client()) as (reader, writer):
+        writer.write(GET)
+        await reader.readuntil(b"\r\n\r\nok")
+
+
+@ONE_ENGINE
+async def test_half_open_handshakes_shut_nobody_out(authority: Authority, upstream: ScriptedUpstream) -> None:
+    async with serving_tls(gate(upstream), Files(*authority.pair("served"))) as port:
+        half = await begun(port)
+        await served(port, authority)
+        for _, own in half:
+            own.transport.abort()
+        await served(port, authority)
+
+
+@ONE_ENGINE
+async def test_each_is_let_go_when_its_time_is_over(
+    authority: Authority, upstream: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli_server, "HANDSHAKE", 1.0)
+    async with serving_tls(gate(upstream), Files(*authority.pair("served"))) as port:
+        for quiet, own in await begun(port):
+            await quiet.read()
+            own.close()
+        await served(port, authority)

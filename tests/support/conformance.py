@@ -192,7 +192,7 @@ class Freed:
     async def play(self, stage: Stage) -> None:
         with contextlib.suppress(ConnectionError):
             await stage.conversation.reader.read()
-        await until(lambda: stage.busy() == 0)
+        await stage.drained()
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ class Waiting:
     count: int
 
     async def play(self, stage: Stage) -> None:
-        await until(lambda: stage.waiting() == self.count)
+        await until(lambda: stage.snapshot().waiting == self.count)
 
 
 @dataclass(frozen=True)

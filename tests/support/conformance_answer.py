@@ -64,18 +64,18 @@ async def _sized(reader: asyncio.StreamReader, length: int) -> tuple[bytes, bool
 
 
 async def _chunks(reader: asyncio.StreamReader) -> tuple[bytes, bool]:
-    body = b""
+    body = bytearray()
     while True:
         try:
             size = int((await reader.readuntil(b"\r\n")).rstrip(b"\r\n"), 16)
         except asyncio.IncompleteReadError:
-            return body, False
+            return bytes(body), False
         part, whole = await _sized(reader, size + 2)
         if not whole:
-            return body + part, False
+            return bytes(body + part), False
         assert part.endswith(b"\r\n"), f"a chunk without its end: {part[-20:]!r}"
         if not size:
-            return body, True
+            return bytes(body), True
         body += part[:-2]
 
 

@@ -1,6 +1,5 @@
 """The gateway that the conformance cases are played on: every kind of route once, and one service behind them all."""
 
-import socket
 from typing import Annotated
 
 from fastapi import Body, Header, Query, Request
@@ -12,6 +11,8 @@ from tokens import SECRET
 
 AUTH = Jwt(SECRET)
 PATIENT = Timeouts(connect=8, first_byte=8, idle=8)
+DOWN = "http://127.0.0.1:9"
+"""Where nothing listens: the port of the discard service. A port that was free a moment ago may be another test's now."""
 QUICK = Timeouts(connect=8, first_byte=0.2, idle=0.2)
 
 
@@ -36,13 +37,6 @@ class Greeting(BaseModel):
     text: str
 
 
-def free_port() -> int:
-    """Return a loopback port that nothing listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
 def build(url: str) -> Gateway:
     """Return a gateway whose routes lead to ``url``."""
     app = Gateway(auth=AUTH)
@@ -62,7 +56,7 @@ def _streams(app: Gateway, service: Upstream, url: str) -> None:
     app.forward("/total/{path:path}", upstream=Upstream("total", [url], timeouts=total), allow=anyone)
     one = Limits(connections=1, waiting=1)
     app.forward("/narrow/{path:path}", upstream=Upstream("narrow", [url], timeouts=PATIENT, limits=one), allow=anyone)
-    down = Upstream("down", [f"http://127.0.0.1:{free_port()}"])
+    down = Upstream("down", [DOWN])
     app.forward("/down/{path:path}", upstream=down, allow=anyone)
 
     @app.put("/upload", upstream=service, allow=anyone, max_body=10)
@@ -136,7 +130,7 @@ def _answers(app: Gateway, service: Upstream) -> None:
 
 def _local(app: Gateway) -> None:
     @app.get("/local/ping")
-    def ping() -> str:
+    async def ping() -> str:  # on the loop: hundreds of probes need no threads
         return "pong"
 
     @app.post("/local/echo")

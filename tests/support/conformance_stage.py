@@ -13,7 +13,8 @@ from typing import Protocol
 from conformance_answer import Answer, read_answer, read_content
 from engines import Engine
 from limen import Gateway
-from limen.testing import Conversation, ScriptedUpstream
+from limen.runtime.snapshot import Snapshot
+from limen.testing import Conversation, ScriptedUpstream, drained, snapshot
 from serving import Served, until
 
 # Seconds after which a step has not happened; far more than any step takes.
@@ -107,7 +108,7 @@ class Stage:
             for client in list(self._clients.values()):
                 if client.open:
                     await self._within(self._probe(client), "a connection that should be kept")
-            await self._within(until(lambda: self.busy() == 0), "every connection to the service being free")
+            await self._within(self.drained(), "every connection to the service being free")
             ids = re.findall(r" request_id=(\S+)", "\n".join(self.log.lines))
             assert len(ids) == len(set(ids)), f"a request was recorded twice: {self.log.lines}"
         finally:
@@ -159,17 +160,13 @@ class Stage:
             await self._probe(client)
         writer.close()
 
-    def pools(self) -> str:
-        """Return what the gateway's pools hold, as people see it."""
-        return repr(self._app.live().runtime)
+    def snapshot(self) -> Snapshot:
+        """Return what the gateway's connections to its services do."""
+        return snapshot(self._app)
 
-    def busy(self) -> int:
-        """Return how many connections to services are in use, or waited for."""
-        return sum(int(count) for count in re.findall(r"(\d+) (?:busy|waiting)", self.pools()))
-
-    def waiting(self) -> int:
-        """Return how many requests wait for a connection to a service."""
-        return sum(int(count) for count in re.findall(r"(\d+) waiting", self.pools()))
+    async def drained(self) -> None:
+        """Return when no connection to a service is in use, or waited for."""
+        await drained(self._app)
 
     # --- inside ---
 
@@ -178,7 +175,7 @@ class Stage:
             async with asyncio.timeout(PATIENCE):
                 await step
         except TimeoutError:
-            raise AssertionError(f"{what} did not happen; {self.pools()}; log: {self.log.lines}") from None
+            raise AssertionError(f"{what} did not happen; {self.snapshot()}; log: {self.log.lines}") from None
 
     async def _probe(self, client: Client) -> None:
         client.writer.write(b"GET /local/ping HTTP/1.1\r\nhost: g\r\n\r\n")
@@ -205,14 +202,11 @@ class Stage:
         for conversation, parked in self._open.items():
             conversation.reset()
             parked.set()
-        await self._within(until(lambda: not self._open and "0 idle 0 busy" in self._rest()), "the end")
+        await self._within(self.drained(), "the end of every exchange")
+        await self._within(until(lambda: not self._open and not self.snapshot().idle), "the end of every connection")
         while not self._arrived.empty():
             self._arrived.get_nowait()
         self._conversation = None
         self.upstream.requests.clear()
         self.upstream.connections = 0
         self.log.lines.clear()
-
-    def _rest(self) -> str:
-        found = re.sub(r"<Pool \S+ 0 idle 0 busy 0 waiting>", "", self.pools())
-        return "0 idle 0 busy" if "Pool" not in found else found

@@ -5,12 +5,11 @@ How requests are written, and what happens meanwhile, is each test's own.
 
 import asyncio
 import json
-import re
 from typing import Any
 
 from conformance_answer import Answer, read_answer
 from limen import Gateway
-from limen.testing import ScriptedUpstream
+from limen.testing import ScriptedUpstream, drained, snapshot
 from pipelined import GET, Kind, Service
 from serving import Served
 
@@ -65,9 +64,13 @@ class Stage:
         self._count += 1
         return b"t%07d" % self._count
 
-    def busy(self) -> int:
-        """Return how many connections to the service are in use or waited for."""
-        return sum(int(count) for count in re.findall(r"(\d+) (?:busy|waiting)", repr(self._app.live().runtime)))
+    async def drained(self) -> None:
+        """Return when no connection to the service is in use or waited for."""
+        await drained(self._app)
+
+    def in_use(self) -> bool:
+        """Tell whether a connection to the service is in use or waited for."""
+        return not snapshot(self._app).drained
 
 
 async def read_final(reader: asyncio.StreamReader, kind: Kind) -> Answer:

@@ -23,6 +23,7 @@ from engines import Engine
 from limen import Gateway, Limits, Upstream, anyone, role, signed_in
 from limen.auth import Jwt, issue
 from limen.direct import GatewayProtocol, GuardedProtocol
+from limen.testing import snapshot
 from tokens import SECRET
 
 ANSWERS = [*(case.answer for case in GOOD.values()), *BAD.values(), *SHORT.values()]
@@ -340,7 +341,7 @@ class Sealed:
             protocol.eof_received()
             wire.lose()
         await self.settled()
-        if re.search(r"[1-9]\d* (?:busy|waiting)", state := repr(self.app.live().runtime)):
+        if not (state := snapshot(self.app)).drained:
             loop.violations.append(f"a connection stays busy when the client has left: {state}")
         found = Run(
             tuple(self._heads),

@@ -2,17 +2,30 @@
 
 import asyncio
 import contextlib
+import signal
 import socket
+import ssl
 from collections.abc import AsyncGenerator, Callable, Generator
+from types import FrameType
 
 import httpx2
 import uvicorn
 from starlette.types import ASGIApp
 
 from engines import PROTOCOLS, Engine
+from limen import Gateway
+from limen.testing import drained
 
 ENGINE: Engine = "direct"
 """The engine of tests that do not care; fixtures set it for those that run on each."""
+
+
+_PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""For clients that are to speak no TLS: without a context of ours, each of them reads all authorities of the system."""
+
+
+_PATIENCE = 10.0
+"""Seconds after which nothing will be given back any more; far more than it takes."""
 
 
 class Served:
@@ -25,7 +38,7 @@ class Served:
 
     def stop(self) -> None:
         """Begin a graceful shutdown, as SIGTERM does."""
-        self._server.should_exit = True
+        self._server.handle_exit(signal.SIGTERM, None)
 
     async def raw(self, *parts: bytes) -> bytes:
         """Write ``parts`` on a connection of its own and return everything that comes until the server closes."""
@@ -45,9 +58,50 @@ class Served:
 
 
 class _Server(uvicorn.Server):
+    """uvicorn's, without its naps of a tenth of a second at each stop: there are hundreds of stops in the tests."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._app = config.app
+        self._asked = asyncio.Event()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
         yield  # the test runner keeps its own
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        self._asked.set()
+
+    async def main_loop(self) -> None:
+        counter = 0
+        while not await self.on_tick(counter):
+            counter += 1
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await self._asked.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        state = self.server_state
+        for server in self.servers:
+            server.close()
+        for listener in sockets or ():
+            listener.close()
+        for connection in list(state.connections):
+            connection.shutdown()
+        try:
+            async with asyncio.timeout(self.config.timeout_graceful_shutdown):
+                await until(lambda: not state.connections and not state.tasks)
+                for server in self.servers:
+                    await server.wait_closed()
+        except TimeoutError:
+            for task in state.tasks:
+                task.cancel()
+        if isinstance(self._app, Gateway):
+            # What every test leaves behind, however its clients have left: nothing in use, and nobody in line.
+            async with asyncio.timeout(_PATIENCE):
+                await drained(self._app)
+        await self.lifespan.shutdown()
 
 
 @contextlib.asynccontextmanager
@@ -73,10 +127,12 @@ async def serving(app: ASGIApp, engine: Engine | None = None) -> AsyncGenerator[
                 task.result()
                 raise RuntimeError("the application did not start; its log says why")
             await asyncio.sleep(0)
-        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20, trust_env=False) as client:
+        async with httpx2.AsyncClient(
+            base_url=f"http://127.0.0.1:{port}", timeout=20, verify=_PLAIN, trust_env=False
+        ) as client:
             yield Served(port, client, server)
     finally:
-        server.should_exit = True
+        server.handle_exit(signal.SIGTERM, None)
         await task
 
 

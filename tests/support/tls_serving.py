@@ -5,11 +5,13 @@ import contextlib
 import socket
 from collections.abc import AsyncGenerator, Generator
 
+import pytest
 import uvicorn
 
 import serving
 from engines import PROTOCOLS
 from limen import Gateway
+from limen.cli import server as cli_server
 from limen.cli.server import Server
 from limen.cli.tls import Files, server_context
 
@@ -22,7 +24,20 @@ class _Server(Server):
 
 @contextlib.asynccontextmanager
 async def serving_tls(app: Gateway, files: Files) -> AsyncGenerator[int]:
-    """Serve ``app`` over TLS on a free loopback port, which is given, until the block ends."""
+    """Serve ``app`` over TLS on a free loopback port, which is given, until the block ends.
+
+    A stop waits for clients a tenth as long as in production, and files are looked at with every tick: how long either
+    takes is for the tests of the command.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cli_server, "LINGER", 0.1)
+        patch.setattr(cli_server, "_LOOK", 1)
+        async with _serving(app, files) as port:
+            yield port
+
+
+@contextlib.asynccontextmanager
+async def _serving(app: Gateway, files: Files) -> AsyncGenerator[int]:
     config = uvicorn.Config(
         app,
         http=PROTOCOLS[serving.ENGINE],

@@ -18,8 +18,8 @@ from limen.runtime.compile import compile_table
 from limen.runtime.plan import Plan
 from limen.runtime.snapshot import Snapshot
 from limen.runtime.state import Runtime
-from limen.upstream.snapshot import UpstreamSnapshot
 from limen.runtime.table import Match
+from limen.upstream.snapshot import UpstreamSnapshot
 from tokens import NOW, SECRET
 
 USERS = Upstream("users", ["http://127.0.0.1:1"], timeouts=Timeouts(idle=7))
