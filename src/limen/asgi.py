@@ -11,6 +11,7 @@ One request, in the steps of ``limen.pipeline``:
 7. settle, exactly once
 """
 
+import logging
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -32,6 +33,8 @@ from limen.runtime.state import Runtime
 from limen.runtime.table import Match, Redirect, Wrong
 from limen.upstream.client import Answer, send
 from limen.upstream.error import UpstreamError
+
+_log = logging.getLogger("limen.asgi")
 
 
 class Engine:
@@ -93,13 +96,30 @@ class _Exchange:
     async def run(self, found: Match[Plan] | Redirect | Wrong | Fault) -> None:
         started = perf_counter()
         plan = found.plan if isinstance(found, Match) else None
-        fault: Fault | None
+        fault: Fault | None = Fault(
+            Kind.CLIENT_CLOSED, cause="the server gave the request up"
+        )  # unless it ends otherwise
         try:
-            fault = await self._answer(found)
-            if fault is not None and not self._sent:
-                await self._reply(problem(fault, self._request_id))
+            fault = await self._end(found)
         except ClientGone:
             fault = Fault(Kind.CLIENT_CLOSED)
+        finally:
+            self._settle(plan, fault, perf_counter() - started)
+
+    async def _end(self, found: Match[Plan] | Redirect | Wrong | Fault) -> Fault | None:
+        """Answer; return the fault if that is what it ends with, whatever raises but for a client that leaves."""
+        try:
+            fault = await self._answer(found)
+        except ClientGone:
+            raise
+        except Exception:
+            _log.exception("%s %s failed", self._method.decode(), self._path.decode("ascii", "backslashreplace"))
+            fault = Fault(Kind.INTERNAL_ERROR)
+        if fault is not None and not self._sent:
+            await self._reply(problem(fault, self._request_id))
+        return fault
+
+    def _settle(self, plan: Plan | None, fault: Fault | None, seconds: float) -> None:
         pipeline.settle(
             Outcome(
                 method=self._method,
@@ -107,7 +127,7 @@ class _Exchange:
                 route=plan.route.path if plan else "-",
                 upstream=plan.route.upstream.name if plan else "-",
                 status=499 if fault is not None and fault.kind is Kind.CLIENT_CLOSED else self._sent,
-                seconds=perf_counter() - started,
+                seconds=seconds,
                 request_id=self._request_id,
                 code=fault.kind.code if fault else "",
                 cause=fault.cause if fault else "",
@@ -232,8 +252,8 @@ class _Exchange:
         if plan.finish is None or not pipeline.holds(self._method, answer.status):
             await self._start(answer.status, pipeline.answered(plan, answer.status, answer.headers, self._request_id))
             async for chunk in answer:
-                await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
-            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+                await self._write({"type": "http.response.body", "body": chunk, "more_body": True})
+            await self._write({"type": "http.response.body", "body": b"", "more_body": False})
             return None
         if (fault := pipeline.readable(answer.headers)) is not None:
             return fault
@@ -247,9 +267,15 @@ class _Exchange:
 
     async def _reply(self, reply: Reply) -> None:
         await self._start(reply.status, reply.headers)
-        await self._send({"type": "http.response.body", "body": reply.body, "more_body": False})
+        await self._write({"type": "http.response.body", "body": reply.body, "more_body": False})
 
     async def _start(self, status: int, headers: Headers) -> None:
         self._sent = status
         message: dict[str, Any] = {"type": "http.response.start", "status": status, "headers": headers}
-        await self._send(message)
+        await self._write(message)
+
+    async def _write(self, message: dict[str, Any]) -> None:
+        try:
+            await self._send(message)
+        except OSError:  # ASGI 2.4: a server may say so that the client has left
+            raise ClientGone from None

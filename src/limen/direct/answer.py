@@ -56,6 +56,12 @@ class Answering(Ending):
 
     def head(self, status: int, reason: bytes, headers: Headers) -> None:
         """Take the head of the answer."""
+        try:
+            self._head_of_answer(status, headers)
+        except Exception:
+            self._bug()  # raised on, the parser of the service's connection would take it for the service's mistake
+
+    def _head_of_answer(self, status: int, headers: Headers) -> None:
         assert self._plan is not None
         plan = self._plan
         if plan.ends is not None:
@@ -138,7 +144,10 @@ class Answering(Ending):
             return
         assert self._plan is not None
         self._plan.pool.release(connection)
-        self._failed(fault, sent=True, reused=connection.reused and not connection.answering)
+        try:
+            self._failed(fault, sent=True, reused=connection.reused and not connection.answering)
+        except Exception:
+            self._bug()
 
     def _stop(self) -> None:
         """Let go of the service, and of what it has answered so far."""

@@ -94,15 +94,16 @@ class Sending(Answering):
             return
         self._attempts += 1
         try:
-            connection = await plan.pool.acquire(plan.timeouts.connect)
-        except UpstreamError as error:
+            try:
+                connection = await plan.pool.acquire(plan.timeouts.connect)
+            except UpstreamError as error:
+                self._task = None
+                self._failed(error.fault, sent=False, reused=False)
+                return
             self._task = None
-            self._failed(error.fault, sent=False, reused=False)
-            return
-        self._task = None
-        try:
             self._send(connection)
         except Exception:
+            self._task = None
             self._bug()
 
     def _send(self, connection: Connection) -> None:
