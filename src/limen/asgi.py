@@ -20,9 +20,9 @@ from urllib.parse import quote
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from limen import pipeline
-from limen.asgi_body import BodyTimeout, BodyTooLarge, ClientGone, RequestBody, Watch
+from limen.asgi_body import BodyCut, BodyTimeout, BodyTooLarge, ClientGone, RequestBody, Watch
 from limen.declare.trust import UNIX
-from limen.errors import Fault, Kind
+from limen.errors import AGAIN, Fault, Kind
 from limen.http.headers import Head, Headers
 from limen.http.replies import Reply, allowed, problem, redirect
 from limen.observe.outcome import Outcome
@@ -180,6 +180,11 @@ class _Exchange:
         except BodyTimeout:
             # What is left of the body may still come: the connection cannot be used again.
             return Fault(Kind.REQUEST_TIMEOUT, headers=((b"connection", b"close"),))
+        except BodyCut:
+            return Fault(Kind.BODIES_FULL, headers=(*AGAIN, (b"connection", b"close")))
+        finally:
+            if self._body is not None:
+                self._body.release()
 
     def _peer(self) -> bytes:
         client, server = self._scope.get("client"), self._scope.get("server")
@@ -191,7 +196,12 @@ class _Exchange:
         limit = plan.route.max_body
         patience = plan.timeouts.idle
         self._body = stream = RequestBody(
-            self._receive, announced.length, limit, patience=patience, empty=not announced.framed
+            self._receive,
+            announced.length,
+            limit,
+            patience=patience,
+            empty=not announced.framed,
+            bodies=self._runtime.bodies,
         )
         if plan.route.contract.body is None:
             return stream if announced.framed else None

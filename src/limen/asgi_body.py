@@ -7,6 +7,8 @@ from types import TracebackType
 
 from starlette.types import Receive
 
+from limen.runtime.bodies import Bodies
+
 # A client that leaves is noticed within about this many seconds; most requests end before and pay one timer handle.
 _WATCH_AFTER = 0.25
 
@@ -23,18 +25,36 @@ class BodyTimeout(Exception):
     """The client sent nothing for too long."""
 
 
+class BodyCut(Exception):
+    """The worker holds too much, and this body had to give way."""
+
+
 class RequestBody:
     """An asynchronous iterator over the request body.
 
-    ``limit`` is in bytes, None means unbounded; ``patience`` is the most seconds between two pieces.
+    ``limit`` is in bytes, None means unbounded; ``patience`` is the most seconds between two pieces. What is held, and not
+    iterated over as it comes, counts among the ``bodies`` of the worker.
     """
 
-    __slots__ = ("_held", "_limit", "_patience", "_receive", "_seen", "done", "idle", "length", "untouched")
+    __slots__ = (
+        *("_bodies", "_cut", "_held", "_limit", "_patience", "_receive", "_seen", "_waiting"),
+        *("done", "idle", "length", "untouched"),
+    )
 
     def __init__(
-        self, receive: Receive, length: int | None, limit: int | None, *, patience: float, empty: bool
+        self,
+        receive: Receive,
+        length: int | None,
+        limit: int | None,
+        *,
+        patience: float,
+        empty: bool,
+        bodies: Bodies,
     ) -> None:
         """``length`` is the announced one; ``empty`` says that the framing announces no content at all."""
+        self._bodies = bodies
+        self._cut = False
+        self._waiting: asyncio.Timeout | None = None
         self._patience = patience
         self._receive = receive
         self._limit = limit
@@ -50,8 +70,10 @@ class RequestBody:
         return self
 
     async def __anext__(self) -> bytes:
-        """Return the next chunk; raises ClientGone, BodyTimeout and BodyTooLarge."""
-        self.untouched = False
+        """Return the next chunk; raises ClientGone, BodyTimeout, BodyTooLarge and BodyCut."""
+        if self.untouched:
+            self.untouched = False
+            self.release()  # from here on it streams
         chunk = self._held.popleft() if self._held else await self._come()
         if not chunk:
             raise StopAsyncIteration
@@ -67,15 +89,18 @@ class RequestBody:
                 self._held = deque()
             if chunk := await self._come():
                 self._held.append(chunk)
+                self._count(chunk)
 
     async def _come(self) -> bytes:
         """Return what comes next; nothing is the end."""
         while not self.done:
             try:
-                async with asyncio.timeout(self._patience):
+                async with asyncio.timeout(self._patience) as self._waiting:
                     message = await self._receive()
             except TimeoutError:
-                raise BodyTimeout from None
+                raise (BodyCut if self._cut else BodyTimeout) from None
+            finally:
+                self._waiting = None
             if message["type"] == "http.disconnect":
                 self.done = True
                 raise ClientGone
@@ -89,8 +114,31 @@ class RequestBody:
         return b""
 
     async def read(self) -> bytes:
-        """Return the whole body."""
-        return b"".join([chunk async for chunk in self])
+        """Return the whole body; raises what iterating does."""
+        self.untouched = False
+        chunks: list[bytes] = []
+        try:
+            while chunk := await self._come():
+                chunks.append(chunk)
+                self._count(chunk)
+        finally:
+            self.release()
+        return b"".join(chunks)
+
+    def release(self) -> None:
+        """Count no longer among what the worker holds."""
+        self._bodies.drop(self)
+
+    def cut(self) -> None:
+        """Give up: whoever reads or gathers this body gets BodyCut."""
+        self._cut = True
+        if self._waiting is not None:
+            self._waiting.reschedule(asyncio.get_running_loop().time())
+
+    def _count(self, chunk: bytes) -> None:
+        self._bodies.add(self, len(chunk))
+        if self._cut:
+            raise BodyCut
 
 
 class Watch:

@@ -185,7 +185,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
     async def running(self) -> AsyncGenerator[Mapping[str, Any]]:
         """Compile, run the user's lifespan, and close every connection at the end."""
         self.live()
-        ours = {"limen": self, "limen.limits": self._limits}
+        ours = {"limen": self, "limen.limits": self._limits, "limen.bodies": self._runtime.bodies}
         try:
             if self._user_lifespan is None:
                 yield ours
@@ -211,7 +211,13 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         return not self._foreign()
 
     def _fresh(self) -> Runtime:
-        return Runtime(self.auth, trust=self._trust, revocations=self._revocations, assertion=self._assertion)
+        return Runtime(
+            self.auth,
+            trust=self._trust,
+            revocations=self._revocations,
+            assertion=self._assertion,
+            body_memory=self._limits.body_memory,
+        )
 
     def _published(self) -> list[KeysNow]:
         sets: list[KeysNow] = [one.public_jwks for one in self.auth if isinstance(one, Jwt) and not one.symmetric]

@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections.abc import AsyncGenerator, Callable, Generator
 from types import FrameType
+from typing import Any
 
 import httpx2
 import uvicorn
@@ -35,6 +36,11 @@ class Served:
         self.port = port
         self.client = client
         self._server = server
+
+    @property
+    def connections(self) -> list[Any]:
+        """The protocols of the clients that are connected now."""
+        return list(self._server.server_state.connections)
 
     def stop(self) -> None:
         """Begin a graceful shutdown, as SIGTERM does."""

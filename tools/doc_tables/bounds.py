@@ -38,6 +38,7 @@ SIZES = frozenset(
         "ClientLimits(request_line=)",
         "ClientLimits(head=)",
         "ClientLimits(chunk_overhead=)",
+        "ClientLimits(body_memory=)",
     }
 )
 TIMES = frozenset({"Jwt(leeway=)"})
@@ -62,7 +63,12 @@ FIXED: dict[str, Unit] = {
     "runtime.api_keys._MOST_BYTES": size,
     "cli.server.HANDSHAKE": seconds,
     "cli.serve._KEEP_ALIVE": seconds,
-    "direct.patience.MOST_WAITING": count,
+    "direct.guard.MOST_FRAMING": size,
+    "direct.reading.MOST_WAITING": count,
+    "direct.reading.SMALL": size,
+    "direct.reading.STEP": size,
+    "direct.reading.STRETCH": size,
+    "direct.turns.ROUND": seconds,
     "direct.patience._MOST_DISCARDED": size,
     "direct.patience._MOST_TURNED_AWAY": count,
     "pipeline.MOST_HELD": size,

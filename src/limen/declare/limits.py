@@ -13,6 +13,7 @@ _LEAST = {
     "connections": 1,
     "requests": 1,
     "body_rate": 0,
+    "body_memory": 65536,
 }
 _SECONDS = ("head_time", "body_silence", "body_grace", "reader_silence", "linger")
 
@@ -24,13 +25,15 @@ class ClientLimits:
     - ``request_line``: bytes of method, target and version (414); ``head``: bytes of the whole head (431); ``fields``:
       header lines (431).
     - ``chunk_overhead``: bytes of one body that are chunk extensions or trailers (400).
+    - ``body_memory``: bytes of request bodies that a worker holds at once, all together; where they are more, those that
+      hold much for long are refused first (503, with ``Retry-After``).
     - ``connections``: client connections of one worker (503). ``connections_per_address``: those of one address (429);
       None is no bound, because behind a load balancer every client has the same address.
     - ``requests``: requests in flight in one worker (503, with ``Retry-After``). As many as connections, unless lowered: slow
       clients count here, and fewer of them would shut others out; what a service gets is bounded by ``Limits``.
     - ``head_time``: seconds for a head from its first byte, and for the first one from the connection (408).
-    - ``body_silence``: seconds without any of a body (408). ``body_rate``: bytes per second that a body must average,
-      counted after ``body_grace`` seconds (408); 0 is no bound.
+    - ``body_silence``: seconds without any of a body (408). ``body_rate``: bytes per second that a body must average in each
+      span of ``body_grace`` seconds but the first (408); 0 is no bound.
     - ``reader_silence``: seconds in which a client that is behind must take ``body_rate`` of its answer, else it is cut.
     - ``linger``: seconds for which input is thrown away after a refusal, so that the client gets to read it.
 
@@ -48,6 +51,7 @@ class ClientLimits:
     body_silence: float = 30.0
     body_rate: int = 240
     body_grace: float = 30.0
+    body_memory: int = 64 * 1024 * 1024
     reader_silence: float = 30.0
     linger: float = 2.0
 

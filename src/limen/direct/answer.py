@@ -12,6 +12,7 @@ from limen.direct.client import Client, Framing
 from limen.direct.ending import Ending
 from limen.errors import Fault, Kind
 from limen.http.headers import Headers
+from limen.runtime.bodies import Bodies
 from limen.runtime.plan import Finished, Plan
 
 
@@ -33,6 +34,7 @@ class Answering(Ending):
     def __init__(
         self,
         client: Client,
+        bodies: Bodies,
         plan: Plan | None,
         method: bytes,
         path: bytes,
@@ -41,7 +43,7 @@ class Answering(Ending):
         old: bool,
     ) -> None:
         """``old`` is an HTTP/1.0 client, which does not understand chunks."""
-        super().__init__(client, plan, method, path, request_id, keep_alive)
+        super().__init__(client, bodies, plan, method, path, request_id, keep_alive)
         self._old = old
         self._streams = False  # the request's body passes on as it comes
         self._request_done = False

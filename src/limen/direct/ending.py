@@ -17,6 +17,7 @@ from limen.direct.client import Client, whole
 from limen.errors import Fault, Kind
 from limen.http.replies import Reply, problem
 from limen.observe.outcome import Outcome
+from limen.runtime.bodies import Bodies
 from limen.runtime.plan import Plan
 from limen.upstream.connection import Connection
 
@@ -30,8 +31,10 @@ class Ending:
 
     __slots__ = (
         "_asked",
+        "_bodies",
         "_client",
         "_connection",
+        "_holds",
         "_method",
         "_parts",
         "_path",
@@ -46,11 +49,20 @@ class Ending:
     )
 
     def __init__(
-        self, client: Client, plan: Plan | None, method: bytes, path: bytes, request_id: str, keep_alive: bool
+        self,
+        client: Client,
+        bodies: Bodies,
+        plan: Plan | None,
+        method: bytes,
+        path: bytes,
+        request_id: str,
+        keep_alive: bool,
     ) -> None:
-        """``plan`` is None where no route serves the request."""
+        """``plan`` is None where no route serves the request; ``bodies`` are those that the worker holds."""
         self._started = perf_counter()
         self._client = client
+        self._bodies = bodies
+        self._holds = False  # is counted among them
         self._timer = client.timer
         self._plan = plan
         self._method = method
@@ -124,11 +136,26 @@ class Ending:
     def _complete(self, fault: Fault | None, *, cut: bool = False) -> None:
         self.response_complete = True
         self._timer.clear()
-        self._parts.clear()
         self._settle(fault)
         self._client.completed(close=cut or not self.keep_alive)
 
+    def _release(self) -> None:
+        """Hold nothing more of the request's body."""
+        self._parts.clear()
+        self._uncount()
+
+    def _uncount(self) -> None:
+        """Count no longer as a holder: what is still held is on its way."""
+        if self._holds:
+            self._holds = False
+            self._bodies.drop(self)
+
+    def cut(self) -> None:
+        """The worker holds too much: ``Exchange`` knows how to give its part up."""
+        raise NotImplementedError  # nobody makes an object of this class alone
+
     def _settle(self, fault: Fault | None) -> None:
+        self._release()
         plan = self._plan
         gone = fault is not None and fault.kind is Kind.CLIENT_CLOSED
         pipeline.settle(

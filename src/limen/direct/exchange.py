@@ -16,7 +16,7 @@ from limen import pipeline
 from limen.direct.client import Client
 from limen.direct.sending import Sending
 from limen.direct.shared import Silent
-from limen.errors import Fault, Kind
+from limen.errors import AGAIN, Fault, Kind
 from limen.http.headers import Head
 from limen.http.replies import allowed, redirect
 from limen.runtime.plan import Plan
@@ -34,8 +34,10 @@ class Exchange(Sending):
         "_declared",
         "_found",
         "_head",
+        "_in_turn",
         "_origin",
         "_query",
+        "_refusal",
         "_runtime",
         "disconnected",
     )
@@ -64,13 +66,15 @@ class Exchange(Sending):
         """
         plan = found.plan if isinstance(found, Match) else None
         request_id = pipeline.request_id(head, runtime.request_id)
-        super().__init__(client, plan, method, path, request_id, keep_alive, old, expects)
+        super().__init__(client, runtime.bodies, plan, method, path, request_id, keep_alive, old, expects)
         self._runtime = runtime
         self._found = found
         self._query = query
         self._head = head
         self._origin = origin
         self._begun = False  # it is known who calls, and that they may
+        self._in_turn = False  # the requests before it are answered
+        self._refusal: Fault | None = None  # what it is answered with in its turn
         self._declared = False  # the body is held, checked and written anew
         self.disconnected = False
 
@@ -79,6 +83,10 @@ class Exchange(Sending):
     def begin(self) -> None:
         """Answer, or set out to; called when it is this request's turn, or soon after: then it may have ended since."""
         if self.response_complete:
+            return
+        self._in_turn = True
+        if self._refusal is not None:
+            self._conclude(self._refusal)
             return
         try:
             self._admit()
@@ -91,7 +99,7 @@ class Exchange(Sending):
             return  # an early answer has gone out: the rest is of no use to anybody
         self._seen += len(data)
         plan = self._plan
-        if plan is None:
+        if plan is None or self._refusal is not None:
             return
         if self._too_long(plan):
             if self._begun:
@@ -104,6 +112,10 @@ class Exchange(Sending):
             self._pass_on(self._connection, data)
             return
         self._parts.append(data)
+        self._holds = True
+        self._bodies.add(self, len(data))
+        if self.response_complete or self._refusal is not None:
+            return  # it was this one that had to give way
         if self._declared:
             self._timer.set(self, plan.timeouts.idle)
             return
@@ -136,6 +148,18 @@ class Exchange(Sending):
             self._stop()
             self.keep_alive = False
             self._conclude(fault)
+
+    def cut(self) -> None:
+        """Give the body up: the worker holds too much, and this one much for long."""
+        self._holds = False
+        self._parts.clear()
+        self.keep_alive = False  # the rest of the body is of no use
+        fault = Fault(Kind.BODIES_FULL, headers=AGAIN)
+        if self._in_turn:
+            self._stop()
+            self._conclude(fault)
+        else:
+            self._refusal = fault
 
     def client_gone(self) -> None:
         """The client closed its connection."""
@@ -233,7 +257,7 @@ class Exchange(Sending):
         content = pipeline.declared(body, b"".join(self._parts), self._head)
         self._declared = False
         self._timer.clear()
-        self._parts.clear()
+        self._release()
         if isinstance(content, Fault):
             self._refuse(content)
             return

@@ -1,6 +1,6 @@
 """The guard of the client's side: what a request must keep to before anybody serves it, and while its body comes.
 
-1. ``data_received``        bytes are parsed; a head that grows and a body that flows are looked at once per read
+1. ``parse``                a head that grows and a body that flows are looked at once per read, or part of one
 2. ``on_headers_complete``  the rules (``limen.direct.rules``) and limits of the head, before anything is forwarded
 3. ``serve``                whose request it is: uvicorn's here, a subclass may know better
 
@@ -19,6 +19,7 @@ from uvicorn.server import ServerState
 from limen import pipeline
 from limen.direct import patience, rules
 from limen.direct.patience import BODY, BODY_TIME, DEAF, HEAD, HEAD_TIME, IDLE, KEPT, OFF, PatientProtocol
+from limen.direct.reading import SMALL
 from limen.direct.shared import Rest, Said
 from limen.errors import AGAIN, Fault, Kind
 from limen.http.headers import Head
@@ -29,6 +30,13 @@ _log = logging.getLogger("limen.direct")
 
 # As a number: looking for a byte as bytes raises and clears a TypeError within, which is 1,600 instructions.
 _HASH: Final = 0x23
+
+# Bytes by which the framing of a body's chunks may be more than its content. A chunk costs the same whatever its size:
+# without a bound, those of one byte would be the dearest way to say nothing. These are 16,000 of them.
+MOST_FRAMING: Final = 65536
+
+# Chunks that are few for one step.
+_FEW: Final = 16
 
 # Bytes of framing that a chunk may have: 16 digits, two line ends, and some air.
 _CHUNK: Final = 24
@@ -59,19 +67,30 @@ class GuardedProtocol(PatientProtocol):
         self._begins = b""  # what was read, where a request begins with it
         self._head_bytes = -1  # of a head that comes in pieces
         self._chunked = False
-        self._chunks = 0
+        self._chunks = self._chunks_before = 0
+        self._few = False  # of them have come with the last read, or step
         self._tunnel = False
         self._framing: bytes | None = None
+        self._pieces: list[bytes] | None = None  # content that came in chunks, of this read
 
     # --- asyncio.Protocol ---
 
     def data_received(self, data: bytes) -> None:
-        """Parse what has come, and see that it does not come without end."""
+        """Parse what has come: a small read at once, else in steps."""
+        size = len(data)
+        if self.stage == DEAF:
+            self.discard(size)
+        elif size > SMALL or self.pipeline or self.flow.read_paused or self.reading.pending():
+            self.reading.take(data)
+        else:
+            self.parse(data)
+            if self.pipeline:
+                self.reading.go_on()
+
+    def parse(self, data: bytes) -> None:
+        """Parse a read, or a part of one."""
         size = len(data)
         stage = self.stage
-        if stage == DEAF:
-            self.discard(size)
-            return
         if stage == IDLE:
             self._fed = size
             self._begins = data
@@ -86,6 +105,8 @@ class GuardedProtocol(PatientProtocol):
         except httptools.HttpParserError as error:
             self._unreadable(error)
             return
+        if self._pieces is not None:
+            self._give()
         stage = self.stage
         if stage == HEAD:
             self._grows(data)
@@ -107,7 +128,8 @@ class GuardedProtocol(PatientProtocol):
             raise Stop
         self.stage = HEAD
         self._head_bytes = -1
-        self.content = self._chunks = 0
+        self.content = self._chunks = self._chunks_before = 0
+        self._chunked = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect a header line; trailers never become headers (RFC 9110 section 6.5.1)."""
@@ -155,17 +177,26 @@ class GuardedProtocol(PatientProtocol):
             scope.setdefault("extensions", {})[pipeline.EMPTY_QUERY] = {}
         paused = self.flow.read_paused
         super().on_headers_complete()
-        if not paused and len(self.pipeline) < patience.MOST_WAITING:
+        if not paused:
             self.flow.resume_reading()
 
     def on_body(self, body: bytes) -> None:
-        """Count a piece of content."""
+        """Count a piece of content; those of chunks go on together, or each would cost what a body costs."""
         self.content += len(body)
+        if self._pieces is None:
+            self.content_came(body)
+        else:
+            self._pieces.append(body)
+
+    def content_came(self, body: bytes) -> None:
+        """Give content to whose it is; here that is uvicorn's."""
         super().on_body(body)
 
     def on_chunk_header(self) -> None:
         """Count a chunk."""
         self._chunks += 1
+        if self._pieces is None:
+            self._pieces = []
 
     def on_message_complete(self) -> None:
         """The request is whole."""
@@ -176,6 +207,8 @@ class GuardedProtocol(PatientProtocol):
         """Take note of it; False where the parser errs: it takes content after an upgrade for a tunnel's."""
         if self._framing is not None:
             return False
+        if self._pieces is not None:
+            self._give()
         self.stage = IDLE
         if self.timing != OFF:
             self.disarm()
@@ -194,7 +227,24 @@ class GuardedProtocol(PatientProtocol):
     def _should_upgrade(self) -> bool:
         return self._tunnel
 
+    def content_left(self) -> int:
+        """Return how many bytes of a body of known length are still to come, 0 where that is not known."""
+        if self.stage != BODY:
+            return 0
+        lengths = [value for name, value in self.headers if name == b"content-length"]
+        return max(int(lengths[0]) - self.content, 0) if lengths and lengths[0].isdigit() else 0
+
+    def chunks_are_large(self) -> bool:
+        """Tell whether what comes is a body in chunks, of which the last step had few."""
+        return self.stage == BODY and self._chunked and self._few
+
     # --- inside ---
+
+    def _give(self) -> None:
+        """Give on what has come in chunks, as one piece."""
+        pieces, self._pieces = self._pieces, None
+        if pieces:
+            self.content_came(b"".join(pieces))
 
     def _version(self, method: bytes) -> str:
         """Return the version of the head; the parser, which formats a text for it, is asked only where it does not show."""
@@ -252,12 +302,20 @@ class GuardedProtocol(PatientProtocol):
             parser: Any = self.parser
             self.raw = rules.begun(data, parser.get_method(), self.url, self.headers, before=self._head_bytes)
             self.since = self.last
+            self.mark = -1
             self._chunked = any(name == b"transfer-encoding" for name, _ in self.headers)
             self.arm(BODY_TIME, self.limits.body_silence / patience.LOOKS)
         else:
             self.raw += len(data)
-        if self._chunked and self.raw - self.content - _CHUNK * self._chunks > self.limits.chunk_overhead:
+        if not self._chunked:
+            return
+        self._few = self._chunks - self._chunks_before <= _FEW
+        self._chunks_before = self._chunks
+        besides = self.raw - self.content
+        if besides - _CHUNK * self._chunks > self.limits.chunk_overhead:
             self.refuse(Fault(Kind.BAD_BODY, "The request body has too much besides content."))
+        elif besides - self.content > MOST_FRAMING:
+            self.refuse(Fault(Kind.BAD_BODY, "The chunks of the request body are too small."))
 
     def _upgrades(self, method: bytes, head: Head) -> None:
         """Decide whether a request that asks for another protocol gets it: only a WebSocket, and never on a plain route."""
@@ -286,7 +344,8 @@ class GuardedProtocol(PatientProtocol):
             self.parser.set_dangerous_leniencies(lenient_data_after_close=False)
             self.parser.feed_data(framing)
         offset: int = upgrade.args[0]
-        self.data_received(data[offset:])
+        if rest := data[offset:]:
+            self.reading.put_back(rest)
 
     def _unreadable(self, error: Exception) -> None:
         stage, fault = self.stage, self._fault

@@ -18,11 +18,13 @@ from uvicorn.server import ServerState
 from limen import pipeline
 from limen.declare.limits import ClientLimits
 from limen.direct.client import whole
+from limen.direct.reading import MOST_WAITING, Reading
 from limen.direct.shared import Reader, Said, Shared
 from limen.direct.timers import Timer
 from limen.errors import AGAIN, Fault, Kind
 from limen.http.replies import problem
 from limen.observe.outcome import Outcome
+from limen.runtime.bodies import Bodies
 
 CLOSE: Final = (b"connection", b"close")
 
@@ -39,9 +41,6 @@ KEPT: Final = 2
 HEAD_TIME: Final = 3
 BODY_TIME: Final = 4
 LINGER: Final = 5
-
-# Pipelined requests in line before reading stops. While it goes on, a client that leaves is noticed.
-MOST_WAITING = 16
 
 # Looks at a body within the time of its silence: a deadline may be late by one of them.
 LOOKS = 4
@@ -67,8 +66,9 @@ class PatientProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         shared: Shared | None = app_state.get("limen.guard")
         if shared is None:
-            limits: ClientLimits | None = app_state.get("limen.limits")
-            shared = app_state["limen.guard"] = Shared(self.loop, limits or ClientLimits())
+            limits: ClientLimits = app_state.get("limen.limits") or ClientLimits()
+            bodies: Bodies = app_state.get("limen.bodies") or Bodies(limits.body_memory)
+            shared = app_state["limen.guard"] = Shared(self.loop, limits, bodies)
         self.shared = shared
         self.limits = shared.limits
         self.timer = Timer(shared.timers)  # of the exchange whose turn it is, if it is one
@@ -76,8 +76,9 @@ class PatientProtocol(HttpToolsProtocol):
         self.stage = IDLE
         self.timing = OFF
         self.serving: Any = None  # the cycle whose turn it is
-        self.since = self.last = 0.0  # of a body: when it began, and when some of it came
+        self.since = self.last = 0.0  # of a body: when the span of its rate began, and when some of it came
         self.raw = 0  # bytes of it, framing included
+        self.mark = 0  # of them, those that had come when the span began; -1 in the first, which is free
         self._discarded = 0
         self._counted: str | None = None
         self._reader: Reader | None = None
@@ -87,6 +88,8 @@ class PatientProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Count, and wait for a head."""
         super().connection_made(cast("asyncio.Transport", transport))
+        self.reading = Reading(self, self.transport, self.shared.turns, self.shared.bodies)
+        self.flow: Any = self.reading.flow
         limits = self.limits
         if len(self.connections) > limits.connections + _MOST_TURNED_AWAY:
             self.transport.abort()
@@ -113,6 +116,7 @@ class PatientProtocol(HttpToolsProtocol):
         # Each of these knows this connection as it knows them. Without the cycles all of them go now, and memory does not
         # grow until the collector, which has little else to do, comes round.
         self.pipeline.clear()
+        self.reading.close()
         self.parser: Any = None
         self.cycle: Any = None
         self.serving = None
@@ -127,6 +131,8 @@ class PatientProtocol(HttpToolsProtocol):
         super().resume_writing()
         if self._reader is not None and not self.transport.is_closing():
             self._reader.done()
+        if self.pipeline:
+            self.reading.go_on()
 
     # --- uvicorn ---
 
@@ -142,7 +148,7 @@ class PatientProtocol(HttpToolsProtocol):
         if self.flow.read_paused:
             self.flow.resume_reading()
         if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
+            self.reading.go_on()  # not from here: many in line would nest as deep
         elif self.stage == IDLE:
             self.arm(KEPT, self.timeout_keep_alive)
         elif self.stage == DEAF:
@@ -151,13 +157,52 @@ class PatientProtocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         self.serving = cycle
         if isinstance(cycle, Said):
-            # Not from within the one before: many in line would nest as deep.
-            self.loop.call_soon(cycle.begin)
+            cycle.begin()
         else:
             super()._start_asgi_task(cycle, app)
 
     def _unset_keepalive_if_required(self) -> None:
         """Do nothing: uvicorn's own timer is never set."""
+
+    # --- what reading asks ---
+
+    def parse(self, data: bytes) -> None:
+        """Parse ``data``: ``GuardedProtocol`` knows how."""
+        raise NotImplementedError  # nobody makes an object of this class alone
+
+    def parses(self) -> bool:
+        """Tell whether what the client sends is parsed still."""
+        return self.stage != DEAF and not self.transport.is_closing()
+
+    def give_up_reading(self) -> None:
+        """Refuse what was read and has to wait for too long: the worker holds too much."""
+        self.refuse(Fault(Kind.BODIES_FULL, headers=AGAIN))
+
+    def content_left(self) -> int:
+        """Return how many bytes of a body of known length are still to come, 0 where that is not known."""
+        raise NotImplementedError  # as above
+
+    def chunks_are_large(self) -> bool:
+        """Tell whether what comes is a body in chunks, of which the last step had few."""
+        raise NotImplementedError  # as above
+
+    def line_is_full(self) -> bool:
+        """Tell whether as many requests are in line as may be."""
+        return len(self.pipeline) >= MOST_WAITING
+
+    def may_begin(self) -> bool:
+        """Tell whether the next request in line may begin: the one before is answered, and the client takes its answers."""
+        if not self.pipeline or self.flow.write_paused or self.transport.is_closing():
+            return False
+        serving = self.serving
+        return serving is None or bool(serving.response_complete)
+
+    def begin_next(self) -> bool:
+        """Begin it, if it may; tell whether it did."""
+        begins = self.may_begin()
+        if begins:
+            self._start_asgi_task(*self.pipeline.pop())
+        return begins
 
     # --- the timer ---
 
@@ -179,7 +224,7 @@ class PatientProtocol(HttpToolsProtocol):
             self.transport.abort()
         elif timing in (LINGER, KEPT) or self.stage == IDLE:
             self._close()
-        elif self.flow.read_paused:
+        elif self.flow.read_paused or self.reading.pending():
             # It is we who do not read: this time does not count.
             period = limits.head_time if timing == HEAD_TIME else limits.body_silence / LOOKS
             self.since += period
@@ -188,12 +233,24 @@ class PatientProtocol(HttpToolsProtocol):
         elif self.stage == HEAD:
             self.refuse(Fault(Kind.HEAD_TIMEOUT))
         elif self.stage == BODY:
-            now = self.loop.time()
-            due = limits.body_rate * (now - self.since - limits.body_grace)
-            if now - self.last >= limits.body_silence or self.raw < due:
+            if self._too_slow(self.loop.time()):
                 self.refuse(Fault(Kind.REQUEST_TIMEOUT))
             else:
                 self.arm(BODY_TIME, limits.body_silence / LOOKS)
+
+    def _too_slow(self, now: float) -> bool:
+        """Tell whether a body is silent for too long, or has brought too little in the last span: each counts by itself, or
+        who sent much at first could send next to nothing for hours.
+        """
+        limits = self.limits
+        if now - self.last >= limits.body_silence:
+            return True
+        span = now - self.since
+        if span < limits.body_grace:
+            return False
+        slow = self.mark >= 0 and self.raw - self.mark < limits.body_rate * span
+        self.since, self.mark = now, self.raw
+        return slow
 
     def forget(self) -> None:
         """Be counted and timed no more."""
@@ -214,6 +271,7 @@ class PatientProtocol(HttpToolsProtocol):
     def refuse(self, fault: Fault) -> None:
         """Answer with ``fault`` when it is its turn; nothing more is parsed, and then the connection ends."""
         stage, self.stage = self.stage, DEAF
+        self.reading.clear()
         self.disarm()
         if self.transport.is_closing():
             return
@@ -252,12 +310,13 @@ class PatientProtocol(HttpToolsProtocol):
         """Say it now, or when the requests before have been answered."""
         before: Any = self.cycle
         self.cycle = cast("Any", said)
-        if before is None or before.response_complete:
+        if (before is None or before.response_complete) and not self.flow.write_paused:
             self.serving = said
             said.begin()
         else:
             line: Any = self.pipeline
             line.appendleft((said, None))
+            self.reading.go_on()
 
     def say(self, said: Said) -> None:
         """Write a finished answer."""
@@ -289,6 +348,7 @@ class PatientProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self.stage = DEAF
+        self.discard(self.reading.clear())
         self.arm(LINGER, self.limits.linger)
         if self.transport.can_write_eof():
             self.transport.write_eof()

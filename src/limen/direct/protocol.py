@@ -23,7 +23,7 @@ from limen import pipeline
 from limen.declare.trust import UNIX
 from limen.direct.exchange import Exchange
 from limen.direct.guard import GuardedProtocol
-from limen.direct.patience import BODY, CLOSE, DEAF, HEAD, MOST_WAITING
+from limen.direct.patience import BODY, CLOSE, DEAF, HEAD
 from limen.errors import Fault
 from limen.http.headers import Head
 from limen.runtime.live import Door
@@ -120,24 +120,21 @@ class GatewayProtocol(GuardedProtocol):
             return
         before: Any = self.cycle
         self.cycle = cast("Any", exchange)
-        if before is None or before.response_complete:
+        if (before is None or before.response_complete) and not self.flow.write_paused:
             self._running = self.serving = exchange
             self.shared.running += 1
             exchange.begin()
         else:
             line: Any = self.pipeline
             line.appendleft((exchange, None))
-            if len(line) >= MOST_WAITING:
-                self.flow.pause_reading()
 
-    def on_body(self, body: bytes) -> None:
-        """Give a piece of content to whose it is."""
+    def content_came(self, body: bytes) -> None:
+        """Give content to whose it is."""
         cycle: object = self.cycle
         if isinstance(cycle, Exchange):
-            self.content += len(body)
             cycle.on_body(body)
         else:
-            super().on_body(body)
+            super().content_came(body)
 
     def on_message_complete(self) -> None:
         """The request is whole."""
@@ -151,10 +148,9 @@ class GatewayProtocol(GuardedProtocol):
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         if isinstance(cycle, Exchange):
-            # Not from within the one before: a thousand pipelined refusals would nest as deep.
             self._running = self.serving = cycle
             self.shared.running += 1
-            self.loop.call_soon(cycle.begin)
+            cycle.begin()
         else:
             super()._start_asgi_task(cycle, app)
 
@@ -181,8 +177,7 @@ class GatewayProtocol(GuardedProtocol):
 
     def go_on(self) -> None:
         """Read from the client again."""
-        if len(self.pipeline) < MOST_WAITING:
-            self.flow.resume_reading()
+        self.flow.resume_reading()
 
     def defaults(self) -> list[tuple[bytes, bytes]]:
         """Return uvicorn's default header lines, the date among them, renewed each second."""

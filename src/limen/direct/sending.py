@@ -14,6 +14,7 @@ from limen.direct.answer import Answering
 from limen.direct.client import CONTINUE, Client
 from limen.errors import Fault
 from limen.http.headers import Headers
+from limen.runtime.bodies import Bodies
 from limen.runtime.plan import Plan
 from limen.upstream import request
 from limen.upstream.connection import Connection
@@ -39,6 +40,7 @@ class Sending(Answering):
     def __init__(
         self,
         client: Client,
+        bodies: Bodies,
         plan: Plan | None,
         method: bytes,
         path: bytes,
@@ -48,7 +50,7 @@ class Sending(Answering):
         expects: bool,
     ) -> None:
         """``expects`` is a client that waits for 100 (Continue)."""
-        super().__init__(client, plan, method, path, request_id, keep_alive, old)
+        super().__init__(client, bodies, plan, method, path, request_id, keep_alive, old)
         self._expects = expects
         self._target = b""
         self._lines: Headers = []
@@ -120,9 +122,10 @@ class Sending(Answering):
             data += b"".join(self._parts if length is not None else map(request.chunk, self._parts))
             if more:
                 self._forwarded = bool(self._parts)
-                self._parts = []
+                self._parts.clear()
             elif length is None:
                 data += request.LAST_CHUNK
+            self._uncount()
         elif content:
             data += content
         connection.start(self, self._method, data, whole=not more)

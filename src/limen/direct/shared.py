@@ -10,19 +10,23 @@ from typing import Any, ClassVar, Protocol
 
 from limen.declare.limits import ClientLimits
 from limen.direct.timers import Timer, Timers
+from limen.direct.turns import Turns
 from limen.errors import Fault
 from limen.http.replies import Reply
+from limen.runtime.bodies import Bodies
 
 
 class Shared:
     """One worker's: ``running`` counts what the direct engine serves now, ``addresses`` the connections of each client."""
 
-    __slots__ = ("addresses", "limits", "running", "timers")
+    __slots__ = ("addresses", "bodies", "limits", "running", "timers", "turns")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, limits: ClientLimits) -> None:
-        """Nobody is connected yet."""
+    def __init__(self, loop: asyncio.AbstractEventLoop, limits: ClientLimits, bodies: Bodies) -> None:
+        """Nobody is connected yet; ``bodies`` are those that the worker holds."""
         self.limits = limits
+        self.bodies = bodies
         self.timers = Timers(loop)
+        self.turns = Turns(loop)
         self.addresses: Counter[str] = Counter()
         self.running = 0
 

@@ -7,6 +7,7 @@ from limen.declare.api_keys import ApiKeys
 from limen.declare.assertion import Assertion
 from limen.declare.issuer import Issuer
 from limen.declare.jwt import Jwt
+from limen.declare.limits import ClientLimits
 from limen.declare.method import Method, Methods
 from limen.declare.revocation import RevocationStore
 from limen.declare.trust import Trust
@@ -14,6 +15,7 @@ from limen.declare.upstream import Upstream
 from limen.gates.assertion import Asserter
 from limen.gates.jwt import Verifier
 from limen.runtime.api_keys import LiveApiKeys
+from limen.runtime.bodies import Bodies
 from limen.runtime.ids import RequestIds
 from limen.runtime.issuer import LiveIssuer
 from limen.runtime.snapshot import Snapshot
@@ -27,7 +29,7 @@ Verifies = Verifier | LiveIssuer | LiveApiKeys
 class Runtime:
     """The live side of one gateway. Time and randomness enter the data path here and nowhere else."""
 
-    __slots__ = ("_assertion", "_live", "_pools", "auth", "now", "request_id", "revocations", "trust")
+    __slots__ = ("_assertion", "_live", "_pools", "auth", "bodies", "now", "request_id", "revocations", "trust")
 
     def __init__(
         self,
@@ -36,13 +38,15 @@ class Runtime:
         trust: Trust = NOBODY,
         revocations: RevocationStore | None = None,
         assertion: Assertion | None = None,
+        body_memory: int = ClientLimits().body_memory,
         now: Callable[[], float] = time,
         request_id: Callable[[], str] | None = None,
     ) -> None:
         """Start with no pools.
 
         ``auth`` are the methods of routes that name none, ``trust`` names the proxies in front, ``revocations`` knows which
-        tokens ended early, ``assertion`` says how services are told who calls, ``now`` gives seconds since the epoch.
+        tokens ended early, ``assertion`` says how services are told who calls, ``body_memory`` is in bytes, ``now`` gives
+        seconds since the epoch.
         """
         self._pools: dict[str, Pool] = {}
         self._live: dict[int, tuple[Method, Verifies]] = {}
@@ -50,6 +54,7 @@ class Runtime:
         self._assertion: Asserter | Assertion | None = assertion
         self.auth = Methods.of(auth)
         self.trust = trust
+        self.bodies = Bodies(body_memory)
         self.now = now
         self.request_id = RequestIds().fresh if request_id is None else request_id
 

@@ -1,0 +1,69 @@
+"""Turns of the loop for connections with more at hand than one read may cost: each a little, all together a bounded time.
+
+Without it, one connection that pipelines, or sends tiny chunks, would be served for as long as its bytes last while all
+others wait. Whoever has work asks for a turn; between two rounds the loop looks at its sockets.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from time import perf_counter
+from typing import Final, Protocol
+
+# Seconds of one round, after which the loop sees to everybody else. A step may be under way when they are over.
+ROUND: Final = 0.002
+
+
+class Worker(Protocol):
+    """What has work to do in steps."""
+
+    queued: bool
+    """Kept here: whether it is in line already."""
+
+    def step(self) -> None:
+        """Do one step, and ask again if there is more."""
+        ...
+
+
+class Turns:
+    """The line of those that have asked, first in, first out."""
+
+    __slots__ = ("_line", "_loop", "_now", "_scheduled", "steps")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, now: Callable[[], float] = perf_counter) -> None:
+        """Nobody has asked; ``now`` gives seconds."""
+        self._loop = loop
+        self._now = now
+        self._line: deque[Worker] = deque()
+        self._scheduled = False
+        self.steps = 0  # of the last round
+
+    def ask(self, worker: Worker) -> None:
+        """Give ``worker`` a step in one of the next rounds."""
+        if not worker.queued:
+            worker.queued = True
+            self._line.append(worker)
+            if not self._scheduled:
+                self._scheduled = True
+                self._loop.call_soon(self._round)
+
+    def _round(self) -> None:
+        end = self._now() + ROUND
+        line = self._line
+        self.steps = 0
+        try:
+            while line:
+                worker = line.popleft()
+                worker.queued = False
+                self.steps += 1
+                worker.step()
+                if self._now() >= end:
+                    break
+        finally:  # a step that raises ends its own connection's turn, and nobody else's
+            self._scheduled = bool(line)
+            if line:
+                self._loop.call_soon(self._round)
+
+    def __repr__(self) -> str:
+        """Show how many are in line."""
+        return f"<Turns {len(self._line)} in line>"

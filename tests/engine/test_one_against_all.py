@@ -1,0 +1,146 @@
+"""One client against all others: what it has in line, unread or held is counted while it does its worst."""
+
+import asyncio
+import socket
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from guarded import PING, door
+from limen import Gateway, Upstream, anyone
+from limen.declare.limits import ClientLimits
+from limen.direct.guard import MOST_FRAMING
+from limen.direct.reading import MOST_WAITING
+from limen.testing import ScriptedUpstream
+from serving import Served, serving, until
+
+KiB = 1024
+MiB = 1024 * KiB
+
+
+def the_one(served: Served) -> Any:
+    (found,) = served.connections
+    return found
+
+
+@pytest.mark.parametrize("path", [b"/svc/x", b"/nowhere", b"/svc//x"])
+async def test_a_client_that_pipelines_and_reads_nothing(path: bytes) -> None:
+    """However much it sends: few are begun, few are in line, and the rest is not read. Once it reads, all are answered."""
+    count = 5000
+    async with door() as gate:
+        reader, writer = await gate.open(buffer=4096)
+        writer.write(b"GET /svc/ping HTTP/1.1\r\nhost: g\r\n\r\n")
+        await reader.readuntil(b"ok")
+        protocol = the_one(gate.served)
+        # Else the kernel would take megabytes for the client that does not read.
+        protocol.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        writer.write(b"".join(b"GET %b?%d HTTP/1.1\r\nhost: g\r\n\r\n" % (path, number) for number in range(count)))
+        line, unread, held = [0], [0], [0]
+
+        def stuck() -> bool:
+            line.append(len(protocol.pipeline))
+            unread.append(protocol.transport.get_write_buffer_size())
+            held.append(protocol.shared.bodies.total)
+            return protocol.flow.write_paused and protocol.reading.pending() and protocol.line_is_full()
+
+        await until(stuck)
+        answered = 0
+        while answered < count:
+            await reader.readuntil(b"HTTP/1.1 ")
+            answered += 1
+            if not answered % 100:
+                stuck()
+        assert max(line) <= MOST_WAITING + 1
+        assert max(unread) <= 64 * KiB + 2 * KiB  # what may wait, and one answer more
+        assert max(held) <= 512 * KiB  # one read of the loop's, and what was left of the one before
+        writer.close()
+        await until(lambda: not gate.served.connections)
+        assert protocol.shared.bodies.total == 0
+
+
+async def test_chunks_of_one_byte_are_one_piece_for_each_step_and_not_without_end() -> None:
+    async with door() as gate:
+        reader, writer = await gate.open()
+        writer.write(b"PUT /local/raw HTTP/1.1\r\nhost: g\r\ntransfer-encoding: chunked\r\n\r\n")
+        enough = MOST_FRAMING // 4 - 10
+        writer.write(b"1\r\na\r\n" * enough + b"0\r\n\r\n")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+        assert await reader.readexactly(len(str(enough))) == str(enough).encode()
+        protocol = the_one(gate.served)
+        pieces: list[int] = []
+        taken = protocol.content_came
+
+        def take(body: bytes) -> None:
+            pieces.append(len(body))
+            taken(body)
+
+        protocol.content_came = take
+        writer.write(b"PUT /local/raw HTTP/1.1\r\nhost: g\r\ntransfer-encoding: chunked\r\n\r\n")
+        writer.write(b"1\r\na\r\n" * 40_000)
+        got = await reader.read()
+        assert got.startswith(b"HTTP/1.1 400 ")
+        assert b"The chunks of the request body are too small." in got
+        assert sum(pieces) < MOST_FRAMING // 4 + 1000
+        assert len(pieces) < 100
+        writer.close()
+
+
+class Form(BaseModel):
+    """A declared body that is held."""
+
+    text: str
+
+
+async def test_slow_uploaders_give_way_and_an_honest_one_does_not() -> None:
+    """A hundred clients hold all there is; whoever comes then is served, and nobody else is cut than has to be."""
+    size, most = 300 * KiB, 8 * MiB
+    async with ScriptedUpstream() as upstream:
+        app = Gateway(limits=ClientLimits(body_memory=most))
+
+        @app.post("/form", upstream=Upstream("svc", [upstream.url]), allow=anyone, max_body=MiB)
+        def stub(form: Form) -> None: ...
+
+        del stub
+        bodies = app.live().runtime.bodies
+
+        async def serve(conversation: Any) -> None:
+            while True:
+                await conversation.request()
+                await conversation.say(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+
+        upstream.scripts[:] = [serve]
+        head = b"POST /form HTTP/1.1\r\nhost: g\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+        async with serving(app) as served:
+            slow = [await asyncio.open_connection("127.0.0.1", served.port) for _ in range(100)]
+            for _, writer in slow:
+                writer.write(head % size + b'{"text": "' + b"a" * (size - 100 * KiB))
+
+            def full() -> bool:
+                assert bodies.total <= most
+                return bodies.total > most - most // 8 - size
+
+            await until(full)
+            for _ in range(20):
+                text = b'{"text": "' + b"b" * (200 * KiB) + b'"}'
+                got = await served.raw(
+                    head % len(text) + text, PING.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
+                )
+                assert got.startswith(b"HTTP/1.1 200 "), got
+                assert bodies.total <= most
+            cut = [got for reader, _ in slow if (got := await _so_far(reader))]
+            assert 60 <= len(cut) < 100
+            for got in cut:
+                assert got.startswith(b"HTTP/1.1 503 "), got
+                assert b'"code":"bodies_full"' in got
+                assert b"\r\nretry-after: 1\r\n" in got
+                assert b"\r\nconnection: close\r\n" in got
+            for _, writer in slow:
+                writer.close()
+            await until(lambda: bodies.total == 0)
+            assert len(bodies) == 0
+
+
+async def _so_far(reader: asyncio.StreamReader) -> bytes:
+    """Return what has come already."""
+    return bytes(reader._buffer)  # pyright: ignore

@@ -1,0 +1,211 @@
+"""What was read of a client and is not parsed yet: where a step ends, and when the socket is read."""
+
+import asyncio
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from limen.direct.reading import MOST_WAITING, STEP, STRETCH, Reading
+from limen.direct.turns import Turns
+from limen.runtime.bodies import Bodies
+
+HEAD = b"GET /x HTTP/1.1\r\nhost: g\r\n\r\n"
+
+
+class Transport:
+    """Is read, or not."""
+
+    def __init__(self) -> None:
+        self.reads = True
+
+    def is_closing(self) -> bool:
+        return False
+
+    def pause_reading(self) -> None:
+        assert self.reads
+        self.reads = False
+
+    def resume_reading(self) -> None:
+        assert not self.reads
+        self.reads = True
+
+
+class Parser:
+    """Takes steps; each head that ends in one puts a request in line, as long as one before it is not answered."""
+
+    def __init__(self) -> None:
+        self.steps: list[bytes] = []
+        self.line = 0
+        self.busy = False
+        self.left = 0
+        self.large = False
+        self.deaf = False
+
+    def parse(self, data: bytes) -> None:
+        self.steps.append(data)
+        self.left = max(self.left - len(data), 0)
+        for _ in range(data.count(b"\r\n\r\n")):
+            if self.busy:
+                self.line += 1
+            self.busy = True
+
+    def parses(self) -> bool:
+        return not self.deaf
+
+    def content_left(self) -> int:
+        return self.left
+
+    def chunks_are_large(self) -> bool:
+        return self.large
+
+    def line_is_full(self) -> bool:
+        return self.line >= MOST_WAITING
+
+    def may_begin(self) -> bool:
+        return self.line > 0 and not self.busy
+
+    def begin_next(self) -> bool:
+        if not self.may_begin():
+            return False
+        self.line -= 1
+        self.busy = True
+        return True
+
+
+class Loop:
+    """Runs what it is given when it is told to."""
+
+    def __init__(self) -> None:
+        self.soon: list[Any] = []
+
+    def call_soon(self, what: Any) -> None:
+        self.soon.append(what)
+
+    def run(self) -> None:
+        while self.soon:
+            self.soon.pop(0)()
+
+
+class Made:
+    """One of everything."""
+
+    def __init__(self, most: int = 1 << 20) -> None:
+        self.loop = Loop()
+        self.parser = Parser()
+        self.transport = Transport()
+        self.bodies = Bodies(most)
+        turns = Turns(self.loop)  # pyright: ignore[reportArgumentType] - all that it uses
+        transport: Any = self.transport
+        self.reading = Reading(self.parser, transport, turns, self.bodies)
+
+    def answer(self) -> None:
+        """The request that runs is answered."""
+        self.parser.busy = False
+        self.reading.go_on()
+        self.loop.run()
+
+
+def test_a_step_ends_with_the_first_head_in_it() -> None:
+    made = Made()
+    made.reading.take(HEAD * 100)
+    made.loop.run()
+    assert made.parser.steps == [HEAD] * (1 + MOST_WAITING)  # one runs, and the line is full
+    assert not made.transport.reads
+    assert made.bodies.total == len(HEAD) * 100  # until all of it is parsed
+    while made.reading.pending():
+        made.answer()
+        assert made.parser.line <= MOST_WAITING
+    assert made.parser.steps == [HEAD] * 100
+    assert made.transport.reads is False  # the line is full still
+    assert made.bodies.total == 0
+    made.answer()
+    assert made.transport.reads
+
+
+def test_few_steps_at_once_and_the_rest_in_turns() -> None:
+    made = Made()
+    made.parser.left = 10 * STRETCH
+    made.reading.take(bytes(4 * STRETCH))
+    assert list(map(len, made.parser.steps)) == [STRETCH] * 2
+    assert not made.transport.reads
+    made.loop.run()
+    assert list(map(len, made.parser.steps)) == [STRETCH] * 4
+    assert made.transport.reads
+
+
+def test_what_is_no_head_and_has_no_length_goes_in_small_steps() -> None:
+    made = Made()
+    made.reading.take(b"1\r\na\r\n" * 5000)
+    made.loop.run()
+    assert b"".join(made.parser.steps) == b"1\r\na\r\n" * 5000
+    assert max(map(len, made.parser.steps)) == STEP
+    made.parser.large = True
+    made.reading.take(b"a" * 100_000)
+    made.loop.run()
+    assert max(map(len, made.parser.steps)) == STRETCH
+
+
+def test_who_does_not_want_more_stops_the_parsing_and_the_reading() -> None:
+    made = Made()
+    made.reading.flow.pause_reading()
+    assert not made.transport.reads
+    made.reading.take(HEAD)  # it was on its way already
+    made.loop.run()
+    assert made.parser.steps == []
+    assert repr(made.reading) == f"<Reading {len(HEAD)} bytes wait, not read>"
+    made.reading.flow.resume_reading()
+    made.loop.run()
+    assert made.parser.steps == [HEAD]
+    assert made.transport.reads
+
+
+def test_a_rest_that_is_put_back_is_parsed_before_all_else() -> None:
+    made = Made()
+    made.reading.flow.pause_reading()
+    made.reading.take(b"second\r\n\r\n")
+    made.reading.put_back(b"first\r\n\r\n")
+    made.reading.flow.resume_reading()
+    made.loop.run()
+    assert made.parser.steps == [b"first\r\n\r\n", b"second\r\n\r\n"]
+
+
+def test_nothing_is_parsed_or_counted_after_the_end() -> None:
+    made = Made()
+    made.reading.take(HEAD * 20 + b"x" * 10)
+    made.reading.close()
+    made.loop.run()
+    assert len(made.parser.steps) == 2
+    assert (made.bodies.total, made.reading.pending()) == (0, False)
+    made.reading.flow.pause_reading()  # a cycle of uvicorn's may ask late
+
+
+PARTS = st.lists(st.sampled_from([HEAD, b"\r\n", b"\r\n\r\n", b"x" * 5000, b"a\r\n\r", b"\n"]), max_size=20)
+
+
+@given(PARTS, st.lists(st.tuples(st.integers(1, 9000), st.booleans()), max_size=20))
+def test_all_bytes_are_parsed_once_and_in_order_however_they_come(
+    parts: list[bytes], reads: list[tuple[int, bool]]
+) -> None:
+    made = Made()
+    sent = rest = b"".join(parts)
+    for size, answered in [*reads, (len(sent) + 1, False)]:
+        made.reading.take(rest[:size])
+        rest = rest[size:]
+        assert made.parser.line <= MOST_WAITING + 1
+        if answered:
+            made.answer()
+    while made.reading.pending():
+        made.answer()
+    assert b"".join(made.parser.steps) == sent
+    assert made.bodies.total == 0
+
+
+async def test_the_loop_of_a_server_will_do() -> None:
+    parser, bodies = Parser(), Bodies(1 << 20)
+    transport: Any = Transport()
+    reading = Reading(parser, transport, Turns(asyncio.get_running_loop()), bodies)
+    reading.take(HEAD * 5)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert parser.steps == [HEAD] * 5
