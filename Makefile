@@ -6,7 +6,7 @@ PROJECTS := . kit shop/users shop/orders shop/suppliers shop/gateway
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format types unit limen-tests service-tests process-tests access lock wheel compiled against-wheel audit fuzz soak bench bench-micro bench-logins bench-peers clean
+.PHONY: help up check test lint format types quick-tests limen-tests service-tests process-tests coverage access lock wheel compiled against-wheel audit fuzz soak bench bench-micro bench-logins bench-peers clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -22,7 +22,15 @@ $(STAMP): requirements.lock $(addsuffix /pyproject.toml,$(PROJECTS))
 up: $(STAMP) ## Start the gateway and the three services, until Ctrl-C
 	@exec $(BIN)/limen up
 
-test: lint types unit compiled ## Every check and every test
+CHECKS := $(BIN)/python tools/checks.py
+
+check: $(STAMP) ## The inner loop: format, lint and types beside unit and wire tests, in about a minute
+	@HYPOTHESIS_PROFILE=quick $(CHECKS) types lint quick-tests
+
+test: $(STAMP) ## Every check and every test, with one summary at the end
+	@rm -f .coverage .coverage.*
+	@# Three at once, even on two processors: most tests wait, for sockets, for password hashes, or for whole processes.
+	@$(CHECKS) --lanes 3 --last coverage compiled process-tests service-tests limen-tests types lint
 
 lint: $(STAMP) ## ruff, import-linter, deptry
 	$(BIN)/ruff check .
@@ -37,10 +45,10 @@ format: $(STAMP) ## Rewrite the sources in the house format
 types: $(STAMP) ## basedpyright, strict, tests included
 	$(BIN)/basedpyright
 
-unit: $(STAMP) ## All tests, with branch coverage and its floor
-	rm -f .coverage .coverage.*
-	@# Two at once: most tests wait, for sockets, for password hashes, or for whole processes.
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target limen-tests service-tests process-tests
+quick-tests: $(STAMP)
+	$(BIN)/python -m pytest -q tests/unit tests/wire
+
+coverage: $(STAMP)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

@@ -1,12 +1,15 @@
 """Fixtures that the tests of every distribution share."""
 
+import asyncio
+import functools
+import inspect
 import os
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from limen import pipeline
@@ -15,11 +18,10 @@ from limen_kit.testing import Unavailable, fresh_database, postgres_server
 # How much property tests try. No test says a number of its own (see tests/support/examples.py), nor a deadline: none
 # asserts on speed. `quick` says the same of the same sources, for CI and before a commit; `laptop` looks for something
 # new each time; `thorough` is for `make fuzz`. HYPOTHESIS_PROFILE or --hypothesis-profile choose another.
-settings.register_profile(
-    "quick", derandomize=True, database=None, deadline=None, max_examples=50, stateful_step_count=30
-)
-settings.register_profile("laptop", derandomize=False, deadline=None, max_examples=100, stateful_step_count=40)
-settings.register_profile("thorough", derandomize=False, deadline=None, max_examples=2000, stateful_step_count=60)
+_UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", _UNTIMED, derandomize=True, database=None, max_examples=50, stateful_step_count=30)
+settings.register_profile("laptop", _UNTIMED, derandomize=False, max_examples=100, stateful_step_count=40)
+settings.register_profile("thorough", _UNTIMED, derandomize=False, max_examples=2000, stateful_step_count=60)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("quick" if os.environ.get("CI") else "laptop"))
 
 
@@ -28,6 +30,37 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if settings.get_current_profile_name() == "thorough":
         for item in items:
             item.add_marker(pytest.mark.timeout(3600), append=False)
+
+
+# Seconds before the time limit of a test at which its coroutine is cancelled.
+_MARGIN = 5.0
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """Cancel a coroutine that takes too long, in its own loop: the trace shows what it waits for.
+
+    pytest-timeout's signal raises in whatever runs then. On uvloop that is nothing of Python's, and the exception comes up
+    much later, in another test. So its thread is used, which ends the whole run, for tests that hang without a loop.
+    """
+    marker = pyfuncitem.get_closest_marker("timeout")
+    limit = float(marker.args[0] if marker is not None else pyfuncitem.config.getini("timeout"))
+    seconds = max(limit - _MARGIN, limit / 2)
+    found: Any = pyfuncitem.obj
+    if inspect.iscoroutinefunction(found):
+        pyfuncitem.obj = _limited(found, seconds)
+    elif inspect.iscoroutinefunction(inner := getattr(getattr(found, "hypothesis", None), "inner_test", None)):
+        found.hypothesis.inner_test = _limited(inner, seconds)
+    return (yield)
+
+
+def _limited(test: Callable[..., Coroutine[Any, Any, object]], seconds: float) -> Callable[..., Any]:
+    @functools.wraps(test)
+    async def limited(*args: object, **named: object) -> object:
+        async with asyncio.timeout(seconds):
+            return await test(*args, **named)
+
+    return limited
 
 
 def pytest_collection_finish() -> None:
