@@ -11,9 +11,9 @@ from limen.declare.tls import Tls
 class Timeouts:
     """Seconds to wait for an upstream.
 
-    ``connect`` for a connection (waiting for a free one included), ``first_byte`` for the answer's head once the request
-    was sent, ``idle`` for silence within a body in either direction, ``total`` for one attempt as a whole; None is no
-    bound, which streams need.
+    ``connect`` for a connection (the look-up of a name, a free place and TLS included), ``first_byte`` for the answer's head
+    once the request was sent, ``idle`` for silence within a body in either direction, ``total`` for one attempt as a whole;
+    None is no bound, which streams need.
     """
 
     connect: float = 2.0

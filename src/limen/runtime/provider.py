@@ -13,6 +13,7 @@ from limen.declare.issuer import Issuer
 from limen.declare.location import Location
 from limen.declare.upstream import Limits, Upstream
 from limen.upstream.fetch import NotFetchedError, fetch
+from limen.upstream.names import Names
 from limen.upstream.pool import Pool
 
 # One fetch runs at a time, of at most two documents.
@@ -34,9 +35,13 @@ class Source(Protocol):
 class Provider:
     """The provider behind ``config``."""
 
-    def __init__(self, config: Issuer) -> None:
-        """Connect to nothing, but read the files that TLS needs; raises ValueError for one that cannot be used."""
+    def __init__(self, config: Issuer, names: Names | None = None) -> None:
+        """Connect to nothing, but read the files that TLS needs; raises ValueError for one that cannot be used.
+
+        ``names`` are those that others look up too; None is a cache of its own.
+        """
         self._config = config
+        self._names = Names() if names is None else names
         self._found = config.keys
         first = (config.keys or config.location).origin
         self._pools = {first: self._pool(first)}
@@ -111,7 +116,7 @@ class Provider:
             # What identifies the gateway, or names the host, is for the issuer; authorities are for both.
             tls = replace(tls, certificate=None, key=None, server_name=None)
         try:
-            return Pool(Upstream("issuer", [origin], limits=_LIMITS, tls=tls))
+            return Pool(Upstream("issuer", [origin], limits=_LIMITS, tls=tls), self._names)
         except ValueError as error:
             reason = str(error).removeprefix("upstream 'issuer': ")
             raise ValueError(f"Issuer {self._config.url!r}: {reason}") from None

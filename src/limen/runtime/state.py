@@ -18,7 +18,9 @@ from limen.runtime.api_keys import LiveApiKeys
 from limen.runtime.bodies import Bodies
 from limen.runtime.ids import RequestIds
 from limen.runtime.issuer import LiveIssuer
+from limen.runtime.provider import Provider
 from limen.runtime.snapshot import Snapshot
+from limen.upstream.names import Names
 from limen.upstream.pool import Pool
 
 NOBODY = Trust()
@@ -29,7 +31,18 @@ Verifies = Verifier | LiveIssuer | LiveApiKeys
 class Runtime:
     """The live side of one gateway. Time and randomness enter the data path here and nowhere else."""
 
-    __slots__ = ("_assertion", "_live", "_pools", "auth", "bodies", "now", "request_id", "revocations", "trust")
+    __slots__ = (
+        "_assertion",
+        "_live",
+        "_names",
+        "_pools",
+        "auth",
+        "bodies",
+        "now",
+        "request_id",
+        "revocations",
+        "trust",
+    )
 
     def __init__(
         self,
@@ -48,6 +61,7 @@ class Runtime:
         tokens ended early, ``assertion`` says how services are told who calls, ``body_memory`` is in bytes, ``now`` gives
         seconds since the epoch.
         """
+        self._names = Names()
         self._pools: dict[str, Pool] = {}
         self._live: dict[int, tuple[Method, Verifies]] = {}
         self.revocations = revocations
@@ -62,7 +76,7 @@ class Runtime:
         """Return the pool of ``upstream``, made at first use."""
         pool = self._pools.get(upstream.name)
         if pool is None:
-            pool = self._pools[upstream.name] = Pool(upstream)
+            pool = self._pools[upstream.name] = Pool(upstream, self._names)
         return pool
 
     def verifies(self, method: Method) -> Verifies:
@@ -84,7 +98,7 @@ class Runtime:
             case Jwt():
                 return Verifier(method, self.revocations)
             case Issuer():
-                return LiveIssuer(method, self.revocations, clock=self.now)
+                return LiveIssuer(method, self.revocations, source=Provider(method, self._names), clock=self.now)
             case ApiKeys():
                 return LiveApiKeys(method, self.pool(method.upstream), self.now)
             case _:
@@ -101,7 +115,9 @@ class Runtime:
                 await pool.drained()
 
     async def aclose(self) -> None:
-        """Give up every question about credentials, and close every pooled connection."""
+        """Give up every question about credentials and names, and close every pooled connection."""
+        names, self._names = self._names, Names()
+        names.close()
         live, self._live = self._live, {}
         for _, one in live.values():
             if not isinstance(one, Verifier):

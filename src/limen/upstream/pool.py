@@ -7,26 +7,38 @@ import asyncio
 import ssl
 from collections import deque
 from time import monotonic
+from typing import Final
 
 from limen.declare.target import Target
 from limen.declare.upstream import Upstream
 from limen.errors import AGAIN, Fault, Kind
 from limen.upstream.connection import Connection
 from limen.upstream.error import UpstreamError
+from limen.upstream.names import Names, literal
 from limen.upstream.renewal import Renewal
 from limen.upstream.snapshot import UpstreamSnapshot
 from limen.upstream.tls import TlsConnection, failed, server_name
+
+# Seconds between two looks at what is idle, at least, and connections that one look closes, at most.
+_LOOK: Final = 0.5
+_MOST_CLOSED: Final = 64
 
 
 class Pool:
     """Connections to every target of ``upstream``."""
 
-    def __init__(self, upstream: Upstream) -> None:
-        """Open nothing yet, but read the files that TLS needs; raises ValueError for one that cannot be used."""
+    def __init__(self, upstream: Upstream, names: Names | None = None) -> None:
+        """Open nothing yet, but read the files that TLS needs; raises ValueError for one that cannot be used.
+
+        ``names`` are those that others look up too; None is a cache of one's own.
+        """
         self.upstream = upstream
+        self._names = Names() if names is None else names
         self._limits = upstream.limits
         self._most = upstream.limits.connections * len(upstream.addresses)
-        self._idle: list[Connection] = []
+        self._idle: list[Connection] = []  # the oldest first
+        self._look: asyncio.TimerHandle | None = None  # the next one at what is idle
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._busy: set[Connection] = set()
         self._opening = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -67,7 +79,8 @@ class Pool:
 
         ``timeout`` is in seconds, for waiting and connecting together. Raises UpstreamError, of which nothing was sent.
         """
-        deadline = asyncio.get_running_loop().time() + timeout
+        self._loop = loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
         if self._waiting or len(self._busy) + self._opening >= self._most:
             await self._wait(deadline)
         if self._closed:
@@ -84,6 +97,8 @@ class Pool:
         else:
             connection.idle_since = monotonic()
             self._idle.append(connection)
+            if self._look is None:
+                self._look_in(max(_LOOK, self._limits.keepalive))
         self._next()
 
     def snapshot(self) -> UpstreamSnapshot:
@@ -107,6 +122,9 @@ class Pool:
     async def aclose(self) -> None:
         """Close every connection; exchanges still running, or waiting for one, end with a fault."""
         self._closed = True
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
         doomed = [*self._idle, *self._busy]
         self._idle.clear()
         self._busy.clear()
@@ -119,12 +137,34 @@ class Pool:
         # Transports tell of their end in the next turns of the loop.
         await asyncio.sleep(0)
 
+    def _look_in(self, seconds: float) -> None:
+        if self._loop is not None:
+            self._look = self._loop.call_later(seconds, self._close_old)
+
+    def _close_old(self) -> None:
+        """Close what has been idle for too long. Newest serve first: with traffic, nobody would look at the oldest."""
+        least = monotonic() - self._limits.keepalive
+        doomed: list[Connection] = []
+        for connection in self._idle[:_MOST_CLOSED]:
+            if connection.idle_since > least:
+                break
+            doomed.append(connection)
+        del self._idle[: len(doomed)]
+        self._look = None
+        if len(doomed) == _MOST_CLOSED:
+            self._look_in(0.0)  # the others have their turn first
+        elif self._idle:
+            # Many that went idle one by one end in one look.
+            self._look_in(max(_LOOK, self._idle[0].idle_since - least))
+        for connection in doomed:
+            connection.abort()
+
     def _lost(self, connection: Connection) -> None:
-        if connection in self._idle:
-            self._idle.remove(connection)
         if connection in self._busy:
             self._busy.discard(connection)
             self._next()
+        elif connection in self._idle:
+            self._idle.remove(connection)
 
     def _next(self) -> None:
         """Pass a freed place to the first in line, who stays in line until it runs: nobody can come in between.
@@ -170,15 +210,18 @@ class Pool:
         """Try every target once, beginning with the one whose turn it is."""
         self._opening += 1
         fault = Fault(Kind.UPSTREAM_REFUSED)
+        left = len(self.upstream.addresses)
         try:
-            for _ in self.upstream.addresses:
+            while left:
+                left -= 1
                 target = self.upstream.addresses[self._turn % len(self.upstream.addresses)]
                 self._turn += 1
+                until = _part(deadline, left)
                 try:
-                    async with asyncio.timeout_at(deadline):
-                        connection = await self._connect(target)
+                    async with asyncio.timeout_at(until):
+                        connection = await self._connect(target, until)
                 except TimeoutError:
-                    raise UpstreamError(Fault(Kind.CONNECT_TIMEOUT, cause=f"connecting to {target}")) from None
+                    fault = Fault(Kind.CONNECT_TIMEOUT, cause=f"connecting to {target}")
                 except ssl.SSLError as error:
                     fault = failed(target, error)
                 except OSError as error:
@@ -193,7 +236,22 @@ class Pool:
             self._next()
             raise
 
-    async def _connect(self, target: Target) -> Connection:
+    async def _connect(self, target: Target, deadline: float) -> Connection:
+        """Try every address of ``target`` once. ``deadline`` is kept by the caller; but no address may use it up alone."""
+        if target.path or literal(target.host):
+            return await self._connect_to(target, target.host)
+        addresses = await self._names.addresses(target.host, deadline)
+        left = len(addresses)
+        for address in addresses[:-1]:
+            left -= 1
+            try:
+                async with asyncio.timeout_at(_part(deadline, left)):
+                    return await self._connect_to(target, address)
+            except OSError:  # one of time and of TLS are of this kind
+                continue
+        return await self._connect_to(target, addresses[-1])
+
+    async def _connect_to(self, target: Target, address: str) -> Connection:
         loop = asyncio.get_running_loop()
 
         kind = TlsConnection if target.tls else Connection
@@ -208,9 +266,9 @@ class Pool:
             elif target.tls:
                 name = server_name(self.upstream, target)
                 tls = self._tls.context()
-                await loop.create_connection(make, target.host, target.port, ssl=tls, server_hostname=name)
+                await loop.create_connection(make, address, target.port, ssl=tls, server_hostname=name)
             else:
-                await loop.create_connection(make, target.host, target.port)
+                await loop.create_connection(make, address, target.port)
         except BaseException:
             connection.forget()
             raise
@@ -220,3 +278,14 @@ class Pool:
         """Show how many connections do what."""
         now = self.snapshot()
         return f"<Pool {now.name} {now.idle} idle {now.busy} busy {now.waiting} waiting>"
+
+
+def _part(deadline: float, others: int) -> float:
+    """Return until when one address may be tried, in the loop's time: half of what is left where others come after it.
+
+    One that drops what is sent to it must not use up the time of those that would answer.
+    """
+    if not others:
+        return deadline
+    now = asyncio.get_running_loop().time()
+    return now + max(0.0, deadline - now) / 2

@@ -15,16 +15,22 @@ from talk import Seen, Wire
 
 
 class Network:
-    """Opens fake connections; targets in ``down`` refuse, and nothing opens while ``gate`` is closed."""
+    """Opens fake connections; targets in ``down`` refuse, and those in ``hanging`` say nothing.
+
+    Nothing opens while ``gate`` is closed.
+    """
 
     def __init__(self) -> None:
         self.opened: list[Connection] = []
         self.down: set[str] = set()
+        self.hanging: set[str] = set()
         self.gate = asyncio.Event()
         self.gate.set()
 
     async def connect(self, target: Target, on_lost: Callable[[Connection], None]) -> Connection:
         await self.gate.wait()
+        if target.url in self.hanging:
+            await asyncio.Event().wait()
         if target.url in self.down:
             raise ConnectionRefusedError("down")
         connection = Connection(target, 4096, on_lost)
@@ -37,7 +43,7 @@ class Network:
 async def network(monkeypatch: pytest.MonkeyPatch) -> Network:
     made = Network()
 
-    async def connect(pool: Pool, target: Target) -> Connection:
+    async def connect(pool: Pool, target: Target, deadline: float) -> Connection:
         return await made.connect(target, vars(Pool)["_lost"].__get__(pool))
 
     monkeypatch.setattr(Pool, "_connect", connect)
@@ -302,3 +308,15 @@ async def test_connections_are_not_scarce_for_whoever_would_be_refused(network: 
     for task in line:
         pool.release(await task)
     assert len(network.opened) == 1
+
+
+async def test_a_target_that_hangs_leaves_time_for_those_after_it(network: Network) -> None:
+    network.hanging |= {"http://a", "http://b"}
+    pool = pool_of("http://a", "http://b", "http://c")
+    connection = await pool.acquire(0.05)
+    assert connection.target.url == "http://c"
+    network.hanging.add("http://c")
+    with pytest.raises(UpstreamError) as caught:
+        await pool.acquire(0.01)
+    assert caught.value.fault.kind is Kind.CONNECT_TIMEOUT
+    assert state(pool) == (0, 1, 0)

@@ -20,7 +20,7 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     """Let every pool open fake connections, once the event is set."""
     opens = asyncio.Event()
 
-    async def connect(pool: Pool, target: Target) -> Connection:
+    async def connect(pool: Pool, target: Target, deadline: float) -> Connection:
         await opens.wait()
         connection = Connection(target, 4096, vars(Pool)["_lost"].__get__(pool))
         connection.connection_made(Wire())

@@ -48,7 +48,7 @@ class Narrow(Pool):
     fails: bool
     gate: asyncio.Event
 
-    async def _connect(self, target: Target) -> Connection:
+    async def _connect(self, target: Target, deadline: float) -> Connection:
         await self.gate.wait()
         if self.fails:
             raise ConnectionRefusedError("told to")
