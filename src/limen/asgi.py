@@ -226,13 +226,20 @@ class _Exchange:
         self, plan: Plan, target: bytes, lines: Headers, own: bytes, body: bytes | RequestBody | None
     ) -> Answer | Fault:
         attempts = 0
+        connecting = 0.0  # seconds that getting a connection has taken, all attempts together
         length = body.length if isinstance(body, RequestBody) else None
         while True:
             attempts += 1
             if isinstance(body, RequestBody):
                 await body.gather(partial(pipeline.waits, plan))
             try:
-                connection = plan.pool.idle() or await plan.pool.acquire(plan.timeouts.connect)
+                connection = plan.pool.idle()
+                if connection is None:
+                    began = perf_counter()
+                    try:
+                        connection = await plan.pool.acquire(max(0.0, plan.timeouts.connect - connecting))
+                    finally:
+                        connecting += perf_counter() - began
                 return await send(
                     plan.pool,
                     connection,

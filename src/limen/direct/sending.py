@@ -26,6 +26,7 @@ class Sending(Answering):
 
     __slots__ = (
         "_attempts",
+        "_connecting",
         "_content",
         "_expects",
         "_forwarded",
@@ -61,6 +62,7 @@ class Sending(Answering):
         self._waits = False  # for more of the body, before it may have a connection
         self._forwarded = False  # something of a streamed body has gone
         self._attempts = 0
+        self._connecting = 0.0  # seconds that getting a connection has taken, all attempts together
 
     def _attempt(self) -> None:
         plan = self._plan
@@ -95,10 +97,12 @@ class Sending(Answering):
             self._task = None  # those before it in this turn of the loop have taken what there was
             return
         self._attempts += 1
+        began = perf_counter()
         try:
             try:
-                connection = await plan.pool.acquire(plan.timeouts.connect)
+                connection = await plan.pool.acquire(max(0.0, plan.timeouts.connect - self._connecting))
             except UpstreamError as error:
+                self._connecting += perf_counter() - began
                 self._task = None
                 self._failed(error.fault, sent=False, reused=False)
                 return

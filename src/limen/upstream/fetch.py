@@ -3,6 +3,8 @@
 Strict, because what comes back decides who is believed: 200 and nothing else, no redirect followed, plain JSON, bounded.
 """
 
+from time import monotonic
+
 from limen.declare.upstream import Timeouts
 from limen.errors import Kind
 from limen.http.headers import Headers, is_json, values
@@ -48,8 +50,9 @@ async def fetch(pool: Pool, target: bytes, *, timeouts: Timeouts, limit: int = 2
 
 
 async def _ask(pool: Pool, target: bytes, timeouts: Timeouts) -> Answer:
+    until = monotonic() + timeouts.connect
     while True:
-        connection = pool.idle() or await pool.acquire(timeouts.connect)
+        connection = pool.idle() or await pool.acquire(max(0.0, until - monotonic()))
         try:
             return await send(
                 pool,
