@@ -42,6 +42,8 @@ class Seen:
     reason: bytes = b""
     headers: Headers = field(default_factory=Headers)
     content: bytes = b""
+    calls: int = 0
+    flushes: int = 0
     ended: bool = False
     kind: Kind | None = None
     cause: str = ""
@@ -53,9 +55,11 @@ class Seen:
     def body(self, data: bytes) -> None:
         assert self.status, "no content before the head"
         self.content += data
+        self.calls += 1
 
     def flush(self) -> None:
         assert not self.ended, "nothing follows the end"
+        self.flushes += 1
 
     def end(self) -> None:
         self._once()

@@ -47,6 +47,8 @@ FIXED: dict[str, Unit] = {
     "upstream.connection._MOST_INTERIM": count,
     "pipeline.ATTEMPTS": count,
     "upstream.client.HIGH_WATER": size,
+    "upstream.connection._MOST_CHUNKS": count,
+    "upstream.connection._LONG_READ": size,
     "upstream.pool._MOST_CLOSED": count,
     "upstream.names.FRESH": seconds,
     "upstream.names.OLD": seconds,

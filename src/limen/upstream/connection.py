@@ -25,6 +25,16 @@ _LEAST_HEAD: Final = 17
 # Bytes of framing that a chunk may have: 16 digits, two line ends, and some air.
 _CHUNK: Final = 24
 
+# Bytes that count for a trailer besides its own.
+_TRAILER: Final = 32
+
+# What one connection may take of a turn of the loop, which others wait for. A read may bring 256 KiB, and uvloop makes up to
+# 32 in a row: after one of ``_LONG_READ`` it is the others' turn. One that may hold many small chunks is parsed in pieces of
+# ``_PIECE``, as long as fewer than ``_MOST_CHUNKS`` have come: in 256 KiB there may be 43,000.
+_LONG_READ: Final = 131072
+_PIECE: Final = 16384
+_MOST_CHUNKS: Final = 1024
+
 
 class Connection(Wire):
     """A connection that is either idle or busy with one exchange."""
@@ -44,7 +54,7 @@ class Connection(Wire):
         self._answer_done = True
         self._in_step = True
         self._answering = False  # some byte of an answer has come
-        self._pieces: list[bytes] | None = None  # content that is kept together for now
+        self._pieces: list[bytes] | None = None  # content that is kept together for now: no call for each small chunk
         self._interim = 0
         self._reason = b""
         self._reset()
@@ -89,6 +99,7 @@ class Connection(Wire):
         """Drop the connection at once, whatever it is doing; the sink hears nothing more."""
         self._sink = None
         self._in_step = False
+        self._rest = b""
         if self._transport is not None:
             self._transport.abort()
 
@@ -105,6 +116,8 @@ class Connection(Wire):
             self.abort()
             return
         size = len(data)
+        if size > _PIECE and self._in_pieces(data):
+            return
         if not self._answering and size and data[0] in b"\r\n":
             # Only a server passes over empty lines (RFC 9112 section 2.2). This one is a rest of the answer before: what
             # the service was asked now is as good as unanswered.
@@ -115,12 +128,14 @@ class Connection(Wire):
             self._answering = True
             self._is_1_1 = data.startswith(b"HTTP/1.1 ")
         self._raw += size
+        before = self._content if self._head_given else -1
         try:
             if size > 1 and data[-1] in b"\r\n":
                 self._feed_apart(parser, data)
             else:
                 parser.feed_data(data)
         except httptools.HttpParserError as error:
+            self._give()
             if self._answer_done:
                 # What came after a whole answer: the answer stands, the connection does not.
                 self.abort()
@@ -131,19 +146,22 @@ class Connection(Wire):
             if not self._in_step or (self._method == b"HEAD" and data[-1:] != b"\n"):
                 # Behind the head of an answer to HEAD the parser reads on, as if there were content, and does not tell.
                 self.abort()
-        elif not self._head_given:
+            return
+        if self._pieces is not None:
+            self._give()
+        if not self._head_given:
             if self._raw > self._head_limit:
                 self._fail(Fault(Kind.UPSTREAM_PROTOCOL, cause=f"the head has more than {self._head_limit} bytes"))
-            else:
-                self._flush()
         elif self._raw - self._head_bytes - self._content - _CHUNK * self._chunks > self._head_limit:
             # Chunk extensions and trailers, which are dropped, and could go on for ever.
             self._fail(Fault(Kind.UPSTREAM_PROTOCOL, cause=f"more than {self._head_limit} bytes besides content"))
-        else:
+        elif self._content != before:
+            # A part of a head, or of what frames the content, is no progress: byte by byte it would never be too late.
             self._flush()
 
     def eof_received(self) -> bool:
         """Let the transport close; a close-delimited answer ends here."""
+        self._take_all()
         sink = self._sink
         if sink is not None and self._head_given and not self._framed and not self._answer_done:
             self._in_step = False
@@ -152,6 +170,7 @@ class Connection(Wire):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever waits."""
+        self._take_all()
         self.lost = True
         if exc is None:
             self.eof_received()
@@ -179,6 +198,9 @@ class Connection(Wire):
             self._head_bytes += len(name) + len(value) + 4
             if len(self._headers) > self._head_limit // 64:
                 raise httptools.HttpParserError("too many header lines")
+            return
+        # What a line costs besides its bytes, as HTTP/2 counts it (RFC 9113 section 6.5.2): 4 bytes can be a trailer.
+        self._head_bytes -= _TRAILER
 
     def on_headers_complete(self) -> None:
         """Give the head on, unless it is an interim one."""
@@ -213,6 +235,8 @@ class Connection(Wire):
     def on_chunk_header(self) -> None:
         """Count a chunk; notice those behind an answer to HEAD, the empty last one included."""
         self._chunks += 1
+        if self._pieces is None:
+            self._pieces = []
         if self._sink is None:
             self._in_step = False
 
@@ -251,20 +275,49 @@ class Connection(Wire):
         in one piece, as without the cut.
         """
         self._pieces = []
-        try:
-            parser.feed_data(memoryview(data)[:-1])
-            if self._answer_done:
-                self._in_step = False
-            else:
-                parser.feed_data(data[-1:])
-        finally:
-            self._give()
+        parser.feed_data(memoryview(data)[:-1])
+        if self._answer_done:
+            self._in_step = False
+        else:
+            parser.feed_data(data[-1:])
 
     def _give(self) -> None:
         """Give the content on that was kept together."""
         pieces, self._pieces = self._pieces, None
         if pieces and self._sink is not None:
-            self._sink.body(b"".join(pieces))
+            self._sink.body(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+
+    def _in_pieces(self, data: bytes) -> bool:
+        """Take a read that may hold many chunks, piece by piece; False for one that is to be taken as it is."""
+        if len(data) >= _LONG_READ:
+            self.yield_turn()
+        if self._unchunked():
+            return False
+        self._rest = data
+        self.take_rest()
+        return True
+
+    def _unchunked(self) -> bool:
+        """Tell whether all that is to come is content: one call, however long it is."""
+        return self._head_given and not any(name == b"transfer-encoding" for name, _ in self._headers)
+
+    def take_rest(self) -> None:
+        """Go on with a read that is taken in pieces, as far as this turn of the loop goes."""
+        chunks = self._chunks
+        while self._rest and not self._paused:
+            size = len(self._rest) if self._unchunked() else _PIECE
+            piece, self._rest = self._rest[:size], self._rest[size:]
+            self.data_received(piece)
+            if self._chunks - chunks >= _MOST_CHUNKS:
+                break
+        if self._rest:
+            self.yield_turn()
+
+    def _take_all(self) -> None:
+        """Take what waits for its turn: nothing comes after it. Less than one read."""
+        while self._rest:
+            piece, self._rest = self._rest[:_PIECE], self._rest[_PIECE:]
+            self.data_received(piece)
 
     def _reset(self) -> None:
         self._raw = 0  # bytes read
@@ -281,6 +334,8 @@ class Connection(Wire):
     def _end(self, sink: Sink) -> None:
         self._answer_done = True
         self._sink = None
+        if self._rest:
+            self._in_step = False  # more has come than this answer
         # Whoever held the answer back may be gone; the next exchange must not wait for a socket that nobody reads.
         self.resume()
         sink.end()
@@ -292,6 +347,7 @@ class Connection(Wire):
     def _fail(self, fault: Fault) -> None:
         sink, self._sink = self._sink, None
         self._in_step = False
+        self._rest = b""
         if sink is not None:
             sink.fault(fault)
         if self._transport is not None and not self.lost:

@@ -12,7 +12,9 @@ class Wire(asyncio.Protocol):
         self.lost = False
         self._transport: asyncio.Transport | None = None
         self._writable: asyncio.Future[None] | None = None
-        self._paused = False
+        self._paused = False  # by who takes the answer
+        self._yielding = False  # until the next turn of the loop
+        self._rest = b""  # read, and waiting for its turn
 
     def write(self, data: bytes) -> None:
         """Write a part of the request; silently nothing when the connection is gone: the sink has been told."""
@@ -38,7 +40,28 @@ class Wire(asyncio.Protocol):
         """Read again."""
         if self._transport is not None and self._paused and not self.lost:
             self._paused = False
+            if self._rest:
+                self.yield_turn()
+            elif not self._yielding:
+                self._transport.resume_reading()
+
+    def yield_turn(self) -> None:
+        """Read nothing more in this turn of the loop: the other connections have theirs first."""
+        if self._transport is not None and not self._yielding and not self.lost:
+            self._yielding = True
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._yielding = False
+        if self._rest and not self._paused:
+            self.take_rest()
+        if self._transport is not None and not self._yielding and not self._paused and not self.lost:
             self._transport.resume_reading()
+
+    def take_rest(self) -> None:
+        """Go on with what was read, and waits for its turn."""
+        raise NotImplementedError
 
     def forget(self) -> None:
         """Let go of a transport that was given up while it was made: uvloop does not tell of the end of such a one.

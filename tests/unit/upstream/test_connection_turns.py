@@ -1,0 +1,174 @@
+"""What one connection takes of a turn of the loop, and how often it calls its sink, whatever a service sends; all counted."""
+
+import asyncio
+
+import pytest
+
+from limen.errors import Kind
+from limen.upstream.connection import Connection
+from talk import Seen, Talk
+
+READ = 262_144  # what one read brings at most
+PIECE = 16_384
+MOST_CHUNKS = 1024
+CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+LAST = b"0\r\n\r\n"
+SMALL = b"1\r\nx\r\n"
+MANY = (READ - len(CHUNKED) - len(LAST)) // len(SMALL)
+
+
+async def turns(talk: Talk, seen: Seen) -> list[int]:
+    """Return how much content came in each turn of the loop, until nothing more does."""
+    found = [len(seen.content)]
+    while not talk.wire.reading:
+        await asyncio.sleep(0)
+        found.append(len(seen.content) - sum(found))
+    return found
+
+
+async def test_small_chunks_are_taken_in_several_turns_and_given_on_together() -> None:
+    talk = Talk()
+    seen = talk.seen
+    talk.feed(CHUNKED + SMALL * MANY + LAST)
+    assert not seen.ended
+    found = await turns(talk, seen)
+    assert seen.ended
+    assert seen.content == b"x" * MANY
+    assert max(found) <= MOST_CHUNKS + PIECE // len(SMALL) + 1
+    assert seen.calls <= 2 * (READ // PIECE + 1)  # a piece may begin within a chunk
+    assert talk.connection.reusable
+    assert not talk.wire.aborted
+
+
+async def test_chunks_of_a_usual_size_take_one_turn() -> None:
+    talk = Talk()
+    seen = talk.seen
+    talk.feed(CHUNKED + (b"2000\r\n" + bytes(8192) + b"\r\n") * 31)
+    assert len(seen.content) == 31 * 8192
+    assert not talk.wire.reading  # other connections have their turn before the next read
+    await asyncio.sleep(0)
+    assert talk.wire.reading
+
+
+@pytest.mark.parametrize("size", [1, 100, PIECE, READ // 8])
+async def test_content_with_a_length_is_given_on_as_it_was_read(size: int) -> None:
+    talk = Talk()
+    talk.feed(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % (2 * size))
+    talk.feed(b"x" * size, b"x" * size)
+    assert talk.seen.calls == 2
+    assert talk.seen.ended
+
+
+async def test_a_long_read_ends_the_turn_and_short_ones_do_not() -> None:
+    talk = Talk()
+    talk.feed(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n", bytes(65536))
+    assert talk.wire.reading
+    talk.feed(bytes(READ))
+    assert not talk.wire.reading
+    assert talk.seen.calls == 2
+    talk.connection.pause()
+    await asyncio.sleep(0)
+    assert not talk.wire.reading  # now it is the client for whom it waits
+    talk.connection.resume()
+    assert talk.wire.reading
+
+
+async def test_a_client_that_does_not_read_stops_what_was_read_already() -> None:
+    talk = Talk()
+    seen = talk.seen
+    talk.feed(CHUNKED + SMALL * MANY + LAST)
+    before = len(seen.content)
+    talk.connection.pause()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert len(seen.content) == before
+    talk.connection.resume()
+    assert len(seen.content) == before  # not within the call of who resumes
+    assert sum(await turns(talk, seen)) == MANY
+    assert seen.ended
+
+
+async def test_an_answer_that_ends_amid_a_long_read_leaves_the_connection_out_of_step() -> None:
+    talk = Talk()
+    reusable: list[bool] = []
+
+    class Ends(Seen):
+        def end(self) -> None:
+            super().end()
+            reusable.append(talk.connection.reusable)
+
+    seen = talk.seen = Ends()
+    talk.connection = Connection(talk.connection.target, talk.limit, lambda _: None)
+    talk.connection.connection_made(talk.wire)
+    talk.connection.start(seen, b"GET", b"request", whole=True)
+    talk.feed(CHUNKED + LAST + b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n" + bytes(READ // 2))
+    await turns(talk, seen)
+    assert seen.ended
+    assert reusable == [False] * len(reusable)
+    assert talk.wire.aborted
+
+
+@pytest.mark.parametrize("error", [None, ConnectionResetError()])
+async def test_a_connection_that_ends_has_given_on_what_was_read(error: Exception | None) -> None:
+    talk = Talk()
+    seen = talk.seen
+    talk.feed(CHUNKED + SMALL * MANY + LAST)
+    assert not seen.ended
+    talk.leave(error)
+    assert seen.ended
+    assert seen.content == b"x" * MANY
+    await asyncio.sleep(0)
+    assert not talk.connection.reusable
+
+
+async def test_nothing_comes_after_an_answer_was_given_up() -> None:
+    talk = Talk()
+    talk.feed(CHUNKED + SMALL * MANY + LAST)
+    before = len(talk.seen.content)
+    talk.connection.abort()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert len(talk.seen.content) == before
+    assert not talk.seen.ended
+
+
+async def test_only_content_is_progress() -> None:
+    head = CHUNKED[:-1] + b"\n"
+    talk = Talk()
+    for i in range(len(head)):
+        talk.feed(head[i : i + 1])
+        assert talk.seen.flushes == (i == len(head) - 1)  # none is for a part of a head
+    for byte in (b"4", b";", b"a", b"\r", b"\n"):
+        talk.feed(byte)
+    assert talk.seen.flushes == 1
+    talk.feed(b"o", b"k")
+    assert talk.seen.flushes == 3
+    talk.feed(b"ay", b"\r", b"\n", b"0", b"\r", b"\n", b"t", b":", b"x", b"\r\n")
+    assert talk.seen.flushes == 4
+    talk.feed(b"\r\n")
+    assert talk.seen.ended
+
+
+async def test_interim_answers_are_no_progress() -> None:
+    talk = Talk()
+    talk.feed(*[b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"] * 10)
+    assert talk.seen.flushes == 0
+    assert talk.seen.kind is None
+
+
+async def test_trailers_are_bounded_in_number() -> None:
+    talk = Talk()
+    line = b"a:\r\n"
+    most = talk.limit // (len(line) + 32)
+    talk.feed(CHUNKED + b"0\r\n" + line * most)
+    assert talk.seen.kind is None
+    talk.feed(line * 24)  # the last chunk has some air, too
+    assert talk.seen.kind is Kind.UPSTREAM_PROTOCOL
+    assert "besides content" in talk.seen.cause
+
+
+async def test_content_before_what_is_malformed_is_given_on() -> None:
+    talk = Talk()
+    talk.feed(CHUNKED + SMALL * 10 + b"no chunk\r\n")
+    assert talk.seen.content == b"x" * 10
+    assert talk.seen.kind is Kind.UPSTREAM_PROTOCOL
