@@ -11,7 +11,6 @@ from calling import counts
 from limen import Limits, Upstream
 from limen.errors import Kind
 from limen.testing import ScriptedUpstream, saying
-from limen.upstream.connection import Connection
 from limen.upstream.error import UpstreamError
 from limen.upstream.names import Addresses, Names
 from limen.upstream.pool import Pool
@@ -50,9 +49,9 @@ def pool_at(port: int, *addresses: str, scheme: str = "http") -> Pool:
 
 def peer(pool: Pool) -> set[str]:
     """Return the addresses of the connections in use."""
-    busy: set[Connection] = vars(pool)["_busy"]
-    transports: list[asyncio.Transport] = [vars(one)["_transport"] for one in busy]
-    return {transport.get_extra_info("peername")[0] for transport in transports}
+    busy = pool._busy  # pyright: ignore[reportPrivateUsage] - nothing public says where a connection leads
+    transports = [one._transport for one in busy]  # pyright: ignore[reportPrivateUsage]
+    return {transport.get_extra_info("peername")[0] for transport in transports if transport is not None}
 
 
 async def test_an_address_that_refuses_is_passed_over(server: ScriptedUpstream) -> None:
