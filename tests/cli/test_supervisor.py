@@ -1,19 +1,26 @@
-"""The supervisor in the test's own process, its bounds made short: workers that hang."""
+"""The supervisor in the test's own process, its bounds made short: workers that hang, and starts that fail."""
 
 import asyncio
+import contextlib
 import os
+import re
 import signal
 import socket
+from collections.abc import AsyncGenerator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from commands import connected
+from commands import connected, get
+from limen.cli import heartbeat
 from limen.cli import workers as supervision
 from limen.cli.serve import Options
 from serving import until
 from slow import PLAIN
+
+SERVES = r"worker (\d+) serves"
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -59,3 +66,97 @@ async def test_a_worker_that_hangs_is_killed(
     assert await run == status
     assert said in caplog.text
     assert ": killed" in caplog.text
+
+
+class Crew:
+    """A supervisor that runs, and what it has said."""
+
+    def __init__(self, port: int, log: pytest.LogCaptureFixture) -> None:
+        self.port = port
+        self._log = log
+        self.status: int | None = None
+
+    async def says(self, pattern: str, times: int = 1) -> list[str]:
+        """Wait until ``pattern`` was said so often; return what its group was, each time."""
+        await until(lambda: len(re.findall(pattern, self._log.text)) >= times)
+        return re.findall(pattern, self._log.text)
+
+
+@contextlib.asynccontextmanager
+async def supervised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, *, count: int
+) -> AsyncGenerator[Crew]:
+    """Run a supervisor of the plain application; it is asked to stop at the end, and must do so with status 0."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "plain.py").write_text(PLAIN)
+    caplog.set_level("INFO")
+    listener = socket.create_server(("127.0.0.1", 0))
+    options = asdict(Options("plain:app", "127.0.0.1", 0, None, "info", "asgi", 1))
+    run = asyncio.create_task(supervision.Supervisor(listener, options, count=count, grace=1).run())
+    try:
+        yield Crew(listener.getsockname()[1], caplog)
+        assert not run.done()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert await run == 0
+    finally:
+        if not run.done():
+            os.kill(os.getpid(), signal.SIGTERM)
+            await run
+
+
+async def test_a_worker_that_is_not_heard_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """SIGSTOP stands for whatever keeps a loop from turning: only SIGKILL ends it."""
+    monkeypatch.setattr(heartbeat, "MISSED", 5)
+    async with supervised(tmp_path, monkeypatch, caplog, count=2) as crew:
+        first, second = await crew.says(SERVES, times=2)
+        os.kill(int(first), signal.SIGSTOP)
+        await crew.says(f"worker {first} has not been heard for 5 s and more: it hangs: killed")
+        await crew.says(f"worker {first} was killed by signal 9; another takes its place")
+        third = (await crew.says(SERVES, times=3))[2]
+        assert third not in (first, second)
+        assert (await get(crew.port, "/jobs/1"))[1].decode() in (second, third)
+    assert caplog.text.count("has not been heard") == 1
+
+
+async def test_a_start_that_fails_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever goes wrong, a bug of ours included: the worker that is well stays, and the other comes later."""
+    failures: list[Exception] = [
+        OSError(11, "Resource temporarily unavailable"),
+        OSError(12, "Cannot allocate memory"),
+        RuntimeError("can't start new thread"),
+    ]
+    start = supervision.start_worker
+
+    async def start_worker(*given: Any) -> Any:
+        if failures and "serves" in caplog.text:
+            raise failures.pop(0)
+        return await start(*given)
+
+    monkeypatch.setattr(supervision, "start_worker", start_worker)
+    monkeypatch.setattr(supervision, "_PAUSE", 0.05)
+    async with supervised(tmp_path, monkeypatch, caplog, count=2) as crew:
+        first, second = await crew.says(SERVES, times=2)
+        assert {(await get(crew.port, f"/jobs/{number}"))[1].decode() for number in range(3)} <= {first, second}
+    said = re.findall(r"a worker cannot be started: (.*); tried again in ([\d.]+) s", caplog.text)
+    assert said == [
+        ("[Errno 11] Resource temporarily unavailable", "0.05"),
+        ("[Errno 12] Cannot allocate memory", "0.1"),
+        ("can't start new thread", "0.2"),
+    ]
+    assert caplog.text.count("Traceback") == 1  # of what nobody has thought of
+
+
+async def test_a_first_start_that_fails_ends_the_supervisor(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_pair() -> Any:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(socket, "socketpair", no_pair)
+    listener = socket.create_server(("127.0.0.1", 0))
+    assert await supervision.Supervisor(listener, {}, count=2, grace=1).run() == 3
+    assert "the first worker cannot be started: [Errno 24] Too many open files" in caplog.text

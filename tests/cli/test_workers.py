@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
@@ -187,6 +188,24 @@ async def test_a_killed_worker_is_replaced(folder: Path, port: int) -> None:
         os.kill(int(third), signal.SIGHUP)  # is the supervisor's alone
         assert (await get(port, "/jobs/9"))[0].startswith(b"http/1.1 200")
         await command.says(SERVES, times=4)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="another process's limits can be changed on Linux alone")
+async def test_a_supervisor_without_open_files_keeps_the_workers_that_are_well(folder: Path, port: int) -> None:
+    import resource
+
+    async with serve(folder, port) as command:
+        first, second = await command.says(SERVES, times=2)
+        before = resource.prlimit(command.process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(command.process.pid, resource.RLIMIT_NOFILE, (3, before[1]))
+        os.kill(int(first), signal.SIGKILL)
+        await command.says("a worker cannot be started: .*Too many open files; tried again in 1 s")
+        assert (await get(port, "/jobs/1"))[1] == second.encode()
+        resource.prlimit(command.process.pid, resource.RLIMIT_NOFILE, before)
+        await command.says(SERVES, times=3)
+        command.send(signal.SIGTERM)
+        assert await command.ends() == 0
+        assert "Traceback" not in command.text
 
 
 async def test_workers_follow_a_killed_supervisor(folder: Path, port: int) -> None:

@@ -85,6 +85,7 @@ FIXED: dict[str, Unit] = {
     "cli.serve._BACKLOG": count,
     "cli.server.LIFESPAN": seconds,
     "cli.workers.START": seconds,
+    "cli.heartbeat.SILENCE": seconds,
     "cli.workers._LONGEST_PAUSE": seconds,
     "cli.changes.QUIET": seconds,
     "cli.changes.LONGEST": seconds,

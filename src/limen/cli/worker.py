@@ -2,7 +2,8 @@
 
 ``python -m limen.cli.worker OPTIONS``, OPTIONS being JSON: those of ``serve``, and the numbers of two inherited files.
 ``listener`` is the socket that all workers accept from. ``control`` leads to the supervisor: the worker writes one byte
-when it serves, and stops in good order when the other end is gone, so that no worker outlives its supervisor.
+when it serves, and one every second from then on, as long as its event loop turns (``limen.cli.heartbeat``; not with ``reload``). It stops in good
+order when the other end is gone, so that no worker outlives its supervisor.
 
 With ``reload`` in OPTIONS, the worker imports limen, then waits for the byte ``GO`` before it imports the application. Why
 that does not start goes to the supervisor, as text behind the byte ``FAILED``; and the supervisor's end is followed by a
@@ -27,6 +28,7 @@ from typing import Any, cast
 import click
 import uvicorn
 
+from limen.cli.heartbeat import BEAT
 from limen.cli.load import load, load_gateway
 from limen.cli.place import described
 from limen.cli.serve import PROTOCOLS, Options, check_tls, configure
@@ -59,14 +61,15 @@ class Worker(Server):
         self._reload = reload
 
     async def startup(self, sockets: Any = None) -> None:
-        """Start, then say so."""
+        """Start, then say so, and go on saying so: also while it stops, which has a bound of its own."""
         if self._reload:
             await self._start_and_explain(sockets)
-        else:
-            loop = asyncio.get_running_loop()
-            loop.add_reader(self._control.fileno(), self._orphaned)
-            await super().startup(sockets)
-        self._control.send(SERVES)
+            self._control.send(SERVES)
+            return
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._control.fileno(), self._orphaned)
+        await super().startup(sockets)
+        self._beat(loop)
 
     async def _start_and_explain(self, sockets: Any) -> None:
         watched = _Startup(cast(Any, self.config.loaded_app))  # pyright: ignore[reportUnknownMemberType] - uvicorn's
@@ -79,6 +82,15 @@ class Worker(Server):
             why = described(watched.error) if watched.error else watched.message or "its log says more"
             tell(self._control, f"the startup of {self.config.app} failed: {why}")
             raise
+
+    def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            self._control.send(SERVES)
+        except BlockingIOError:
+            pass  # the supervisor has not read for so long that it has enough of them
+        except OSError:
+            return  # it is gone: ``_orphaned`` is told
+        loop.call_later(BEAT, self._beat, loop)
 
     def _orphaned(self) -> None:
         asyncio.get_running_loop().remove_reader(self._control.fileno())

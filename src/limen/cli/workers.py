@@ -12,9 +12,11 @@ What a signal to the supervisor does:
 - SIGHUP: every worker is replaced, one at a time: a new one serves before an old one is told to end, and the next is not
   begun before that has ended. Code is imported anew, options stay. If a new one does not start, the old ones stay.
 
-A worker that ends by itself is replaced, at once or, if it did not live long, after a pause that doubles. The first worker is
-started alone, so that an application which does not start says so once: status 3. Workers have a session of their own:
-what a terminal sends to its foreground group (Ctrl-C, a hang-up) reaches the supervisor alone.
+A worker that ends by itself is replaced, at once or, if it did not live long, after a pause that doubles. One that hangs is
+killed first (``limen.cli.heartbeat``). A start that fails, for want of memory or of open files, is tried again after such a
+pause, and so is whatever else goes wrong here: workers that are well must not end for it. The first worker is started
+alone, so that an application which does not start says so once: status 3. Workers have a session of their own: what a
+terminal sends to its foreground group (Ctrl-C, a hang-up) reaches the supervisor alone.
 
 All that is decided is decided in ``_step``, from the workers as they are, each time that something has changed.
 """
@@ -29,6 +31,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from limen.cli import heartbeat
 from limen.cli.server import CLEANUP, LIFESPAN, STARTUP_FAILURE
 
 logger = logging.getLogger("limen.serve")
@@ -71,7 +74,7 @@ async def start_worker(
 class _Worker:
     """A worker process as the supervisor sees it."""
 
-    __slots__ = ("generation", "leaving", "limit", "process", "ready", "since", "watch")
+    __slots__ = ("generation", "hung", "leaving", "limit", "process", "ready", "silent", "since", "watch")
 
     def __init__(self, process: asyncio.subprocess.Process, generation: int, now: float) -> None:
         self.process = process
@@ -79,6 +82,8 @@ class _Worker:
         self.since = now  # when it began, then when it became ready
         self.ready = False
         self.leaving = False
+        self.hung = False  # and killed for it
+        self.silent = 0  # looks since it was heard
         self.limit: asyncio.TimerHandle | None = None
         self.watch: asyncio.Task[None] | None = None
 
@@ -101,6 +106,7 @@ class Supervisor:
         self._changed = asyncio.Event()
         self._stopping = False
         self._status = 0
+        self._served = False
         self._pause = 0.0
         self._paused = False
 
@@ -110,13 +116,18 @@ class Supervisor:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._asked_to_stop, number)
         loop.add_signal_handler(signal.SIGHUP, self._asked_to_restart)
+        self._looking = loop.call_later(heartbeat.BEAT, self._look)
         try:
             while not self._stopping or self._workers:
                 self._changed.clear()
-                await self._step()
+                try:
+                    await self._step()
+                except Exception as error:
+                    self._failed(error)
                 if self._workers or not self._stopping:
                     await self._changed.wait()
         finally:
+            self._looking.cancel()
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 loop.remove_signal_handler(number)
         return self._status
@@ -160,16 +171,44 @@ class Supervisor:
             self._pause = 0.0
             self._changed.set()
 
-    def _spoke(self, worker: _Worker, control: socket.socket) -> None:
-        """Take the byte that says that it serves; nothing else is ever sent."""
-        asyncio.get_running_loop().remove_reader(control.fileno())
-        if control.recv(1) and not worker.leaving:
-            worker.ready = True
-            worker.since = asyncio.get_running_loop().time()
-            if worker.limit is not None:
-                worker.limit.cancel()
-            logger.info("worker %d serves", worker.process.pid)
-            self._changed.set()
+    def _heard(self, worker: _Worker, control: socket.socket) -> None:
+        """The first byte says that it serves, every other that its loop still turns."""
+        if not control.recv(4096):  # it is about to end
+            asyncio.get_running_loop().remove_reader(control.fileno())
+            return
+        worker.silent = 0
+        if worker.ready or worker.leaving:
+            return
+        worker.ready = self._served = True
+        worker.since = asyncio.get_running_loop().time()
+        if worker.limit is not None:
+            worker.limit.cancel()
+        logger.info("worker %d serves", worker.process.pid)
+        self._changed.set()
+
+    def _look(self) -> None:
+        self._looking = asyncio.get_running_loop().call_later(heartbeat.BEAT, self._look)
+        serving = [worker for worker in self._workers if worker.ready and not worker.leaving and not worker.hung]
+        hung = heartbeat.look(serving, self._count)
+        if hung is not None:
+            hung.hung = True
+            self._kill(hung, f"has not been heard for {heartbeat.MISSED * heartbeat.BEAT:g} s and more: it hangs")
+
+    def _failed(self, error: Exception) -> None:
+        """What ``_step`` could not do is tried again after a pause; if nothing has ever served, it is given up."""
+        if self._stopping:
+            return  # nobody waits for that worker any more
+        if not self._served and not self._workers:
+            logger.error("the first worker cannot be started: %s", error, exc_info=not isinstance(error, OSError))
+            self._stop(STARTUP_FAILURE)
+            return
+        self._longer_pause()
+        logger.error(
+            "a worker cannot be started: %s; tried again in %g s, and those that serve go on",
+            error,
+            self._pause,
+            exc_info=not isinstance(error, OSError),
+        )
 
     def _ended(self, worker: _Worker, status: int) -> None:
         if worker.limit is not None:
@@ -194,10 +233,15 @@ class Supervisor:
                 other.generation = self._generation
         else:
             logger.error("worker %d %s before it served: tried again", worker.process.pid, how)
-        self._pause = 0.0 if lived >= _LONG else min(max(2 * self._pause, _PAUSE), _LONGEST_PAUSE)
-        if self._pause:
-            self._paused = True
-            asyncio.get_running_loop().call_later(self._pause, self._go_on)
+        if lived >= _LONG:
+            self._pause = 0.0
+        else:
+            self._longer_pause()
+
+    def _longer_pause(self) -> None:
+        self._pause = min(max(2 * self._pause, _PAUSE), _LONGEST_PAUSE)
+        self._paused = True
+        asyncio.get_running_loop().call_later(self._pause, self._go_on)
 
     def _go_on(self) -> None:
         self._paused = False
@@ -206,12 +250,15 @@ class Supervisor:
     # --- what is done ---
 
     async def _start(self) -> None:
+        """Start a worker. Raises OSError when the system has no process, no memory or no file for it."""
+        if self._stopping:  # asked for while the one before was started
+            return
         loop = asyncio.get_running_loop()
         process, ours = await start_worker(self._listener, self._options)
         worker = _Worker(process, self._generation, loop.time())
         self._workers.append(worker)
         worker.watch = loop.create_task(self._watch(worker, ours))
-        loop.add_reader(ours.fileno(), self._spoke, worker, ours)
+        loop.add_reader(ours.fileno(), self._heard, worker, ours)
         worker.limit = loop.call_later(START, self._kill, worker, f"does not serve after {START:g} s")
         if self._stopping:  # asked for while the process was made
             self._retire(worker)

@@ -1,0 +1,69 @@
+"""Which worker is killed for its silence, look by look: no clock, no processes."""
+
+from dataclasses import dataclass
+
+from limen.cli.heartbeat import MISSED, look
+
+
+@dataclass
+class One:
+    """A worker that serves."""
+
+    name: str
+    silent: int = 0
+
+
+def looks(serving: list[One], count: int, times: int, heard: str = "") -> list[str]:
+    """Look so often, each time after those in ``heard`` have beaten; return who was to be killed, and take them away."""
+    killed: list[str] = []
+    for _ in range(times):
+        for worker in serving:
+            if worker.name in heard:
+                worker.silent = 0
+        found = look(serving, count)
+        if found is not None:
+            killed.append(found.name)
+            serving.remove(found)
+    return killed
+
+
+def test_who_beats_stays() -> None:
+    serving = [One("a"), One("b")]
+    assert looks(serving, 2, 10 * MISSED, heard="ab") == []
+
+
+def test_who_is_silent_is_killed_after_so_many_looks_and_nobody_else() -> None:
+    serving = [One("a"), One("b")]
+    assert looks(serving, 2, MISSED - 1, heard="a") == []
+    assert looks(serving, 2, 1, heard="a") == ["b"]
+    assert looks(serving, 2, 10 * MISSED, heard="a") == []
+
+
+def test_one_beat_in_between_is_enough() -> None:
+    serving = [One("a"), One("b")]
+    for _ in range(5):
+        assert looks(serving, 2, MISSED - 2, heard="a") == []
+        assert looks(serving, 2, 1, heard="ab") == []
+
+
+def test_a_supervisor_that_did_not_run_has_looked_once_however_long_it_was() -> None:
+    """Machines sleep and supervisors starve: time without looks is nobody's silence, so there is no time to pass in."""
+    serving = [One("a"), One("b")]
+    assert looks(serving, 2, 1) == []
+    assert [worker.silent for worker in serving] == [1, 1]
+
+
+def test_when_all_are_silent_one_is_killed_and_the_next_when_its_place_is_taken() -> None:
+    serving = [One("a"), One("b"), One("c")]
+    assert looks(serving, 3, 10 * MISSED) == ["a"]
+    serving.append(One("d"))  # a start helps
+    assert looks(serving, 3, 10 * MISSED, heard="d") == ["b"]
+    for worker in serving:
+        worker.silent = 0  # whatever held them up is over
+    serving.append(One("e"))
+    assert looks(serving, 3, 10 * MISSED, heard="cde") == []
+
+
+def test_with_one_worker_it_is_that_one() -> None:
+    assert looks([One("a")], 1, 10 * MISSED) == ["a"]
+    assert looks([], 1, 10 * MISSED) == []
