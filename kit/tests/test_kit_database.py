@@ -1,8 +1,10 @@
 """Settings, migrations and the test kit itself."""
 
 import os
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from tortoise.connection import get_connection
 
 from limen_kit import __main__ as command
 from limen_kit import database, testing
+from limen_kit.address import AddressError
 from limen_kit.settings import ServiceSettings
 
 
@@ -19,6 +22,51 @@ def test_a_bad_address_is_refused_without_being_repeated() -> None:
     with pytest.raises(ValidationError) as caught:
         ServiceSettings(database_url="mysql://user:s3cret@db")
     assert "begins with one of sqlite://" in caught.value.errors()[0]["msg"]
+
+
+# A part of each password is a word that nobody may get to see.
+UNENCODED = (
+    "postgres://u:s3cret/x@db/name",
+    "postgres://u:s3cret#x@db/name",
+    "postgres://u:s3cret?x@db/name",
+    "postgresql://u:12/s3cret@db/name",
+    "postgres://u:12?s3cret@db/name",
+    "asyncpg://u:a@b/s3cret@db/name",
+    "postgres://u:a[s3cret@db/name",
+    "postgres://u:s3cret@db:54x32/name",
+    "postgres://u:s3cret@db/name#s3cret",
+    "postgres://s3cret/x:p@db/name",
+)
+
+
+@pytest.mark.parametrize("url", UNENCODED)
+def test_an_address_that_would_be_read_as_another_is_refused_without_being_repeated(url: str, package: Path) -> None:
+    with pytest.raises(AddressError) as found:
+        database.tortoise_config(url, "x", models="m", migrations="n")
+    with pytest.raises(ValidationError) as caught:
+        ServiceSettings(database_url=url)
+    done = run(package, "-m", "limen_kit", "migrate", "pots.database", POTS_URL=url)
+    assert done.returncode == 1
+    for said in (str(found.value), str(caught.value), done.stderr):
+        assert "percent-encoded" in said
+        assert "s3cret" not in said
+    assert done.stderr.count("\n") == 1, done.stderr
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgres://u:a%2Fb%23c%3Fd%40e@db:5432/name?application_name=x",
+        "postgres://u:p@[::1]:5432/name",
+        "postgres:///name",
+        "postgres://u:a@b@db/name",  # what is left of the last @ is read whole
+        "sqlite:///a#b@c/x?busy_timeout=1",
+        "sqlite://:memory:",
+    ],
+)
+def test_an_address_that_is_read_as_it_is_meant_is_taken(url: str) -> None:
+    assert ServiceSettings(database_url=url).database_url == url
+    assert database.tortoise_config(url, "x", models="m", migrations="n")
 
 
 def test_the_log_level_is_one_of_four_in_any_case() -> None:
@@ -105,6 +153,28 @@ def test_the_command_says_what_is_wrong(package: Path) -> None:
     assert unreachable.returncode == 1
     assert "the database cannot be reached" in unreachable.stderr
     assert "s3cret" not in unreachable.stderr
+
+
+def test_a_database_that_refuses_the_password_is_one_line(package: Path) -> None:
+    refusal = b'SFATAL\0VFATAL\0C28P01\0Mpassword authentication failed for user "u"\0\0'
+
+    def refuse(listener: socket.socket) -> None:
+        peer, _ = listener.accept()
+        with peer:
+            peer.recv(4096)  # the message that begins a session
+            peer.sendall(b"E" + (len(refusal) + 4).to_bytes(4, "big") + refusal)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=refuse, args=(listener,))
+        server.start()
+        url = f"postgres://u:s3cret@127.0.0.1:{listener.getsockname()[1]}/x?sslmode=disable"
+        done = run(package, "-m", "limen_kit", "migrate", "pots.database", POTS_URL=url)
+        server.join()
+    assert done.returncode == 1
+    assert done.stderr == (
+        "pots.database: the database cannot be reached: "
+        'InvalidPasswordError: password authentication failed for user "u"\n'
+    )
 
 
 def test_the_command_in_this_process(

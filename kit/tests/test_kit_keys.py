@@ -112,6 +112,9 @@ def test_the_setting_tells_what_it_is(tmp_path: Path) -> None:
         ("http://gateway/a b", "no blanks"),
         ("http://gateway/é", "no blanks"),
         ("http://user:s3cret@gateway/", "no password"),
+        ("http://user:s3cret/x@gateway/", "no address"),
+        ("http://user:s3cret#x@gateway/", "no address"),
+        ("http://user:a[s3cret@gateway/", "no address"),
     ],
 )
 def test_a_setting_that_can_never_work_is_refused(setting: str, message: str) -> None:

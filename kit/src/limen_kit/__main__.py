@@ -9,6 +9,7 @@ from importlib import import_module
 
 from pydantic import ValidationError
 
+from limen_kit.address import AddressError
 from limen_kit.database import TortoiseConfig, migrate
 
 
@@ -23,6 +24,9 @@ def main(argv: list[str] | None = None) -> int:
         config: TortoiseConfig | None = import_module(arguments.module).TORTOISE_ORM
     except ModuleNotFoundError as error:
         print(f"there is no module {error.name!r}; is it installed?", file=sys.stderr)
+        return 1
+    except AddressError as error:
+        print(f"{arguments.module}: the database address {error}", file=sys.stderr)
         return 1
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc'])).upper() or 'settings'}: {e['msg']}" for e in error.errors())

@@ -10,6 +10,8 @@ from tortoise import Tortoise
 from tortoise.connection import get_connection
 from tortoise.migrations.api import migrate as apply_migrations
 
+from limen_kit.address import check_address
+
 TortoiseConfig = dict[str, Any]
 
 # Seconds until a database that says nothing counts as absent.
@@ -23,7 +25,9 @@ def tortoise_config(url: str, label: str, *, models: str, migrations: str) -> To
     """Return Tortoise's configuration for one database at ``url``.
 
     ``models`` and ``migrations`` are modules. SQLite waits 5 s for a lock, and syncs before a write is acknowledged.
+    Raises AddressError, which does not repeat the address.
     """
+    check_address(url)
     if url.startswith("sqlite://") and "?" not in url and ":memory:" not in url:
         url += "?busy_timeout=5000&synchronous=FULL"
     return {
@@ -56,7 +60,13 @@ async def _alone(url: str) -> AsyncGenerator[None]:
         yield
         return
     asyncpg: Any = import_module("asyncpg")  # comes with the extra ``postgres``
-    connection = await asyncpg.connect(url.replace("asyncpg://", "postgres://", 1))
+    try:
+        connection = await asyncpg.connect(url.replace("asyncpg://", "postgres://", 1))
+    except (
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+    ) as error:  # such as a wrong password, which it does not repeat
+        raise ConnectionError(f"{type(error).__name__}: {error}") from error
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", _MIGRATION_LOCK)
         yield

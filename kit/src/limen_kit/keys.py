@@ -268,8 +268,10 @@ def _checked(url: str) -> str:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise ValueError(f"IDENTITY_KEYS is no address: {error}") from None
+    except ValueError:  # which repeats what it took for a port: it may be the beginning of a password
+        raise ValueError(
+            "IDENTITY_KEYS is no address: it has no valid host and port, or a user and a password"
+        ) from None
     if parts.username is not None or parts.password is not None:
         raise ValueError("IDENTITY_KEYS: an address of keys needs no user and no password; leave them out")
     if parts.scheme not in ("http", "https") or not host or port == 0 or parts.fragment:

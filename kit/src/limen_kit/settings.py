@@ -5,6 +5,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BeforeValidator, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from limen_kit.address import check_address
+
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(lambda text: str(text).upper())]
 
 
@@ -38,4 +40,4 @@ class ServiceSettings(BaseSettings):
         """Refuse an address that nothing here can open; its text is not repeated, since it may hold a password."""
         if not url.startswith(cls.schemes):
             raise ValueError(f"a database address begins with one of {', '.join(cls.schemes)}")
-        return url
+        return check_address(url)

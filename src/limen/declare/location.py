@@ -13,6 +13,8 @@ from limen.declare.target import Target
 _PATH = re.compile(r"(?:/[A-Za-z0-9\-._~!$&'()*+,;=:@%]*)*")
 _QUERY = re.compile(r"[A-Za-z0-9\-._~!$&'()*+,;=:@%/?]*")
 
+_CREDENTIALS = "the address must not hold a user name or a password"
+
 
 @dataclass(frozen=True, slots=True)
 class Location:
@@ -32,11 +34,14 @@ class Location:
             raise ValueError("the address has characters that no URL has")
         try:
             parts = urlsplit(url)
+            _ = parts.port
         except ValueError as error:
+            if "@" in url:  # a password, of which a part was taken for the port
+                raise ValueError(_CREDENTIALS) from None
             raise ValueError(f"{url!r}: {error}") from None
-        if "@" in parts.netloc:
+        if "@" in parts.netloc or "@" in parts.fragment:
             # Before all else, because the messages below repeat the address.
-            raise ValueError("the address must not hold a user name or a password")
+            raise ValueError(_CREDENTIALS)
         if parts.scheme == "http" and not allow_http:
             raise ValueError(
                 f"{url!r} is not protected: write https://, or say allow_http=True on a network of your own"
