@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from guarded import PING, Door, door, refused
+from guarded import HOLD, PING, Door, door, refused
 from limen.declare.limits import ClientLimits
 from serving import until
 
@@ -74,15 +74,17 @@ async def test_a_flood_that_stays_is_sent_away(kind: str) -> None:
 
 async def test_a_flood_beyond_the_limit() -> None:
     async with door(ClientLimits(connections=20)) as gate:
-        reader, writer = await gate.open()
-        writer.write(PING)
-        await reader.readuntil(b"ok")
+        inside = [await gate.open() for _ in range(20)]
+        for _, writer in inside:
+            writer.write(HOLD)
+            await gate.arrived.get()
         clients = await flood(gate, b"")
-        ends = await asyncio.gather(*(one.read() for one, _ in clients[20:200]), return_exceptions=True)
+        ends = await asyncio.gather(*(one.read() for one, _ in clients[:200]), return_exceptions=True)
         answers = [end for end in ends if isinstance(end, bytes) and end]
         assert answers
         assert all(refused(answer, 503, "too_many_connections") for answer in answers)
-        writer.write(PING)  # who is inside is served
-        assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200 ")
-        for _, each in (*clients, (reader, writer)):
+        gate.release.set()
+        for reader, _ in inside:
+            assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200 ")
+        for _, each in (*clients, *inside):
             each.transport.abort()

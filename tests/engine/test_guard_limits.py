@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from guarded import LAST, OK, PATHS, PING, Door, door, refused
+from guarded import HOLD, LAST, OK, PATHS, PING, Door, door, refused
 from limen.declare.limits import ClientLimits
 from limen.testing import drained
 
@@ -98,14 +98,16 @@ async def test_small_chunks_are_no_framing_without_content() -> None:
 async def test_connections_of_a_worker() -> None:
     async with door(ClientLimits(connections=3)) as gate:
         kept = [await gate.open() for _ in range(3)]
-        for reader, writer in kept:
-            writer.write(PING)
-            assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200 ")
+        for _, writer in kept:
+            writer.write(HOLD)
+            await gate.arrived.get()
         for _ in range(3):
             got = await gate.served.raw(PING)
             assert refused(got, 503, "too_many_connections")
             assert b"retry-after: 1\r\n" in got
-        for _, writer in kept:
+        gate.release.set()
+        for reader, writer in kept:
+            assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200 ")
             writer.close()
         await _serves_again(gate)
 

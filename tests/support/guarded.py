@@ -15,6 +15,7 @@ from serving import Served, serving
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 PING = b"GET /svc/ping HTTP/1.1\r\nhost: g\r\n\r\n"
+HOLD = b"GET /svc/hold HTTP/1.1\r\nhost: g\r\n\r\n"
 LAST = b"GET /svc/ping HTTP/1.1\r\nhost: g\r\nconnection: close\r\n\r\n"
 
 # Both are refused, timed and limited alike: a route that a service answers, and one that the application does.
@@ -49,7 +50,7 @@ class Door:
 
     async def shared(self) -> Shared:
         """Return what the connections of this worker share."""
-        await self.served.client.get("/local/shared")
+        await self.served.get(b"/local/shared")
         (found,) = self.seen
         return found
 
@@ -67,8 +68,8 @@ class Door:
 
 
 @contextlib.asynccontextmanager
-async def door(limits: ClientLimits | None = None) -> AsyncGenerator[Door]:
-    """Serve until the block ends."""
+async def door(limits: ClientLimits | None = None, *, keep_alive: int = 5) -> AsyncGenerator[Door]:
+    """Serve until the block ends; idle connections are kept for ``keep_alive`` seconds."""
     async with ScriptedUpstream() as upstream:
         app = Gateway(limits=limits)
         app.forward("/svc/{path:path}", upstream=Upstream("svc", [upstream.url]), allow=anyone)
@@ -83,7 +84,7 @@ async def door(limits: ClientLimits | None = None) -> AsyncGenerator[Door]:
             made.seen.add(request.scope["state"]["limen.guard"])
 
         del raw, shared
-        async with serving(app) as served:
+        async with serving(app, keep_alive=keep_alive) as served:
             made = Door(app, served, upstream)
             upstream.scripts[:] = [made.script]
             yield made

@@ -111,8 +111,11 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serving(app: ASGIApp, engine: Engine | None = None) -> AsyncGenerator[Served]:
-    """Serve ``app`` on a free loopback port, on ``engine`` or the one that is set, until the block ends."""
+async def serving(app: ASGIApp, engine: Engine | None = None, *, keep_alive: int = 5) -> AsyncGenerator[Served]:
+    """Serve ``app`` on a free loopback port, on ``engine`` or the one that is set, until the block ends.
+
+    Idle connections are kept for ``keep_alive`` seconds.
+    """
     config = uvicorn.Config(
         app,
         http=PROTOCOLS[engine or ENGINE],
@@ -120,6 +123,7 @@ async def serving(app: ASGIApp, engine: Engine | None = None) -> AsyncGenerator[
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        timeout_keep_alive=keep_alive,
         timeout_graceful_shutdown=2,
         loop="none",
     )

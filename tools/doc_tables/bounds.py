@@ -79,7 +79,7 @@ FIXED: dict[str, Unit] = {
     "direct.reading.STRETCH": size,
     "direct.turns.ROUND": seconds,
     "direct.patience._MOST_DISCARDED": size,
-    "direct.patience._MOST_TURNED_AWAY": count,
+    "direct.patience.MOST_TURNED_AWAY": count,
     "pipeline.MOST_HELD": size,
     "http.via.MOST_PASSES": count,
     "cli.serve._BACKLOG": count,
@@ -98,7 +98,10 @@ FIXED: dict[str, Unit] = {
     "cli.unavailable.LINGER": seconds,
 }
 # Constants that are the defaults of settings which no dataclass has.
-GIVEN: dict[str, tuple[str, Unit]] = {"gates.revocation.MOST": ("Revocations(most=)", count)}
+GIVEN: dict[str, tuple[str, Unit]] = {
+    "gates.revocation.MOST": ("Revocations(most=)", count),
+    "declare.limits.MOST_CONNECTIONS": ("ClientLimits(connections=)", count),
+}
 
 SAYS_BOUND = re.compile(r"_?(?:MOST|MAX|LONGEST|LARGEST|DEEPEST)(?:_\w+)?")
 

@@ -2,8 +2,8 @@
 
 ``python -m limen.cli.worker OPTIONS``, OPTIONS being JSON: those of ``serve``, and the numbers of two inherited files.
 ``listener`` is the socket that all workers accept from. ``control`` leads to the supervisor: the worker writes one byte
-when it serves, and one every second from then on, as long as its event loop turns (``limen.cli.heartbeat``; not with ``reload``). It stops in good
-order when the other end is gone, so that no worker outlives its supervisor.
+when it serves, and with ``--workers`` one every second from then on, as long as its event loop turns
+(``limen.cli.heartbeat``). It stops in good order when the other end is gone, so that no worker outlives its supervisor.
 
 With ``reload`` in OPTIONS, the worker imports limen, then waits for the byte ``GO`` before it imports the application. Why
 that does not start goes to the supervisor, as text behind the byte ``FAILED``; and the supervisor's end is followed by a

@@ -10,11 +10,13 @@ _LEAST = {
     "head": 256,
     "fields": 1,
     "chunk_overhead": 0,
-    "connections": 1,
     "requests": 1,
     "body_rate": 0,
     "body_memory": 65536,
 }
+# Client connections of one worker unless it is said otherwise, or the process may not open so many files.
+MOST_CONNECTIONS = 10_000
+
 _SECONDS = ("head_time", "body_silence", "body_grace", "reader_silence", "linger")
 
 
@@ -27,8 +29,11 @@ class ClientLimits:
     - ``chunk_overhead``: bytes of one body that are chunk extensions or trailers (400).
     - ``body_memory``: bytes of request bodies that a worker holds at once, all together; where they are more, those that
       hold much for long are refused first (503, with ``Retry-After``).
-    - ``connections``: client connections of one worker (503). ``connections_per_address``: those of one address (429);
-      None is no bound, because behind a load balancer every client has the same address.
+    - ``connections``: client connections of one worker. None is 10,000, or as many as its limit of open files leaves room
+      for, which ``limen serve`` finds out; a number that does not fit stops ``limen serve``. At the limit the connection
+      that is idle for the longest is closed for a new one; if none is idle, the new one is refused (503).
+    - ``connections_per_address``: those of one address (429); None is no bound, because behind a load balancer every
+      client has the same address.
     - ``requests``: requests in flight in one worker (503, with ``Retry-After``). As many as connections, unless lowered: slow
       clients count here, and fewer of them would shut others out; what a service gets is bounded by ``Limits``.
     - ``head_time``: seconds for a head from its first byte, and for the first one from the connection (408).
@@ -44,7 +49,7 @@ class ClientLimits:
     head: int = 32768
     fields: int = 100
     chunk_overhead: int = 16384
-    connections: int = 10_000
+    connections: int | None = None
     connections_per_address: int | None = None
     requests: int = 10_000
     head_time: float = 10.0
@@ -65,8 +70,9 @@ class ClientLimits:
                 raise ValueError(
                     f"ClientLimits({name}={getattr(self, name)!r}): seconds must be more than 0, and finite"
                 )
-        each = self.connections_per_address
-        if each is not None and each < 1:
-            raise ValueError(f"ClientLimits(connections_per_address={each!r}): must be at least 1, or None")
+        for name in ("connections", "connections_per_address"):
+            each = getattr(self, name)
+            if each is not None and not each >= 1:
+                raise ValueError(f"ClientLimits({name}={each!r}): must be at least 1, or None")
         if self.request_line > self.head:
             raise ValueError(f"ClientLimits(request_line={self.request_line}): the head, {self.head}, contains it")

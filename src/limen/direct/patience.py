@@ -48,8 +48,8 @@ LOOKS = 4
 # Bytes that are thrown away after a refusal, at most.
 _MOST_DISCARDED = 1024 * 1024
 
-# Refused connections that may be lingering beyond the limit; the next is reset.
-_MOST_TURNED_AWAY = 256
+# Connections beyond the limit: refused ones that linger, and those that have made room and are not gone; the next is reset.
+MOST_TURNED_AWAY: Final = 256
 
 
 class PatientProtocol(HttpToolsProtocol):
@@ -82,6 +82,7 @@ class PatientProtocol(HttpToolsProtocol):
         self._discarded = 0
         self._counted: str | None = None
         self._reader: Reader | None = None
+        self._gave_way = False
 
     # --- asyncio.Protocol ---
 
@@ -90,15 +91,16 @@ class PatientProtocol(HttpToolsProtocol):
         super().connection_made(cast("asyncio.Transport", transport))
         self.reading = Reading(self, self.transport, self.shared.turns, self.shared.bodies)
         self.flow: Any = self.reading.flow
-        limits = self.limits
-        if len(self.connections) > limits.connections + _MOST_TURNED_AWAY:
+        limits, shared = self.limits, self.shared
+        if len(self.connections) > shared.connections + MOST_TURNED_AWAY:
             self.transport.abort()
             return
         address = self._counted = self.client[0] if self.client else ""
-        addresses = self.shared.addresses
+        addresses = shared.addresses
         addresses[address] += 1
         most = limits.connections_per_address
-        if len(self.connections) > limits.connections:
+        taken = len(self.connections) - shared.idle.leaving
+        if taken > shared.connections and not shared.idle.make_room(self.connections):
             self.refuse(Fault(Kind.TOO_MANY_CONNECTIONS, headers=AGAIN))
         elif most is not None and address and addresses[address] > most:
             self.refuse(Fault(Kind.TOO_MANY_FROM_ADDRESS, headers=AGAIN))
@@ -252,8 +254,27 @@ class PatientProtocol(HttpToolsProtocol):
         self.since, self.mark = now, self.raw
         return slow
 
+    def idle_since(self) -> float | None:
+        """Tell since when nothing is expected of the gateway here; None while something is, such as an answer to be read."""
+        timing = self.timing
+        if self.stage != IDLE or (timing != KEPT and timing != FIRST) or self.transport.is_closing():
+            return None
+        if self.transport.get_write_buffer_size() or self.reading.pending():
+            return None
+        return self._patience.deadline - (self.timeout_keep_alive if timing == KEPT else self.limits.head_time)
+
+    def give_way(self) -> None:
+        """End an idle connection, now: with TLS a farewell would wait for the client's."""
+        self.disarm()
+        self._gave_way = True
+        self.shared.idle.leaving += 1
+        self.transport.abort()
+
     def forget(self) -> None:
         """Be counted and timed no more."""
+        if self._gave_way:
+            self._gave_way = False
+            self.shared.idle.leaving -= 1
         self.timing = OFF
         self._patience.drop()
         self.timer.drop()

@@ -8,7 +8,8 @@ import asyncio
 from collections import Counter
 from typing import Any, ClassVar, Protocol
 
-from limen.declare.limits import ClientLimits
+from limen.declare.limits import MOST_CONNECTIONS, ClientLimits
+from limen.direct.idle import Idle
 from limen.direct.timers import Timer, Timers
 from limen.direct.turns import Turns
 from limen.errors import Fault
@@ -17,14 +18,19 @@ from limen.runtime.bodies import Bodies
 
 
 class Shared:
-    """One worker's: ``running`` counts what the direct engine serves now, ``addresses`` the connections of each client."""
+    """One worker's: ``running`` counts what the direct engine serves now, ``addresses`` the connections of each client.
 
-    __slots__ = ("addresses", "bodies", "limits", "running", "timers", "turns")
+    ``connections`` is how many there may be, and ``idle`` finds those that make room then.
+    """
+
+    __slots__ = ("addresses", "bodies", "connections", "idle", "limits", "running", "timers", "turns")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, limits: ClientLimits, bodies: Bodies) -> None:
         """Nobody is connected yet; ``bodies`` are those that the worker holds."""
         self.limits = limits
         self.bodies = bodies
+        self.connections = MOST_CONNECTIONS if limits.connections is None else limits.connections
+        self.idle = Idle(loop)
         self.timers = Timers(loop)
         self.turns = Turns(loop)
         self.addresses: Counter[str] = Counter()
