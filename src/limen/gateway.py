@@ -83,7 +83,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         self._identity = identity
         self._assertion = assertion
         self._revocations = revocations
-        self._limits = limits or ClientLimits()
+        self.limits = limits or ClientLimits()
         self._trust = trust or Trust()
         self._declared: list[Route] = []
         self._problems: list[str] = []
@@ -185,7 +185,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
     async def running(self) -> AsyncGenerator[Mapping[str, Any]]:
         """Compile, run the user's lifespan, and close every connection at the end."""
         self.live()
-        ours = {"limen": self, "limen.limits": self._limits, "limen.bodies": self._runtime.bodies}
+        ours = {"limen": self, "limen.limits": self.limits, "limen.bodies": self._runtime.bodies}
         try:
             if self._user_lifespan is None:
                 yield ours
@@ -216,7 +216,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
             trust=self._trust,
             revocations=self._revocations,
             assertion=self._assertion,
-            body_memory=self._limits.body_memory,
+            body_memory=self.limits.body_memory,
         )
 
     def _published(self) -> list[KeysNow]:

@@ -1,11 +1,8 @@
 """Exchanges over TLS, on either side of the gateway: nothing of what is true without it changes, and no cut looks whole."""
 
 import asyncio
-import errno
 import json
 import logging
-import os
-import ssl
 
 import pytest
 
@@ -168,28 +165,3 @@ async def test_an_answer_cut_under_tls_does_not_look_whole(authority: Authority,
         writer.close()
     assert whole is notify
     assert (b"half of an answer" in received) is notify
-
-
-@ONE_ENGINE
-async def test_a_renewal_that_cannot_listen_leaves_what_was(
-    authority: Authority, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    listened = asyncio.Event()
-    listen = cli_server.Server._listen  # pyright: ignore[reportPrivateUsage]  # no file descriptor is left for it
-
-    async def fails_later(self: cli_server.Server, context: ssl.SSLContext) -> None:
-        if self.servers:
-            listened.set()
-            raise OSError(errno.EMFILE, "Too many open files")
-        await listen(self, context)
-
-    monkeypatch.setattr(cli_server.Server, "_listen", fails_later)
-    pair = authority.pair("served")
-    async with ScriptedUpstream(ready) as upstream, serving_tls(gate(upstream.url), Files(*pair)) as port:
-        for old, new in zip(pair, authority.pair("fresh"), strict=True):
-            os.replace(new, old)
-        await listened.wait()
-        async with secured(port, authority.client()) as (reader, writer):
-            writer.write(GET)
-            await reader.readuntil(b"\r\n\r\nok")
-    assert "not renewed, what was served before stays" in caplog.text

@@ -48,10 +48,14 @@ class Command:
 
 
 @contextlib.asynccontextmanager
-async def running(folder: Path, *argv: str, **env: str) -> AsyncGenerator[Command]:
-    """Run ``limen argv`` in ``folder``, with ``env`` besides; at the end it is killed, and its workers follow it."""
+async def running(folder: Path, *argv: str, files: str = "", **env: str) -> AsyncGenerator[Command]:
+    """Run ``limen argv`` in ``folder``, with ``env`` besides; at the end it is killed, and its workers follow it.
+
+    ``files`` are arguments for the shell's ``ulimit``: how many open files it may have.
+    """
+    limited = () if not files else ("sh", "-c", f'ulimit {files} && exec "$@"', "sh")
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "limen", *argv),
+        *(*limited, sys.executable, "-m", "limen", *argv),
         cwd=folder,
         env=os.environ | {"PYTHONUNBUFFERED": "1"} | env,
         stdout=asyncio.subprocess.PIPE,

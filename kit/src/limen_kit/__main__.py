@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"there is no module {error.name!r}; is it installed?", file=sys.stderr)
         return 1
     except AddressError as error:
-        print(f"{arguments.module}: the database address {error}", file=sys.stderr)
+        print(f"{arguments.module}: the database address: {error}", file=sys.stderr)
         return 1
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc'])).upper() or 'settings'}: {e['msg']}" for e in error.errors())

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 _SERVERS = ("postgres://", "postgresql://", "asyncpg://")
 
 _ENCODE = (
-    "is no address: write user, password and name percent-encoded, so '/' is %2F, '#' %23, '?' %3F, '@' %40, '[' %5B and "
+    "it is no address: write user, password and name percent-encoded, so '/' is %2F, '#' %23, '?' %3F, '@' %40, '[' %5B and "
     "'%' %25, as in postgres://user:p%2Fw@host:5432/name (it is not shown here, since it may hold a password)"
 )
 

@@ -25,6 +25,7 @@ import click
 import uvicorn
 
 from limen.cli.load import check_spec, load, load_gateway
+from limen.cli.open_files import share_out
 from limen.cli.server import STARTUP_FAILURE, Server
 from limen.cli.tls import Files, Validity, context_for_uvicorn, server_context, warn
 from limen.cli.workers import Supervisor
@@ -86,7 +87,8 @@ def serve(options: Options, *, workers: int | None, reload: bool, watch: Sequenc
     if reload and os.name != "nt":
         _reload(options, watch or (Path.cwd(),), validity)
         return
-    if isinstance(load(options.spec), Gateway):
+    app = load(options.spec)
+    if isinstance(app, Gateway):
         load_gateway(options.spec)
     config = configure(options, reload=reload, watch=watch)
     if options.tls is not None and validity is not None:
@@ -99,7 +101,7 @@ def serve(options: Options, *, workers: int | None, reload: bool, watch: Sequenc
         with _listening(options) as listener, contextlib.suppress(KeyboardInterrupt):
             ChangeReload(config, target=uvicorn.Server(config).run, sockets=[listener]).run()
         return
-    server = Server(config, options.tls, hang_up=True)
+    server = Server(config, options.tls, hang_up=True, clients=share_out(app, tls=options.tls is not None))
     with _listening(options) as listener:
         server.run([listener])
     if not server.started:

@@ -11,27 +11,33 @@ lost (RFC 9112 section 9.6). Here a stop goes like this:
 
 The first SIGTERM or SIGINT begins it, the process then ends with status 0; the second ends the process there and then.
 
-With TLS, a changed certificate is served without a stop: the same socket is listened on with a new context, and then no
-longer with the old one. What was accepted keeps the context that it began with.
+With TLS, a changed certificate is served without a stop: what is accepted from then on gets a new context. What was
+accepted before keeps the one that it began with.
 """
 
 import asyncio
 import contextlib
+import dataclasses
 import functools
 import gc
 import logging
 import os
+import select
 import signal
 import socket
-import ssl
 import struct
+import time
 from collections.abc import Generator, Iterable
 from types import FrameType
 from typing import Any
 
 import uvicorn
 
+from limen.cli.listener import Listener
+from limen.cli.open_files import Scarcity
 from limen.cli.tls import Files, Renewal, warn
+from limen.declare.limits import ClientLimits
+from limen.direct.shared import Shared
 
 logger = logging.getLogger("limen.serve")
 
@@ -54,6 +60,13 @@ HANDSHAKE = 10.0
 # Ticks of uvicorn's main loop (0.1 s) between two looks at the certificate's files.
 _LOOK = 10
 
+# Idle connections that are closed in one tick (0.1 s) while there is no file left.
+_ROOM = 32
+
+# Turns of the loop in which connections are still accepted at a stop: so many after the last one, and so many at most.
+_TURNS = 3
+_MOST_TURNS = 4096
+
 _CLOSE = (b"connection", b"close")
 _TICK = 0.05
 
@@ -65,29 +78,35 @@ class Server(uvicorn.Server):
     """``config.timeout_graceful_shutdown`` is the bound, in seconds; it must be set."""
 
     def __init__(
-        self, config: uvicorn.Config, tls: Files | None = None, *, hang_up: bool = False, linger: float = LINGER
+        self,
+        config: uvicorn.Config,
+        tls: Files | None = None,
+        *,
+        hang_up: bool = False,
+        linger: float = LINGER,
+        clients: int | None = None,
     ) -> None:
         """``tls`` are the files that ``config`` serves, read again when they change; with ``hang_up``, at SIGHUP too.
 
-        ``linger`` is in seconds, and as this module says.
+        ``linger`` is in seconds, and as this module says. ``clients`` is how many client connections there may be at most
+        where the application does not say it.
         """
         super().__init__(config)
         self._linger = linger
+        self._clients = clients
+        self._scarcity = Scarcity(time.monotonic)
         self._renewal = None if tls is None else Renewal(tls)
         self._hang_up = hang_up
         self._asked = False
-        self._listeners: list[socket.socket] = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then tell the garbage collector that what is there stays."""
-        if self._renewal is None:
-            await super().startup(sockets)
-        else:
-            assert sockets is not None
-            await super().startup([])  # the application; uvicorn would listen without our bound on handshakes
-            self._listeners = sockets
-            assert self.config.ssl is not None
-            await self._listen(self.config.ssl)
+        assert sockets is not None
+        await super().startup([])  # the application; uvicorn would listen without our bounds
+        limits: ClientLimits = self.lifespan.state.get("limen.limits") or ClientLimits()
+        if limits.connections is None and self._clients is not None:
+            self.lifespan.state["limen.limits"] = dataclasses.replace(limits, connections=self._clients)
+        self.servers = [await self._listen(listener) for listener in sockets]
         # Requests leave no cycles behind; looking for them less often is 2-8 % more requests (python -m bench).
         gc.collect()
         gc.freeze()
@@ -99,28 +118,32 @@ class Server(uvicorn.Server):
             self._asked = False
             found = self._renewal.context()
             if found is not None and not self.should_exit:
-                try:
-                    await self._listen(found[0])
-                except OSError:  # too many open files, most likely
-                    logger.exception("TLS: not renewed, what was served before stays; touch the files to try again")
-                else:
-                    warn(self._renewal.files, found[1])
+                for server in self._ours():
+                    server.context = found[0]
+                warn(self._renewal.files, found[1])
+        if self._scarcity.look():
+            self._make_room()
         return await super().on_tick(counter)
 
-    async def _listen(self, context: ssl.SSLContext) -> None:
-        """Listen with ``context``, then no longer with the one before: there is always one for a client to find."""
-        loop, before, config = asyncio.get_running_loop(), self.servers, self.config
+    async def _listen(self, listener: socket.socket) -> Any:
+        loop, config = asyncio.get_running_loop(), self.config
         make = functools.partial(
             config.http_protocol_class, config=config, server_state=self.server_state, app_state=self.lifespan.state
         )
-        self.servers = [
-            await loop.create_server(
-                make, sock=listener.dup(), ssl=context, ssl_handshake_timeout=HANDSHAKE, backlog=config.backlog
-            )
-            for listener in self._listeners
-        ]
-        for server in before:
-            server.close()
+        if config.ssl is None and (os.name == "nt" or type(loop).__module__.startswith("uvloop")):
+            return await loop.create_server(make, sock=listener, backlog=config.backlog)
+        return Listener(listener, make, config.ssl, handshake=HANDSHAKE, scarce=self._scarcity.say)
+
+    def _ours(self) -> list[Listener]:
+        servers: list[Any] = list(self.servers)
+        return [server for server in servers if isinstance(server, Listener)]
+
+    def _make_room(self) -> None:
+        """Close idle connections, as there is no file left: whatever needs one next gets it."""
+        shared: Shared | None = self.lifespan.state.get("limen.guard")
+        for _ in range(_ROOM):
+            if shared is None or not shared.idle.make_room(self.server_state.connections):
+                return
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -159,18 +182,22 @@ class Server(uvicorn.Server):
         for connection in list(state.connections):
             _announce(connection)
 
-        # 1. One turn of the loop polls, one accepts, one makes the protocol.
-        for _ in range(3):
+        # 1. One turn of the loop polls, one accepts, one makes the protocol. uvloop accepts one connection in each turn.
+        for turn in range(_MOST_TURNS):
+            if turn >= _TURNS and not _somebody_waits(sockets or ()):
+                break
             await asyncio.sleep(0)
         for server in self.servers:
             server.close()
         for listener in sockets or ():
             listener.close()
 
-        # 3. Under TLS there may be handshakes, which nobody counts; and a client need not answer our farewell.
+        # 3. Under TLS there may be handshakes; and a client need not answer our farewell.
         quiet: dict[Any, float] = {}
-        shaking = 0.0 if self._renewal is None else loop.time() + self._linger
-        while (now := loop.time()) < deadline and (state.connections or state.tasks or now < shaking):
+        shaking = loop.time() + self._linger
+        while (now := loop.time()) < deadline and (
+            state.connections or state.tasks or (now < shaking and any(each.handshakes for each in self._ours()))
+        ):
             quiet = {each: quiet.get(each, now) for each in state.connections if _idle(each)}
             for connection, since in quiet.items():
                 if now - since >= 2 * self._linger and self._renewal is not None and _delivered(connection):
@@ -178,6 +205,8 @@ class Server(uvicorn.Server):
                 elif now - since >= self._linger:
                     connection.shutdown()
             await asyncio.sleep(_TICK)
+        for server in self._ours():
+            server.give_up()
 
         # 4.
         if state.connections or state.tasks:
@@ -221,6 +250,18 @@ def _announce(connection: Any) -> None:
     cycle = connection.cycle
     if cycle is not None and not getattr(cycle, "response_started", True):
         cycle.keep_alive = False
+
+
+def _somebody_waits(listeners: Iterable[Any]) -> bool:
+    """Tell whether the kernel has accepted somebody whom we have not."""
+    try:
+        poll = select.poll()
+    except AttributeError:  # Windows
+        return False
+    for listener in listeners:
+        if listener.fileno() >= 0:
+            poll.register(listener, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _idle(connection: Any) -> bool:

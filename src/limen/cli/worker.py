@@ -30,6 +30,7 @@ import uvicorn
 
 from limen.cli.heartbeat import BEAT
 from limen.cli.load import load, load_gateway
+from limen.cli.open_files import share_out
 from limen.cli.place import described
 from limen.cli.serve import PROTOCOLS, Options, check_tls, configure
 from limen.cli.server import LINGER, STARTUP_FAILURE, Server
@@ -52,11 +53,17 @@ class Worker(Server):
     """A server that tells its supervisor when it serves, and follows it when it ends."""
 
     def __init__(
-        self, config: uvicorn.Config, control: socket.socket, tls: Files | None = None, *, reload: bool = False
+        self,
+        config: uvicorn.Config,
+        control: socket.socket,
+        tls: Files | None = None,
+        *,
+        reload: bool = False,
+        clients: int | None = None,
     ) -> None:
-        """``control`` is this worker's end of the pair; ``tls`` as ``Server`` has it; ``reload`` as this module says."""
+        """``control`` is this worker's end of the pair; ``reload`` as this module says; the others as ``Server`` has them."""
         # A client that keeps its connection must not get the old code's answers for another second.
-        super().__init__(config, tls, linger=0.0 if reload else LINGER)
+        super().__init__(config, tls, linger=0.0 if reload else LINGER, clients=clients)
         self._control = control
         self._reload = reload
 
@@ -155,15 +162,18 @@ def main() -> None:
         control.setblocking(False)
     try:
         check_tls(options)
-        if isinstance(load(options.spec), Gateway):
+        app = load(options.spec)
+        if isinstance(app, Gateway):
             load_gateway(options.spec)
+        config = configure(options, many=not reload)
+        clients = share_out(app, tls=options.tls is not None)
     except click.ClickException as error:
         if reload:
             tell(control, error.format_message())
         else:
             error.show()
         sys.exit(STARTUP_FAILURE)
-    Worker(configure(options, many=not reload), control, options.tls, reload=reload).run([listener])
+    Worker(config, control, options.tls, reload=reload, clients=clients).run([listener])
 
 
 if __name__ == "__main__":

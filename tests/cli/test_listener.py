@@ -1,0 +1,118 @@
+"""The listener of our own: handshakes are bounded, and want of files neither spins nor goes unsaid."""
+
+import asyncio
+import contextlib
+import errno
+import socket
+import ssl
+from collections.abc import AsyncGenerator
+from typing import Any, cast
+
+import pytest
+
+from certificates import Authority
+from limen.cli import listener as listening
+from limen.cli.listener import Listener
+from serving import until
+
+MOST = 8
+
+
+class Echo(asyncio.Protocol):
+    """Says hello and ends."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Do so."""
+        writing = cast("asyncio.Transport", transport)
+        writing.write(b"hello")
+        writing.close()
+
+
+@contextlib.asynccontextmanager
+async def listen(context: ssl.SSLContext | None) -> AsyncGenerator[tuple[Listener, int]]:
+    """Listen on a free port."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        made = Listener(sock, Echo, context, handshake=30.0, scarce=lambda _: None)
+        try:
+            yield made, sock.getsockname()[1]
+        finally:
+            made.close()
+            made.give_up()
+            await until(lambda: not made._tasks)  # pyright: ignore[reportPrivateUsage] - those that were cut, too
+
+
+async def test_plain_connections_are_accepted() -> None:
+    async with listen(None) as (_, port):
+        for _ in range(3):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            assert await reader.read() == b"hello"
+            writer.close()
+
+
+async def test_handshakes_are_bounded_and_the_oldest_makes_room(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "MOST_HANDSHAKES", MOST)
+    async with listen(authority.server("localhost")) as (made, port):
+        silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3 * MOST)]
+        for reader, _ in silent[: 2 * MOST]:
+            with contextlib.suppress(ConnectionResetError):
+                assert await reader.read() == b""
+        assert len(made.handshakes) == MOST
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", port, ssl=authority.client(), server_hostname="localhost"
+        )
+        assert await reader.read() == b"hello"
+        assert len(made.handshakes) <= MOST
+        writer.close()
+        for _, each in silent:
+            each.close()
+        await until(lambda: not made.handshakes)
+
+
+class NoFiles:
+    """Stands for a listening socket: somebody waits, and there is no file for the connection."""
+
+    def __init__(self) -> None:
+        self.readable, self._other = socket.socketpair()
+        self._other.send(b"x")
+        self.accepts = 0
+
+    def fileno(self) -> int:
+        """Return one that is always readable."""
+        return self.readable.fileno()
+
+    def setblocking(self, flag: bool) -> None:
+        """Take note of nothing."""
+
+    def accept(self) -> Any:
+        """Fail."""
+        self.accepts += 1
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    def close(self) -> None:
+        """Close both ends."""
+        self.readable.close()
+        self._other.close()
+
+
+async def test_want_of_files_is_told_and_paused_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "_PAUSE", 60.0)
+    said: list[OSError] = []
+    with contextlib.closing(NoFiles()) as sock:
+        made = Listener(cast("socket.socket", sock), Echo, None, handshake=1.0, scarce=said.append)
+        await until(lambda: bool(said))
+        for _ in range(100):  # turns of the loop, in each of which the socket is readable
+            await asyncio.sleep(0)
+        assert (sock.accepts, len(said)) == (1, 1)
+        made.close()
+
+
+async def test_accepting_goes_on_after_the_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "_PAUSE", 0.01)
+    said: list[OSError] = []
+    with contextlib.closing(NoFiles()) as sock:
+        made = Listener(cast("socket.socket", sock), Echo, None, handshake=1.0, scarce=said.append)
+        await until(lambda: len(said) == 3)
+        assert sock.accepts == 3
+        made.close()
