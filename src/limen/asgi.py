@@ -20,7 +20,7 @@ from urllib.parse import quote
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from limen import pipeline
-from limen.asgi_body import BodyCut, BodyTimeout, BodyTooLarge, ClientGone, RequestBody, Watch
+from limen.asgi_body import BodyCut, BodyTimeout, BodyTooLarge, ClientGone, RequestBody, Watch, drain
 from limen.declare.trust import UNIX
 from limen.errors import AGAIN, Fault, Kind
 from limen.http.headers import Head, Headers
@@ -116,7 +116,7 @@ class _Exchange:
             _log.exception("%s %s failed", self._method.decode(), self._path.decode("ascii", "backslashreplace"))
             fault = Fault(Kind.INTERNAL_ERROR)
         if fault is not None and not self._sent:
-            await self._reply(problem(fault, self._request_id))
+            await self._reply(problem(fault, self._request_id), linger=fault.kind is Kind.BODY_TOO_LARGE)
         return fault
 
     def _settle(self, plan: Plan | None, fault: Fault | None, seconds: float) -> None:
@@ -282,8 +282,13 @@ class _Exchange:
         await self._reply(pipeline.replaced(answer.status, answer.headers, content, self._request_id))
         return None
 
-    async def _reply(self, reply: Reply) -> None:
+    async def _reply(self, reply: Reply, *, linger: bool = False) -> None:
         await self._start(reply.status, reply.headers)
+        if linger and (self._body is None or not self._body.done):
+            await self._write({"type": "http.response.body", "body": reply.body, "more_body": True})
+            await drain(self._receive)
+            await self._write({"type": "http.response.body", "body": b"", "more_body": False})
+            return
         await self._write({"type": "http.response.body", "body": reply.body, "more_body": False})
 
     async def _start(self, status: int, headers: Headers) -> None:
