@@ -1,7 +1,7 @@
 """Errors as RFC 9457 documents, the same ones that the gateway writes. Nothing of a database's message ever gets out."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Literal
 
@@ -31,6 +31,13 @@ _CODES = {
 }
 
 
+# Of the places where a request is wrong: how many are told, and of each the names on the path to it, and characters.
+MOST_PLACES = 100
+_DEPTH = 16
+_NAME = 64
+_TEXT = 256
+
+
 class Invalid(BaseModel):
     """One place where a request is wrong. The input itself is never repeated."""
 
@@ -49,6 +56,7 @@ class ProblemBody(BaseModel):
     code: str
     request_id: str
     errors: list[Invalid] | None = None
+    errors_omitted: int | None = None
 
 
 class Problem(Exception):
@@ -99,6 +107,7 @@ def _answer(
     detail: str,
     headers: Mapping[str, str] | None = None,
     errors: list[Invalid] | None = None,
+    omitted: int | None = None,
 ) -> Response:
     body = ProblemBody(
         title=_TITLES.get(status, "Error"),
@@ -107,6 +116,7 @@ def _answer(
         code=code,
         request_id=request_id.get(),
         errors=errors,
+        errors_omitted=omitted,
     )
     return JSONResponse(
         body.model_dump(exclude_none=True), status, dict(headers or {}), media_type="application/problem+json"
@@ -125,8 +135,24 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 
 async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    errors = [Invalid(loc=list(e["loc"]), msg=e["msg"], type=e["type"]) for e in error.errors()]
-    return _answer(422, "invalid_request", "The request does not fit the contract of this route.", errors=errors)
+    found = error.errors()
+    return _answer(
+        422,
+        "invalid_request",
+        "The request does not fit the contract of this route.",
+        errors=[_place(one["loc"], one["msg"], one["type"]) for one in found[:MOST_PLACES]],
+        omitted=len(found) - MOST_PLACES if len(found) > MOST_PLACES else None,
+    )
+
+
+def _place(loc: Sequence[str | int], msg: str, kind: str) -> Invalid:
+    """Return one place with what is long in it shortened: its names may be those that the client made up."""
+    short = [_shortened(one, _NAME) if isinstance(one, str) else one for one in loc[:_DEPTH]]
+    return Invalid(loc=short, msg=_shortened(msg, _TEXT), type=kind)
+
+
+def _shortened(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 async def _on_integrity(request: Request, error: Exception) -> Response:
