@@ -205,7 +205,12 @@ class _Exchange:
         )
         if plan.route.contract.body is None:
             return stream if announced.framed else None
-        return pipeline.declared(plan.route.contract.body, await stream.read(), self._head)
+        body = plan.route.contract.body
+        content = pipeline.declared(plan, body, self._runtime.turns, await stream.read(), self._head)
+        if content is None or isinstance(content, bytes | Fault):
+            return content
+        with Watch(self._receive, stream):
+            return await content
 
     async def _exchange(
         self, plan: Plan, target: bytes, lines: Headers, own: bytes, body: bytes | RequestBody | None

@@ -111,7 +111,8 @@ class Fault:
     """Something that went wrong with one request.
 
     ``detail`` is for the client and replaces the kind's own text; ``cause`` is for the log and never leaves the process.
-    ``headers`` are added to the answer (``WWW-Authenticate``, ``Allow``); ``errors`` belongs to ``INVALID_REQUEST``.
+    ``headers`` are added to the answer (``WWW-Authenticate``, ``Allow``); ``errors`` belongs to ``INVALID_REQUEST``, and
+    ``more`` is how many were found besides.
     """
 
     kind: Kind
@@ -119,6 +120,7 @@ class Fault:
     cause: str = ""
     headers: tuple[tuple[bytes, bytes], ...] = ()
     errors: tuple[Invalid, ...] = ()
+    more: int = 0
 
     @property
     def text(self) -> str:

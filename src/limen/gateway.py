@@ -19,7 +19,7 @@ from limen.declare.method import Methods
 from limen.declare.policy import Rule, as_rule
 from limen.declare.principal import Principal
 from limen.declare.revocation import RevocationStore
-from limen.declare.route import MiB, Route
+from limen.declare.route import HELD, Route
 from limen.declare.trust import Trust
 from limen.declare.upstream import Timeouts, Upstream
 from limen.group import Group
@@ -60,7 +60,8 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
     - ``limits``: those of the clients' side, for servers that use a protocol class of ``limen.direct``.
     - ``trust``: the proxies in front that are believed about their clients, nobody unless given.
 
-    ``lifespan`` and every other keyword are FastAPI's.
+    ``lifespan`` and every other keyword are FastAPI's. Bodies of FastAPI's own endpoints may have 256 KiB, unless the
+    ``max_body_size=`` of the endpoint or of its router says otherwise.
 
     Declaration errors are collected and raised together, as ``limen.errors.DeclarationError``, by ``compile`` or at start.
     """
@@ -92,6 +93,9 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         self._runtime = self._fresh()
         fastapi.setdefault("generate_unique_id_function", _function_name)
         super().__init__(lifespan=_lifespan, **fastapi)
+        if self.max_body_size is None:
+            # Of the router, and not of the application: that would bound what streams to the services.
+            self.router.max_body_size = HELD
         # Innermost of the user's middleware: whatever is added later wraps gateway routes as it wraps FastAPI's.
         self.user_middleware.append(Middleware(Engine, door=self))
         if jwks_path is not None and (sets := self._published()):
@@ -282,9 +286,9 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
                 after=options.get("after"),
                 ends=options.get("ends"),
                 timeouts=options.get("timeouts"),
-                max_answer=options.get("max_answer", 10 * MiB),
+                max_answer=options.get("max_answer", HELD),
                 contract=(promised := contract(registered, answer)),
-                max_body=options.get("max_body", 10 * MiB if promised.body else None),
+                max_body=options.get("max_body", HELD if promised.body else None),
             )
         except TypeError as error:
             self._problems.append(f"{name}: {error}")

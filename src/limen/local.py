@@ -10,12 +10,19 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 from starlette.types import Scope
 
+from limen.declare.misfits import MOST, misfit
 from limen.errors import Kind
-from limen.http.replies import title
+from limen.http.replies import places, title
 
 _log = logging.getLogger("limen.local")
 
-_CODES = {404: "not_found", 405: "method_not_allowed", 422: "invalid_request", 500: "internal_error"}
+_CODES = {
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "body_too_large",
+    422: "invalid_request",
+    500: "internal_error",
+}
 
 
 class Registered(APIRoute):
@@ -52,8 +59,10 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
 async def on_invalid_request(request: Request, error: Exception) -> Response:
     """Answer 422 without repeating the input."""
     assert isinstance(error, RequestValidationError)
-    errors = [{"loc": e["loc"], "msg": e["msg"], "type": e["type"]} for e in error.errors()]
-    return _problem(422, "The request does not fit the contract of this route.", errors=errors)
+    found = error.errors()
+    told = [misfit(one["loc"], one["msg"], one["type"]) for one in found[:MOST]]
+    members = places(told, max(0, len(found) - MOST))
+    return _problem(422, "The request does not fit the contract of this route.", None, **members)
 
 
 async def on_client_gone(request: Request, error: Exception) -> Response:

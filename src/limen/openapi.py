@@ -31,6 +31,7 @@ class Problem(BaseModel):
     code: str = Field(description="The stable name of what went wrong.")
     request_id: str | None = Field(default=None, description="Quote it when asking for help.")
     errors: list[InvalidPlace] | None = None
+    errors_omitted: int | None = Field(default=None, description="How many more places do not fit.")
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

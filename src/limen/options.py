@@ -34,8 +34,9 @@ class RouteOptions(TypedDict, total=False):
     - ``ends``: the header in which the service names sessions that have ended, in an answer of any status: their tokens end
       at once, and the client does not see it. It needs ``Gateway(revocations=)``.
     - ``timeouts``: replaces those of the upstream.
-    - ``max_body``: bytes a request body may have; 10 MiB for declared JSON, unbounded for streams unless given.
-    - ``max_answer``: bytes an answer may have that must be held to be checked; 10 MiB.
+    - ``max_body``: bytes a request body may have; 256 KiB for declared JSON unless given, and 1 MiB at most; unbounded for
+      streams unless given.
+    - ``max_answer``: bytes an answer may have that must be held to be checked; 256 KiB unless given, 1 MiB at most.
 
     The others are FastAPI's.
     """

@@ -19,9 +19,10 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from limen.declare.contract import Body, Where
+from limen.declare.misfits import Misfits
 from limen.declare.principal import Principal
 from limen.declare.trust import Trust
-from limen.errors import Fault, Kind
+from limen.errors import Fault, Invalid, Kind
 from limen.http.headers import OF_THE_ORIGINAL, Head, Headers, block, is_json, to_client, to_upstream, values
 from limen.http.max_forwards import lowered, spent
 from limen.http.replies import Reply
@@ -32,6 +33,7 @@ from limen.runtime.identify import Identified
 from limen.runtime.path import check_path, readings
 from limen.runtime.plan import Entry, Plan
 from limen.runtime.table import Match, Redirect, Table, Wrong
+from limen.runtime.turns import FULL, MostValues, Turns, heavy
 
 _UNSAFE_QUERY = re.compile(rb"[^\x21-\x7e]|#")
 VIA = line()
@@ -43,6 +45,9 @@ ATTEMPTS: Final = 2
 
 # Bytes of a streamed body that are held while it has no connection; with so many it no longer has to wait for its end.
 MOST_HELD: Final = 65536
+
+# Parameters in one query, and cookies in one request, where any are declared.
+MOST_FIELDS: Final = 1000
 
 # Among the extensions of an ASGI scope: the target ended with a question mark. A query string alone cannot tell.
 EMPTY_QUERY = "limen.empty_query"
@@ -120,14 +125,18 @@ def fits(plan: Plan, params: Mapping[str, str], query: bytes, head: Head) -> Fau
     contract = plan.route.contract
     if not contract.params:
         return None
+    if plan.query and query.count(b"&") >= MOST_FIELDS:
+        return _too_many_fields("query")
+    if plan.cookie and sum(value.count(b";") for value in head.all(b"cookie")) >= MOST_FIELDS:
+        return _too_many_fields("cookie")
     given: dict[Where, Mapping[str, Sequence[str]]] = {
         "path": {name: (value,) for name, value in params.items()},
         "query": _multi(parse_qsl(query.decode("latin-1"), keep_blank_values=True)) if plan.query else {},
         "header": _multi((n.decode("latin-1"), v.decode("latin-1")) for n, v in head.lines) if plan.header else {},
         "cookie": _cookies(head) if plan.cookie else {},
     }
-    errors = contract.check(given)
-    return Fault(Kind.INVALID_REQUEST, errors=errors) if errors else None
+    misfits = contract.check(given)
+    return None if misfits is None else _unfit(misfits)
 
 
 class Announced:
@@ -163,8 +172,13 @@ def too_large(plan: Plan) -> Fault:
     return Fault(Kind.BODY_TOO_LARGE, f"The request body may have {plan.route.max_body} bytes on this route.")
 
 
-def declared(body: Body, content: bytes, head: Head) -> bytes | Fault | None:
-    """5. Check a declared body; return the content that the service gets. None when there is none, and need not be."""
+def declared(
+    plan: Plan, body: Body, turns: Turns, content: bytes, head: Head
+) -> bytes | Fault | Awaitable[bytes | Fault] | None:
+    """5. Check a declared body; return the content that the service gets. None when there is none, and need not be.
+
+    Only a large one has to wait for its turn: then the result is one to wait for.
+    """
     if not content and not body.required:
         return None
     if content and any(value.lower() != b"identity" for value in head.all(b"content-encoding")):
@@ -172,8 +186,30 @@ def declared(body: Body, content: bytes, head: Head) -> bytes | Fault | None:
     kinds = head.all(b"content-type")
     if content and not (len(kinds) == 1 and is_json(kinds[0])):
         return Fault(Kind.MEDIA_TYPE)
+    if not heavy(content):
+        return _read(body, content)
+    asked = turns.ask(len(content), partial(_read_heavy, plan, body, content))
+    return FULL if asked is None else asked
+
+
+def _read(body: Body, content: bytes) -> bytes | Fault:
     read = body.read(content)
-    return read if isinstance(read, bytes) else Fault(Kind.INVALID_REQUEST, errors=read)
+    return _unfit(read) if isinstance(read, Misfits) else read
+
+
+def _read_heavy(plan: Plan, body: Body, content: bytes) -> bytes | Fault:
+    most = MostValues.of(plan.route.max_body or 0)
+    if most.passed(content):
+        return Fault(Kind.BODY_TOO_LARGE, f"On this route a request body may hold {most}.")
+    return _read(body, content)
+
+
+def _unfit(misfits: Misfits) -> Fault:
+    return Fault(Kind.INVALID_REQUEST, errors=misfits.found, more=misfits.more)
+
+
+def _too_many_fields(where: Where) -> Fault:
+    return _unfit(Misfits((Invalid((where,), f"There may be at most {MOST_FIELDS} of these", "too_long"),)))
 
 
 def craft(plan: Plan, match: Match[Plan], method: bytes, query: bytes | None, head: Head) -> tuple[bytes, Headers]:

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncGenerator
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 from fastapi import BackgroundTasks, Body, Depends, Request
@@ -16,6 +16,7 @@ from limen import Gateway, Upstream, anyone, owner, role, scope, signed_in
 from limen.auth import Jwt, issue
 from limen.declare.api_keys import ApiKeys
 from limen.declare.principal import Principal
+from limen.declare.route import MOST_HELD
 from limen.errors import DeclarationError
 from limen.testing import ScriptedUpstream, saying
 from serving import serving
@@ -79,6 +80,48 @@ def test_every_problem_is_told_at_once_with_method_and_path() -> None:
         "GET /j: ",
     ):
         assert line in text, text
+
+
+def test_what_would_hold_the_event_loop_is_refused_with_what_to_write_instead() -> None:
+    app = Gateway()
+    large = app.group("", upstream=SVC, allow=anyone, max_body=MOST_HELD + 1, max_answer=MOST_HELD + 1)
+
+    @large.post("/body")
+    def body(item: Item) -> Any: ...
+
+    @large.get("/answer")
+    def answer() -> Item: ...
+
+    @large.get("/after", after=str)
+    def after() -> None: ...
+
+    @large.post("/streams")
+    def streams() -> Any: ...
+
+    @app.post("/most", upstream=SVC, allow=anyone, max_body=MOST_HELD, max_answer=MOST_HELD)
+    def most(item: Item) -> Item: ...
+
+    del body, answer, after, streams, most
+    text = problems(app)
+    assert text.startswith("3 problems in the declaration of this gateway:")
+    assert "POST /body: max_body=1048577 is more than 1 MiB" in text
+    assert "leave the body out of the signature, so that it streams to the service, or lower max_body" in text
+    assert "GET /answer: max_answer=1048577 is more than 1 MiB" in text
+    assert "leave out the return annotation (or give response_model=None), so that answers stream to the client" in text
+    assert "leave out after=, so that answers stream to the client" in text
+
+
+def test_what_is_held_has_256_kib_unless_more_is_said() -> None:
+    app = Gateway()
+
+    @app.post("/a", upstream=SVC, allow=anyone)
+    def a(item: Item) -> Item: ...
+
+    @app.post("/b", upstream=SVC, allow=anyone)
+    def b() -> Any: ...
+
+    del a, b
+    assert [(route.max_body, route.max_answer) for route in app.declared()] == [(262144, 262144), (None, 262144)]
 
 
 @pytest.mark.parametrize("first", ["/x/{a}", "/x/{a:int}"])

@@ -4,9 +4,14 @@ import asyncio
 import logging
 
 import pytest
-from fastapi import Request
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict
 
-from limen import Gateway
+from engines import ENGINES
+from limen import Gateway, Upstream, anyone
+from limen.declare.misfits import MOST, NAME
+from limen.declare.route import HELD
+from limen.testing import ScriptedUpstream, saying
 from serving import serving
 
 HALF = b"POST /count HTTP/1.1\r\nhost: gateway\r\ncontent-length: 1000\r\n\r\nhalf"
@@ -35,3 +40,75 @@ async def test_a_client_that_leaves_before_its_body_is_whole_is_no_error(caplog:
     said = [record.getMessage() for record in caplog.records if record.name == "limen.local"]
     assert said == ["POST /count: the client left before its body was whole"]
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+class Login(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    name: str
+
+
+def local(max_body_size: int | None = None) -> Gateway:
+    app = Gateway(max_body_size=max_body_size)
+    included = APIRouter()
+
+    @app.post("/login")
+    async def login(form: Login) -> int:
+        return len(form.name)
+
+    @app.api_route("/large", methods=["POST"], max_body_size=2 * HELD)
+    async def large(form: Login) -> int:
+        return len(form.name)
+
+    @included.post("/included")
+    async def of_a_router(form: Login) -> int:
+        return len(form.name)
+
+    app.include_router(included)
+    del login, large, of_a_router
+    return app
+
+
+@pytest.mark.parametrize(
+    ("path", "size", "status"),
+    [
+        ("/login", HELD, 200),
+        ("/login", HELD + 1, 413),
+        ("/included", HELD + 1, 413),
+        ("/large", 2 * HELD, 200),
+        ("/large", 2 * HELD + 1, 413),
+    ],
+)
+async def test_a_body_of_a_local_endpoint_is_bounded(path: str, size: int, status: int) -> None:
+    content = b'{"name":"' + b"x" * (size - 11) + b'"}'
+    async with serving(local()) as gateway:
+        got = await gateway.client.post(path, content=content, headers={"content-type": "application/json"})
+    assert got.status_code == status
+
+
+async def test_a_bound_of_the_application_stays_as_it_is_given() -> None:
+    content = b'{"name":"' + b"x" * HELD + b'"}'
+    async with serving(local(2 * HELD)) as gateway:
+        got = await gateway.client.post("/login", content=content, headers={"content-type": "application/json"})
+    assert got.status_code == 200
+
+
+async def test_what_streams_to_a_service_is_not_bounded_by_it() -> None:
+    async with ScriptedUpstream(saying(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")) as upstream:
+        app = local()
+        app.forward("/upload", upstream=Upstream("svc", [upstream.url]), allow=anyone)
+        for engine in ENGINES:
+            async with serving(app, engine) as gateway:
+                assert (await gateway.client.post("/upload", content=b"x" * (HELD + 1))).text == "ok"
+
+
+async def test_what_is_told_of_a_wrong_body_is_bounded() -> None:
+    names = {f"unknown-{n}" + "x" * 100: "s3cret" for n in range(MOST + 20)}
+    async with serving(local()) as gateway:
+        got = await gateway.client.post("/login", json={"name": "a", **names})
+        few = await gateway.client.post("/login", json={})
+    told = got.json()
+    assert (got.status_code, len(told["errors"]), told["errors_omitted"]) == (422, MOST, 20)
+    assert all(len(name) <= NAME for place in told["errors"] for name in place["loc"])
+    assert "s3cret" not in got.text
+    assert few.json()["errors"] == [{"loc": ["body", "name"], "msg": "Field required", "type": "missing"}]
+    assert "errors_omitted" not in few.json()

@@ -56,6 +56,18 @@ FIXED: dict[str, Unit] = {
     "upstream.names.MOST_THREADS": count,
     "upstream.names.MOST_NAMES": count,
     "upstream.names.QUIET": seconds,
+    "declare.route.MOST_HELD": size,
+    "runtime.turns.BYTES_OF_A_VALUE": count,
+    "runtime.turns.BYTES_OF_A_CONTAINER": count,
+    "runtime.turns.LIGHT": size,
+    "runtime.turns.LIGHT_VALUES": count,
+    "runtime.turns.MOST_WAITING": count,
+    "runtime.turns.MOST_BYTES": size,
+    "pipeline.MOST_FIELDS": count,
+    "declare.misfits.MOST": count,
+    "http.replies.MOST_OF_PLACES": size,
+    "declare.misfits.MOST_WORDED": count,
+    "declare.checker.MOST_SEARCHED": count,
     "declare.compact.MOST_BYTES": size,
     "declare.compact.MOST_HEADER": size,
     "declare.compact.MOST_SIGNATURE": size,
@@ -184,6 +196,7 @@ def derived() -> dict[str, str]:
         "`max_body=`, where a body is declared": size(body.max_body),
         "`max_body=`, where it streams": size(plain.max_body),
         "`max_answer=`": size(body.max_answer),
+        "`max_body_size=`": size(app.router.max_body_size),
     }
 
 

@@ -6,13 +6,16 @@ anew, so that the service cannot read it otherwise than the gateway did (repeate
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
 from math import isfinite
 from typing import Literal, cast
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
+from limen.declare.checker import Checker
+from limen.declare.misfits import MOST, Misfits, misfit, together
 from limen.errors import Invalid
 
 Where = Literal["path", "query", "header", "cookie"]
@@ -20,6 +23,9 @@ Where = Literal["path", "query", "header", "cookie"]
 # What becomes of a number that is not finite: JSON has none such (RFC 8259 section 6). pydantic reads NaN, Infinity and
 # 1e999 all the same, and writes null, or NaN again where a model asks for that.
 _LOST = re.compile(rb"null|(?:^|[:\[,])-?(?:NaN|Infinity)")
+
+# Types of values that hold no number that is not finite.
+_PLAIN = frozenset((str, int, bool))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +39,29 @@ class Param:
     many: bool = False
     fields: tuple[tuple[str, bool], ...] = ()
     closed: bool = False
+    checker: Checker = field(init=False, repr=False, compare=False)
 
-    def check(self, given: Mapping[str, Sequence[str]]) -> tuple[Invalid, ...]:
-        """Return what is wrong with this parameter among the ``given`` values of its place."""
-        value: object
+    def __post_init__(self) -> None:
+        """Derive what checks values."""
+        object.__setattr__(self, "checker", Checker(self.adapter))
+
+    def check(self, given: Mapping[str, Sequence[str]]) -> Misfits | None:
+        """Return what is wrong with this parameter among the ``given`` values of its place; None when it fits."""
+        checked: object
         if self.fields:
             group: dict[str, object] = {n: list(given[n]) if m else given[n][-1] for n, m in self.fields if n in given}
             if self.closed:
                 known = {name for name, _ in self.fields}
                 group |= {name: found[-1] for name, found in given.items() if name not in known}
-            return _check(self.adapter, group, (self.where,))
+            checked = self.checker.python(group, (self.where,), sum(map(len, given.values())))
+            return checked if isinstance(checked, Misfits) else None
         found = given.get(self.name)
         if not found:
             missing = Invalid((self.where, self.name), "Field required", "missing")
-            return (missing,) if self.required else ()
+            return Misfits((missing,)) if self.required else None
         value = list(found) if self.many else found[-1]
-        return _check(self.adapter, value, (self.where, self.name))
+        checked = self.checker.python(value, (self.where, self.name), len(found))
+        return checked if isinstance(checked, Misfits) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +70,16 @@ class Body:
 
     adapter: TypeAdapter[object]
     required: bool = True
+    checker: Checker = field(init=False, repr=False, compare=False)
 
-    def read(self, content: bytes) -> bytes | tuple[Invalid, ...]:
+    def __post_init__(self) -> None:
+        """Derive what checks bodies."""
+        object.__setattr__(self, "checker", Checker(self.adapter))
+
+    def read(self, content: bytes) -> bytes | Misfits:
         """Return the body as the service gets it, unset fields left unset, or what is wrong with it."""
-        try:
-            value = self.adapter.validate_json(content)
-        except ValidationError as error:
-            return invalid(error, ("body",))
-        return written(self.adapter, value, ("body",))
+        value = self.checker.json(content, ("body",))
+        return value if isinstance(value, Misfits) else written(self.adapter, value, ("body",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,45 +94,44 @@ class Contract:
         """Tell whether any parameter is read from ``where``."""
         return any(param.where == where for param in self.params)
 
-    def check(self, given: Mapping[Where, Mapping[str, Sequence[str]]]) -> tuple[Invalid, ...]:
-        """Return everything that is wrong with the parameters, all at once."""
-        return tuple(fault for param in self.params for fault in param.check(given[param.where]))
+    def check(self, given: Mapping[Where, Mapping[str, Sequence[str]]]) -> Misfits | None:
+        """Return what is wrong with the parameters, all at once; None when all fit."""
+        return together([found for param in self.params if (found := param.check(given[param.where])) is not None])
 
 
 def written(
     adapter: TypeAdapter[object], value: object, at: tuple[str | int, ...], *, unset: bool = False
-) -> bytes | tuple[Invalid, ...]:
+) -> bytes | Misfits:
     """Return ``value`` as JSON, or where it holds numbers that JSON cannot carry; fields that are unset stay so, or not."""
     content = adapter.dump_json(value, by_alias=True, exclude_unset=not unset)
-    if _LOST.search(content):
+    # A search for bytes is 50 times as fast as the expression, and most JSON has none of these.
+    if (b"null" in content or b"NaN" in content or b"Infinity" in content) and _LOST.search(content):
         plain: object = adapter.dump_python(value, by_alias=True, exclude_unset=not unset)
-        if faults := tuple(_not_finite(plain, at)):
-            return faults
+        if faults := tuple(islice(_not_finite(plain, at), MOST)):
+            return Misfits(faults)
         # A serializer that is for JSON alone (when_used="json") shows in nothing but the JSON that it made.
         if (b"NaN" in content or b"Infinity" in content) and not _is_json(content):
-            return (Invalid(at, "Input should be a finite number", "finite_number"),)
+            return Misfits((Invalid(at, "Input should be a finite number", "finite_number"),))
     return content
-
-
-def invalid(error: ValidationError, at: tuple[str | int, ...]) -> tuple[Invalid, ...]:
-    """Turn pydantic's findings into ours, without the input that caused them."""
-    return tuple(
-        Invalid((*at, *found["loc"]), found["msg"], found["type"])
-        for found in error.errors(include_url=False, include_context=False, include_input=False)
-    )
 
 
 def _not_finite(value: object, at: tuple[str | int, ...]) -> Iterator[Invalid]:
     """Yield the places of numbers that JSON cannot carry."""
+    pairs: Iterable[tuple[object, object]]
     if isinstance(value, float):
+        pairs = ()
         if not isfinite(value):
-            yield Invalid(at, "Input should be a finite number", "finite_number")
+            yield misfit(at, "Input should be a finite number", "finite_number")
     elif isinstance(value, Mapping):
-        for name, item in cast("Mapping[object, object]", value).items():
-            yield from _not_finite(item, (*at, str(name)))
+        pairs = cast("Mapping[object, object]", value).items()
     elif isinstance(value, list | tuple | set | frozenset):
-        for number, item in enumerate(cast("Sequence[object]", value)):
-            yield from _not_finite(item, (*at, number))
+        pairs = enumerate(cast("Sequence[object]", value))
+    else:
+        pairs = ()
+    for name, item in pairs:
+        # Most of a document are these: a generator for each would take five times as long.
+        if item is not None and type(item) not in _PLAIN:
+            yield from _not_finite(item, (*at, name if isinstance(name, int) else str(name)))
 
 
 def _is_json(content: bytes) -> bool:
@@ -132,11 +146,3 @@ def _is_json(content: bytes) -> bool:
 def no_constant(name: str) -> object:
     """Refuse NaN and Infinity, which Python's json reads and writes: for its ``parse_constant``. Raises ValueError."""
     raise ValueError(f"{name} is no number of JSON's")
-
-
-def _check(adapter: TypeAdapter[object], value: object, at: tuple[str | int, ...]) -> tuple[Invalid, ...]:
-    try:
-        adapter.validate_python(value)
-    except ValidationError as error:
-        return invalid(error, at)
-    return ()

@@ -254,10 +254,16 @@ class Exchange(Sending):
         assert self._plan is not None
         body = self._plan.route.contract.body
         assert body is not None
-        content = pipeline.declared(body, b"".join(self._parts), self._head)
+        content = pipeline.declared(self._plan, body, self._runtime.turns, b"".join(self._parts), self._head)
         self._declared = False
         self._timer.clear()
         self._release()
+        if content is None or isinstance(content, bytes | Fault):
+            self._checked(content)
+        else:
+            self._ask(content, self._checked)
+
+    def _checked(self, content: bytes | Fault | None) -> None:
         if isinstance(content, Fault):
             self._refuse(content)
             return

@@ -1,11 +1,16 @@
 """Finished answers that the gateway gives itself, as bytes. Problems are RFC 9457 documents; no I/O."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Final
 
-from limen.errors import Fault
+from limen.errors import Fault, Invalid
 from limen.http.headers import Headers
+
+# What the places in one problem document may take, in all, as JSON.
+MOST_OF_PLACES: Final = 65536
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +30,8 @@ def title(status: int) -> str:
 def problem(fault: Fault, request_id: str) -> Reply:
     """Turn a fault into the problem document that the client sees.
 
-    ``fault.cause`` stays inside. The members are those of RFC 9457 and ``code``, ``request_id`` and, for 422, ``errors``.
+    ``fault.cause`` stays inside. The members are those of RFC 9457 and ``code``, ``request_id`` and, for 422, ``errors`` and
+    ``errors_omitted``.
     """
     status = fault.kind.status
     document: dict[str, object] = {
@@ -37,7 +43,7 @@ def problem(fault: Fault, request_id: str) -> Reply:
         "request_id": request_id,
     }
     if fault.errors:
-        document["errors"] = [{"loc": list(e.loc), "msg": e.msg, "type": e.type} for e in fault.errors]
+        document |= places(fault.errors, fault.more)
     # ensure_ascii: a message may repeat a field name with a lone surrogate, which UTF-8 cannot carry.
     body = json.dumps(document, ensure_ascii=True, separators=(",", ":")).encode()
     headers = [
@@ -47,6 +53,23 @@ def problem(fault: Fault, request_id: str) -> Reply:
         *fault.headers,
     ]
     return Reply(status, headers, body)
+
+
+def places(errors: Iterable[Invalid], more: int) -> dict[str, object]:
+    """Return the members of a problem document that tell of ``errors``.
+
+    ``errors`` has as many as fit into 64 KiB; ``errors_omitted`` counts the others and ``more``, and is absent at none.
+    """
+    told: list[dict[str, object]] = []
+    room = MOST_OF_PLACES
+    for one in errors:
+        place: dict[str, object] = {"loc": list(one.loc), "msg": one.msg, "type": one.type}
+        room -= len(json.dumps(place, ensure_ascii=True, separators=(",", ":"))) + 1
+        if room < 0:
+            more += 1
+        else:
+            told.append(place)
+    return {"errors": told, "errors_omitted": more} if more else {"errors": told}
 
 
 def redirect(location: bytes, request_id: str) -> Reply:

@@ -1,41 +1,70 @@
-"""What happens to a success answer before the client gets it: checked, given to ``after``, checked again."""
+"""What happens to a success answer before the client gets it: checked, given to ``after``, checked again.
+
+A large answer waits for its turn of the event loop (``turns``).
+"""
 
 import inspect
 import json
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from limen.declare.contract import invalid, no_constant, written
+from limen.declare.checker import Checker
+from limen.declare.contract import no_constant, written
+from limen.declare.misfits import Misfits
 from limen.declare.route import After, Route
-from limen.errors import Fault, Invalid, Kind
+from limen.errors import Fault, Kind
 from limen.runtime.plan import Finished, Hook
+from limen.runtime.turns import FULL, MostValues, Turns, heavy
 
 _log = logging.getLogger("limen.hooks")
 
 _ANYTHING: TypeAdapter[object] = TypeAdapter(Any)
 
 
-def finisher(route: Route) -> Hook | None:
-    """Return the hook of ``route``, or None when its answers pass through unread.
+def finisher(route: Route, turns: Turns) -> Hook | None:
+    """Return the hook of ``route``, or None when its answers pass through unread. Large ones wait in ``turns``.
 
     Raises TypeError when ``after`` cannot be called with the service's answer.
     """
     answer = route.contract.answer
     if route.after is not None:
-        return _after(route.name, route.after, answer, silent=route.status == 204)
-    return None if answer is None else _checked(answer)
+        hook = _after(route.name, route.after, answer, silent=route.status == 204)
+    elif answer is not None:
+        hook = _checked(answer)
+    else:
+        return None
+    return _in_turn(hook, turns, MostValues.of(route.max_answer))
+
+
+def _in_turn(hook: Hook, turns: Turns, most: MostValues) -> Hook:
+    def bounded(content: bytes) -> Finished | Awaitable[Finished]:
+        if most.passed(content):
+            return Fault(Kind.UPSTREAM_TOO_LARGE, cause=f"more than {most}")
+        return hook(content)
+
+    async def later(asked: Awaitable[Finished | Awaitable[Finished]]) -> Finished:
+        made = await asked
+        return made if isinstance(made, bytes | Fault) else await made
+
+    def finish(content: bytes) -> Finished | Awaitable[Finished]:
+        if not heavy(content):
+            return hook(content)
+        asked = turns.ask(len(content), partial(bounded, content))
+        return FULL if asked is None else later(asked)
+
+    return finish
 
 
 def _checked(answer: TypeAdapter[object]) -> Hook:
+    checker = Checker(answer)
+
     def check(content: bytes) -> Finished:
-        try:
-            value = answer.validate_json(content)
-        except ValidationError as error:
-            return _broken(invalid(error, ()))
-        made = written(answer, value, ())
+        value = checker.json(content, ())
+        made = value if isinstance(value, Misfits) else written(answer, value, ())
         return made if isinstance(made, bytes) else _broken(made)
 
     return check
@@ -53,7 +82,7 @@ def _after(name: str, after: After, answer: TypeAdapter[object] | None, *, silen
             content = written(answer, answer.validate_python(made, from_attributes=True), (), unset=True)
         if isinstance(content, bytes):
             return content
-        raise ValueError(f"what it made is no JSON: {_places(content)}")
+        raise ValueError(f"what it made is no JSON: {content.line()}")
 
     def failed(error: Exception) -> Fault:
         # The hook is the user's code: whatever it raises becomes one answer and one log entry.
@@ -69,10 +98,10 @@ def _after(name: str, after: After, answer: TypeAdapter[object] | None, *, silen
     def finish(content: bytes) -> Finished | Awaitable[Finished]:
         try:
             given = read(content)
-        except ValidationError as error:
-            return _broken(invalid(error, ()))
         except ValueError as error:
             return Fault(Kind.UPSTREAM_CONTRACT, cause=f"the answer is not JSON: {error}")
+        if isinstance(given, Misfits):
+            return _broken(given)
         try:
             made = after(given)
             return later(made) if inspect.isawaitable(made) else write(made)
@@ -96,8 +125,11 @@ def _reader(after: After) -> Callable[[bytes], object]:
     annotation = hints.get(parameters[0].name, Any)
     if annotation in (Any, object):
         return _decoded
-    adapter: TypeAdapter[object] = TypeAdapter(annotation)
-    return adapter.validate_json
+    return partial(_fitting, Checker(TypeAdapter(annotation)))
+
+
+def _fitting(checker: Checker, content: bytes) -> object | Misfits:
+    return checker.json(content, ())
 
 
 def _decoded(content: bytes) -> object:
@@ -108,9 +140,5 @@ def _name(after: After) -> str:
     return getattr(after, "__name__", type(after).__name__)
 
 
-def _broken(found: Iterable[Invalid]) -> Fault:
-    return Fault(Kind.UPSTREAM_CONTRACT, cause=_places(found))
-
-
-def _places(found: Iterable[Invalid]) -> str:
-    return "; ".join(f"{'.'.join(map(str, one.loc)) or 'answer'}: {one.msg}" for one in found)
+def _broken(found: Misfits) -> Fault:
+    return Fault(Kind.UPSTREAM_CONTRACT, cause=found.line())

@@ -20,6 +20,7 @@ from limen.runtime.ids import RequestIds
 from limen.runtime.issuer import LiveIssuer
 from limen.runtime.provider import Provider
 from limen.runtime.snapshot import Snapshot
+from limen.runtime.turns import Turns
 from limen.upstream.names import Names
 from limen.upstream.pool import Pool
 
@@ -42,6 +43,7 @@ class Runtime:
         "request_id",
         "revocations",
         "trust",
+        "turns",
     )
 
     def __init__(
@@ -69,6 +71,7 @@ class Runtime:
         self.auth = Methods.of(auth)
         self.trust = trust
         self.bodies = Bodies(body_memory)
+        self.turns = Turns()
         self.now = now
         self.request_id = RequestIds().fresh if request_id is None else request_id
 
@@ -115,7 +118,8 @@ class Runtime:
                 await pool.drained()
 
     async def aclose(self) -> None:
-        """Give up every question about credentials and names, and close every pooled connection."""
+        """Give up whatever waits, every question about credentials and names, and close every pooled connection."""
+        self.turns.close()
         names, self._names = self._names, Names()
         names.close()
         live, self._live = self._live, {}

@@ -1,0 +1,151 @@
+"""The line of heavy validations: one in each turn of the loop, fair, bounded, and left by whoever gives up."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from limen.runtime.turns import LIGHT, MOST_BYTES, MOST_WAITING, MostValues, Turns, heavy
+
+
+class Counter:
+    """Counts the turns of the loop, and notes in which one something ran."""
+
+    def __init__(self) -> None:
+        self.turn = 0
+        self.ran: list[tuple[int, object]] = []
+        self._handle = asyncio.get_running_loop().call_soon(self._next)
+
+    def _next(self) -> None:
+        self.turn += 1
+        self._handle = asyncio.get_running_loop().call_soon(self._next)
+
+    def work(self, name: object) -> Callable[[], object]:
+        def run() -> object:
+            self.ran.append((self.turn, name))
+            return name
+
+        return run
+
+    def names(self) -> list[object]:
+        return [name for _, name in self.ran]
+
+    def close(self) -> None:
+        self._handle.cancel()
+
+
+async def asked(turns: Turns, counter: Counter, *sizes: int) -> list[asyncio.Future[object]]:
+    futures = [turns.ask(size, counter.work((number, size))) for number, size in enumerate(sizes)]
+    return [future for future in futures if future is not None]
+
+
+async def test_one_runs_in_each_turn_and_others_are_served_between() -> None:
+    turns, counter = Turns(), Counter()
+    assert await asyncio.gather(*await asked(turns, counter, 1, 1, 1, 1, 1, 1)) == [(n, 1) for n in range(6)]
+    counter.close()
+    at = [turn for turn, _ in counter.ran]
+    assert len(set(at)) == 6
+
+
+async def test_the_smallest_goes_first_and_every_fourth_turn_is_the_oldests() -> None:
+    turns, counter = Turns(), Counter()
+    await asyncio.gather(*await asked(turns, counter, 90, 5, 4, 3, 2, 80, 1))
+    counter.close()
+    assert counter.names() == [(6, 1), (4, 2), (3, 3), (0, 90), (2, 4), (1, 5), (5, 80)]
+
+
+async def test_who_gives_up_leaves_the_line_and_its_bytes() -> None:
+    turns, counter = Turns(), Counter()
+    first, second, third = await asked(turns, counter, 10, 20, 30)
+    second.cancel()
+    third.cancel()
+    assert await first == (0, 10)
+    for _ in range(10):
+        await asyncio.sleep(0)  # turns in which it could have run
+    counter.close()
+    assert counter.names() == [(0, 10)]
+    assert repr(turns) == "<Turns 0 waiting 0 bytes>"
+
+
+async def test_the_line_is_bounded_in_number_and_in_bytes() -> None:
+    turns, counter = Turns(), Counter()
+    waiting = await asked(turns, counter, *[1] * (MOST_WAITING + 5))
+    assert len(waiting) == MOST_WAITING
+    turns.close()
+    waiting = await asked(turns, counter, MOST_BYTES // 2, MOST_BYTES // 2, 1)
+    assert len(waiting) == 2
+    turns.close()
+    assert all(one.cancelled() for one in waiting)
+    counter.close()
+    assert counter.names() == []
+    assert repr(turns) == "<Turns 0 waiting 0 bytes>"
+
+
+async def test_a_failure_is_its_own_and_the_line_goes_on() -> None:
+    def fail() -> object:
+        raise RuntimeError("a bug")
+
+    turns, counter = Turns(), Counter()
+    broken = turns.ask(1, fail)
+    (other,) = await asked(turns, counter, 2)
+    assert broken is not None
+    with pytest.raises(RuntimeError, match="a bug"):
+        await broken
+    assert await other == (0, 2)
+    counter.close()
+
+
+async def test_after_a_rest_the_line_begins_anew() -> None:
+    turns, counter = Turns(), Counter()
+    for _ in range(3):
+        (one,) = await asked(turns, counter, 7)
+        assert await one == (0, 7)
+    counter.close()
+
+
+def test_what_is_heavy_is_large_or_holds_much() -> None:
+    assert not heavy(b"[" + b"{}," * 300 + b"{}]")  # below 1 KiB whatever it holds
+    assert heavy(b"[" + b"{}," * 1000 + b"{}]")
+    assert heavy(b"[" + b"1," * 5000 + b"1]")
+    assert not heavy(b'"' + b"x" * (LIGHT - 2) + b'"')
+    assert heavy(b'"' + b"x" * LIGHT + b'"')
+
+
+LEAF = st.none() | st.integers() | st.text(alphabet='[{,"\\}]é', max_size=8)
+DOCUMENTS = st.recursive(
+    LEAF,
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text('[,{"\\', max_size=3), inner),
+    max_leaves=30,
+)
+
+
+def held(value: object) -> tuple[int, int]:
+    """Return commas and containers of a document."""
+    if isinstance(value, dict):
+        items = list(cast("dict[str, object]", value).values())
+    elif isinstance(value, list):
+        items = cast("list[object]", value)
+    else:
+        return 0, 0
+    inner = [held(one) for one in items]
+    return max(0, len(inner) - 1) + sum(one for one, _ in inner), 1 + sum(one for _, one in inner)
+
+
+@settings(max_examples=100, deadline=None)
+@given(document=DOCUMENTS, values=st.integers(0, 40), containers=st.integers(0, 20), ascii_=st.booleans())
+def test_values_are_counted_exactly_whatever_stands_in_strings(
+    document: object, values: int, containers: int, ascii_: bool
+) -> None:
+    content = json.dumps(document, ensure_ascii=ascii_).encode()
+    commas, holding = held(document)
+    assert MostValues(values, containers).passed(content) == (holding > containers or commas + holding > values)
+
+
+def test_how_much_may_be_held_grows_with_the_bytes() -> None:
+    assert MostValues.of(256 * 1024) == MostValues(65536, 16384)
+    assert MostValues.of(0) == MostValues(4096, 1024)
+    assert str(MostValues(65536, 16384)) == "65,536 values, 16,384 of them objects and arrays"
