@@ -206,7 +206,7 @@ class _Exchange:
         if plan.route.contract.body is None:
             return stream if announced.framed else None
         body = plan.route.contract.body
-        content = pipeline.declared(plan, body, self._runtime.turns, await stream.read(), self._head)
+        content = pipeline.declared(plan, body, self._runtime.validations, await stream.read(), self._head)
         if content is None or isinstance(content, bytes | Fault):
             return content
         with Watch(self._receive, stream):

@@ -33,7 +33,7 @@ from limen.runtime.identify import Identified
 from limen.runtime.path import check_path, readings
 from limen.runtime.plan import Entry, Plan
 from limen.runtime.table import Match, Redirect, Table, Wrong
-from limen.runtime.turns import FULL, MostValues, Turns, heavy
+from limen.runtime.validations import FULL, MostValues, Validations, heavy
 
 _UNSAFE_QUERY = re.compile(rb"[^\x21-\x7e]|#")
 VIA = line()
@@ -173,7 +173,7 @@ def too_large(plan: Plan) -> Fault:
 
 
 def declared(
-    plan: Plan, body: Body, turns: Turns, content: bytes, head: Head
+    plan: Plan, body: Body, validations: Validations, content: bytes, head: Head
 ) -> bytes | Fault | Awaitable[bytes | Fault] | None:
     """5. Check a declared body; return the content that the service gets. None when there is none, and need not be.
 
@@ -188,7 +188,7 @@ def declared(
         return Fault(Kind.MEDIA_TYPE)
     if not heavy(content):
         return _read(body, content)
-    asked = turns.ask(len(content), partial(_read_heavy, plan, body, content))
+    asked = validations.ask(len(content), partial(_read_heavy, plan, body, content))
     return FULL if asked is None else asked
 
 

@@ -11,8 +11,8 @@ from fastapi import Cookie
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from limen import Gateway, Upstream, anyone
-from limen.runtime import turns as module
-from limen.runtime.turns import LIGHT, Turns
+from limen.runtime import validations as module
+from limen.runtime.validations import LIGHT, Validations
 from limen.testing import Conversation, ScriptedUpstream
 from serving import Served, serving, until
 
@@ -46,9 +46,9 @@ class Spy:
 class Gate:
     """A gateway with routes that check, and what was checked."""
 
-    def __init__(self, served: Served, turns: Turns, spy: Spy, upstream: ScriptedUpstream) -> None:
+    def __init__(self, served: Served, validations: Validations, spy: Spy, upstream: ScriptedUpstream) -> None:
         self.served = served
-        self.turns = turns
+        self.validations = validations
         self.spy = spy
         self.upstream = upstream
 
@@ -96,7 +96,7 @@ async def gate() -> AsyncGenerator[Gate]:
 
         del numbers, answer, login, hooked, search
         async with serving(app) as served:
-            yield Gate(served, app.live().runtime.turns, spy, upstream)
+            yield Gate(served, app.live().runtime.validations, spy, upstream)
     spy.close()
 
 
@@ -132,16 +132,16 @@ async def test_a_client_that_leaves_before_its_turn_is_not_checked(monkeypatch: 
         async def occupy() -> None:
             """Keep smaller ones in line, for as long as it matters."""
             while stays:
-                asked = one.turns.ask(0, lambda: None)
+                asked = one.validations.ask(0, lambda: None)
                 assert asked is not None
                 await asked
 
         # Several: while one of them wakes up, the next has the turn.
         before = [asyncio.create_task(occupy()) for _ in range(4)]
         writer.write(begin + b"content-length: %d\r\n\r\n%b" % (len(HEAVY), HEAVY))
-        await until(lambda: f"{len(HEAVY)} bytes" in repr(one.turns))
+        await until(lambda: f"{len(HEAVY)} bytes" in repr(one.validations))
         writer.close()
-        await until(lambda: repr(one.turns).endswith(" 0 bytes>"))
+        await until(lambda: repr(one.validations).endswith(" 0 bytes>"))
         stays = False
         await asyncio.gather(*before)
         assert (await one.post(LIGHTER)).startswith(b"HTTP/1.1 200 ")

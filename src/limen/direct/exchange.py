@@ -254,7 +254,7 @@ class Exchange(Sending):
         assert self._plan is not None
         body = self._plan.route.contract.body
         assert body is not None
-        content = pipeline.declared(self._plan, body, self._runtime.turns, b"".join(self._parts), self._head)
+        content = pipeline.declared(self._plan, body, self._runtime.validations, b"".join(self._parts), self._head)
         self._declared = False
         self._timer.clear()
         self._release()

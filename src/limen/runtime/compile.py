@@ -75,7 +75,7 @@ def _plan(route: Route, pattern: Pattern, runtime: Runtime, tell: Identity, stri
         strip=strip,
         entry=None if route.allow.public else _entry(route, runtime, tell),
         rewrite=None if route.rewrite is None else Rewrite.parse(route.rewrite, names),
-        finish=finisher(route, runtime.turns),
+        finish=finisher(route, runtime.validations),
         ends=None if route.ends is None else ender(route.ends, runtime.revocations, runtime.auth, runtime.now),
         query=route.contract.needs("query"),
         header=route.contract.needs("header"),

@@ -1,6 +1,6 @@
 """What happens to a success answer before the client gets it: checked, given to ``after``, checked again.
 
-A large answer waits for its turn of the event loop (``turns``).
+A large answer waits for its turn of the event loop (``validations``).
 """
 
 import inspect
@@ -18,15 +18,15 @@ from limen.declare.misfits import Misfits
 from limen.declare.route import After, Route
 from limen.errors import Fault, Kind
 from limen.runtime.plan import Finished, Hook
-from limen.runtime.turns import FULL, MostValues, Turns, heavy
+from limen.runtime.validations import FULL, MostValues, Validations, heavy
 
 _log = logging.getLogger("limen.hooks")
 
 _ANYTHING: TypeAdapter[object] = TypeAdapter(Any)
 
 
-def finisher(route: Route, turns: Turns) -> Hook | None:
-    """Return the hook of ``route``, or None when its answers pass through unread. Large ones wait in ``turns``.
+def finisher(route: Route, validations: Validations) -> Hook | None:
+    """Return the hook of ``route``, or None when its answers pass through unread. Large ones wait in ``validations``.
 
     Raises TypeError when ``after`` cannot be called with the service's answer.
     """
@@ -37,10 +37,10 @@ def finisher(route: Route, turns: Turns) -> Hook | None:
         hook = _checked(answer)
     else:
         return None
-    return _in_turn(hook, turns, MostValues.of(route.max_answer))
+    return _in_turn(hook, validations, MostValues.of(route.max_answer))
 
 
-def _in_turn(hook: Hook, turns: Turns, most: MostValues) -> Hook:
+def _in_turn(hook: Hook, validations: Validations, most: MostValues) -> Hook:
     def bounded(content: bytes) -> Finished | Awaitable[Finished]:
         if most.passed(content):
             return Fault(Kind.UPSTREAM_TOO_LARGE, cause=f"more than {most}")
@@ -53,7 +53,7 @@ def _in_turn(hook: Hook, turns: Turns, most: MostValues) -> Hook:
     def finish(content: bytes) -> Finished | Awaitable[Finished]:
         if not heavy(content):
             return hook(content)
-        asked = turns.ask(len(content), partial(bounded, content))
+        asked = validations.ask(len(content), partial(bounded, content))
         return FULL if asked is None else later(asked)
 
     return finish

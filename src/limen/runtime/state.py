@@ -20,7 +20,7 @@ from limen.runtime.ids import RequestIds
 from limen.runtime.issuer import LiveIssuer
 from limen.runtime.provider import Provider
 from limen.runtime.snapshot import Snapshot
-from limen.runtime.turns import Turns
+from limen.runtime.validations import Validations
 from limen.upstream.names import Names
 from limen.upstream.pool import Pool
 
@@ -43,7 +43,7 @@ class Runtime:
         "request_id",
         "revocations",
         "trust",
-        "turns",
+        "validations",
     )
 
     def __init__(
@@ -71,7 +71,7 @@ class Runtime:
         self.auth = Methods.of(auth)
         self.trust = trust
         self.bodies = Bodies(body_memory)
-        self.turns = Turns()
+        self.validations = Validations()
         self.now = now
         self.request_id = RequestIds().fresh if request_id is None else request_id
 
@@ -119,7 +119,7 @@ class Runtime:
 
     async def aclose(self) -> None:
         """Give up whatever waits, every question about credentials and names, and close every pooled connection."""
-        self.turns.close()
+        self.validations.close()
         names, self._names = self._names, Names()
         names.close()
         live, self._live = self._live, {}

@@ -12,7 +12,7 @@ from limen.declare.route import Route
 from limen.errors import Fault, Kind
 from limen.runtime.finish import finisher
 from limen.runtime.plan import Finished, Hook
-from limen.runtime.turns import Turns
+from limen.runtime.validations import Validations
 
 UPSTREAM = Upstream("users", ["http://127.0.0.1:1"])
 
@@ -28,13 +28,13 @@ class Token(BaseModel):
 def hook(after: Callable[..., object] | None, answer: type | None) -> Hook:
     contract = Contract(answer=None if answer is None else TypeAdapter(answer))
     route = Route(methods=("GET",), path="/a", upstream=UPSTREAM, allow=anyone, after=after, contract=contract)
-    made = finisher(route, Turns())
+    made = finisher(route, Validations())
     assert made is not None
     return made
 
 
 async def test_nothing_declared_is_nothing_done() -> None:
-    assert finisher(Route(methods=("GET",), path="/a", upstream=UPSTREAM, allow=anyone), Turns()) is None
+    assert finisher(Route(methods=("GET",), path="/a", upstream=UPSTREAM, allow=anyone), Validations()) is None
 
 
 async def test_a_checked_answer_loses_what_the_contract_does_not_name() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from limen.runtime.turns import LIGHT, MOST_BYTES, MOST_WAITING, MostValues, Turns, heavy
+from limen.runtime.validations import LIGHT, MOST_BYTES, MOST_WAITING, MostValues, Validations, heavy
 
 
 class Counter:
@@ -38,29 +38,29 @@ class Counter:
         self._handle.cancel()
 
 
-async def asked(turns: Turns, counter: Counter, *sizes: int) -> list[asyncio.Future[object]]:
-    futures = [turns.ask(size, counter.work((number, size))) for number, size in enumerate(sizes)]
+async def asked(validations: Validations, counter: Counter, *sizes: int) -> list[asyncio.Future[object]]:
+    futures = [validations.ask(size, counter.work((number, size))) for number, size in enumerate(sizes)]
     return [future for future in futures if future is not None]
 
 
 async def test_one_runs_in_each_turn_and_others_are_served_between() -> None:
-    turns, counter = Turns(), Counter()
-    assert await asyncio.gather(*await asked(turns, counter, 1, 1, 1, 1, 1, 1)) == [(n, 1) for n in range(6)]
+    validations, counter = Validations(), Counter()
+    assert await asyncio.gather(*await asked(validations, counter, 1, 1, 1, 1, 1, 1)) == [(n, 1) for n in range(6)]
     counter.close()
     at = [turn for turn, _ in counter.ran]
     assert len(set(at)) == 6
 
 
 async def test_the_smallest_goes_first_and_every_fourth_turn_is_the_oldests() -> None:
-    turns, counter = Turns(), Counter()
-    await asyncio.gather(*await asked(turns, counter, 90, 5, 4, 3, 2, 80, 1))
+    validations, counter = Validations(), Counter()
+    await asyncio.gather(*await asked(validations, counter, 90, 5, 4, 3, 2, 80, 1))
     counter.close()
     assert counter.names() == [(6, 1), (4, 2), (3, 3), (0, 90), (2, 4), (1, 5), (5, 80)]
 
 
 async def test_who_gives_up_leaves_the_line_and_its_bytes() -> None:
-    turns, counter = Turns(), Counter()
-    first, second, third = await asked(turns, counter, 10, 20, 30)
+    validations, counter = Validations(), Counter()
+    first, second, third = await asked(validations, counter, 10, 20, 30)
     second.cancel()
     third.cancel()
     assert await first == (0, 10)
@@ -68,30 +68,30 @@ async def test_who_gives_up_leaves_the_line_and_its_bytes() -> None:
         await asyncio.sleep(0)  # turns in which it could have run
     counter.close()
     assert counter.names() == [(0, 10)]
-    assert repr(turns) == "<Turns 0 waiting 0 bytes>"
+    assert repr(validations) == "<Validations 0 waiting 0 bytes>"
 
 
 async def test_the_line_is_bounded_in_number_and_in_bytes() -> None:
-    turns, counter = Turns(), Counter()
-    waiting = await asked(turns, counter, *[1] * (MOST_WAITING + 5))
+    validations, counter = Validations(), Counter()
+    waiting = await asked(validations, counter, *[1] * (MOST_WAITING + 5))
     assert len(waiting) == MOST_WAITING
-    turns.close()
-    waiting = await asked(turns, counter, MOST_BYTES // 2, MOST_BYTES // 2, 1)
+    validations.close()
+    waiting = await asked(validations, counter, MOST_BYTES // 2, MOST_BYTES // 2, 1)
     assert len(waiting) == 2
-    turns.close()
+    validations.close()
     assert all(one.cancelled() for one in waiting)
     counter.close()
     assert counter.names() == []
-    assert repr(turns) == "<Turns 0 waiting 0 bytes>"
+    assert repr(validations) == "<Validations 0 waiting 0 bytes>"
 
 
 async def test_a_failure_is_its_own_and_the_line_goes_on() -> None:
     def fail() -> object:
         raise RuntimeError("a bug")
 
-    turns, counter = Turns(), Counter()
-    broken = turns.ask(1, fail)
-    (other,) = await asked(turns, counter, 2)
+    validations, counter = Validations(), Counter()
+    broken = validations.ask(1, fail)
+    (other,) = await asked(validations, counter, 2)
     assert broken is not None
     with pytest.raises(RuntimeError, match="a bug"):
         await broken
@@ -100,9 +100,9 @@ async def test_a_failure_is_its_own_and_the_line_goes_on() -> None:
 
 
 async def test_after_a_rest_the_line_begins_anew() -> None:
-    turns, counter = Turns(), Counter()
+    validations, counter = Validations(), Counter()
     for _ in range(3):
-        (one,) = await asked(turns, counter, 7)
+        (one,) = await asked(validations, counter, 7)
         assert await one == (0, 7)
     counter.close()
 

@@ -85,7 +85,7 @@ class _Waiting:
         self.future = future
 
 
-class Turns:
+class Validations:
     """One worker's line. Bounded in number and in bytes that it holds."""
 
     __slots__ = ("_bytes", "_running", "_turn", "_waiting")
@@ -147,7 +147,7 @@ class Turns:
 
     def __repr__(self) -> str:
         """Show how long the line is."""
-        return f"<Turns {len(self._waiting)} waiting {self._bytes} bytes>"
+        return f"<Validations {len(self._waiting)} waiting {self._bytes} bytes>"
 
 
 def _size(one: _Waiting) -> int:
