@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped|xfailed)\b")
-_CLOSING = re.compile(r"^=+ (.* in [\d.]+s.*) =+$", re.MULTILINE)
+_CLOSING = re.compile(r"^(?:=+ )?(\d+ \w+.* in [\d.]+s\b.*)$", re.MULTILINE)
 _SKIPPED = re.compile(r"^SKIPPED.*$", re.MULTILINE)
 
 
