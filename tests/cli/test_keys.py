@@ -20,8 +20,6 @@ from limen.declare.principal import Principal
 from limen.gates.jwt import Verifier, issue
 from tokens import NOW
 
-pytestmark = pytest.mark.timeout(60)
-
 PRIVATE = ("d", "p", "q", "dp", "dq", "qi", "k")
 
 

@@ -6,8 +6,6 @@ import pytest
 
 from commands import running
 
-pytestmark = pytest.mark.timeout(120)
-
 GATE = """
 from limen import Gateway, Upstream, anyone
 app = Gateway()

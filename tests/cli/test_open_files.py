@@ -14,7 +14,6 @@ from serving import serving
 from slow import GATE, Service
 
 pytestmark = [
-    pytest.mark.timeout(120),
     pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit"),
 ]
 

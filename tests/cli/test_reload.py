@@ -13,8 +13,6 @@ import pytest
 from commands import connected, get, request, running
 from reloading import FAILS, RESTARTS, SERVES, WAITS, children, gone, halted, problem, reloading, save, says
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:

@@ -11,8 +11,6 @@ from certificates import Authority
 from commands import connected, request
 from reloading import APP, FAILS, SERVES, WAITS, problem, reloading, save, says
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:

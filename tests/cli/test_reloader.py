@@ -15,8 +15,6 @@ from limen.cli.serve import Options
 from reloading import FAILS, SERVES, gone, problem, save, says
 from serving import until
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture
 def spoken(monkeypatch: pytest.MonkeyPatch) -> list[str]:

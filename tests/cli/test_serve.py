@@ -10,8 +10,6 @@ import pytest
 
 from commands import get, request, running
 
-pytestmark = pytest.mark.timeout(120)
-
 GATE = """
 from limen import Gateway, Upstream, anyone
 app = Gateway()

@@ -22,8 +22,6 @@ from slow import PLAIN
 
 SERVES = r"worker (\d+) serves"
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.mark.parametrize(
     ("setting", "source", "ask", "status", "said"),

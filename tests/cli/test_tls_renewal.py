@@ -13,8 +13,6 @@ from commands import request, running
 from limen.cli.tls import Files, Renewal
 from tls_clients import Visitors, secured, serial, shown
 
-pytestmark = pytest.mark.timeout(120)
-
 SERVES = r"worker (\d+) serves"
 LOADED = r"TLS: certificate for localhost"
 

@@ -17,8 +17,6 @@ from limen.testing import ScriptedUpstream, saying
 from slow import GATE, PLAIN
 from tls_clients import secured
 
-pytestmark = pytest.mark.timeout(120)
-
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 
 # uvloop resets before its alert has left, as the case may be.

@@ -7,8 +7,6 @@ import pytest
 
 from commands import running
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.mark.parametrize(
     ("text", "said"),

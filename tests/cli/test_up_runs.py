@@ -14,8 +14,6 @@ from limen.cli.process import Process
 from serving import until
 from shop_processes import free_ports
 
-pytestmark = pytest.mark.timeout(120)
-
 PLAIN = """
 import os, sys
 async def app(scope, receive, send):

@@ -16,8 +16,6 @@ from commands import Command, Load, connected, get, request, running
 from serving import serving
 from slow import GATE, PLAIN, Service
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture
 async def service() -> AsyncGenerator[tuple[Service, int]]:

@@ -9,8 +9,6 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from shop_processes import free_ports
 from tools import needs
 
@@ -50,7 +48,6 @@ async def typed(text: str) -> Any:
 
 
 @needs("sh", "curl")
-@pytest.mark.timeout(120)
 async def test_the_demonstration(tmp_path: Path) -> None:
     ports = dict(zip(("users", "orders", "suppliers", "gateway"), free_ports(4), strict=True))
     options = [word for name, port in ports.items() for word in ("--port", f"{name}={port}")]

@@ -13,8 +13,6 @@ from limen.auth import Jwt, issue
 from serving import until
 from shop_processes import SECRET, Shop
 
-pytestmark = pytest.mark.timeout(180)
-
 AUTH = Jwt(SECRET)
 ADMIN = {"authorization": f"Bearer {issue(AUTH, 1, 'admin')}"}
 SUPPLIER = {"name": "Ada", "surname": "Lovelace", "address": "London"}

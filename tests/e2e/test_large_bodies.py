@@ -12,8 +12,6 @@ import pytest
 from limen.testing import Conversation, ScriptedUpstream
 from shop_processes import free_ports, wait_for
 
-pytestmark = pytest.mark.timeout(180)
-
 SIZE = 300 * 1000 * 1000
 MOST_GROWTH = 32 * 1024  # KiB
 CHUNK = b"x" * 65536

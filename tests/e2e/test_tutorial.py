@@ -12,8 +12,6 @@ import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
-import pytest
-
 from commands import Command
 from shop_processes import free_ports
 from tools import needs
@@ -133,7 +131,6 @@ async def opened(folder: Path) -> AsyncGenerator[Terminals]:
         await terminals.closed()
 
 
-@pytest.mark.timeout(180)
 @needs("sh", "curl", "sed")
 async def test_the_tutorial(tmp_path: Path) -> None:
     ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))

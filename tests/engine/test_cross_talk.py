@@ -30,7 +30,7 @@ def sockets() -> int:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files, which needs /proc")
-@pytest.mark.timeout(60 + COUNT // 200)
+@pytest.mark.timeout(300 + COUNT // 200)
 async def test_every_answer_belongs_to_its_request(record_property: Callable[[str, object], None]) -> None:
     before, tasks = sockets(), len(asyncio.all_tasks())
     tally = Tally()

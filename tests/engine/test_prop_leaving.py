@@ -230,7 +230,6 @@ def recorded(log: Log, asked: list[tuple[bytes, Kind]]) -> None:
     assert [count for count, _ in counts] == sorted((count for count, _ in counts), reverse=True), counts
 
 
-@pytest.mark.timeout(60)
 @MANY
 @given(ASKED, LEAVES)
 @example([ASKS, GET, POST], Leave(2, 400, settle=True, release=0, turns=0, how="resets"))
@@ -239,7 +238,6 @@ async def test_nothing_is_left_of_a_client_that_leaves(scene: Scene, kinds: list
     await left(scene, kinds, leave)
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("how", HOWS)
 async def test_it_leaves_just_when_the_answer_that_is_held_becomes_whole(scene: Scene, how: How) -> None:
     for kind in (HELD, MADE, ASKS, replace(POST, path=b"/svc/held/%b")):
@@ -248,7 +246,6 @@ async def test_it_leaves_just_when_the_answer_that_is_held_becomes_whole(scene: 
                 await left(scene, [kind, *behind], Leave(9, 400, settle=True, release=1, turns=turns, how=how))
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("how", HOWS)
 async def test_more_are_in_line_than_are_read(scene: Scene, how: How) -> None:
     for behind in (15, 16, 17, 40):

@@ -114,7 +114,6 @@ async def answered(stage: Stage, chosen: list[tuple[Kind, list[Cut]]]) -> None:
     assert await reader.read() == b"", "more came than was asked for"
 
 
-@pytest.mark.timeout(120)
 @MANY
 @given(ASKED)
 @example([(HELD, []), (replace(TOO_LONG, chunked=True), [Cut(400, settle=True, release=True, turns=0)])])
@@ -126,7 +125,6 @@ async def test_each_request_gets_its_own_answer_in_its_turn(stage: Stage, chosen
     await answered(stage, chosen)
 
 
-@pytest.mark.timeout(120)
 async def test_a_body_goes_on_just_when_its_turn_comes(stage: Stage) -> None:
     """In one turn of the loop the answer in front becomes whole and the rest of the body comes, whatever it is worth."""
     for kind in (kind for kind in (*KINDS, *LAST) if kind.chunked):
@@ -135,7 +133,6 @@ async def test_a_body_goes_on_just_when_its_turn_comes(stage: Stage) -> None:
             await answered(stage, [(HELD, []), (kind, [where])])
 
 
-@pytest.mark.timeout(120)
 async def test_a_bad_body_behind_an_answer_that_is_ready_cuts_nothing_off(stage: Stage) -> None:
     """Whether the 204 was on its way already is a matter of turns; the answer in front of it is whole in any case."""
     ready = Kind(b"OPTIONS", b"*", chunked=True, ends="bad chunk")

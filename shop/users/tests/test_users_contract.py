@@ -11,7 +11,6 @@ from shop_users.app import create_app
 from shop_users.settings import Settings
 
 
-@pytest.mark.timeout(120)  # every password that is right for the schema costs an argon2
 @pytest.mark.parametrize(
     "identity", [{}, {"request-user-id": "2"}, {"request-user-id": "1", "request-user-role": "admin"}]
 )
