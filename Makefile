@@ -19,8 +19,10 @@ $(STAMP): requirements.lock $(addsuffix /pyproject.toml,$(PROJECTS))
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation $(addprefix -e ,$(PROJECTS))
 	@touch $@
 
-up: $(STAMP) ## Start the gateway and the three services, until Ctrl-C
-	@exec $(BIN)/limen up
+COMPILED := $(BIN)/python tools/compiled.py
+
+up: $(STAMP) ## Start the gateway and the three services, until Ctrl-C; ARGS are options of limen up
+	@exec $(COMPILED) up $(ARGS)
 
 CHECKS := $(BIN)/python tools/checks.py
 
@@ -63,24 +65,17 @@ process-tests: $(STAMP)
 service-tests: $(STAMP)
 	$(BIN)/coverage run -m pytest kit/tests shop
 
-# The hot path compiled: the same sources, see docs/decisions/0006-compiled-hot-path.md.
-WHEEL := build/compiled/.built
-
-$(WHEEL): $(STAMP) tools/build_wheel.py tools/mypy.ini $(shell find src -name '*.py')
-	rm -rf build/wheel build/compiled dist
-	$(BIN)/python tools/build_wheel.py
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target build/compiled dist/limen-*.whl
-	@touch $@
-
-wheel: $(WHEEL) ## A wheel of limen with its hot path compiled, in dist/ (needs a C compiler)
+# The hot path compiled: the same sources, see docs/decisions/0006-compiled-hot-path.md. What is built is found by its hash.
+wheel: $(STAMP) ## A wheel of limen with its hot path compiled, in dist/ (needs a C compiler)
+	@$(COMPILED) build
 
 compiled: $(STAMP) ## What goes over sockets, once more, against the compiled wheel
-	@if command -v cc >/dev/null || [ -n "$$CI" ]; then $(MAKE) --no-print-directory against-wheel; \
-	else echo "SKIPPED: the compiled wheel is not tested, for there is no C compiler (cc); install one, such as gcc"; fi
+	@if missing=$$($(COMPILED) possible) || [ -n "$$CI" ]; then $(MAKE) --no-print-directory against-wheel; \
+	else echo "SKIPPED: the compiled wheel is not tested: $$missing"; fi
 
-against-wheel: $(WHEEL)
-	LIMEN_COMPILED=1 PYTHONPATH=build/compiled $(BIN)/python -m pytest tests/wire tests/conformance tests/engine \
-		--ignore=tests/engine/test_soak.py
+against-wheel: wheel
+	site=$$($(COMPILED) path) && LIMEN_COMPILED=1 PYTHONPATH=$$site $(BIN)/python -m pytest tests/wire tests/conformance tests/engine \
+		tests/cli/test_first_line.py --ignore=tests/engine/test_soak.py
 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-package limen \
 	--no-emit-package limen-kit --custom-compile-command "make lock"
@@ -109,7 +104,7 @@ audit: $(AUDIT)/.installed ## Security rules, secrets in the tree, known vulnera
 	$(BIN)/python -m pytest -q tests/deploy/test_audit.py
 	$(BIN)/python .ci/advisories.py $(AUDIT)/bin/pip-audit $(AUDITED)
 
-bench: $(WHEEL) ## Measure gateways on this machine, in turn, and keep the figures
+bench: wheel ## Measure gateways on this machine, in turn, and keep the figures
 	$(BIN)/python -m bench
 
 soak: $(STAMP) ## Mixed, partly hostile load for half an hour: does memory stay flat, is every answer right?

@@ -12,7 +12,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
+from compiled import Builds
 from limen import pipeline
+from limen.cli.version import compiled, version
 from limen_kit.testing import Unavailable, fresh_database, postgres_server
 
 # How much property tests try. No test says a number of its own (see tests/support/examples.py), nor a deadline: none
@@ -68,12 +70,18 @@ def pytest_collection_finish() -> None:
     st.text().validate()
 
 
-def pytest_report_header() -> str:
-    """Say which of the two is tested, and refuse to test the wrong one (`make compiled`)."""
-    compiled = not pipeline.__file__.endswith(".py")
-    if compiled != bool(os.environ.get("LIMEN_COMPILED")):
+def pytest_sessionstart() -> None:
+    """Refuse to test the wrong one of the two, or one that was compiled from other sources (`make compiled`)."""
+    asked = bool(os.environ.get("LIMEN_COMPILED"))
+    if compiled() != asked:
         pytest.exit(f"{pipeline.__file__} is not what LIMEN_COMPILED asks for", returncode=4)
-    return f"limen: {'compiled' if compiled else 'interpreted'}"
+    if asked and Path(pipeline.__file__).resolve().parents[1] != Builds(Path(__file__).parent).ready():
+        pytest.exit(f"{pipeline.__file__} was not built from these sources; `make wheel` builds them", returncode=4)
+
+
+def pytest_report_header() -> str:
+    """Say which of the two is tested."""
+    return version()
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,7 @@ from limen.cli.load import check_spec, load, load_gateway
 from limen.cli.open_files import share_out
 from limen.cli.server import STARTUP_FAILURE, Server
 from limen.cli.tls import Files, Validity, context_for_uvicorn, server_context, warn
+from limen.cli.version import version
 from limen.cli.workers import Supervisor
 from limen.gateway import Gateway
 
@@ -91,6 +92,7 @@ def serve(options: Options, *, workers: int | None, reload: bool, watch: Sequenc
     if isinstance(app, Gateway):
         load_gateway(options.spec)
     config = configure(options, reload=reload, watch=watch)
+    logger.info(version())
     if options.tls is not None and validity is not None:
         warn(options.tls, validity)
     if reload:
@@ -156,6 +158,7 @@ def _supervise(options: Options, workers: int, validity: Validity | None, *, rel
     if os.name == "nt":
         raise click.UsageError("--workers needs the signals of Unix; start one process per port instead")
     logging.config.dictConfig(_logging(options.log_level.upper(), many=True))
+    logger.info(version())
     if options.tls is not None and validity is not None:
         warn(options.tls, validity)
     with _listening(options) as listener:
@@ -169,6 +172,7 @@ def _reload(options: Options, watch: Sequence[Path], validity: Validity | None) 
 
     check_spec(options.spec)
     logging.config.dictConfig(_logging(options.log_level.upper(), many=False))
+    logger.info(version())
     if options.tls is not None and validity is not None:
         warn(options.tls, validity)
     context = None if options.tls is None else server_context(options.tls)[0]
