@@ -10,7 +10,7 @@ used, and nothing else is. ``build/compiled`` is a link to the ``site`` that was
 4. install it beside, and import it
 5. rename it into its place, and remove the oldest beyond ``KEPT``
 
-``up`` waits for none of that: it runs what is there, and starts a build for the next time. That has a session of its
+``up`` waits for none of that: it runs what is there, and starts a build for the next time. That build has a session of its
 own and goes on when ``up`` has ended; it is the first that has to give way when CPU or memory is short.
 """
 
@@ -35,7 +35,7 @@ from types import FrameType
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Seconds that a build may take. It is two minutes of CPU, for which it may have to wait long on a busy machine.
+# Seconds that a build may take. It needs a minute of CPU, for which it may have to wait long on a busy machine.
 LIMIT = 1800.0
 
 # How many builds are kept: those of a few branches, and the ones that may still run.

@@ -10,8 +10,6 @@ import pytest
 
 from commands import running
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.mark.parametrize("more", [(), ("--workers", "1"), ("--reload",)])
 async def test_the_first_line_says_whether_limen_is_compiled(folder: Path, port: int, more: tuple[str, ...]) -> None:
