@@ -3,6 +3,8 @@ instructions where valgrind is installed. What it touches is what a request touc
 """
 
 import asyncio
+import contextlib
+import logging
 import os
 import re
 import secrets
@@ -10,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from time import perf_counter_ns, time
 from typing import Any, cast
@@ -31,6 +33,9 @@ from limen.direct import GatewayProtocol
 from limen.gates.assertion import Asserter
 from limen.gates.jwt import Verifier
 from limen.http.headers import Headers, block, to_client, to_upstream
+from limen.observe.access import LOG
+from limen.observe.handler import LineHandler
+from limen.observe.outcome import Outcome
 from limen.upstream import request
 from limen.upstream.connection import Connection
 
@@ -161,6 +166,33 @@ async def whole(loop: Loop) -> Callable[[], object]:
     return run
 
 
+@contextlib.contextmanager
+def logged() -> Generator[None]:
+    """Write the access log as ``limen serve`` does, to where nobody reads."""
+    access = logging.getLogger("limen.access")
+    with open(os.devnull, "wb") as nowhere:
+        handler = LineHandler(descriptor=nowhere.fileno())
+    access.addHandler(handler)
+    access.setLevel(logging.INFO)
+    access.propagate = False
+    try:
+        yield
+    finally:
+        handler.flush()
+        access.removeHandler(handler)
+        access.setLevel(logging.NOTSET)
+        access.propagate = True
+        handler.close()
+
+
+def add_line() -> None:
+    """Record one request in the access log: its record, its line, and its part of a write."""
+    outcome = Outcome(b"GET", b"/api/r9/1/items", "0" * 32, b"127.0.0.1")
+    outcome.route, outcome.upstream, outcome.status, outcome.seconds = "/api/r9/{id}/items", "service", 200, 0.0021
+    outcome.caller = "7"
+    LOG.add(outcome)
+
+
 def nanoseconds(operation: Callable[[], object]) -> float:
     """Return the least of several means: what disturbs a measurement only ever adds to it."""
     found: list[float] = []
@@ -172,14 +204,14 @@ def nanoseconds(operation: Callable[[], object]) -> float:
     return min(found)
 
 
-def instructions() -> float | None:
-    """Return the instructions of a whole request, or None without valgrind."""
+def instructions(*, log: bool) -> float | None:
+    """Return the instructions of a whole request, with the access ``log`` or without, or None without valgrind."""
     valgrind = shutil.which("valgrind")
     if valgrind is None:
         return None
     with tempfile.TemporaryDirectory() as folder:
         out = f"--callgrind-out-file={folder}/out"
-        argv = [valgrind, "--tool=callgrind", out, sys.executable, "-m", "bench.micro"]
+        argv = [valgrind, "--tool=callgrind", out, sys.executable, "-m", "bench.micro", "log" if log else "no-log"]
         few, many = (_collected([*argv, str(count)]) for count in (_FEW, _MANY))
     return (many - few) / (_MANY - _FEW)
 
@@ -194,21 +226,21 @@ def _collected(argv: Sequence[str]) -> int:
 
 
 async def main(loop: Loop) -> None:
-    """Print the table; with a number as argument, only run that many requests, for valgrind to count."""
+    """Print the table; with ``log`` or ``no-log`` and a number, only run that many requests, for valgrind to count."""
     async with app.running():
         ready = await operations(loop)
         if len(sys.argv) > 1:
-            for _ in range(int(sys.argv[1])):
-                ready["a whole admin-only GET"]()
+            with logged() if sys.argv[1] == "log" else contextlib.nullcontext():
+                for _ in range(int(sys.argv[2])):
+                    ready["a whole admin-only GET"]()
             return
         for name, operation in ready.items():
             print(f"{name:40}{nanoseconds(operation):10,.0f} ns")
-    counted = instructions()
-    print(
-        "valgrind is not installed: no instructions counted"
-        if counted is None
-        else f"{'... instructions':40}{counted:10,.0f}"
-    )
+        with logged():
+            print(f"{'access log, a line':40}{nanoseconds(add_line):10,.0f} ns")
+    for name, log in (("... instructions", False), ("... instructions, with the access log", True)):
+        counted = instructions(log=log)
+        print("valgrind is not installed: no instructions counted" if counted is None else f"{name:40}{counted:10,.0f}")
 
 
 if __name__ == "__main__":

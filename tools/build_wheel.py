@@ -35,6 +35,7 @@ COMPILED = (
     "http/replies",
     "http/status",
     "observe/access",
+    "observe/escape",
     "observe/outcome",
     "pipeline",
     "runtime/bodies",

@@ -8,7 +8,7 @@ One request, in the steps of ``limen.pipeline``:
 4. craft the head
 5. attempt, perhaps once more
 6. pass the answer on (or hold it, check it, let ``after`` change it)
-7. settle, exactly once
+7. say what it came to; ``limen.asgi_log``, which stands before it, settles
 """
 
 import logging
@@ -19,12 +19,12 @@ from urllib.parse import quote
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from limen import pipeline
+from limen import asgi_log, pipeline
 from limen.asgi_body import BodyCut, BodyTimeout, BodyTooLarge, ClientGone, RequestBody, Watch, drain
-from limen.declare.trust import UNIX
 from limen.errors import AGAIN, Fault, Kind
 from limen.http.headers import Head, Headers
 from limen.http.replies import Reply, allowed, problem, redirect
+from limen.observe.access import shown
 from limen.observe.outcome import Outcome
 from limen.pipeline import Announced
 from limen.runtime.live import Door
@@ -58,7 +58,9 @@ class Engine:
             return
         if scope["method"] == "OPTIONS":
             found = pipeline.final(live.table, found, path, Head(list(scope["headers"])))
-        await _Exchange(live.runtime, scope, path, receive, send).run(found)
+        # None is there where middleware has made a scope of its own: then what stands before this knows nothing of the route.
+        outcome = scope.get(asgi_log.OUTCOME) or asgi_log.begun(scope, live.runtime.request_id)
+        await _Exchange(live.runtime, scope, outcome, receive, send).run(found)
 
 
 class _Exchange:
@@ -68,7 +70,7 @@ class _Exchange:
         "_body",
         "_head",
         "_method",
-        "_path",
+        "_outcome",
         "_query",
         "_receive",
         "_request_id",
@@ -78,10 +80,10 @@ class _Exchange:
         "_sent",
     )
 
-    def __init__(self, runtime: Runtime, scope: Scope, path: bytes, receive: Receive, send: Send) -> None:
+    def __init__(self, runtime: Runtime, scope: Scope, outcome: Outcome, receive: Receive, send: Send) -> None:
         self._runtime = runtime
         self._scope = scope
-        self._path = path
+        self._outcome = outcome
         self._receive = receive
         self._send = send
         self._method: bytes = scope["method"].encode()
@@ -89,22 +91,20 @@ class _Exchange:
         query: bytes = scope["query_string"]
         self._query = query if query or pipeline.EMPTY_QUERY in (scope.get("extensions") or ()) else None
         self._head = Head(list(scope["headers"]))
-        self._request_id = pipeline.request_id(self._head, runtime.request_id)
+        self._request_id = outcome.request_id
         self._body: RequestBody | None = None
         self._sent = 0  # the status, once the answer has begun
 
     async def run(self, found: Match[Plan] | Redirect | Wrong | Fault) -> None:
-        started = perf_counter()
-        plan = found.plan if isinstance(found, Match) else None
-        fault: Fault | None = Fault(
-            Kind.CLIENT_CLOSED, cause="the server gave the request up"
-        )  # unless it ends otherwise
+        outcome = self._outcome
+        if isinstance(found, Match):
+            outcome.route, outcome.upstream = found.plan.route.path, found.plan.route.upstream.name
         try:
             fault = await self._end(found)
         except ClientGone:
             fault = Fault(Kind.CLIENT_CLOSED)
-        finally:
-            self._settle(plan, fault, perf_counter() - started)
+        if fault is not None:
+            outcome.code, outcome.cause = fault.kind.code, fault.cause
 
     async def _end(self, found: Match[Plan] | Redirect | Wrong | Fault) -> Fault | None:
         """Answer; return the fault if that is what it ends with, whatever raises but for a client that leaves."""
@@ -113,26 +113,11 @@ class _Exchange:
         except ClientGone:
             raise
         except Exception:
-            _log.exception("%s %s failed", self._method.decode(), self._path.decode("ascii", "backslashreplace"))
+            _log.exception("%s %s failed", *shown(self._outcome))
             fault = Fault(Kind.INTERNAL_ERROR)
         if fault is not None and not self._sent:
             await self._reply(problem(fault, self._request_id), linger=fault.kind is Kind.BODY_TOO_LARGE)
         return fault
-
-    def _settle(self, plan: Plan | None, fault: Fault | None, seconds: float) -> None:
-        pipeline.settle(
-            Outcome(
-                method=self._method,
-                path=self._path,
-                route=plan.route.path if plan else "-",
-                upstream=plan.route.upstream.name if plan else "-",
-                status=499 if fault is not None and fault.kind is Kind.CLIENT_CLOSED else self._sent,
-                seconds=seconds,
-                request_id=self._request_id,
-                code=fault.kind.code if fault else "",
-                cause=fault.cause if fault else "",
-            )
-        )
 
     async def _answer(self, found: Match[Plan] | Redirect | Wrong | Fault) -> Fault | None:
         match found:
@@ -152,7 +137,7 @@ class _Exchange:
 
     async def _proxy(self, match: Match[Plan]) -> Fault | None:
         plan = match.plan
-        admitted = pipeline.admit(plan, self._head, match.params, self._request_id, self._runtime.now())
+        admitted = pipeline.admit(plan, self._head, match.params, self._outcome, self._runtime.now())
         if not isinstance(admitted, bytes | Fault):
             admitted = await admitted
         if isinstance(admitted, Fault):
@@ -166,7 +151,7 @@ class _Exchange:
             body = await self._request_body(plan, announced)
             if isinstance(body, Fault):
                 return body
-            peer = self._peer()
+            peer = self._outcome.peer
             trust = self._runtime.trust
             origin = pipeline.origin(
                 trust, self._head, peer=peer, trusted=trust.covers(peer), scheme=self._scope["scheme"].encode()
@@ -185,12 +170,6 @@ class _Exchange:
         finally:
             if self._body is not None:
                 self._body.release()
-
-    def _peer(self) -> bytes:
-        client, server = self._scope.get("client"), self._scope.get("server")
-        if client:
-            return client[0].encode("latin-1")
-        return UNIX if server is None or server[1] is None else b""
 
     async def _request_body(self, plan: Plan, announced: Announced) -> bytes | RequestBody | Fault | None:
         limit = plan.route.max_body

@@ -10,8 +10,10 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
 from limen.asgi import Engine
+from limen.asgi_log import recorded
 from limen.declare.assertion import Assertion
 from limen.declare.jwt import Jwt
 from limen.declare.limits import ClientLimits
@@ -25,6 +27,7 @@ from limen.declare.upstream import Timeouts, Upstream
 from limen.group import Group
 from limen.jwks import KeysNow, publish
 from limen.local import Registered, on_client_gone, on_http_exception, on_invalid_request, on_unexpected
+from limen.observe import access
 from limen.openapi import complete, problems, security, statuses
 from limen.options import OWN_OPTIONS, Allow, Auth, RouteOptions, Stub, Verbs
 from limen.runtime.compile import compile_table
@@ -104,6 +107,10 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         self.add_exception_handler(RequestValidationError, on_invalid_request)
         self.add_exception_handler(ClientDisconnect, on_client_gone)
         self.add_exception_handler(Exception, on_unexpected)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection; every request gets its id, and its line in the access log."""
+        await recorded(super().__call__, scope, receive, send, self._runtime.request_id)
 
     def declare(self, method: str, path: str, options: RouteOptions) -> Callable[[Stub], Stub]:
         """Declare ``method path``: a stub where there is an upstream, else FastAPI's own path operation."""
@@ -199,6 +206,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         finally:
             runtime, self._runtime, self._live = self._runtime, self._fresh(), None
             await runtime.aclose()
+            access.LOG.flush()
 
     def live(self) -> Live:
         """Return what requests run against now, compiling it first if something was declared since."""

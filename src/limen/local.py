@@ -10,9 +10,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 from starlette.types import Scope
 
+from limen.asgi_log import OUTCOME
 from limen.declare.misfits import MOST, misfit
 from limen.errors import Kind
 from limen.http.replies import places, title
+from limen.observe.access import shown_path
 
 _log = logging.getLogger("limen.local")
 
@@ -37,7 +39,15 @@ class Registered(APIRoute):
         return Match.NONE, {}
 
 
-def _problem(status: int, detail: str, headers: dict[str, str] | None = None, **members: object) -> Response:
+def _shown(request: Request) -> tuple[str, str]:
+    """Return method and path as they may be logged: decoded, a path could speak to a terminal."""
+    raw: bytes = request.scope.get("raw_path") or request.url.path.encode()
+    return request.method[:32], shown_path(raw)
+
+
+def _problem(
+    request: Request, status: int, detail: str, headers: dict[str, str] | None = None, **members: object
+) -> Response:
     document = {
         "type": "about:blank",
         "title": title(status),
@@ -46,6 +56,8 @@ def _problem(status: int, detail: str, headers: dict[str, str] | None = None, **
         "code": _CODES.get(status, "error"),
         **members,
     }
+    if (outcome := request.scope.get(OUTCOME)) is not None:
+        outcome.code = document["code"]
     return JSONResponse(document, status, headers, "application/problem+json")
 
 
@@ -53,7 +65,7 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
     """Answer what an endpoint, or FastAPI's router, raised."""
     assert isinstance(error, HTTPException)
     detail = "There is nothing at this path." if error.detail == "Not Found" else str(error.detail)
-    return _problem(error.status_code, detail, dict(error.headers or {}))
+    return _problem(request, error.status_code, detail, dict(error.headers or {}))
 
 
 async def on_invalid_request(request: Request, error: Exception) -> Response:
@@ -62,18 +74,18 @@ async def on_invalid_request(request: Request, error: Exception) -> Response:
     found = error.errors()
     told = [misfit(one["loc"], one["msg"], one["type"]) for one in found[:MOST]]
     members = places(told, max(0, len(found) - MOST))
-    return _problem(422, "The request does not fit the contract of this route.", None, **members)
+    return _problem(request, 422, "The request does not fit the contract of this route.", None, **members)
 
 
 async def on_client_gone(request: Request, error: Exception) -> Response:
     """End a request whose client left before its body was whole: nothing here has failed, and nobody reads this."""
     assert isinstance(error, ClientDisconnect)
     kind = Kind.CLIENT_CLOSED
-    _log.info("%s %s: the client left before its body was whole", request.method, request.url.path)
-    return _problem(kind.status, kind.value.detail, code=kind.code)
+    _log.info("%s %s: the client left before its body was whole", *_shown(request))
+    return _problem(request, kind.status, kind.value.detail, code=kind.code)
 
 
 async def on_unexpected(request: Request, error: Exception) -> Response:
     """Answer 500; the trace goes to the log, by the server, and nowhere else."""
-    _log.error("%s %s failed: %s", request.method, request.url.path, type(error).__name__)
-    return _problem(500, "The gateway failed to answer; its log says more.")
+    _log.error("%s %s failed: %s", *_shown(request), type(error).__name__)
+    return _problem(request, 500, "The gateway failed to answer; its log says more.")

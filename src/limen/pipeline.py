@@ -88,9 +88,11 @@ def final(
 
 
 def admit(
-    plan: Plan, head: Head, params: Mapping[str, str], request_id: str, now: float
+    plan: Plan, head: Head, params: Mapping[str, str], outcome: Outcome, now: float
 ) -> bytes | Fault | Awaitable[bytes | Fault]:
     """2. Identify the caller and ask the rule; return the lines that tell the service who it is. A Fault refuses.
+
+    Who is calling is noted in ``outcome``, also where the rule refuses.
 
     Only where somebody else has to be asked about the credential is the result one to wait for.
     """
@@ -101,23 +103,24 @@ def admit(
         return b""
     principal = entry.identify(head, now)
     if isinstance(principal, Principal):
-        return _permit(entry, principal, params, request_id, now)
-    return principal if isinstance(principal, Fault) else _later(entry, principal, params, request_id, now)
+        return _permit(entry, principal, params, outcome, now)
+    return principal if isinstance(principal, Fault) else _later(entry, principal, params, outcome, now)
 
 
 def _permit(
-    entry: Entry, principal: Principal, params: Mapping[str, str], request_id: str, now: float
+    entry: Entry, principal: Principal, params: Mapping[str, str], outcome: Outcome, now: float
 ) -> bytes | Fault:
+    outcome.caller = principal.id
     if not entry.rule.check(principal, params):
         return Fault(Kind.FORBIDDEN, headers=((b"www-authenticate", entry.rule.challenge),))
-    return entry.identity(principal, request_id, now)
+    return entry.identity(principal, outcome.request_id, now)
 
 
 async def _later(
-    entry: Entry, asked: Awaitable[Identified], params: Mapping[str, str], request_id: str, now: float
+    entry: Entry, asked: Awaitable[Identified], params: Mapping[str, str], outcome: Outcome, now: float
 ) -> bytes | Fault:
     principal = await asked
-    return principal if isinstance(principal, Fault) else _permit(entry, principal, params, request_id, now)
+    return principal if isinstance(principal, Fault) else _permit(entry, principal, params, outcome, now)
 
 
 def fits(plan: Plan, params: Mapping[str, str], query: bytes, head: Head) -> Fault | None:
@@ -293,8 +296,8 @@ def replaced(status: int, headers: Headers, content: bytes, request_id: str) -> 
 
 
 def settle(outcome: Outcome) -> None:
-    """9. Record what happened."""
-    access.write(outcome)
+    """9. Record what happened; never raises, never waits."""
+    access.LOG.add(outcome)
 
 
 def request_id(head: Head, fresh: Callable[[], str]) -> str:

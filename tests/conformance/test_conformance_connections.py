@@ -2,7 +2,7 @@
 
 import pytest
 
-from conformance import OK, Answers, Case, Freed, Gets, Leaves, On, Records, Says, Sees, Turns, answer, get, request
+from conformance import OK, Answers, Case, Freed, Gets, Leaves, Logs, On, Says, Sees, Turns, answer, get, request
 from conformance_stage import Stage
 
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
@@ -68,7 +68,8 @@ CASES: dict[str, Case] = {
         Says(get(b"/svc/1") + get(b"/svc/2")),
         Sees(b"GET /svc/1 HTTP/1.1"),
         Leaves(),
-        Records("/svc/1 499 "),
+        Logs("/svc/1 499 "),
+        Logs("/svc/2 499 "),
         Freed(),
     ),
     "pipelined: 100 refusals": (

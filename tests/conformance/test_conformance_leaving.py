@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from conformance import json_answer
 from engines import Engine
 from limen import Gateway, Timeouts, Upstream, anyone
-from limen.testing import ScriptedUpstream, drained, saying, snapshot
+from limen.testing import ScriptedUpstream, drained, flush_log, saying, snapshot
 from serving import serving, until
 
 PATIENT = Timeouts(connect=300, first_byte=300, idle=300)
@@ -27,6 +27,7 @@ class Account(BaseModel):
 
 def gone(caplog: pytest.LogCaptureFixture) -> bool:
     """Tell whether the access log says, once, that the client left."""
+    flush_log()
     lines = [record.getMessage() for record in caplog.records if record.name == "limen.access"]
     assert len(lines) < 2, lines
     return bool(lines) and "GET /x 499 " in lines[0] and "code=client_closed" in lines[0]

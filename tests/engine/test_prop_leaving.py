@@ -87,8 +87,7 @@ class Log(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.name == "limen.access":
-            args: Any = record.args
-            self.settled[args[6]] += 1
+            self.settled[re.findall(r" request_id=(\S+)", record.getMessage())[0]] += 1
         elif any(known in f"{record.getMessage()} {record.exc_info}" for known in KNOWN):
             pass
         elif record.levelno >= logging.ERROR:

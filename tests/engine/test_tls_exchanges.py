@@ -12,7 +12,7 @@ from engines import ONE_ENGINE
 from limen import Gateway, Timeouts, Tls, Upstream, anyone
 from limen.cli import server as cli_server
 from limen.cli.tls import Files
-from limen.testing import Conversation, ScriptedUpstream
+from limen.testing import Conversation, ScriptedUpstream, flush_log
 from services import ready
 from serving import serving
 from tls_clients import secured
@@ -136,6 +136,7 @@ async def test_a_service_that_is_not_believed_is_a_502_and_the_log_says_why(
     ):
         with caplog.at_level(logging.INFO, "limen.access"):
             answer = await served.raw(GET.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n"))
+            flush_log()
         assert upstream.requests == []
     head, _, content = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 502")

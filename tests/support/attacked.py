@@ -69,6 +69,9 @@ class Denied:
         await until(lambda: len(stage.log.lines) > self.before)
         line = stage.log.lines[self.before]
         assert f" code={self.kind.code}" in line
+        # Who was identified is named, and nobody else.
+        assert (" caller=- " in line) == (self.kind is not Kind.FORBIDDEN), line
+        line = re.sub(r" caller=\S+", "", line)
         text = b"\n".join((*got.lines, got.body, line.encode()))
         for told in (*NEVER, *secrets_of(self.sent)):
             assert told not in text, (told, got)

@@ -1,7 +1,7 @@
 """The steps that conformance cases are made of. A case is a tuple of them, and the tuple is the timeline.
 
 ``Says``, ``Gets``, ``Begins`` and ``Leaves`` are the client's; ``Sees``, ``Reads``, ``Answers``, ``HangsUp`` and ``Freed``
-are the service's; ``Logs``, ``Records``, ``Waiting`` and ``Turns`` are
+are the service's; ``Logs``, ``Waiting`` and ``Turns`` are
 the gateway's. To add a case is to add one entry to a table::
 
     "a name": (Says(get(b"/svc/x")), Sees(b"GET /svc/x HTTP/1.1"), Answers(OK), Gets(200, b"ok")),
@@ -206,17 +206,6 @@ class Logs:
 
     async def play(self, stage: Stage) -> None:
         await until(lambda: any(all(word in line for word in self.words) for line in stage.log.lines))
-
-
-@dataclass(frozen=True)
-class Records:
-    """The first line of the access log has ``word``."""
-
-    word: str
-
-    async def play(self, stage: Stage) -> None:
-        await until(lambda: bool(stage.log.access()))
-        assert self.word in stage.log.access()[0], stage.log.lines
 
 
 @dataclass(frozen=True)

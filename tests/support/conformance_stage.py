@@ -14,7 +14,7 @@ from conformance_answer import Answer, read_answer, read_content
 from engines import Engine
 from limen import Gateway
 from limen.runtime.snapshot import Snapshot
-from limen.testing import Conversation, ScriptedUpstream, drained, snapshot
+from limen.testing import Conversation, ScriptedUpstream, drained, flush_log, snapshot
 from serving import Served, until
 
 # Seconds after which a step has not happened; far more than any step takes.
@@ -58,11 +58,17 @@ class Log(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
-        self.lines: list[str] = []
+        self._lines: list[str] = []
+
+    @property
+    def lines(self) -> list[str]:
+        """What was said so far."""
+        flush_log()
+        return self._lines
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep one line, with its trace if it has one."""
-        self.lines.append(self.format(record))
+        self._lines.append(self.format(record))
 
     def access(self) -> list[str]:
         return [line for line in self.lines if " request_id=" in line]

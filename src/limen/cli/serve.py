@@ -7,7 +7,6 @@ itself (``LOG_LEVEL`` of the kit's) decides about its own lines, not about uvico
 
 import asyncio
 import contextlib
-import copy
 import errno
 import functools
 import logging
@@ -31,6 +30,7 @@ from limen.cli.tls import Files, Validity, context_for_uvicorn, server_context, 
 from limen.cli.version import version
 from limen.cli.workers import Supervisor
 from limen.gateway import Gateway
+from limen.observe.handler import LineHandler
 
 logger = logging.getLogger("limen.serve")
 
@@ -203,6 +203,7 @@ def _listen(options: Options) -> socket.socket:
     try:
         listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
+        _say_all()
         reason = str(error.strerror or error).partition(" (while")[0]  # create_server adds the address
         advice = _ADVICE.get(error.errno or 0, "choose another address with --host")
         raise click.ClickException(f"cannot listen on {host}:{port}: {reason}; {advice}") from error
@@ -223,6 +224,7 @@ def _listen_unix(path: Path) -> socket.socket:
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
+        _say_all()
         raise click.ClickException(
             f"cannot listen on {path}: {error.strerror or error}; choose another path with --uds"
         ) from error
@@ -230,22 +232,16 @@ def _listen_unix(path: Path) -> socket.socket:
     return listener
 
 
-class _Line(logging.Formatter):
-    """uvicorn calls the logger of all that it says ``uvicorn.error``; shown is ``uvicorn``, as most of it is no error."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        if record.name == "uvicorn.error":
-            record = copy.copy(record)  # other handlers get it too
-            record.name = "uvicorn"
-        return super().format(record)
+def _say_all() -> None:
+    """Write what was logged: the message with which a command ends comes after it."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
 
 
 def _logging(level: str, *, many: bool) -> dict[str, Any]:
-    line = f"%(asctime)s %(levelname)s{' [%(process)d]' if many else ''} %(name)s %(message)s"
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"line": {"()": _Line, "fmt": line}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "stream": "ext://sys.stderr"}},
+        "handlers": {"stderr": {"()": LineHandler, "many": many}},
         "root": {"level": level, "handlers": ["stderr"]},
     }

@@ -19,6 +19,9 @@ class Client(Protocol):
     """What the protocol shows to its exchange."""
 
     loop: asyncio.AbstractEventLoop
+    peer: bytes
+    """The address of the connection's other end, or what stands for it."""
+
     timer: Timer
     """That of the exchange whose turn it is."""
 

@@ -16,6 +16,7 @@ from limen import pipeline
 from limen.direct.client import Client, whole
 from limen.errors import Fault, Kind
 from limen.http.replies import Reply, problem
+from limen.observe.access import shown
 from limen.observe.outcome import Outcome
 from limen.runtime.bodies import Bodies
 from limen.runtime.plan import Plan
@@ -36,6 +37,7 @@ class Ending:
         "_connection",
         "_holds",
         "_method",
+        "_outcome",
         "_parts",
         "_path",
         "_plan",
@@ -68,6 +70,7 @@ class Ending:
         self._method = method
         self._path = path
         self._request_id = request_id
+        self._outcome = Outcome(method, path, request_id, client.peer)
         self.keep_alive = keep_alive
         self.response_complete = False
         self._parts: list[bytes] = []  # of the request's body, as long as they are held
@@ -96,7 +99,7 @@ class Ending:
 
     def _bug(self) -> None:
         """Our own mistake: it goes to the log, and the client learns that there was one."""
-        _log.exception("%s %s failed", self._method.decode(), self._path.decode("ascii", "backslashreplace"))
+        _log.exception("%s %s failed", *shown(self._outcome))
         if not self.response_complete:
             self._stop()
             self._conclude(Fault(Kind.INTERNAL_ERROR))
@@ -136,7 +139,7 @@ class Ending:
     def _complete(self, fault: Fault | None, *, cut: bool = False) -> None:
         self.response_complete = True
         self._timer.clear()
-        self._settle(fault)
+        self._settle(fault, cut=cut)
         self._client.completed(close=cut or not self.keep_alive)
 
     def _release(self) -> None:
@@ -154,23 +157,21 @@ class Ending:
         """The worker holds too much: ``Exchange`` knows how to give its part up."""
         raise NotImplementedError  # nobody makes an object of this class alone
 
-    def _settle(self, fault: Fault | None) -> None:
+    def _settle(self, fault: Fault | None, *, cut: bool = False) -> None:
         self._release()
-        plan = self._plan
-        gone = fault is not None and fault.kind is Kind.CLIENT_CLOSED
-        pipeline.settle(
-            Outcome(
-                method=self._method,
-                path=self._path,
-                route=plan.route.path if plan else "-",
-                upstream=plan.route.upstream.name if plan else "-",
-                status=499 if gone else self._sent,
-                seconds=perf_counter() - self._started,
-                request_id=self._request_id,
-                code=fault.kind.code if fault else "",
-                cause=fault.cause if fault else "",
-            )
-        )
+        plan, outcome = self._plan, self._outcome
+        if plan is not None:
+            outcome.route = plan.route.path
+            outcome.upstream = plan.route.upstream.name
+        outcome.status = self._sent
+        outcome.cut = cut
+        if fault is not None:
+            outcome.code = fault.kind.code
+            outcome.cause = fault.cause
+            if fault.kind is Kind.CLIENT_CLOSED:
+                outcome.status = fault.kind.status
+        outcome.seconds = perf_counter() - self._started
+        pipeline.settle(outcome)
 
     def __repr__(self) -> str:
         """Show how far it is."""

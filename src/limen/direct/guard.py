@@ -10,7 +10,6 @@ What fails ends with ``refuse`` of ``limen.direct.patience``. The hot path does 
 import asyncio
 import logging
 from typing import Any, Final
-from uuid import uuid4
 
 import httptools
 from uvicorn.config import Config
@@ -162,8 +161,9 @@ class GuardedProtocol(PatientProtocol):
         if parser.should_upgrade():
             self._upgrades(method, head)
         if self.url == b"*":
-            reply = Reply(204, [], b"")
-            self.queue(Said(self, reply, None, method=method, path=b"*", request_id=uuid4().hex))
+            request_id = pipeline.request_id(head, self.shared.fresh)
+            reply = Reply(204, [(b"x-request-id", request_id.encode())], b"")
+            self.queue(Said(self, reply, None, method=method, path=b"*", request_id=request_id))
         else:
             self.serve(method, head)
 
@@ -324,9 +324,9 @@ class GuardedProtocol(PatientProtocol):
             return
         length = head.all(b"content-length")
         if head.all(b"transfer-encoding"):
-            self._framing = b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n"
+            self._framing = b"%b / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n" % method
         elif length and length[0].strip(b"0"):
-            self._framing = b"POST / HTTP/1.1\r\ncontent-length: %b\r\n\r\n" % length[0]
+            self._framing = b"%b / HTTP/1.1\r\ncontent-length: %b\r\n\r\n" % (method, length[0])
 
     def _is_plain(self, method: bytes) -> bool:
         door: Door | None = self.app_state.get("limen")

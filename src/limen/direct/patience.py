@@ -9,21 +9,22 @@ could lose the answer that it has not read (RFC 9112 section 9.6).
 
 import asyncio
 from typing import Any, Final, cast
-from uuid import uuid4
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from limen import pipeline
+from limen.asgi_log import ENDED
 from limen.declare.limits import ClientLimits
+from limen.direct import record, server_log
 from limen.direct.client import whole
 from limen.direct.reading import MOST_WAITING, Reading
 from limen.direct.shared import Reader, Said, Shared
 from limen.direct.timers import Timer
 from limen.errors import AGAIN, Fault, Kind
+from limen.http.headers import Head
 from limen.http.replies import problem
-from limen.observe.outcome import Outcome
 from limen.runtime.bodies import Bodies
 
 CLOSE: Final = (b"connection", b"close")
@@ -69,13 +70,17 @@ class PatientProtocol(HttpToolsProtocol):
             limits: ClientLimits = app_state.get("limen.limits") or ClientLimits()
             bodies: Bodies = app_state.get("limen.bodies") or Bodies(limits.body_memory)
             shared = app_state["limen.guard"] = Shared(self.loop, limits, bodies)
+            server_log.share(config, gateway="limen" in app_state)
         self.shared = shared
+        if "limen" in app_state:
+            self.access_log = False  # a gateway writes its own
         self.limits = shared.limits
         self.timer = Timer(shared.timers)  # of the exchange whose turn it is, if it is one
         self._patience = Timer(shared.timers)  # our own
         self.stage = IDLE
         self.timing = OFF
         self.serving: Any = None  # the cycle whose turn it is
+        self.peer = b""  # the address of the client's end
         self.since = self.last = 0.0  # of a body: when the span of its rate began, and when some of it came
         self.raw = 0  # bytes of it, framing included
         self.mark = 0  # of them, those that had come when the span began; -1 in the first, which is free
@@ -89,6 +94,7 @@ class PatientProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Count, and wait for a head."""
         super().connection_made(cast("asyncio.Transport", transport))
+        self.peer = record.peer_of(transport, self.client)
         self.reading = Reading(self, self.transport, self.shared.turns, self.shared.bodies)
         self.flow: Any = self.reading.flow
         limits, shared = self.limits, self.shared
@@ -114,6 +120,11 @@ class PatientProtocol(HttpToolsProtocol):
         if serving is not None and not serving.response_complete:
             serving.disconnected = True
             serving.message_event.set()
+            if isinstance(serving, RequestResponseCycle):
+                scope: Any = serving.scope
+                scope.setdefault(ENDED, record.GONE)
+        for cycle, _ in self.pipeline:
+            self.drop(cycle)
         super().connection_lost(exc)
         # Each of these knows this connection as it knows them. Without the cycles all of them go now, and memory does not
         # grow until the collector, which has little else to do, comes round.
@@ -309,11 +320,11 @@ class PatientProtocol(HttpToolsProtocol):
                 return
             elif self.spoil(cycle, fault):
                 return
-        told = stage == HEAD and bool(self.url)
+        told = (stage == HEAD and bool(self.url)) or stage == BODY
         parser: Any = self.parser
         method: bytes = parser.get_method() if told else b"-"
-        path = self.url.partition(b"?")[0][:1024] if told else b"-"
-        request_id = uuid4().hex
+        path = self.url.partition(b"?")[0] if told else b"-"
+        request_id = pipeline.request_id(Head(self.headers if told else []), self.shared.fresh)
         reply = problem(fault, request_id)
         self.queue(Said(self, reply, fault, method=method, path=path, request_id=request_id))
 
@@ -321,6 +332,7 @@ class PatientProtocol(HttpToolsProtocol):
         """End a request whose body will not become whole; False if it is still to be answered."""
         cycle.disconnected = True
         cycle.message_event.set()
+        cycle.scope[ENDED] = fault if cycle.response_started else None
         if cycle.response_started:
             self.transport.abort()  # what the client gets must not look whole
             return True
@@ -346,23 +358,17 @@ class PatientProtocol(HttpToolsProtocol):
         last = len(lines) < len(self.server_state.default_headers)  # limen.cli.server is stopping
         keep_alive = said.keep_alive = said.keep_alive and not last
         self.transport.write(whole(said.reply, lines, keep_alive=keep_alive, bodyless=said.method == b"HEAD"))
-        fault = said.fault
-        pipeline.settle(
-            Outcome(
-                method=said.method,
-                path=said.path,
-                route="-",
-                upstream="-",
-                status=said.reply.status,
-                seconds=0.0,
-                request_id=said.request_id,
-                code=fault.kind.code if fault else "",
-                cause=fault.cause if fault else "",
-            )
-        )
+        record.said(said, self.peer, said.reply.status, said.fault)
         if not keep_alive:
             self.linger()
         self.on_response_complete()
+
+    def drop(self, cycle: Any) -> None:
+        """Record a request in line whose turn does not come: the client is gone."""
+        if isinstance(cycle, Said):
+            record.said(cycle, self.peer, record.GONE.kind.status, record.GONE)
+        else:
+            record.never_begun(cycle, self.peer, self.shared.fresh)
 
     def linger(self) -> None:
         """Say that nothing follows, and throw away what still comes, for a while."""

@@ -10,7 +10,6 @@ middleware, or that something wraps.
 """
 
 import asyncio
-import socket
 from typing import Any, cast
 
 from uvicorn.config import Config
@@ -20,7 +19,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from limen import pipeline
-from limen.declare.trust import UNIX
 from limen.direct.exchange import Exchange
 from limen.direct.guard import GuardedProtocol
 from limen.direct.patience import BODY, CLOSE, DEAF, HEAD
@@ -43,7 +41,6 @@ class GatewayProtocol(GuardedProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._door = _door(config, app_state)
         self._running: Exchange | None = None
-        self._peer = b""
         self._raw_scheme = b"http"
         self._hosts: list[bytes] | None = None
         self._trusted = False
@@ -54,23 +51,14 @@ class GatewayProtocol(GuardedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember who it is."""
         super().connection_made(transport)
-        here: socket.socket | None = transport.get_extra_info("socket")
-        if self.client:
-            self._peer = self.client[0].encode("latin-1")
-        elif here is not None and here.family == getattr(socket, "AF_UNIX", None):
-            self._peer = UNIX
         self._raw_scheme = (self.scheme or "http").encode()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the request that runs, which need not be the newest, and those in line."""
-        waiting = [cycle for cycle, _ in self.pipeline]
-        for cycle in (self._running, *waiting):
-            if isinstance(cycle, Exchange):
-                cycle.client_gone()
         if self._running is not None:
+            self._running.client_gone()
             self._running = None
             self.shared.running -= 1
-        self.pipeline.clear()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -154,6 +142,13 @@ class GatewayProtocol(GuardedProtocol):
         else:
             super()._start_asgi_task(cycle, app)
 
+    def drop(self, cycle: Any) -> None:
+        """Record a request in line whose turn does not come."""
+        if isinstance(cycle, Exchange):
+            cycle.client_gone()
+        else:
+            super().drop(cycle)
+
     def spoil(self, cycle: Any, fault: Fault) -> bool:
         """End a request whose body will not become whole: its exchange knows how."""
         if isinstance(cycle, Exchange):
@@ -223,8 +218,8 @@ class GatewayProtocol(GuardedProtocol):
         # What a trusted peer says may differ with each request; of others only Host is believed.
         if hosts != self._hosts or self._trusted:
             trust = live.runtime.trust
-            self._trusted = trust.covers(self._peer)
-            self._origin = pipeline.origin(trust, head, peer=self._peer, trusted=self._trusted, scheme=self._raw_scheme)
+            self._trusted = trust.covers(self.peer)
+            self._origin = pipeline.origin(trust, head, peer=self.peer, trusted=self._trusted, scheme=self._raw_scheme)
             self._hosts = hosts
         return Exchange(
             self,

@@ -15,6 +15,7 @@ from limen.direct.turns import Turns
 from limen.errors import Fault
 from limen.http.replies import Reply
 from limen.runtime.bodies import Bodies
+from limen.runtime.ids import RequestIds
 
 
 class Shared:
@@ -23,7 +24,7 @@ class Shared:
     ``connections`` is how many there may be, and ``idle`` finds those that make room then.
     """
 
-    __slots__ = ("addresses", "bodies", "connections", "idle", "limits", "running", "timers", "turns")
+    __slots__ = ("addresses", "bodies", "connections", "fresh", "idle", "limits", "running", "timers", "turns")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, limits: ClientLimits, bodies: Bodies) -> None:
         """Nobody is connected yet; ``bodies`` are those that the worker holds."""
@@ -35,6 +36,7 @@ class Shared:
         self.turns = Turns(loop)
         self.addresses: Counter[str] = Counter()
         self.running = 0
+        self.fresh = RequestIds().fresh  # for what is answered before anybody serves it
 
     def __repr__(self) -> str:
         """Show what is counted."""

@@ -1,28 +1,250 @@
-"""One line a request, on the logger ``limen.access``. Query strings, tokens and bodies never get here."""
+"""The access log: one line for each request, on the logger ``limen.access``. Query strings, tokens and bodies never get here.
 
+Writing a line while a request waits would cost more than most of what else is done for it. So:
+
+1. ``add``    keeps the outcome, and sees to it that ``_turn`` comes soon
+2. ``_turn``  a few milliseconds later, or some of the work at once where too many are kept: so many lines, no more
+3. a line goes to ``limen.observe.handler`` as finished bytes where that alone listens; else it becomes a record of the
+   standard library, so that whoever set up logging gets what any logger gives, with the time when the request ended
+
+Of what a client sends only the path, the id of the request and of the caller, and the address of its connection are
+logged, all of them escaped and bounded.
+"""
+
+import asyncio
+import atexit
 import logging
+import sys
+import threading
+import traceback
+from collections import deque
+from time import localtime, strftime, time
 from typing import Final
 
+from limen.observe.escape import escaped, quoted
+from limen.observe.handler import LineHandler
 from limen.observe.outcome import Outcome
 
+MOST_PATH: Final = 256
+"""Characters of a path that are logged."""
+
+MOST_CALLER: Final = 128
+"""Characters of a caller's id that are logged."""
+
+MOST_CAUSE: Final = 200
+"""Characters of a cause that are logged."""
+
+MOST_KEPT: Final = 1024
+"""Outcomes that are kept until their lines are written; from then on, whoever brings another writes some."""
+
+LINES: Final = 128
+"""Lines that are written in one turn of the loop."""
+
+DELAY: Final = 0.05
+"""Seconds that an outcome is kept for others to come, so that they are written together."""
+
+_MOST_METHOD: Final = 32
+_MOST_PEER: Final = 64
+
 _log: Final = logging.getLogger("limen.access")
+_INFO: Final = logging.INFO
+_WARNING: Final = logging.WARNING
+_METHODS: Final = {
+    method.encode(): method for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+}
+_MILLISECONDS: Final = [f",{number:03d} " for number in range(1000)]
 
 
-def write(outcome: Outcome) -> None:
-    """Log ``outcome``: information as a rule, a warning when the gateway or a service failed."""
-    level = logging.WARNING if outcome.status >= 500 and outcome.code else logging.INFO
-    if not _log.isEnabledFor(level):
-        return
-    _log.log(
-        level,
-        "%s %s %d %.1fms route=%s upstream=%s request_id=%s%s%s",
-        outcome.method.decode(),
-        outcome.path.decode("ascii", "backslashreplace"),
-        outcome.status,
-        outcome.seconds * 1000,
-        outcome.route,
-        outcome.upstream,
-        outcome.request_id,
-        f" code={outcome.code}" if outcome.code else "",
-        f" cause={outcome.cause!r}" if outcome.cause else "",
+# As text, made once: numbers are the dearest part of a line.
+_TENTHS: Final = [f"{number // 10}.{number % 10}ms" for number in range(2000)]
+_STATUSES: Final = [str(number) for number in range(600)]
+
+# Callers and peers as they are shown; they come again. Emptied when so many are in it.
+_MOST_KNOWN: Final = 4096
+_callers: Final[dict[str, str]] = {}
+_peers: Final[dict[bytes, str]] = {}
+
+
+def level_of(outcome: Outcome) -> int:
+    """Return information as a rule, a warning when the gateway or a service failed, or the answer was cut."""
+    return _WARNING if outcome.cut or (outcome.status >= 500 and outcome.code) else _INFO
+
+
+def shown(outcome: Outcome) -> tuple[str, str]:
+    """Return method and path as they may be logged."""
+    return shown_method(outcome.method), shown_path(outcome.path)
+
+
+def shown_method(method: bytes) -> str:
+    """Return a method as it may be logged: what is none of HTTP's own may be long, under other servers."""
+    return _METHODS.get(method) or escaped(method.decode("latin-1"), _MOST_METHOD) or "-"
+
+
+def shown_path(path: bytes) -> str:
+    """Return a path as it may be logged."""
+    return escaped(path.decode("latin-1"), MOST_PATH) or "-"
+
+
+def message(outcome: Outcome) -> str:
+    """Return what the line says, without time and level."""
+    tenths = int(outcome.seconds * 10000 + 0.5)
+    milliseconds = _TENTHS[tenths] if tenths < len(_TENTHS) else f"{tenths // 10}.{tenths % 10}ms"
+    status = _STATUSES[outcome.status] if 0 <= outcome.status < len(_STATUSES) else str(outcome.status)
+    method, path = shown_method(outcome.method), shown_path(outcome.path)
+    caller = _callers.get(outcome.caller)
+    if caller is None:
+        caller = _shown_caller(outcome.caller)
+    peer = _peers.get(outcome.peer)
+    if peer is None:
+        peer = _shown_peer(outcome.peer)
+    cut = " cut=true" if outcome.cut else ""
+    code = f" code={outcome.code}" if outcome.code else ""
+    cause = f" cause={quoted(outcome.cause, MOST_CAUSE)}" if outcome.cause else ""
+    return (
+        f"{method} {path} {status} {milliseconds} route={outcome.route}"
+        f" upstream={outcome.upstream} request_id={outcome.request_id} caller={caller} peer={peer}{cut}{code}{cause}"
     )
+
+
+def _shown_caller(caller: str) -> str:
+    if len(_callers) >= _MOST_KNOWN:
+        _callers.clear()
+    shown = escaped(caller, MOST_CALLER) or "-"
+    if len(caller) <= MOST_CALLER:
+        _callers[caller] = shown
+    return shown
+
+
+def _shown_peer(peer: bytes) -> str:
+    if len(_peers) >= _MOST_KNOWN:
+        _peers.clear()
+    shown = _peers[peer] = escaped(peer.decode("latin-1"), _MOST_PEER) or "-"
+    return shown
+
+
+class AccessLog:
+    """What waits to be written, of one process."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self._kept: deque[Outcome] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None  # where a turn is to come
+        self._lock = threading.RLock()  # who else says something, in another thread, writes first what is kept
+        self._writing = False
+        self._second = -1
+        self._stamp = ""
+
+    def add(self, outcome: Outcome) -> None:
+        """Keep ``outcome`` for its line; where no loop runs it is written at once."""
+        # While a turn is to come the log was on a moment ago; what it does not want after all is left out then.
+        if self._loop is None and not _log.isEnabledFor(level_of(outcome)):
+            return
+        if len(outcome.path) > MOST_PATH:
+            outcome.path = outcome.path[: MOST_PATH + 1]  # nothing more of it is kept
+        outcome.ended = time()
+        self._kept.append(outcome)
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self.flush()
+            return
+        if self._loop is not loop:
+            self._loop = loop
+            loop.call_later(DELAY, self._turn, loop)
+        elif len(self._kept) >= MOST_KEPT:
+            self._write(LINES)
+
+    def flush(self) -> None:
+        """Write everything that is kept."""
+        self._loop = None  # it may have ended before its turn; if not, the turn has nothing to do
+        while self._kept and self._write(MOST_KEPT):
+            pass
+
+    def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._loop is loop:
+            self._loop = None
+        self._write(LINES)
+        if self._kept and self._loop is None:
+            self._loop = loop
+            loop.call_soon(self._turn, loop)
+
+    def _write(self, most: int) -> bool:
+        """Write ``most`` lines; False if that is being done already, by whoever called this."""
+        with self._lock:
+            if self._writing:
+                return False
+            self._writing = True
+            try:
+                handler = _only_handler()
+                if handler is None:
+                    self._records(most)
+                else:
+                    self._lines(handler, most)
+            finally:
+                self._writing = False
+        return True
+
+    def _lines(self, handler: LineHandler, most: int) -> None:
+        least = max(_log.getEffectiveLevel(), handler.level, logging.root.manager.disable + 1)
+        kept = self._kept
+        head = f"{handler.process} limen.access "
+        information, warning = f"INFO{head}", f"WARNING{head}"
+        lines: list[str] = []
+        while kept and most > 0:
+            most -= 1
+            outcome = kept.popleft()
+            level = level_of(outcome)
+            if level < least:
+                continue
+            second = int(outcome.ended)
+            if second != self._second:
+                self._second = second
+                self._stamp = strftime("%Y-%m-%d %H:%M:%S", localtime(second))
+            milliseconds: str = _MILLISECONDS[int((outcome.ended - second) * 1000)]
+            lines.append(f"{self._stamp}{milliseconds}{information if level == _INFO else warning}{message(outcome)}\n")
+        if lines:
+            handler.writer.put("".join(lines).encode(errors="backslashreplace"), len(lines))
+
+    def _records(self, most: int) -> None:
+        kept = self._kept
+        while kept and most > 0:
+            most -= 1
+            outcome = kept.popleft()
+            level = level_of(outcome)
+            if not _log.isEnabledFor(level):
+                continue
+            record = _log.makeRecord(_log.name, level, "(limen)", 0, message(outcome), (), None, "settle")
+            late = record.created - outcome.ended
+            record.created = outcome.ended
+            record.msecs = float(int((outcome.ended - int(outcome.ended)) * 1000))
+            record.relativeCreated -= late * 1000
+            try:
+                _log.handle(record)
+            except Exception:
+                # Somebody else's handler: the request that happens to be served now must not end for it.
+                if logging.raiseExceptions and sys.stderr is not None:
+                    traceback.print_exc()
+
+    def __repr__(self) -> str:
+        """Show how much waits."""
+        return f"<AccessLog {len(self._kept)} kept>"
+
+
+def _only_handler() -> LineHandler | None:
+    """Return our own handler if nobody else gets what ``limen.access`` says, and nobody has a say in it."""
+    found: LineHandler | None = None
+    if _log.filters or _log.disabled:
+        return None
+    logger: logging.Logger | None = _log
+    while logger is not None:
+        for handler in logger.handlers:
+            if found is not None or not isinstance(handler, LineHandler):
+                return None
+            found = handler
+        logger = logger.parent if logger.propagate else None
+    return found if found is not None and found.plain() else None
+
+
+LOG: Final = AccessLog()
+LineHandler.ahead.append(LOG.flush)
+atexit.register(LOG.flush)

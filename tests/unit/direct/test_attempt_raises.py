@@ -26,6 +26,7 @@ class Peer:
         """Connected."""
         self.loop = asyncio.get_running_loop()
         self.timer = Timer(Timers(self.loop))
+        self.peer = b"127.0.0.1"
         self.written = b""
         self.completed_with: list[bool] = []
         self.done = asyncio.Event()
