@@ -6,7 +6,7 @@ PROJECTS := . kit shop/users shop/orders shop/suppliers shop/gateway
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help up check test lint format types quick-tests limen-tests service-tests process-tests coverage access lock wheel compiled against-wheel audit fuzz soak bench bench-micro bench-logins bench-peers clean
+.PHONY: help up check test lint format types quick-tests limen-tests service-tests process-tests coverage access lock wheel compiled against-wheel audit fuzz soak bench bench-micro bench-logins bench-attacks bench-peers clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -121,6 +121,9 @@ bench-micro: $(STAMP) ## Measure the hot path without sockets
 
 bench-logins: $(STAMP) ## Measure what a thousand logins at once do to everybody else
 	$(BIN)/python -m bench.logins --rounds 5 --seconds 20 --most 1.5
+
+bench-attacks: $(STAMP) ## Measure what one hostile client, or service, takes from everybody else, beside nginx and Envoy
+	$(BIN)/python -m bench.attacks --anchors
 
 bench-peers: $(STAMP) ## Install the other gateways that bench compares with
 	$(BIN)/python -m bench.peers install

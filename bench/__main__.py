@@ -3,7 +3,6 @@
 import argparse
 import os
 import secrets
-import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from bench import memory
 from bench.peers import HERE, PEERS, Peer, program
-from bench.processes import machine
+from bench.processes import commit, machine
 from bench.report import Measured, Results, draw, text, write
 from bench.run import LOAD_CPU, Plan, run
 from bench.scenarios import SCENARIOS, Scenario
@@ -46,7 +45,7 @@ def main() -> None:
     plan = Plan(rounds, seconds, secret, token=issue(jwt, "7", "admin"), other=issue(jwt, "8", "default"))
     peers = [peer for peer in PEERS if options.peer is None or peer.name in options.peer]
     wanted = [one for one in SCENARIOS if options.scenario is None or one.name in options.scenario]
-    out: Path = options.out or HERE / "results" / f"{datetime.now(UTC):%Y-%m-%d}-{_commit()}"
+    out: Path = options.out or HERE / "results" / f"{datetime.now(UTC):%Y-%m-%d}-{commit()}"
     results = Results(_about(plan), {peer.name: _version(peer) for peer in PEERS})
     peaks: dict[str, float] = {}
     for together in _groups(wanted):
@@ -97,7 +96,7 @@ def _about(plan: Plan) -> dict[str, str]:
     nginx = program("nginx")()
     return {
         "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        "commit": _commit(),
+        "commit": commit(),
         **machine(),
         "rounds": f"{plan.rounds} of {plan.seconds:g} s for each gateway, in turn; figures are medians of the rounds",
         "load": "wrk" if wrk else "bench/pace.py",
@@ -108,18 +107,6 @@ def _about(plan: Plan) -> dict[str, str]:
 def _version(peer: Peer) -> str | None:
     found = peer.found()
     return peer.version(found) if found else None
-
-
-def _commit() -> str:
-    """Return the short commit, with a plus if the tree has changes."""
-    found: list[str] = []
-    for argv in (
-        ["rev-parse", "--short", "HEAD"],
-        ["status", "--porcelain", "--", "src", "bench/*.py", "bench/gateways"],
-    ):
-        done = subprocess.run(["git", "-C", str(HERE.parent), *argv], capture_output=True, text=True, check=False)
-        found.append(done.stdout.strip())
-    return (found[0] or "unknown") + ("+" if found[1] else "")
 
 
 if __name__ == "__main__":

@@ -75,8 +75,8 @@ def _connection(idle: list[socket.socket], port: int) -> socket.socket:
     return connection
 
 
-def _step_back() -> None:
-    """Take only the time that the shop leaves (sched(7)), and never let it wait: clients are other machines."""
+def step_back() -> None:
+    """Take only the time that others leave (sched(7)), and never let them wait: clients are other machines."""
     if sys.platform == "linux":
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     else:
@@ -120,7 +120,7 @@ async def log_in(port: int, clients: int) -> dict[str, float]:
 
     ``came`` are the clients that had asked after ``COME`` seconds: fewer would make the rest look better than it is.
     """
-    _step_back()
+    step_back()
     answers: Counter[str] = Counter()
     times: list[float] = []
     came: set[int] = set()

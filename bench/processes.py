@@ -14,6 +14,7 @@ TICK = os.sysconf("SC_CLK_TCK")
 _START_SECONDS = 120.0
 _STOP_SECONDS = 10.0
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_ROOT = Path(__file__).parent.parent
 
 
 def free_port() -> int:
@@ -134,3 +135,15 @@ def machine() -> dict[str, str]:
         # same code takes a fifth less than without (pyenv's default).
         "python": f"{sys.version.split()[0]}, {'of the system' if sys.base_prefix == '/usr' else 'built apart'}",
     }
+
+
+def commit() -> str:
+    """Return the short commit, with a plus if the tree has changes."""
+    found: list[str] = []
+    for argv in (
+        ["rev-parse", "--short", "HEAD"],
+        ["status", "--porcelain", "--", "src", "bench/*.py", "bench/gateways"],
+    ):
+        done = subprocess.run(["git", "-C", str(_ROOT), *argv], capture_output=True, text=True, check=False)
+        found.append(done.stdout.strip())
+    return (found[0] or "unknown") + ("+" if found[1] else "")

@@ -1,0 +1,112 @@
+"""``python -m bench.attacks``: does one client, or one service, that does its worst keep others from being served?
+
+Each attack comes from one connection and from a hundred, for a few seconds, at a gateway that was just started. Others send
+100 requests per second meanwhile. Must: their 99th percentile is at most 50 ms, and the gateway takes at most 64 MiB more.
+Exit status 1 if a row of limen does not show that.
+"""
+
+import argparse
+import os
+import secrets
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench.attacks import gateways
+from bench.attacks.gateways import Attacked
+from bench.attacks.report import Row, beside, line, missed, write
+from bench.attacks.run import Plan, measure
+from bench.attacks.table import ANCHORS, ATTACKS
+from bench.peers import HERE
+from bench.processes import commit, machine
+from bench.run import LOAD_CPU
+
+
+def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.attacks", description=__doc__)
+    names = [one.name for one in ATTACKS]
+    parser.add_argument(
+        "--only", action="append", choices=names, metavar="NAME", help="this attack; may be given again"
+    )
+    parser.add_argument("--list", action="store_true", help="name the attacks, and do nothing")
+    parser.add_argument("--connections", type=int, action="append", help="1 and 100 by default; may be given again")
+    parser.add_argument(
+        "--gateway",
+        action="append",
+        choices=[one.name for one in gateways.GATEWAY],
+        help="limen by default: the sources as they are; may be given again",
+    )
+    parser.add_argument("--anchors", action="store_true", help="nginx and Envoy too, where the attack exists for them")
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each measure (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=1, help="(%(default)s)")
+    parser.add_argument("--rate", type=float, default=100.0, help="of the others, in requests per second (%(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="of what attackers make up (%(default)s)")
+    parser.add_argument("--out", type=Path, help="folder; bench/results/<date>-<commit>-attacks by default")
+    return parser.parse_args(argv)
+
+
+def planned(options: argparse.Namespace) -> list[tuple[Row, Attacked]]:
+    """Return the rows to be filled, those that are compared next to one another."""
+    wanted = options.gateway or ["limen"]
+    anchors = ANCHORS if options.anchors else ()
+    return [
+        (Row(attack.name, attack.title, count, gateway.name, gateway.own), gateway)
+        for attack in ATTACKS
+        if options.only is None or attack.name in options.only
+        for count in options.connections or (1, 100)
+        for gateway in gateways.GATEWAY
+        if gateway.name in wanted or (gateway.name in anchors and gateway.name in attack.anchors)
+    ]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure; results are written after each row, so that a run that is stopped leaves its figures."""
+    options = parsed(argv)
+    if options.list:
+        print("\n".join(f"{one.name:24}{one.title}" for one in ATTACKS))
+        return
+    if len(os.sched_getaffinity(0)) <= LOAD_CPU:
+        sys.exit("two CPUs are needed: one for the gateway, one for all others")
+    plan = Plan(options.seconds, options.rate, options.seed, secrets.token_urlsafe(32))
+    out: Path = options.out or HERE / "results" / f"{datetime.now(UTC):%Y-%m-%d}-{commit()}-attacks"
+    command = shlex.join(["python", "-m", "bench.attacks", *(sys.argv[1:] if argv is None else argv)])
+    about = {
+        "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "commit": commit(),
+        **machine(),
+        "command": command,
+        "measure": f"{plan.seconds:g} s alone, and as long beside each attack, in {options.rounds} rounds; p99 is their "
+        "middle, worst and MiB the most",
+        "others": f"{plan.rate:g} requests/s over 10 connections",
+        "load average before": _busy(),
+    }
+    by_name = {one.name: one for one in ATTACKS}
+    rows = planned(options)
+    filled = [row for row, _ in rows]
+    for row, gateway in rows:
+        try:
+            for _ in range(options.rounds):
+                row.rounds.append(measure(by_name[row.attack], row.count, gateway, plan))
+        except (OSError, RuntimeError, ValueError, subprocess.SubprocessError) as error:
+            row.problem = str(error) or type(error).__name__
+        about["load average after"] = _busy()
+        write(about, filled, out)
+        print("  ".join(line(row, beside(filled, row))), file=sys.stderr, flush=True)
+    short = missed(filled)
+    own = sum(row.own for row in filled)
+    print(f"{own - len(short)} of {own} reach the must. Results are in {out}")
+    for row in short:
+        print(f"{row.verdict()}: {row.title}, from {row.count}, {row.gateway}")
+    sys.exit(1 if short else 0)
+
+
+def _busy() -> str:
+    """Return how many processes ran or waited for a CPU in the last minute, and in the last five."""
+    return " ".join(f"{value:.1f}" for value in os.getloadavg()[:2])
+
+
+if __name__ == "__main__":
+    main()

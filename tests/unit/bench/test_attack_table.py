@@ -1,0 +1,67 @@
+"""The attacks of ``bench.attacks`` as data: each can be made, and goes to the limit that it names, not past it."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent.parent.parent.parent))
+
+from bench.attacks import requests  # bench is no package of ours: it is found from the root
+from bench.attacks.requests import KiB
+from bench.attacks.table import ANCHORS, ATTACKS, Attack, named
+
+from limen.declare.compact import MOST_BYTES
+from limen.declare.limits import ClientLimits
+
+_LIMITS = ClientLimits()
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda one: one.name)
+def test_an_attack_can_be_made(attack: Attack) -> None:
+    assert named(attack.name) is attack
+    assert set(attack.anchors) <= set(ANCHORS)
+    assert callable(attack.does())
+
+
+@pytest.mark.parametrize(
+    "body", [requests.unknown_members, requests.misfits, requests.valid, requests.deep, requests.nested]
+)
+@pytest.mark.parametrize("size", [256 * KiB, 1024 * KiB])
+def test_a_body_fills_its_limit(body: Callable[[int], bytes], size: int) -> None:
+    assert size - 512 < len(body(size)) <= size
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        requests.many_lines(100),
+        requests.long_header("cookie", "a=b", "; "),
+        requests.long_header("via", "1.1 a", ", "),
+        requests.long_header("forwarded", "for=192.0.2.1", ", "),
+    ],
+    ids=["lines", "cookie", "via", "forwarded"],
+)
+def test_a_head_is_near_the_limit_and_within(request_: bytes) -> None:
+    assert _LIMITS.head - 4 * KiB < len(request_) <= _LIMITS.head
+    assert request_.count(b"\r\n") - 2 <= _LIMITS.fields
+
+
+def test_a_query_and_a_token_are_near_the_limit_and_within() -> None:
+    line = requests.long_query().partition(b"\r\n")[0]
+    assert _LIMITS.request_line - 256 < len(line) <= _LIMITS.request_line
+    token = requests.made_up_token(Random("1")).partition(b"Bearer ")[2].partition(b"\r\n")[0]
+    assert MOST_BYTES - 512 < len(token) <= MOST_BYTES
+
+
+def test_what_is_made_up_differs_each_time_and_is_the_same_for_a_seed() -> None:
+    for make in (requests.made_up_token, requests.made_up_key):
+        rng = Random("1")
+        assert make(rng) != make(rng)
+        assert make(Random("2")) == make(Random("2"))
+
+
+def test_the_first_flight_of_a_handshake() -> None:
+    assert requests.client_hello().startswith(b"\x16\x03")
