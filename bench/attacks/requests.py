@@ -67,9 +67,9 @@ def many_lines(count: int) -> bytes:
     return get("/strange/items", *(f"x-{number:03}: {'a' * room}" for number in range(count - 1)))
 
 
-def long_query() -> bytes:
-    """Return thousands of parameters, every one a mistake, in the longest request line."""
-    return get("/strange/search?" + "&".join(["q=x"] * ((_LINE - 64) // 4)))
+def long_query(value: str) -> bytes:
+    """Return thousands of parameters, numbers of one digit by right, in the longest request line."""
+    return get("/strange/search?" + "&".join([f"q={value}"] * ((_LINE - 64) // 4)))
 
 
 def long_header(name: str, item: str, between: str) -> bytes:

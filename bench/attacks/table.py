@@ -109,7 +109,8 @@ ATTACKS = (
     Attack("tiny-window", "8 MiB into a window of 4 KiB, unread", lambda: sips(_LARGE, 1, 3600.0, window=4096)),
     # Heads at their limits.
     Attack("many-lines", "100 header lines, 30 KiB", lambda: asks(many_lines(100))),
-    Attack("query", "8 KiB of query, 2,000 parameters", lambda: asks(long_query())),
+    Attack("query", "8 KiB of query, 2,000 parameters", lambda: asks(long_query("1"))),
+    Attack("query-misfits", "the same, each of the wrong type", lambda: asks(long_query("x")), _NONE),
     Attack("cookie", "30 KiB of cookies", lambda: asks(long_header("cookie", "a=b", "; "))),
     Attack("via", "30 KiB of Via", lambda: asks(long_header("via", "1.1 a", ", "))),
     Attack("forwarded", "30 KiB of Forwarded", lambda: asks(long_header("forwarded", "for=192.0.2.1", ", "))),

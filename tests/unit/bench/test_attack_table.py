@@ -50,7 +50,7 @@ def test_a_head_is_near_the_limit_and_within(request_: bytes) -> None:
 
 
 def test_a_query_and_a_token_are_near_the_limit_and_within() -> None:
-    line = requests.long_query().partition(b"\r\n")[0]
+    line = requests.long_query("1").partition(b"\r\n")[0]
     assert _LIMITS.request_line - 256 < len(line) <= _LIMITS.request_line
     token = requests.made_up_token(Random("1")).partition(b"Bearer ")[2].partition(b"\r\n")[0]
     assert MOST_BYTES - 512 < len(token) <= MOST_BYTES
