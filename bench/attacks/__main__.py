@@ -11,7 +11,7 @@ import secrets
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from bench.attacks.gateways import Attacked
 from bench.attacks.report import Row, beside, line, missed, write
 from bench.attacks.run import Plan, measure
 from bench.attacks.table import ANCHORS, ATTACKS
-from bench.peers import HERE
+from bench.peers import HERE, PEERS
 from bench.processes import commit, machine
 from bench.run import LOAD_CPU
 
@@ -86,6 +86,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     by_name = {one.name: one for one in ATTACKS}
     rows = planned(options)
     filled = [row for row, _ in rows]
+    about |= _versions({gateway.name for _, gateway in rows})
     for row, gateway in rows:
         try:
             for _ in range(options.rounds):
@@ -101,6 +102,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     for row in short:
         print(f"{row.verdict()}: {row.title}, from {row.count}, {row.gateway}")
     sys.exit(1 if short else 0)
+
+
+def _versions(wanted: Collection[str]) -> dict[str, str]:
+    """Return the versions of the other gateways that take part."""
+    found = {peer.name: (peer, peer.found()) for peer in PEERS if peer.name in wanted}
+    return {name: peer.version(path) if path else "not installed" for name, (peer, path) in found.items()}
 
 
 def _busy() -> str:
