@@ -34,7 +34,7 @@ class Ground:
 
     @property
     def env(self) -> dict[str, str]:
-        """What the gateway of ``bench/gateways/attacked.py`` reads."""
+        """What the gateway of ``bench/gateways/under_attack.py`` reads."""
         return {
             "BENCH_UPSTREAM": f"http://127.0.0.1:{self.service}",
             "BENCH_STRANGE": f"http://127.0.0.1:{self.strange}",
@@ -55,7 +55,7 @@ class Attacked:
 
 def _limen(found: str, ground: Ground) -> list[str]:
     tls = [] if ground.certificate is None else ["--tls-certificate", str(ground.certificate)]
-    return [found, "-m", "limen", "serve", "attacked:app", "--port", str(ground.port), *tls]
+    return [found, "-m", "limen", "serve", "under_attack:app", "--port", str(ground.port), *tls]
 
 
 def _nginx(found: str, ground: Ground) -> list[str]:

@@ -1,4 +1,4 @@
-"""The attacks, as data. To add one, add an entry to ``ATTACKS``; a new path needs a route in ``bench/gateways/attacked.py``,
+"""The attacks, as data. To add one, add an entry to ``ATTACKS``; a new path needs a route in ``bench/gateways/under_attack.py``,
 and a new kind of hostile answer one in ``bench/attacks/service.py``.
 """
 
