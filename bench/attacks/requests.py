@@ -9,7 +9,7 @@ from random import Random
 KiB = 1024
 MiB = 1024 * KiB
 _HEAD = 32 * KiB  # what a head may have (docs/limits.md)
-_LINE = 8 * KiB  # and a request line, and a token
+_VALUES = 65_000  # values that a body may hold, nearly
 
 
 def get(path: str, *lines: str) -> bytes:
@@ -36,29 +36,40 @@ def many(request: bytes) -> bytes:
 
 def unknown_members(size: int) -> bytes:
     """Return an object of about ``size`` bytes with as many members as it can have, none of them known."""
-    return b'{"name":"x",' + b",".join(b'"%06x":0' % number for number in range((size - 16) // 11)) + b"}"
+    width = max(11, _width(size))  # of one member
+    members = (b'"%0*x":0' % (width - 5, number) for number in range((size - 16) // width))
+    return b'{"name":"x",' + b",".join(members) + b"}"
 
 
 def misfits(size: int) -> bytes:
-    """Return a list with as many items of the wrong type as fit into ``size`` bytes."""
-    return b'{"name":"x","tags":[' + b"1," * ((size - 24) // 2) + b"1]}"
+    """Return a list of about ``size`` bytes with as many items as it can have, none of the right type."""
+    return _list(size, b"1" * (_width(size) - 1))
 
 
 def valid(size: int) -> bytes:
-    """Return JSON of about ``size`` bytes that is all as it ought to be, in many small strings."""
-    return b'{"name":"x","tags":[' + b'"a",' * ((size - 28) // 4) + b'"a"]}'
+    """Return JSON of about ``size`` bytes that is all as it ought to be, in as many strings as it can have."""
+    return _list(size, b'"' + b"a" * (_width(size) - 3) + b'"')
 
 
-def deep(size: int) -> bytes:
-    """Return brackets in brackets, ``size`` bytes of them."""
-    half = (size - 24) // 2
-    return b'{"name":"x","more":' + b"[" * half + b"]" * half + b"}"
+def deep(count: int) -> bytes:
+    """Return ``count`` brackets in one another."""
+    return b'{"name":"x","more":' + b"[" * count + b"]" * count + b"}"
 
 
-def nested(size: int) -> bytes:
-    """Return nesting that a parser still takes, again and again."""
+def nested(count: int) -> bytes:
+    """Return ``count`` brackets, 100 in one another, which a parser still takes."""
     one = b"[" * 100 + b"]" * 100
-    return b'{"name":"x","more":[' + b",".join([one] * ((size - 24) // 201)) + b"]}"
+    return b'{"name":"x","more":[' + b",".join([one] * (count // 100)) + b"]}"
+
+
+def _width(size: int) -> int:
+    """Return the bytes of one value, so that as many as a body may hold fill ``size``."""
+    return -(-size // _VALUES)
+
+
+def _list(size: int, item: bytes) -> bytes:
+    count = (size - 32) // (len(item) + 1)
+    return b'{"name":"x","tags":[' + b",".join([item] * count) + b"]}"
 
 
 def many_lines(count: int) -> bytes:
@@ -67,9 +78,9 @@ def many_lines(count: int) -> bytes:
     return get("/strange/items", *(f"x-{number:03}: {'a' * room}" for number in range(count - 1)))
 
 
-def long_query(value: str) -> bytes:
-    """Return thousands of parameters, numbers of one digit by right, in the longest request line."""
-    return get("/strange/search?" + "&".join([f"q={value}"] * ((_LINE - 64) // 4)))
+def long_query(count: int, value: str) -> bytes:
+    """Return ``count`` parameters of one name, numbers by right."""
+    return get("/strange/search?" + "&".join([f"q={value}"] * count))
 
 
 def long_header(name: str, item: str, between: str) -> bytes:

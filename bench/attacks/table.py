@@ -1,5 +1,5 @@
-"""The attacks, as data. To add one, add an entry to ``ATTACKS``; a new path needs a route in ``bench/gateways/under_attack.py``,
-and a new kind of hostile answer one in ``bench/attacks/service.py``.
+"""The attacks, as data. To add one, add an entry to ``ATTACKS``. A new path needs a route in
+``bench/gateways/under_attack.py``, and a new kind of hostile answer one in ``bench/attacks/service.py``.
 """
 
 from collections.abc import Callable
@@ -71,8 +71,9 @@ ATTACKS = (
     Attack("valid-256k", "256 KiB of valid JSON", lambda: asks(post(_FORM, valid(256 * KiB)))),
     Attack("valid-1m", "1 MiB of valid JSON", lambda: asks(post(_FORM_1M, valid(MiB - 512)))),
     Attack("valid-10m", "10 MiB of valid JSON", lambda: asks(post(_FORM, valid(10 * MiB))), _ENVOY),
-    Attack("deep", "130,000 brackets in one another", lambda: asks(post(_FORM, deep(256 * KiB))), _NONE),
-    Attack("nested", "256 KiB of nesting, 100 deep", lambda: asks(post(_FORM, nested(256 * KiB))), _NONE),
+    Attack("deep", "16,000 brackets in one another", lambda: asks(post(_FORM, deep(16_000))), _NONE),
+    Attack("deep-256k", "130,000 brackets in one another", lambda: asks(post(_FORM, deep(130_000))), _NONE),
+    Attack("nested", "16,000 brackets, 100 in one another", lambda: asks(post(_FORM, nested(16_000))), _NONE),
     # Many requests.
     Attack("pipelined-401", "pipelined, 401, unread", lambda: floods(many(_SECRET)), _ENVOY),
     Attack("pipelined-404", "pipelined, 404, unread", lambda: floods(many(_NOWHERE)), _NONE),
@@ -112,8 +113,9 @@ ATTACKS = (
     Attack("tiny-window", "answers of 8 MiB, unread, a window of 4 KiB", lambda: sips(_LARGE, 1, 3600.0, window=4096)),
     # Heads at their limits.
     Attack("many-lines", "100 header lines, 30 KiB", lambda: asks(many_lines(100))),
-    Attack("query", "2,000 parameters in 8 KiB of query", lambda: asks(long_query("1"))),
-    Attack("query-misfits", "2,000 parameters of the wrong type", lambda: asks(long_query("x")), _NONE),
+    Attack("query", "1,000 parameters in 8 KiB of query", lambda: asks(long_query(1000, "12345"))),
+    Attack("query-2000", "2,000 parameters in 8 KiB of query", lambda: asks(long_query(2000, "1"))),
+    Attack("query-misfits", "1,000 parameters of the wrong type", lambda: asks(long_query(1000, "wrong")), _NONE),
     Attack("cookie", "30 KiB of cookies", lambda: asks(long_header("cookie", "a=b", "; "))),
     Attack("via", "30 KiB of Via", lambda: asks(long_header("via", "1.1 a", ", "))),
     Attack("forwarded", "30 KiB of Forwarded", lambda: asks(long_header("forwarded", "for=192.0.2.1", ", "))),

@@ -26,12 +26,13 @@ def test_an_attack_can_be_made(attack: Attack) -> None:
     assert callable(attack.does())
 
 
-@pytest.mark.parametrize(
-    "body", [requests.unknown_members, requests.misfits, requests.valid, requests.deep, requests.nested]
-)
+@pytest.mark.parametrize("body", [requests.unknown_members, requests.misfits, requests.valid])
 @pytest.mark.parametrize("size", [256 * KiB, 1024 * KiB])
 def test_a_body_fills_its_limit(body: Callable[[int], bytes], size: int) -> None:
-    assert size - 512 < len(body(size)) <= size
+    found = body(size)
+    assert size - 512 < len(found) <= size
+    if size > 256 * KiB:  # the smaller one has room for fewer
+        assert 59_000 < found.count(b",") < 65_000  # of 65,536 values
 
 
 @pytest.mark.parametrize(
@@ -50,7 +51,7 @@ def test_a_head_is_near_the_limit_and_within(request_: bytes) -> None:
 
 
 def test_a_query_and_a_token_are_near_the_limit_and_within() -> None:
-    line = requests.long_query("1").partition(b"\r\n")[0]
+    line = requests.long_query(1000, "12345").partition(b"\r\n")[0]
     assert _LIMITS.request_line - 256 < len(line) <= _LIMITS.request_line
     token = requests.made_up_token(Random("1")).partition(b"Bearer ")[2].partition(b"\r\n")[0]
     assert MOST_BYTES - 512 < len(token) <= MOST_BYTES
