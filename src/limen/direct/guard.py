@@ -79,12 +79,14 @@ class GuardedProtocol(PatientProtocol):
         size = len(data)
         if self.stage == DEAF:
             self.discard(size)
-        elif size > SMALL or self.pipeline or self.flow.read_paused or self.reading.pending():
-            self.reading.take(data)
+            return
+        reading = self.reading
+        if size > SMALL or not reading.free():
+            reading.take(data)
         else:
             self.parse(data)
-            if self.pipeline:
-                self.reading.go_on()
+            if reading.in_line():
+                reading.go_on()
 
     def parse(self, data: bytes) -> None:
         """Parse a read, or a part of one."""

@@ -95,7 +95,7 @@ class PatientProtocol(HttpToolsProtocol):
         """Count, and wait for a head."""
         super().connection_made(cast("asyncio.Transport", transport))
         self.peer = record.peer_of(transport, self.client)
-        self.reading = Reading(self, self.transport, self.shared.turns, self.shared.bodies)
+        self.reading = Reading(self, self.transport, self.shared.turns, self.shared.bodies, self.pipeline)
         self.flow: Any = self.reading.flow
         limits, shared = self.limits, self.shared
         if len(self.connections) > shared.connections + MOST_TURNED_AWAY:
@@ -158,10 +158,11 @@ class PatientProtocol(HttpToolsProtocol):
             if self.transport.get_write_buffer_size():
                 self._watch_reader()
             return
-        if self.flow.read_paused:
+        reading = self.reading
+        if reading.paused:
             self.flow.resume_reading()
-        if self.pipeline:
-            self.reading.go_on()  # not from here: many in line would nest as deep
+        if reading.in_line():
+            reading.go_on()  # not from here: many in line would nest as deep
         elif self.stage == IDLE:
             self.arm(KEPT, self.timeout_keep_alive)
         elif self.stage == DEAF:
@@ -205,7 +206,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     def may_begin(self) -> bool:
         """Tell whether the next request in line may begin: the one before is answered, and the client takes its answers."""
-        if not self.pipeline or self.flow.write_paused or self.transport.is_closing():
+        if not self.pipeline or self.reading.write_paused or self.transport.is_closing():
             return False
         serving = self.serving
         return serving is None or bool(serving.response_complete)
@@ -237,7 +238,7 @@ class PatientProtocol(HttpToolsProtocol):
             self.transport.abort()
         elif timing in (LINGER, KEPT) or self.stage == IDLE:
             self._close()
-        elif self.flow.read_paused or self.reading.pending():
+        elif self.reading.paused or self.reading.pending():
             # It is we who do not read: this time does not count.
             period = limits.head_time if timing == HEAD_TIME else limits.body_silence / LOOKS
             self.since += period
@@ -343,7 +344,7 @@ class PatientProtocol(HttpToolsProtocol):
         """Say it now, or when the requests before have been answered."""
         before: Any = self.cycle
         self.cycle = cast("Any", said)
-        if (before is None or before.response_complete) and not self.flow.write_paused:
+        if (before is None or before.response_complete) and not self.reading.write_paused:
             self.serving = said
             said.begin()
         else:

@@ -108,7 +108,7 @@ class GatewayProtocol(GuardedProtocol):
             return
         before: Any = self.cycle
         self.cycle = cast("Any", exchange)
-        if (before is None or before.response_complete) and not self.flow.write_paused:
+        if (before is None or before.response_complete) and not self.reading.write_paused:
             self._running = self.serving = exchange
             self.shared.running += 1
             exchange.begin()
@@ -164,7 +164,7 @@ class GatewayProtocol(GuardedProtocol):
 
     def stalled(self) -> bool:
         """Tell whether the client reads slower than we write."""
-        return self.flow.write_paused
+        return self.reading.write_paused
 
     def hold(self) -> None:
         """Read nothing more from the client."""

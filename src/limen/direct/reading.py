@@ -6,6 +6,7 @@ be parsed, the socket is not read.
 """
 
 import asyncio
+from collections import deque
 from typing import Any, Final
 
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -39,30 +40,47 @@ class Reading:
         "_counted",
         "_data",
         "_flow",
+        "_line",
         "_protocol",
         "_stopped",
         "_transport",
         "_turns",
+        "paused",
         "queued",
+        "write_paused",
     )
 
-    def __init__(self, protocol: Any, transport: asyncio.Transport, turns: Turns, bodies: Bodies) -> None:
-        """``protocol`` is asked for what ``PatientProtocol`` has under "what reading asks"."""
+    def __init__(
+        self, protocol: Any, transport: asyncio.Transport, turns: Turns, bodies: Bodies, line: "deque[Any]"
+    ) -> None:
+        """``protocol`` has what ``PatientProtocol`` has under "what reading asks"; ``line`` is that of its requests."""
         self._protocol: Any = protocol
         self._transport = transport
         self._turns = turns
         self._bodies = bodies
+        self._line = line
         self._counted = False  # among what the worker holds
         self._flow = Flow(transport, self)
         self._data = b""
         self._at = 0
         self._stopped = False  # the socket is not read
         self.queued = False
+        # As uvicorn's flow control has it. Here, since a look at an attribute of Python's takes a hundred times as long.
+        self.paused = False
+        self.write_paused = False
 
     @property
     def flow(self) -> "Flow":
         """What pauses and resumes, in the place of uvicorn's."""
         return self._flow
+
+    def free(self) -> bool:
+        """Tell whether nothing waits, and nobody wants to wait: what comes may be parsed as it comes."""
+        return not self._line and not self.paused and not self._data
+
+    def in_line(self) -> bool:
+        """Tell whether requests are in line."""
+        return bool(self._line)
 
     def pending(self) -> bool:
         """Tell whether bytes wait to be parsed."""
@@ -103,7 +121,7 @@ class Reading:
         waits = self.pending()
         if protocol.may_begin() or (waits and self._may_parse()):
             self._turns.ask(self)
-        stop = waits or self._flow.read_paused or protocol.line_is_full()
+        stop = waits or self.paused or protocol.line_is_full()
         if stop is not self._stopped and not self._transport.is_closing():
             self._stopped = stop
             if stop:
@@ -130,7 +148,7 @@ class Reading:
         self._flow.reading = None
 
     def _may_parse(self) -> bool:
-        return not self._flow.read_paused and not self._protocol.line_is_full() and bool(self._protocol.parses())
+        return not self.paused and not self._protocol.line_is_full() and bool(self._protocol.parses())
 
     def _empty(self) -> None:
         self._data = b""
@@ -173,6 +191,7 @@ class Flow(FlowControl):
         if not self.read_paused:
             self.read_paused = True
             if self.reading is not None:
+                self.reading.paused = True
                 self.reading.go_on()
 
     def resume_reading(self) -> None:
@@ -180,4 +199,17 @@ class Flow(FlowControl):
         if self.read_paused:
             self.read_paused = False
             if self.reading is not None:
+                self.reading.paused = False
                 self.reading.go_on()
+
+    def pause_writing(self) -> None:
+        """The client does not take what is written."""
+        super().pause_writing()
+        if self.reading is not None:
+            self.reading.write_paused = True
+
+    def resume_writing(self) -> None:
+        """It does."""
+        super().resume_writing()
+        if self.reading is not None:
+            self.reading.write_paused = False

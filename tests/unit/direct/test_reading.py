@@ -1,6 +1,7 @@
 """What was read of a client and is not parsed yet: where a step ends, and when the socket is read."""
 
 import asyncio
+from collections import deque
 from typing import Any
 
 from hypothesis import given
@@ -97,7 +98,8 @@ class Made:
         self.bodies = Bodies(most)
         turns = Turns(self.loop)  # pyright: ignore[reportArgumentType] - all that it uses
         transport: Any = self.transport
-        self.reading = Reading(self.parser, transport, turns, self.bodies)
+        self.line: deque[Any] = deque()
+        self.reading = Reading(self.parser, transport, turns, self.bodies, self.line)
 
     def answer(self) -> None:
         """The request that runs is answered."""
@@ -204,7 +206,7 @@ def test_all_bytes_are_parsed_once_and_in_order_however_they_come(
 async def test_the_loop_of_a_server_will_do() -> None:
     parser, bodies = Parser(), Bodies(1 << 20)
     transport: Any = Transport()
-    reading = Reading(parser, transport, Turns(asyncio.get_running_loop()), bodies)
+    reading = Reading(parser, transport, Turns(asyncio.get_running_loop()), bodies, deque())
     reading.take(HEAD * 5)
     for _ in range(10):
         await asyncio.sleep(0)
