@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import inspect
+import logging
 import os
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from pathlib import Path
@@ -82,6 +83,16 @@ def pytest_sessionstart() -> None:
 def pytest_report_header() -> str:
     """Say which of the two is tested."""
     return version()
+
+
+@pytest.fixture(autouse=True)
+def own_logging() -> Generator[None]:
+    """Undo what a service that starts in this process does to the root logger: the tests that follow look at it."""
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
+    yield
+    root.setLevel(level)
+    root.handlers[:] = handlers
 
 
 @pytest.fixture(scope="session")
