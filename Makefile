@@ -6,7 +6,7 @@ PROJECTS := . kit shop/users shop/orders shop/suppliers shop/gateway
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help up check test lint format types quick-tests limen-tests service-tests process-tests coverage access lock wheel compiled against-wheel audit fuzz soak bench bench-micro bench-logins bench-attacks bench-peers clean
+.PHONY: help up check test lint format types quick-tests limen-tests service-tests command-tests shop-tests coverage access lock wheel compiled against-wheel audit fuzz soak bench bench-micro bench-logins bench-attacks bench-peers clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -32,7 +32,7 @@ check: $(STAMP) ## The inner loop: format, lint and types beside unit and wire t
 test: $(STAMP) ## Every check and every test, with one summary at the end
 	@rm -f .coverage .coverage.*
 	@# Three at once, even on two processors: most tests wait, for sockets, for password hashes, or for whole processes.
-	@$(CHECKS) --lanes 3 --last coverage compiled process-tests service-tests limen-tests types lint
+	@$(CHECKS) --lanes 3 --last coverage compiled command-tests service-tests limen-tests shop-tests types lint
 
 lint: $(STAMP) ## ruff, import-linter, deptry
 	$(BIN)/ruff check .
@@ -54,13 +54,16 @@ coverage: $(STAMP)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-PROCESSES := tests/cli tests/deploy tests/e2e
+PROCESSES := tests/cli tests/deploy tests/e2e  # most of whose time is that of processes which start
 
 limen-tests: $(STAMP)
 	$(BIN)/coverage run -m pytest tests $(addprefix --ignore=,$(PROCESSES))
 
-process-tests: $(STAMP)
-	$(BIN)/coverage run -m pytest $(PROCESSES)
+command-tests: $(STAMP)
+	$(BIN)/coverage run -m pytest tests/cli
+
+shop-tests: $(STAMP)
+	$(BIN)/coverage run -m pytest tests/deploy tests/e2e
 
 service-tests: $(STAMP)
 	$(BIN)/coverage run -m pytest kit/tests shop
