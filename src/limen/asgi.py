@@ -137,7 +137,9 @@ class _Exchange:
 
     async def _proxy(self, match: Match[Plan]) -> Fault | None:
         plan = match.plan
-        admitted = pipeline.admit(plan, self._head, match.params, self._outcome, self._runtime.now())
+        peer, trust, scheme = self._outcome.peer, self._runtime.trust, self._scope["scheme"].encode()
+        origin = pipeline.origin(trust, self._head, peer=peer, trusted=trust.covers(peer), scheme=scheme)
+        admitted = pipeline.admit(plan, self._head, match.params, self._outcome, self._runtime.now(), origin)
         if not isinstance(admitted, bytes | Fault):
             admitted = await admitted
         if isinstance(admitted, Fault):
@@ -151,11 +153,6 @@ class _Exchange:
             body = await self._request_body(plan, announced)
             if isinstance(body, Fault):
                 return body
-            peer = self._outcome.peer
-            trust = self._runtime.trust
-            origin = pipeline.origin(
-                trust, self._head, peer=peer, trusted=trust.covers(peer), scheme=self._scope["scheme"].encode()
-            )
             own = pipeline.own(origin, self._request_id, admitted)
             target, lines = pipeline.craft(plan, match, self._method, self._query, self._head)
             with Watch(self._receive, self._body):

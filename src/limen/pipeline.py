@@ -88,10 +88,11 @@ def final(
 
 
 def admit(
-    plan: Plan, head: Head, params: Mapping[str, str], outcome: Outcome, now: float
+    plan: Plan, head: Head, params: Mapping[str, str], outcome: Outcome, now: float, origin: bytes
 ) -> bytes | Fault | Awaitable[bytes | Fault]:
     """2. Identify the caller and ask the rule; return the lines that tell the service who it is. A Fault refuses.
 
+    ``origin`` is what the function of that name says, so that what one client asks of others keeps nobody else waiting.
     Who is calling is noted in ``outcome``, also where the rule refuses.
 
     Only where somebody else has to be asked about the credential is the result one to wait for.
@@ -101,7 +102,7 @@ def admit(
     entry = plan.entry
     if entry is None:
         return b""
-    principal = entry.identify(head, now)
+    principal = entry.identify(head, now, origin)
     if isinstance(principal, Principal):
         return _permit(entry, principal, params, outcome, now)
     return principal if isinstance(principal, Fault) else _later(entry, principal, params, outcome, now)

@@ -14,6 +14,7 @@ from tokens import SECRET
 
 AUTH = Jwt(SECRET)
 GOOD = "key_1_abc"
+UNSEEN = "key_3_ghi"
 ASKED = b"/api/keys/introspect"
 BIG = b"x" * 200_000
 
@@ -26,6 +27,7 @@ class Keys:
         self.default = {"active": True, "id": 1, "owner": 7, "scopes": ["orders:read"]} | answer
         self.asked: list[dict[str, str]] = []
         self.seen: list[bytes] = []
+        self.prompt: set[str] = set()  # keys of which it answers although the gate is closed
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -35,8 +37,10 @@ class Keys:
             head, _, body = whole.partition(b"\r\n\r\n")
             if head.startswith(b"POST " + ASKED):
                 self.asked.append(json.loads(body))
-                await self.gate.wait()
-                known = self.asked[-1]["key"] == GOOD
+                key = self.asked[-1]["key"]
+                if key not in self.prompt:
+                    await self.gate.wait()
+                known = key in (GOOD, UNSEEN)
                 made = self.answers.pop(0) if self.answers else self.default if known else {"active": False}
                 if isinstance(made, bytes):
                     await conversation.say(made)
@@ -136,7 +140,7 @@ async def test_a_service_that_does_not_know_says_nothing_about_the_key() -> None
 async def test_those_who_bring_the_same_key_share_one_question() -> None:
     keys = Keys()
     keys.gate.clear()
-    async with ScriptedUpstream(keys.script) as service, serving(build(service.url, at_once=1)) as gateway:
+    async with ScriptedUpstream(keys.script) as service, serving(build(service.url, at_once=2, waiting=0)) as gateway:
         asking = [asyncio.create_task(status(gateway, "/keys/x", x_api_key=GOOD)) for _ in range(20)]
         await until(lambda: bool(keys.asked))
         assert await status(gateway, "/keys/x", x_api_key="key_2_def") == (503, "identity_unavailable")
@@ -169,3 +173,30 @@ async def test_a_client_that_leaves_does_not_end_the_question() -> None:
         keys.gate.set()
         assert await other == (200, "")
     assert len(keys.asked) == 1
+
+
+async def test_made_up_keys_keep_no_good_ones_out() -> None:
+    """Hundreds wait for a service that does not answer of them: a key that was seen, and one that was not, are served."""
+    keys = Keys()
+    keys.gate.clear()
+    keys.prompt = {GOOD, UNSEEN}
+    async with ScriptedUpstream(keys.script) as service, serving(build(service.url, waiting=100)) as gateway:
+        assert await status(gateway, "/keys/x", x_api_key=GOOD) == (200, "")
+        flood: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        for number in range(300):
+            flood.append(await asyncio.open_connection("127.0.0.1", gateway.port, local_addr=("127.0.0.2", 0)))
+            flood[-1][1].write(b"GET /keys/x HTTP/1.1\r\nhost: a\r\nx-api-key: key_%d\r\n\r\n" % number)
+        heads = [asyncio.create_task(reader.readuntil(b"\r\n\r\n")) for reader, _ in flood]
+        await until(lambda: sum(head.done() for head in heads) == 300 - 100 - 16)
+        refused = [head.result() for head in heads if head.done()]
+        assert all(got.startswith(b"HTTP/1.1 503 ") and b"\r\nretry-after: 5\r\n" in got for got in refused)
+        await until(lambda: len(keys.asked) == 1 + 16)
+        assert await status(gateway, "/keys/x", x_api_key=GOOD) == (200, "")
+        assert await status(gateway, "/keys/x", x_api_key=UNSEEN) == (200, "")
+        assert len(keys.asked) == 1 + 16 + 1
+        assert len(keys.seen) == 3
+        keys.gate.set()
+        answered = await asyncio.gather(*heads)
+        assert sum(got.startswith(b"HTTP/1.1 401 ") for got in answered) == 100 + 16
+        for _, writer in flood:
+            writer.close()

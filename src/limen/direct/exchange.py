@@ -193,7 +193,8 @@ class Exchange(Sending):
         if not isinstance(found, Match):
             self._answer_without_plan(found)
             return
-        admitted = pipeline.admit(found.plan, self._head, found.params, self._outcome, self._runtime.now())
+        now = self._runtime.now()
+        admitted = pipeline.admit(found.plan, self._head, found.params, self._outcome, now, self._origin)
         if isinstance(admitted, bytes | Fault):
             self._admitted(found, admitted)
         else:

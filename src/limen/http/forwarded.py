@@ -89,6 +89,11 @@ def write(element: Element) -> bytes:
     return b";".join(parts)
 
 
+def client_of(lines: bytes) -> bytes:
+    """Return the client that header lines of our own name in ``X-Forwarded-For``; empty where it is not known."""
+    return lines.partition(b"x-forwarded-for: ")[2].partition(b"\r")[0].partition(b",")[0]
+
+
 def _split(value: bytes) -> list[bytes]:
     """Split at the commas that are outside quotes; a quote that is never closed makes the rest one malformed element."""
     parts: list[bytes] = []

@@ -14,7 +14,8 @@ from limen.http.bearer import CORRUPTED, MISSING, bearer_token
 from limen.http.headers import Head
 
 Identified = Principal | Fault
-Identify = Callable[[Head, float], Identified | Awaitable[Identified]]
+Identify = Callable[[Head, float, bytes], Identified | Awaitable[Identified]]
+"""Of a head, the time in seconds since the epoch, and the lines that say where the request comes from."""
 
 UNAVAILABLE = Fault(Kind.IDENTITY_UNAVAILABLE, headers=((b"retry-after", b"5"),))
 """Whoever knows the caller does not answer; it says nothing about the credential."""
@@ -44,8 +45,8 @@ class Keyed(Protocol):
 
     header: bytes
 
-    def verify(self, key: bytes, now: float) -> Identified | Awaitable[Identified]:
-        """Return whose key it is, at once or later."""
+    def verify(self, key: bytes, now: float, origin: bytes) -> Identified | Awaitable[Identified]:
+        """Return whose key it is, at once or later; ``origin`` are the lines that say which client brings it."""
         ...
 
 
@@ -55,27 +56,27 @@ def identify_by(bearers: Sequence[Bearer], keyed: Sequence[Keyed]) -> Identify:
     if not keyed:
         return by_token
 
-    def identify(head: Head, now: float) -> Identified | Awaitable[Identified]:
+    def identify(head: Head, now: float, origin: bytes) -> Identified | Awaitable[Identified]:
         given = [(one, values) for one in keyed if (values := head.all(one.header))]
         if not given:
-            return by_token(head, now)
+            return by_token(head, now, origin)
         # Two credentials may name two callers: nobody may choose which of them is believed.
         if len(given) > 1 or len(given[0][1]) > 1 or head.all(b"authorization"):
             return CORRUPTED
         one, (key,) = given[0]
-        return one.verify(key, now)
+        return one.verify(key, now, origin)
 
     return identify
 
 
-def _no_token(head: Head, now: float) -> Identified:
+def _no_token(head: Head, now: float, origin: bytes) -> Identified:
     return CORRUPTED if head.all(b"authorization") else MISSING
 
 
 def _by_token(bearers: Sequence[Bearer]) -> Identify:
     only = bearers[0] if len(bearers) == 1 else None
 
-    def identify(head: Head, now: float) -> Identified | Awaitable[Identified]:
+    def identify(head: Head, now: float, origin: bytes) -> Identified | Awaitable[Identified]:
         authorization = head.all(b"authorization")
         if len(authorization) == 1 and authorization[0].startswith(b"Bearer "):
             # A token that was verified before needs no look at its form: 1 us less.

@@ -27,7 +27,8 @@ def test_what_is_given_is_kept() -> None:
         ({"path": "/a\r\nx: y"}, "is no path"),
         ({"remember": -1}, "must not be negative"),
         ({"cache": -1}, "must not be negative"),
-        ({"at_once": 0}, "at_once at least 1"),
+        ({"waiting": -1}, "must not be negative"),
+        ({"at_once": 1}, "at_once at least 2"),
     ],
 )
 def test_what_cannot_work_is_refused(options: dict[str, Any], message: str) -> None:

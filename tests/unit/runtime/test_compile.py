@@ -103,7 +103,7 @@ def test_clients_cannot_send_identity_nor_spend_their_token_elsewhere() -> None:
 
 def entry(made: Plan, authorization: list[bytes], now: float = NOW) -> Principal | Fault:
     assert made.entry is not None
-    found = made.entry.identify(Head([(b"authorization", value) for value in authorization]), now)
+    found = made.entry.identify(Head([(b"authorization", value) for value in authorization]), now, b"")
     assert isinstance(found, Principal | Fault)
     return found
 

@@ -32,26 +32,26 @@ def test_each_issuer_judges_its_own_tokens() -> None:
     identify = identify_by([Verifier(INSIDE), Verifier(OUTSIDE)], [])
     for config in (INSIDE, OUTSIDE):
         for _ in range(2):  # verified, then remembered
-            assert isinstance(identify(bearer(issue(config, 1, "admin", NOW)), NOW), Principal)
+            assert isinstance(identify(bearer(issue(config, 1, "admin", NOW)), NOW, b""), Principal)
     # Signed by one, claimed to be of the other.
     forged = issue(Jwt(SECRET, issuer="outside"), 1, "admin", NOW)
-    assert kind(identify(bearer(forged), NOW)) is Kind.TOKEN_CORRUPTED
+    assert kind(identify(bearer(forged), NOW, b"")) is Kind.TOKEN_CORRUPTED
     unknown = issue(Jwt(SECRET, issuer="nobody"), 1, "admin", NOW)
-    assert kind(identify(bearer(unknown), NOW)) is Kind.TOKEN_CORRUPTED
+    assert kind(identify(bearer(unknown), NOW, b"")) is Kind.TOKEN_CORRUPTED
 
 
 def test_the_reason_that_says_most_is_told() -> None:
     identify = identify_by([Verifier(Jwt(SECRET)), Verifier(OUTSIDE)], [])
     late = issue(OUTSIDE, 1, "admin", NOW - 10**6)
-    assert kind(identify(bearer(late), NOW)) is Kind.TOKEN_EXPIRED
-    assert kind(identify(Head([]), NOW)) is Kind.TOKEN_MISSING
-    assert kind(identify(bearer("a.b.c", b"Bearer d"), NOW)) is Kind.TOKEN_CORRUPTED
+    assert kind(identify(bearer(late), NOW, b"")) is Kind.TOKEN_EXPIRED
+    assert kind(identify(Head([]), NOW, b"")) is Kind.TOKEN_MISSING
+    assert kind(identify(bearer("a.b.c", b"Bearer d"), NOW, b"")) is Kind.TOKEN_CORRUPTED
 
 
 def test_without_tokens_a_token_is_no_credential() -> None:
     identify = identify_by([], [])
-    assert kind(identify(Head([]), NOW)) is Kind.TOKEN_MISSING
-    assert kind(identify(bearer("a.b.c"), NOW)) is Kind.TOKEN_CORRUPTED
+    assert kind(identify(Head([]), NOW, b"")) is Kind.TOKEN_MISSING
+    assert kind(identify(bearer("a.b.c"), NOW, b"")) is Kind.TOKEN_CORRUPTED
 
 
 def with_payload(payload: bytes) -> bytes:
