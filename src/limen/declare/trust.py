@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from itertools import islice
 from typing import Literal
 
 from limen.http import forwarded
@@ -70,19 +71,20 @@ class Trust:
             return _told((seen,), keep_forwarded=False)
         lines = tuple(lines)
         if self.speaks == "forwarded":
-            given = forwarded.elements(value for name, value in lines if name == b"forwarded")
+            given = forwarded.latest(lines)
         else:
-            given = forwarded.x_elements(lines)
+            given = forwarded.x_latest(lines)
             said_host, said_proto = forwarded.x_said(lines)
             seen = Element(seen.node, said_host or host, said_proto or scheme)
-        chain = [*given, seen]
-        first = len(chain) - 1
+        chain = [seen]
         # The peer wrote the element before its own, about whom it heard; each is believed while its writer is.
-        while first > 0 and (first == len(chain) - 1 or self._believes(chain[first].node)):
-            if chain[first - 1].node is None:
+        for element in islice(given, forwarded.MOST_ELEMENTS):
+            if element.node is None:
                 break
-            first -= 1
-        return _told(chain[first:], keep_forwarded=self.speaks == "forwarded")
+            chain.append(element)
+            if not self._believes(element.node):
+                break
+        return _told(chain[::-1], keep_forwarded=self.speaks == "forwarded")
 
     def _believes(self, node: bytes | None) -> bool:
         address = _address(node or b"")

@@ -6,7 +6,7 @@ being skipped: whoever skipped it would take the element before it for something
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
@@ -22,9 +22,20 @@ _V4 = re.compile(rb"([0-9]{1,3}(?:\.[0-9]{1,3}){3})" + _PORT)
 _BRACKETED = re.compile(rb"\[([0-9A-Fa-f:.]{2,45})\]" + _PORT)
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._~%!$&'()*+;=\-]{1,255})(?::[0-9]{1,5})?")
 _JUST_TOKEN = re.compile(_TOKEN)
+# One element and what ends it. A quote that is never closed makes the rest one malformed element. Nothing is tried twice.
+_ELEMENT = re.compile(rb'((?:[^",]+|"(?:[^"\\]+|\\.)*+(?:"|\Z))*+)(?:,|\Z)', re.DOTALL)
 _UNESCAPE = re.compile(rb"\\(.)", re.DOTALL)
 _ESCAPE = re.compile(rb'(["\\])')
 _BLANK = b" \t"
+
+MOST_ELEMENTS = 32
+"""Elements of a chain that are looked at, from its end: more proxies of one's own than anybody has."""
+
+# Bytes of a node that are looked at: a hidden name and its port fit. What is longer is none, and not worth remembering.
+_MOST_NODE = 320
+
+# Parameters of one element; the grammar knows four.
+_MOST_PARAMETERS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +54,18 @@ class Element:
 NOTHING = Element(None)
 
 
-def elements(values: Iterable[bytes]) -> list[Element]:
-    """Return the elements of all ``Forwarded`` lines, in order."""
-    return [_element(part) for value in values for part in _split(value)]
+def latest(lines: Sequence[tuple[bytes, bytes]]) -> Iterator[Element]:
+    """Yield the elements of ``Forwarded``, the last one first: who wants no more pays for no more."""
+    for value in _values(lines, b"forwarded"):
+        for part in reversed(_split(value)):
+            yield _element(part)
 
 
-def x_elements(lines: Iterable[tuple[bytes, bytes]]) -> list[Element]:
-    """Return the elements that ``X-Forwarded-For`` makes, in order; they say from whom, and no more."""
-    parts = [part for name, value in lines if name == b"x-forwarded-for" for part in value.split(b",")]
-    return [Element(node(part.strip(_BLANK))) for part in parts]
+def x_latest(lines: Sequence[tuple[bytes, bytes]]) -> Iterator[Element]:
+    """Yield the elements that ``X-Forwarded-For`` makes, the last one first; they say from whom, and no more."""
+    for value in _values(lines, b"x-forwarded-for"):
+        for part in reversed(value.rsplit(b",", MOST_ELEMENTS)):
+            yield Element(node(part.strip(_BLANK)))
 
 
 def x_said(lines: Sequence[tuple[bytes, bytes]]) -> tuple[bytes, bytes]:
@@ -62,12 +76,16 @@ def x_said(lines: Sequence[tuple[bytes, bytes]]) -> tuple[bytes, bytes]:
     return _host(_last(lines, b"x-forwarded-host")), _proto(_last(lines, b"x-forwarded-proto"))
 
 
-@lru_cache(maxsize=4096)  # proxies are few, and clients come again: 10 us less for each
 def node(text: bytes) -> bytes | None:
     """Read a node name with its port, if any, bare IPv6 included; None for what is none.
 
     ``unix:`` is what nginx writes of a client on a Unix socket; nobody knows more of it.
     """
+    return _node(text) if len(text) <= _MOST_NODE else None
+
+
+@lru_cache(maxsize=4096)  # proxies are few, and clients come again: 10 us less for each
+def _node(text: bytes) -> bytes | None:
     if _UNKNOWN.fullmatch(text):
         return b"unknown"
     for form in (_HIDDEN, _V4, _BRACKETED):
@@ -94,23 +112,16 @@ def client_of(lines: bytes) -> bytes:
     return lines.partition(b"x-forwarded-for: ")[2].partition(b"\r")[0].partition(b",")[0]
 
 
+def _values(lines: Sequence[tuple[bytes, bytes]], name: bytes) -> Iterator[bytes]:
+    return (value for key, value in reversed(lines) if key == name)
+
+
 def _split(value: bytes) -> list[bytes]:
-    """Split at the commas that are outside quotes; a quote that is never closed makes the rest one malformed element."""
-    parts: list[bytes] = []
-    start = at = 0
-    quoted = False
-    while at < len(value):
-        byte = value[at]
-        if quoted and byte == 0x5C:  # \
-            at += 1
-        elif byte == 0x22:  # "
-            quoted = not quoted
-        elif byte == 0x2C and not quoted:  # ,
-            parts.append(value[start:at])
-            start = at + 1
-        at += 1
-    parts.append(value[start:])
-    return parts
+    """Split at the commas that are outside quotes; of many parts, those before the last ones may be left in one piece."""
+    if b'"' not in value:
+        return value.rsplit(b",", MOST_ELEMENTS)
+    found: list[bytes] = _ELEMENT.findall(value + b",")
+    return found[:-1]  # without the nothing behind the last comma
 
 
 def _element(text: bytes) -> Element:
@@ -119,7 +130,7 @@ def _element(text: bytes) -> Element:
     at = 0
     while pair := _PAIR.match(text, at):
         name, value = pair[1].lower(), pair[2]
-        if name in found:
+        if name in found or len(found) == _MOST_PARAMETERS:
             return NOTHING
         found[name] = _UNESCAPE.sub(rb"\1", value[1:-1]) if value.startswith(b'"') else value
         at = pair.end()

@@ -20,7 +20,7 @@ _STILL_ENCODED = re.compile(rb"%(?:2E|2F|5C|00|25)", re.IGNORECASE)
 _READ_OTHERWISE = re.compile(rb"%(?:2F|25|3B)|;", re.IGNORECASE)
 _PARAMETERS = re.compile(rb";[^/]*")
 _SLASHES = re.compile(rb"/+")
-_DOTS = re.compile(rb"\.{1,2}")
+_DOT_SEGMENT = re.compile(rb"/\.{1,2}(?:[/;]|\Z)")
 
 
 def check_path(raw: bytes) -> Fault | None:
@@ -37,17 +37,17 @@ def check_path(raw: bytes) -> Fault | None:
         return _bad("It holds '//', '\\', '#' or bytes that must be percent-encoded.")
     if _ENCODED_FORBIDDEN.search(raw):
         return _bad("It holds an encoded control character or an encoded backslash.")
-    for segment in raw.split(b"/"):
-        decoded = unquote_to_bytes(segment)
-        if _STILL_ENCODED.search(decoded):
-            return _bad("It holds a double encoding.")
-        # Some servers cut ``;parameters`` off before they resolve dots, and some split at %2F after decoding.
-        if any(_DOTS.fullmatch(part.partition(b";")[0]) for part in decoded.split(b"/")):
-            return _bad("It holds a dot segment.")
-        try:
-            decoded.decode()
-        except UnicodeDecodeError:
-            return _bad("It is not UTF-8 once decoded.")
+    # As a whole and not segment by segment, of which there may be thousands: what is looked for goes across no slash.
+    decoded = unquote_to_bytes(raw)
+    if _STILL_ENCODED.search(decoded):
+        return _bad("It holds a double encoding.")
+    # Some servers cut ``;parameters`` off before they resolve dots, and some split at %2F after decoding.
+    if _DOT_SEGMENT.search(decoded):
+        return _bad("It holds a dot segment.")
+    try:
+        decoded.decode()
+    except UnicodeDecodeError:
+        return _bad("It is not UTF-8 once decoded.")
     return None
 
 

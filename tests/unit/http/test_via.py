@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from counting import calls
 from limen.http import via
 
 
@@ -39,6 +40,17 @@ def test_a_chain_passes_and_a_loop_does_not() -> None:
     assert not via.loops([value] * via.MOST_PASSES)
     assert via.loops([value] * (via.MOST_PASSES + 1))
     assert via.loops([b"1.1 limen, 1.1 limen"], most=1)
+
+
+def test_a_long_via_is_not_read_to_its_end() -> None:
+    """Twice as much costs no more, whether it names a gateway or does not."""
+    for entry, loop in ((b"1.1 edge,", False), (b"1.1 limen.example,", True), (b"(limen,", True), (b",", False)):
+        long = entry * 3000
+        assert via.loops([long]) is loop
+        assert calls(lambda long=long: via.loops([long] * 10)) < 50
+    most = b"1.1 limen.example," * (via.MOST_BYTES // 18)
+    assert not via.loops([most])
+    assert via.loops([most, b"1.1 limen.example," * 2])
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from counting import calls
 from limen.errors import Kind
-from limen.runtime.path import Pattern, Segment, check_path
+from limen.runtime.path import Pattern, Segment, check_path, readings
+from limen.runtime.table import Table
 
 
 @pytest.mark.parametrize(
@@ -182,3 +184,41 @@ def test_bad_patterns_say_what_is_wrong(path: str, message: str) -> None:
     with pytest.raises(ValueError, match="the path") as caught:
         Pattern.parse(path)
     assert message in str(caught.value)
+
+
+LONGEST = 8000
+LONG = {
+    "segments": b"/a" * (LONGEST // 2) + b"%61",
+    "parameters": b"/a;b" * (LONGEST // 4),
+    "semicolons": b"/" + b";" * LONGEST,
+    "dots": b"/" + b"." * LONGEST,
+    "hidden": b"/.a" * (LONGEST // 3),
+    "escapes": b"/" + b"%61" * (LONGEST // 3),
+    "escaped segments": b"/%61" * (LONGEST // 4),
+    "slashes": b"/a" + b"%2F" * (LONGEST // 3),
+    "twice": b"/" + b"%25" * (LONGEST // 3),
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_a_long_path_costs_a_look_and_a_little_for_each_escape(name: str) -> None:
+    """Neither a walk through thousands of segments, nor one for each way to read them."""
+    raw = LONG[name]
+    assert calls(lambda: check_path(raw)) < 50 + 3 * raw.count(b"%")
+    # What is decoded to be read is encoded again.
+    assert calls(lambda: readings(raw)) < 200 + 12 * raw.count(b"%") + 5 * raw.count(b";")
+    assert len(readings(raw)) <= 8
+
+
+@pytest.mark.parametrize(
+    "raw", [b"/nobody" * 1000, b"/r7/" + b"x/" * 4000, b"/r7/a/x8", b"/r7" + b"/" * 4000, b"/r9" * 3]
+)
+def test_ten_thousand_routes_cost_what_ten_do(raw: bytes) -> None:
+    def table(count: int) -> Table[int]:
+        patterns = [f"/r{number}/{{a}}/x{number}" for number in range(count)]
+        return Table(
+            [("GET", Pattern.parse(one), number) for number, one in enumerate([*patterns, "/all/{rest:path}"])]
+        )
+
+    few, many = table(10), table(10_000)
+    assert calls(lambda: many.match(b"GET", raw)) == calls(lambda: few.match(b"GET", raw)) < 60
