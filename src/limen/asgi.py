@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from limen import asgi_log, pipeline
 from limen.asgi_body import BodyCut, BodyTimeout, BodyTooLarge, ClientGone, RequestBody, Watch, drain
+from limen.asgi_local import LocalBody, framed
 from limen.errors import AGAIN, Fault, Kind
 from limen.http.headers import Head, Headers
 from limen.http.replies import Reply, allowed, problem, redirect
@@ -54,13 +55,25 @@ class Engine:
         path: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
         found = pipeline.route(live.table, scope["method"].encode(), path, scope["query_string"])
         if found is None:
-            await self._app(scope, receive, send)
+            await self._local(live.runtime, scope, receive, send)
             return
         if scope["method"] == "OPTIONS":
             found = pipeline.final(live.table, found, path, Head(list(scope["headers"])))
         # None is there where middleware has made a scope of its own: then what stands before this knows nothing of the route.
         outcome = scope.get(asgi_log.OUTCOME) or asgi_log.begun(scope, live.runtime.request_id)
         await _Exchange(live.runtime, scope, outcome, receive, send).run(found)
+
+    async def _local(self, runtime: Runtime, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand a request that no route knows on; what is read of its body counts among what the worker holds."""
+        if not framed(scope["http_version"], scope["headers"]):
+            await self._app(scope, receive, send)
+            return
+        outcome = scope.get(asgi_log.OUTCOME) or asgi_log.begun(scope, runtime.request_id)
+        body = LocalBody(receive, send, runtime.bodies, outcome)
+        try:
+            await self._app(scope, body.receive, body.send)
+        finally:
+            body.release()
 
 
 class _Exchange:

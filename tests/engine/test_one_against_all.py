@@ -5,6 +5,7 @@ import socket
 from typing import Any
 
 import pytest
+from fastapi import Request
 from pydantic import BaseModel
 
 from guarded import PING, door
@@ -139,6 +140,70 @@ async def test_slow_uploaders_give_way_and_an_honest_one_does_not() -> None:
                 writer.close()
             await until(lambda: bodies.total == 0)
             assert len(bodies) == 0
+
+
+async def test_bodies_that_local_endpoints_read_have_the_same_bound() -> None:
+    """FastAPI holds what it reads: a hundred slow ones hold no more than a worker may, and an honest one is served."""
+    size, most = 300 * KiB, 8 * MiB
+    app = Gateway(limits=ClientLimits(body_memory=most), max_body_size=MiB)
+
+    @app.post("/form")
+    def local(form: Form) -> int:
+        return len(form.text)
+
+    del local
+    bodies = app.live().runtime.bodies
+    head = b"POST /form HTTP/1.1\r\nhost: g\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+    async with serving(app) as served:
+        slow = [await asyncio.open_connection("127.0.0.1", served.port) for _ in range(100)]
+        for _, writer in slow:
+            writer.write(head % size + b'{"text": "' + b"a" * (size - 100 * KiB))
+
+        def full() -> bool:
+            assert bodies.total <= most
+            return bodies.total > most - most // 8 - size
+
+        await until(full)
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        for _ in range(20):
+            text = b'{"text": "' + b"b" * (200 * KiB) + b'"}'
+            writer.write(head % len(text) + text)
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+            assert await reader.readexactly(6) == b"204800"
+            assert bodies.total <= most
+        cut = [got for one, _ in slow if (got := await _so_far(one))]
+        assert 60 <= len(cut) < 100
+        for got in cut:
+            assert got.startswith(b"HTTP/1.1 503 "), got
+            assert b'"code":"bodies_full"' in got
+            assert b"\r\nretry-after: 1\r\n" in got
+            assert b"\r\nconnection: close\r\n" in got
+        for _, one in slow:
+            one.close()
+        writer.close()
+        await until(lambda: bodies.total == 0)
+        assert len(bodies) == 0
+
+
+async def test_an_endpoint_that_streams_more_than_is_counted_is_not_cut() -> None:
+    size = 12 * MiB
+    app = Gateway(limits=ClientLimits(body_memory=11 * MiB), max_body_size=64 * MiB)
+    counted: list[int] = []
+
+    @app.put("/stream")
+    async def local(request: Request) -> int:
+        total = 0
+        async for chunk in request.stream():
+            total += len(chunk)
+            counted.append(app.live().runtime.bodies.total)
+        return total
+
+    del local
+    async with serving(app) as served:
+        got = await served.client.put("/stream", content=bytes(size))
+        assert (got.status_code, got.json()) == (200, size)
+        assert max(counted) <= 10 * MiB + 512 * KiB  # and what was read and waits to be parsed
+        await until(lambda: app.live().runtime.bodies.total == 0)
 
 
 async def _so_far(reader: asyncio.StreamReader) -> bytes:

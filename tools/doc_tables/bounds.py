@@ -96,6 +96,7 @@ FIXED: dict[str, Unit] = {
     "direct.patience._MOST_DISCARDED": size,
     "direct.patience.MOST_TURNED_AWAY": count,
     "pipeline.MOST_HELD": size,
+    "asgi_local.MOST_COUNTED": size,
     "http.via.MOST_PASSES": count,
     "http.via.MOST_BYTES": size,
     "http.forwarded.MOST_ELEMENTS": count,
