@@ -76,6 +76,7 @@ FIXED: dict[str, Unit] = {
     "declare.keys.MOST_KEYS": count,
     "declare.keys.MOST_BYTES": size,
     "declare.assertion.LONGEST": seconds,
+    "runtime.ends.MOST_ENDED": count,
     "runtime.identify._MOST_BYTES": size,
     "runtime.issuer.MOST_WAITING": count,
     "runtime.key_set.MOST_KEYS": count,

@@ -1,11 +1,28 @@
 """What ends tokens before their time: the seam between who ends them, who verifies them, and where it is kept."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from limen.declare.principal import Principal
 
 Test = Callable[[Principal], bool]
+
+
+class OfSession:
+    """The test for the tokens of one session: a verifier may know them by ``session``, and need not try it on each.
+
+    A store that calls its listeners with any other function that does the same is right as well, and slower.
+    """
+
+    __slots__ = ("session",)
+
+    def __init__(self, session: str) -> None:
+        """``session`` is the claim ``sid``."""
+        self.session: Final = session
+
+    def __call__(self, principal: Principal) -> bool:
+        """Tell whether the token of ``principal`` is of the session."""
+        return principal.claims.get("sid") == self.session
 
 
 class RevocationStore(Protocol):

@@ -9,7 +9,7 @@ from limen.declare.compact import MOST_BYTES, dissect, signed
 from limen.declare.jwk import Jwk
 from limen.declare.jwt import Jwt
 from limen.declare.principal import Principal
-from limen.declare.revocation import RevocationStore
+from limen.declare.revocation import OfSession, RevocationStore
 from limen.errors import Fault
 from limen.http.bearer import CORRUPTED, EXPIRED, REVOKED
 
@@ -23,7 +23,7 @@ class Verifier:
     remembered needs neither signature nor question.
     """
 
-    __slots__ = ("_cache", "_claims", "_config", "_revocations", "_ring", "_version")
+    __slots__ = ("_cache", "_claims", "_config", "_revocations", "_ring", "_sessions", "_version")
 
     def __init__(self, config: Jwt, revocations: RevocationStore | None = None) -> None:
         """Begin with nothing remembered; ``revocations`` knows what ended early, None is nothing."""
@@ -33,6 +33,7 @@ class Verifier:
         self._version = config.ring.version
         self._revocations = revocations
         self._cache: OrderedDict[bytes, tuple[float, Principal, Jwk]] = OrderedDict()
+        self._sessions: dict[str, set[bytes]] = {}  # the tokens in it by session, where sessions may end
         if revocations is not None:
             revocations.listen(self.forget)
 
@@ -50,8 +51,10 @@ class Verifier:
             return verified
         if self._config.cache:
             self._cache[token] = verified
+            if self._revocations is not None and (session := _session(verified[1])) is not None:
+                self._sessions.setdefault(session, set()).add(token)
             if len(self._cache) > self._config.cache:
-                self._cache.popitem(last=False)
+                self._drop(next(iter(self._cache)))
         return verified[1]
 
     def recall(self, token: bytes, now: float) -> Principal | Fault | None:
@@ -65,14 +68,26 @@ class Verifier:
         if now < known[0]:
             self._cache.move_to_end(token)
             return known[1]
-        del self._cache[token]
+        self._drop(token)
         return EXPIRED
 
     def forget(self, test: Callable[[Principal], bool]) -> None:
         """Drop what is remembered of those callers for whom ``test`` is true."""
-        gone = [token for token, (_, principal, _) in self._cache.items() if test(principal)]
+        if isinstance(test, OfSession):
+            # Clients end sessions as often as they like: this must not cost a look at all that is remembered.
+            gone = list(self._sessions.get(test.session, ()))
+        else:
+            gone = [token for token, (_, principal, _) in self._cache.items() if test(principal)]
         for token in gone:
-            del self._cache[token]
+            self._drop(token)
+
+    def _drop(self, token: bytes) -> None:
+        session = _session(self._cache.pop(token)[1])
+        tokens = None if session is None else self._sessions.get(session)
+        if session is not None and tokens is not None:
+            tokens.discard(token)
+            if not tokens:
+                del self._sessions[session]
 
     def _look(self, now: float) -> None:
         """See whether the keys have changed, and drop what was verified with one that is not there as it was."""
@@ -82,7 +97,7 @@ class Verifier:
             self._version = ring.version
             gone = [token for token, (_, _, key) in self._cache.items() if not ring.holds(key)]
             for token in gone:
-                del self._cache[token]
+                self._drop(token)
 
     def _verify(self, token: bytes, now: float) -> tuple[float, Principal, Jwk] | Fault:
         """Verify: 1 the form, 2 the key by our own configuration, 3 the signature, 4 the claims, 5 an early end."""
@@ -106,6 +121,11 @@ class Verifier:
     def __repr__(self) -> str:
         """Show how full the cache is; never a key or a token."""
         return f"<Verifier {','.join(self._config.algorithms)} {len(self._cache)}/{self._config.cache} cached>"
+
+
+def _session(principal: Principal) -> str | None:
+    session = principal.claims.get("sid")
+    return session if isinstance(session, str) else None
 
 
 def issue(

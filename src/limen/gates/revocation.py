@@ -5,7 +5,7 @@ from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 
 from limen.declare.principal import Principal
-from limen.declare.revocation import Test
+from limen.declare.revocation import OfSession, Test
 
 logger = logging.getLogger("limen.revocation")
 
@@ -40,7 +40,7 @@ class Revocations:
         if known is None or known < until:
             self._sessions[session] = until
             heappush(self._heap, (until, True, session))
-        self._tell(lambda principal: principal.claims.get("sid") == session)
+        self._tell(OfSession(session))
 
     def end_subject(self, subject: str, before: float, until: float) -> None:
         """End the tokens of the caller ``subject`` issued before ``before``; forgotten at ``until``, both since the epoch.

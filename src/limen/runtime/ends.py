@@ -17,6 +17,9 @@ _log = logging.getLogger("limen.revocation")
 
 _SESSION = re.compile(rb"[\x21-\x2b\x2d-\x7e]{1,128}")  # no comma: it separates them
 
+MOST_ENDED = 1000
+"""Sessions that one answer may end: each costs a little, and all of them are ended before anybody else has their turn."""
+
 Ends = Callable[[Headers], Headers]
 """Takes an answer's header lines, ends what they name, and returns those that go on."""
 
@@ -38,16 +41,25 @@ def ender(name: str, revocations: RevocationStore | None, auth: Methods, now: Ca
         if not found:
             return lines
         until = max(method.outlived(now()) for method in issuing)
-        for session in (part.strip() for value in found for part in value.split(b",")):
+        named = list(dict.fromkeys(part.strip() for value in found for part in value.split(b",")))
+        if len(named) > MOST_ENDED:
+            _log.error(
+                "%s: an answer ends %d sessions; those after the first %d are not ended, and their tokens good until they"
+                " expire: name fewer in each answer",
+                *(name, len(named), MOST_ENDED),
+            )
+        unfit = 0
+        for session in named[:MOST_ENDED]:
             if not _SESSION.fullmatch(session):
-                if session:
-                    _log.warning("%s: what a service says has ended is no session's name", name)
+                unfit += bool(session)
                 continue
             try:
                 revocations.end_session(session.decode(), until)
             except Exception:
                 # The store is the user's code. The session has ended where it is kept; the answer still tells the client so.
                 _log.exception("%s: a session could not be ended; its tokens are good until they expire", name)
+        if unfit:
+            _log.warning("%s: what a service says has ended is no session's name, %d times", name, unfit)
         return [line for line in lines if line[0] != header]
 
     return ends

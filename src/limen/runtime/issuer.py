@@ -21,7 +21,7 @@ from limen.declare.claims import read
 from limen.declare.compact import Signed, dissect
 from limen.declare.issuer import Issuer, usable_role
 from limen.declare.principal import Principal
-from limen.declare.revocation import RevocationStore
+from limen.declare.revocation import OfSession, RevocationStore
 from limen.errors import Fault, Kind
 from limen.http.bearer import CORRUPTED, EXPIRED, REVOKED
 from limen.runtime.key_set import KeySet, read_key_set
@@ -113,6 +113,8 @@ class LiveIssuer:
 
     def forget(self, test: Callable[[Principal], bool]) -> None:
         """Drop the remembered tokens whose callers ``test`` picks; they are verified anew."""
+        if isinstance(test, OfSession):
+            return  # none of them has a session of ours
         for token in [token for token, known in self._cache.items() if test(known[1])]:
             del self._cache[token]
 
