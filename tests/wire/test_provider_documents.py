@@ -66,6 +66,18 @@ async def test_the_openid_document_leads_to_the_keys() -> None:
         await provider.aclose()
 
 
+async def test_a_provider_that_names_another_dead_place_each_time_leaves_nothing_behind() -> None:
+    documents = Documents()
+    async with ScriptedUpstream(documents.serve) as server:
+        provider = Provider(issuer(server.url))
+        for number in range(20):
+            documents.at = {OPENID: {"issuer": server.url, "jwks_uri": f"http://127.0.0.{number + 2}:9/keys"}}
+            with pytest.raises(NotFetchedError, match=f"127.0.0.{number + 2}"):
+                await provider.key_set()
+        assert len(provider._pools) <= 2  # pyright: ignore[reportPrivateUsage] - nothing public shows them
+        await provider.aclose()
+
+
 async def test_without_it_that_of_an_authorization_server_does() -> None:
     documents = Documents()
     async with ScriptedUpstream(documents.serve) as server:

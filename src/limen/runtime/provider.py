@@ -52,11 +52,15 @@ class Provider:
         Raises NotFetchedError that names the document and what is wrong, and TimeoutError.
         """
         timeouts = self._config.timeouts
-        async with asyncio.timeout(None if timeouts.total is None else timeouts.connect + timeouts.total):
-            place = self._config.keys or await self._discovered()
-            content = await self._fetched(place)
-        await self._tidy(place)
-        return content
+        place = self._config.keys
+        try:
+            async with asyncio.timeout(None if timeouts.total is None else timeouts.connect + timeouts.total):
+                place = place or await self._discovered()
+                return await self._fetched(place)
+        finally:
+            # Also where it fails: a provider that names another dead place each time must not fill the memory.
+            if place is not None:
+                await self._tidy(place)
 
     async def aclose(self) -> None:
         """Close every connection."""
