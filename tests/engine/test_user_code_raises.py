@@ -1,5 +1,6 @@
 """Code of the user's that raises, wherever a request meets some: one clear 500 with its id, settled once, on each engine."""
 
+import asyncio
 import json
 import logging
 import re
@@ -10,7 +11,7 @@ import pytest
 from pydantic import AfterValidator, BaseModel
 
 from conformance import json_answer
-from limen import Gateway, Principal, Upstream, anyone, signed_in
+from limen import Gateway, Principal, Timeouts, Upstream, anyone, signed_in
 from limen.auth import Jwt, Revocations
 from limen.testing import ScriptedUpstream, saying
 from serving import serving
@@ -163,3 +164,32 @@ async def test_it_is_one_clear_500(
     assert [code in record.getMessage() for record in settled] == [True, True]
     traces = [record for record in caplog.records if record.exc_info]
     assert [record.exc_info[0] for record in traces if record.exc_info] == [Mistake, Mistake]
+
+
+async def test_a_hook_that_waits_for_ever_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
+    """It holds nothing then, and the connection serves on."""
+    ended: list[bool] = []
+
+    async def never(answer: object) -> object:
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            ended.append(True)
+
+    async with ScriptedUpstream(saying(*[json_answer(b"{}")] * 2)) as upstream:
+        app, svc = _app(upstream.url)
+
+        @app.get("/never", upstream=svc, allow=anyone, after=never, timeouts=Timeouts(first_byte=1))
+        def stub() -> None: ...
+
+        app.forward("/x", upstream=svc, allow=anyone)
+        del stub
+        async with serving(app) as served:
+            with caplog.at_level(logging.ERROR, "limen.hooks"):
+                got = await served.client.get("/never")
+            assert (got.status_code, got.json()["code"]) == (500, "hook_failed")
+            assert ended == [True]
+            assert (await served.client.get("/x")).status_code == 200
+    assert [record.getMessage() for record in caplog.records if record.name == "limen.hooks"] == [
+        "the after hook of GET /never was given up after 1 s"
+    ]

@@ -26,7 +26,7 @@ import limen
 import limen.auth
 from doc_tables.options import defaults
 from doc_tables.units import Unit, count, seconds, size
-from limen import Gateway, Limits, Upstream, anyone
+from limen import Gateway, Limits, Timeouts, Upstream, anyone
 from limen.declare.route import Route
 
 # Modules whose ``__all__`` has what users declare.
@@ -210,6 +210,7 @@ def derived() -> dict[str, str]:
     return {
         "a 64th of `Limits(head=)`": count(Limits().head // 64),
         "`Limits(head=)`, once more": size(Limits().head),
+        "`Timeouts(first_byte=)`, once more": seconds(Timeouts().first_byte),
         "`max_body=`, where a body is declared": size(body.max_body),
         "`max_body=`, where it streams": size(plain.max_body),
         "`max_answer=`": size(body.max_answer),

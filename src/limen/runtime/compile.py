@@ -20,6 +20,7 @@ from limen.runtime.plan import Entry, Identity, Plan
 from limen.runtime.rewrite import Rewrite
 from limen.runtime.state import Runtime
 from limen.runtime.table import Table
+from limen.runtime.within import within
 
 IdentityHeaders = Mapping[str, Callable[[Principal], str]]
 
@@ -68,14 +69,18 @@ def _plan(route: Route, pattern: Pattern, runtime: Runtime, tell: Identity, stri
     names = frozenset(pattern.names)
     if missing := route.allow.path_params - names:
         raise ValueError(f"allow={route.allow} needs the path parameter {{{sorted(missing)[0]}}}, which is not there")
+    timeouts = route.timeouts or route.upstream.timeouts
+    finish = finisher(route, runtime.validations)
+    if finish is not None and route.after is not None:
+        finish = within(finish, timeouts.first_byte, route.name)
     return Plan(
         route=route,
         pool=runtime.pool(route.upstream),
-        timeouts=route.timeouts or route.upstream.timeouts,
+        timeouts=timeouts,
         strip=strip,
         entry=None if route.allow.public else _entry(route, runtime, tell),
         rewrite=None if route.rewrite is None else Rewrite.parse(route.rewrite, names),
-        finish=finisher(route, runtime.validations),
+        finish=finish,
         ends=None if route.ends is None else ender(route.ends, runtime.revocations, runtime.auth, runtime.now),
         query=route.contract.needs("query"),
         header=route.contract.needs("header"),
