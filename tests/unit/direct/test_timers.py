@@ -125,3 +125,20 @@ def _hold_up(writing: int) -> None:
     """Keep the loop busy past the deadline, and have something arrive meanwhile."""
     os.write(writing, b"x")
     time.sleep(0.12)
+
+
+async def test_deadlines_that_move_all_the_time_leave_nothing_behind() -> None:
+    """Each timer is in one look at most, and looks are no more than the ticks ahead, however often a client sets it."""
+    timers = Timers(asyncio.get_running_loop())
+    made = [Timer(timers) for _ in range(10)]
+    for number in range(20_000):
+        timer = made[number % 10]
+        timer.set(Waiting(), 60 - number % 1200 * 0.05)
+        if not number % 3:
+            timer.clear()
+    looks = timers._looks  # pyright: ignore[reportPrivateUsage] - nothing public shows those that will find nobody
+    assert sum(map(len, looks.values())) == 10
+    assert len(looks) <= 60 / 0.05 + 2
+    for timer in made:
+        timer.drop()
+    assert not any(looks.values())
