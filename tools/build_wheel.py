@@ -26,7 +26,7 @@ COMPILED = (
     "direct/sending",
     "direct/shared",
     "direct/timers",
-    "direct/turns",
+    "upstream/turns",
     "errors",
     "gates/assertion",
     "gates/jwt",
@@ -52,6 +52,7 @@ COMPILED = (
     "upstream/request",
     "upstream/rules",
     "upstream/tls",
+    "upstream/turns",
     "upstream/wire",
 )
 

@@ -39,6 +39,11 @@ _KEEP_ALIVE = 60
 
 _BACKLOG = 2048
 
+# Of WebSockets, which uvicorn serves: bytes of a message, and messages that wait for the application. Uncompressed, for what
+# a message inflates to has no bound.
+_MOST_MESSAGE = 1024 * 1024
+_MOST_MESSAGES = 4
+
 # What to do about an address that cannot be had.
 _ADVICE = {
     errno.EADDRINUSE: "stop what listens there, or choose another port with --port",
@@ -126,6 +131,9 @@ def configure(
         proxy_headers=False,  # nobody is trusted with another client's address unless we decide so
         server_header=False,
         timeout_keep_alive=_KEEP_ALIVE,
+        ws_max_size=_MOST_MESSAGE,
+        ws_max_queue=_MOST_MESSAGES,
+        ws_per_message_deflate=False,
         timeout_graceful_shutdown=options.grace,
         reload=reload,
         reload_dirs=[str(folder) for folder in watch] or None,

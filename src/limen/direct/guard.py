@@ -62,7 +62,7 @@ class GuardedProtocol(PatientProtocol):
         self.content = 0  # bytes of the body that are content
         self.version = "1.1"
         self._fault: Fault | None = None
-        self._fed = 0  # bytes read since the head began, or more
+        self.fed = 0  # bytes read since the head began, or more
         self._begins = b""  # what was read, where a request begins with it
         self._head_bytes = -1  # of a head that comes in pieces
         self._chunked = False
@@ -93,10 +93,10 @@ class GuardedProtocol(PatientProtocol):
         size = len(data)
         stage = self.stage
         if stage == IDLE:
-            self._fed = size
+            self.fed = size
             self._begins = data
         else:
-            self._fed += size
+            self.fed += size
             self._begins = b""
         try:
             self.parser.feed_data(data)
@@ -236,6 +236,10 @@ class GuardedProtocol(PatientProtocol):
         lengths = [value for name, value in self.headers if name == b"content-length"]
         return max(int(lengths[0]) - self.content, 0) if lengths and lengths[0].isdigit() else 0
 
+    def is_chunked(self) -> bool:
+        """Tell whether what comes is a body in chunks."""
+        return self.stage == BODY and self._chunked
+
     def chunks_are_large(self) -> bool:
         """Tell whether what comes is a body in chunks, of which the last step had few."""
         return self.stage == BODY and self._chunked and self._few
@@ -261,7 +265,7 @@ class GuardedProtocol(PatientProtocol):
         limits = self.limits
         if len(self.headers) > limits.fields:
             return Fault(Kind.HEAD_TOO_LARGE, cause=f"more than {limits.fields} fields")
-        if self._fed <= limits.request_line:
+        if self.fed <= limits.request_line:
             return None
         line, head = rules.weight(method, self.url, self.headers)
         if line > limits.request_line:

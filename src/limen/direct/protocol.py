@@ -10,7 +10,7 @@ middleware, or that something wraps.
 """
 
 import asyncio
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from uvicorn.config import Config
 from uvicorn.middleware.message_logger import MessageLoggerMiddleware
@@ -25,6 +25,10 @@ from limen.direct.patience import BODY, CLOSE, DEAF, HEAD
 from limen.errors import Fault
 from limen.http.headers import Head
 from limen.runtime.live import Door
+
+# Bytes of a head beyond which a request waits for its turn with all that is in line: a long token, query or list of cookies
+# costs a hundred times as much as a short one, and who sends it all the time must not be served before everybody else.
+HEAVY: Final = 2048
 
 
 class GatewayProtocol(GuardedProtocol):
@@ -108,13 +112,14 @@ class GatewayProtocol(GuardedProtocol):
             return
         before: Any = self.cycle
         self.cycle = cast("Any", exchange)
-        if (before is None or before.response_complete) and not self.reading.write_paused:
+        if self.fed <= HEAVY and (before is None or before.response_complete) and not self.reading.write_paused:
             self._running = self.serving = exchange
             self.shared.running += 1
             exchange.begin()
         else:
             line: Any = self.pipeline
             line.appendleft((exchange, None))
+            self.reading.go_on()
 
     def content_came(self, body: bytes) -> None:
         """Give content to whose it is."""

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.flow_control import FlowControl
 
-from limen.direct.turns import Turns
 from limen.runtime.bodies import Bodies
+from limen.upstream.turns import Turns
 
 # Pipelined requests in line before nothing more is parsed or read. While it is read, a client that leaves is noticed.
 MOST_WAITING: Final = 16
@@ -25,7 +25,8 @@ SMALL: Final = 1024
 STEP: Final = 4096
 STRETCH: Final = 65536
 
-# Steps of a read that are done at once: a head, and content that came with it.
+# Steps of a read that are done at once: a head, and content that came with it. Chunks, of which a step may have many, wait
+# for a turn.
 _AT_ONCE: Final = 2
 
 _END_OF_HEAD: Final = b"\r\n\r\n"
@@ -91,7 +92,7 @@ class Reading:
         self._data = self._data[self._at :] + data if self._data else data
         self._at = 0
         for _ in range(_AT_ONCE):
-            if not self.pending() or not self._may_parse():
+            if not self.pending() or not self._may_parse() or self._protocol.is_chunked():
                 break
             self._parse()
         self.go_on()

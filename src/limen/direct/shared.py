@@ -11,11 +11,11 @@ from typing import Any, ClassVar, Protocol
 from limen.declare.limits import MOST_CONNECTIONS, ClientLimits
 from limen.direct.idle import Idle
 from limen.direct.timers import Timer, Timers
-from limen.direct.turns import Turns
 from limen.errors import Fault
 from limen.http.replies import Reply
 from limen.runtime.bodies import Bodies
 from limen.runtime.ids import RequestIds
+from limen.upstream.turns import turns_of
 
 
 class Shared:
@@ -33,7 +33,7 @@ class Shared:
         self.connections = MOST_CONNECTIONS if limits.connections is None else limits.connections
         self.idle = Idle(loop)
         self.timers = Timers(loop)
-        self.turns = Turns(loop)
+        self.turns = turns_of(loop)
         self.addresses: Counter[str] = Counter()
         self.running = 0
         self.fresh = RequestIds().fresh  # for what is answered before anybody serves it

@@ -29,11 +29,13 @@ _CHUNK: Final = 24
 _TRAILER: Final = 32
 
 # What one connection may take of a turn of the loop, which others wait for. A read may bring 256 KiB, and uvloop makes up to
-# 32 in a row: after one of ``_LONG_READ`` it is the others' turn. One that may hold many small chunks is parsed in pieces of
-# ``_PIECE``, as long as fewer than ``_MOST_CHUNKS`` have come: in 256 KiB there may be 43,000.
+# 32 in a row: after one of ``_LONG_READ`` it is the others' turn. One that may hold many small chunks, 43,000 in 256 KiB, is
+# parsed in pieces: of ``_SMALL_PIECE``, and of ``_PIECE`` once one has brought ``_FEW`` or none. One with more is the last
+# of its turn.
 _LONG_READ: Final = 131072
 _PIECE: Final = 16384
-_MOST_CHUNKS: Final = 1024
+_SMALL_PIECE: Final = 4096
+_FEW: Final = 16
 
 
 class Connection(Wire):
@@ -110,14 +112,17 @@ class Connection(Wire):
     # --- asyncio.Protocol ---
 
     def data_received(self, data: bytes) -> None:
+        """Take what has come, piece by piece where that may be much work."""
+        if len(data) <= _SMALL_PIECE or not self._in_pieces(data):
+            self._take(data)
+
+    def _take(self, data: bytes) -> None:
         """Parse; bytes that nobody asked for end the connection."""
         parser = self._parser
         if self._sink is None or parser is None:
             self.abort()
             return
         size = len(data)
-        if size > _PIECE and self._in_pieces(data):
-            return
         if not self._answering and size and data[0] in b"\r\n":
             # Only a server passes over empty lines (RFC 9112 section 2.2). This one is a rest of the answer before: what
             # the service was asked now is as good as unanswered.
@@ -303,12 +308,13 @@ class Connection(Wire):
 
     def take_rest(self) -> None:
         """Go on with a read that is taken in pieces, as far as this turn of the loop goes."""
-        chunks = self._chunks
         while self._rest and not self._paused:
-            size = len(self._rest) if self._unchunked() else _PIECE
+            chunks = self._chunks
+            size = len(self._rest) if self._unchunked() else _PIECE if self._few else _SMALL_PIECE
             piece, self._rest = self._rest[:size], self._rest[size:]
-            self.data_received(piece)
-            if self._chunks - chunks >= _MOST_CHUNKS:
+            self._take(piece)
+            self._few = self._chunks - chunks <= _FEW
+            if not self._few:
                 break
         if self._rest:
             self.yield_turn()
@@ -317,7 +323,7 @@ class Connection(Wire):
         """Take what waits for its turn: nothing comes after it. Less than one read."""
         while self._rest:
             piece, self._rest = self._rest[:_PIECE], self._rest[_PIECE:]
-            self.data_received(piece)
+            self._take(piece)
 
     def _reset(self) -> None:
         self._raw = 0  # bytes read
@@ -329,6 +335,7 @@ class Connection(Wire):
         self._headers: Headers = []
         self._head_given = False
         self._framed = False
+        self._few = False  # chunks were in the last piece
         self._is_1_1 = False  # said where the answer begins, of the first head alone
 
     def _end(self, sink: Sink) -> None:

@@ -3,6 +3,8 @@
 import asyncio
 from typing import cast
 
+from limen.upstream.turns import turns_of
+
 
 class Wire(asyncio.Protocol):
     """An ``asyncio.Protocol`` that knows whether its peer reads, and may be told not to read itself."""
@@ -15,6 +17,7 @@ class Wire(asyncio.Protocol):
         self._paused = False  # by who takes the answer
         self._yielding = False  # until the next turn of the loop
         self._rest = b""  # read, and waiting for its turn
+        self.queued = False  # for a turn
 
     def write(self, data: bytes) -> None:
         """Write a part of the request; silently nothing when the connection is gone: the sink has been told."""
@@ -50,9 +53,10 @@ class Wire(asyncio.Protocol):
         if self._transport is not None and not self._yielding and not self.lost:
             self._yielding = True
             self._transport.pause_reading()
-            asyncio.get_running_loop().call_soon(self._go_on)
+            turns_of(asyncio.get_running_loop()).ask(self)
 
-    def _go_on(self) -> None:
+    def step(self) -> None:
+        """Go on, in the turn that was asked for."""
         self._yielding = False
         if self._rest and not self._paused:
             self.take_rest()

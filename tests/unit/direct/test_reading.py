@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limen.direct.reading import MOST_WAITING, STEP, STRETCH, Reading
-from limen.direct.turns import Turns
 from limen.runtime.bodies import Bodies
+from limen.upstream.turns import Turns
 
 HEAD = b"GET /x HTTP/1.1\r\nhost: g\r\n\r\n"
 
@@ -41,6 +41,7 @@ class Parser:
         self.busy = False
         self.left = 0
         self.large = False
+        self.chunked = False
         self.deaf = False
 
     def parse(self, data: bytes) -> None:
@@ -56,6 +57,9 @@ class Parser:
 
     def content_left(self) -> int:
         return self.left
+
+    def is_chunked(self) -> bool:
+        return self.chunked
 
     def chunks_are_large(self) -> bool:
         return self.large
@@ -146,6 +150,17 @@ def test_what_is_no_head_and_has_no_length_goes_in_small_steps() -> None:
     made.reading.take(b"a" * 100_000)
     made.loop.run()
     assert max(map(len, made.parser.steps)) == STRETCH
+
+
+def test_chunks_wait_for_a_turn_however_few_they_are() -> None:
+    made = Made()
+    made.parser.chunked = True
+    made.reading.take(b"1\r\na\r\n" * 300)
+    assert made.parser.steps == []
+    assert not made.transport.reads
+    made.loop.run()
+    assert b"".join(made.parser.steps) == b"1\r\na\r\n" * 300
+    assert made.transport.reads
 
 
 def test_who_does_not_want_more_stops_the_parsing_and_the_reading() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from limen.direct.turns import ROUND, Turns
+from limen.upstream.turns import ROUND, Turns, turns_of
 
 
 class Loop:
@@ -67,6 +67,20 @@ def test_a_round_ends_with_its_time_and_the_next_is_in_another_turn_of_the_loop(
         assert turns.steps == 4
         assert len(did) == 4 * rounds
     assert "".join(did) == "abab" + "abaa" + "aaaa"
+
+
+def test_what_a_step_has_begun_for_later_counts_as_well() -> None:
+    loop, turns, did, _ = made()
+    Busy("a", turns, 10, did, lambda: turns.spend(ROUND / 2))
+    loop.turn()
+    assert did == ["a", "a"]
+    loop.turn()
+    assert did == ["a"] * 4
+
+
+async def test_a_loop_has_one_line() -> None:
+    loop = asyncio.get_running_loop()
+    assert turns_of(loop) is turns_of(loop)
 
 
 def test_who_asks_twice_is_in_line_once() -> None:

@@ -1,7 +1,8 @@
 """Turns of the loop for connections with more at hand than one read may cost: each a little, all together a bounded time.
 
 Without it, one connection that pipelines, or sends tiny chunks, would be served for as long as its bytes last while all
-others wait. Whoever has work asks for a turn; between two rounds the loop looks at its sockets.
+others wait. Whoever has work asks for a turn; between two rounds the loop looks at its sockets. Clients and services share
+the rounds of a loop: what counts is what all others feel.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from time import perf_counter
 from typing import Final, Protocol
+from weakref import WeakKeyDictionary
 
 # Seconds of one round, after which the loop sees to everybody else. A step may be under way when they are over.
 ROUND: Final = 0.002
@@ -28,7 +30,7 @@ class Worker(Protocol):
 class Turns:
     """The line of those that have asked, first in, first out."""
 
-    __slots__ = ("_line", "_loop", "_now", "_scheduled", "steps")
+    __slots__ = ("_line", "_loop", "_now", "_scheduled", "_spent", "steps")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, now: Callable[[], float] = perf_counter) -> None:
         """Nobody has asked; ``now`` gives seconds."""
@@ -37,6 +39,11 @@ class Turns:
         self._line: deque[Worker] = deque()
         self._scheduled = False
         self.steps = 0  # of the last round
+        self._spent = 0.0
+
+    def spend(self, seconds: float) -> None:
+        """Count ``seconds`` for what a step has begun and the loop does later: a task."""
+        self._spent += seconds
 
     def ask(self, worker: Worker) -> None:
         """Give ``worker`` a step in one of the next rounds."""
@@ -51,13 +58,14 @@ class Turns:
         end = self._now() + ROUND
         line = self._line
         self.steps = 0
+        self._spent = 0.0
         try:
             while line:
                 worker = line.popleft()
                 worker.queued = False
                 self.steps += 1
                 worker.step()
-                if self._now() >= end:
+                if self._now() + self._spent >= end:
                     break
         finally:  # a step that raises ends its own connection's turn, and nobody else's
             self._scheduled = bool(line)
@@ -67,3 +75,14 @@ class Turns:
     def __repr__(self) -> str:
         """Show how many are in line."""
         return f"<Turns {len(self._line)} in line>"
+
+
+_of_loops: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, Turns]] = WeakKeyDictionary()
+
+
+def turns_of(loop: asyncio.AbstractEventLoop) -> Turns:
+    """Return the one line of ``loop``."""
+    turns = _of_loops.get(loop)
+    if turns is None:
+        turns = _of_loops[loop] = Turns(loop)
+    return turns
