@@ -26,7 +26,6 @@ COMPILED = (
     "direct/sending",
     "direct/shared",
     "direct/timers",
-    "upstream/turns",
     "errors",
     "gates/assertion",
     "gates/jwt",
