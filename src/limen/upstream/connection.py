@@ -313,7 +313,7 @@ class Connection(Wire):
             size = len(self._rest) if self._unchunked() else _PIECE if self._few else _SMALL_PIECE
             piece, self._rest = self._rest[:size], self._rest[size:]
             self._take(piece)
-            self._few = self._chunks - chunks <= _FEW
+            self._few: bool = self._chunks - chunks <= _FEW
             if not self._few:
                 break
         if self._rest:
@@ -335,7 +335,7 @@ class Connection(Wire):
         self._headers: Headers = []
         self._head_given = False
         self._framed = False
-        self._few = False  # chunks were in the last piece
+        self._few = False  # chunks were in the last piece, so that the next may be long
         self._is_1_1 = False  # said where the answer begins, of the first head alone
 
     def _end(self, sink: Sink) -> None:
