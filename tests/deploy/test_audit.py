@@ -56,10 +56,21 @@ SECRETS = {
     ),
 }
 # Words that stand for a secret in examples and tests, and unlock nothing.
-STAND_INS = {"password", "secret", "s3cret", "a-key-for-this-test-only-0123456789abcdef"}
-# The same, with what an address cannot hold as it is, or as it is written there instead.
-STAND_INS |= {"s3cret#x", "s3cret?x", "12?s3cret", "a[s3cret", "secret?x", "1#secret", "a[secret"}
-STAND_INS |= {"p%2Fw", "a%2Fb%23c%3Fd%40e"}
+STAND_INS = {
+    *("password", "secret", "s3cret", "a-key-for-this-test-only-0123456789abcdef"),
+    # The same, with what an address cannot hold as it is, or as it is written there instead.
+    *(
+        "s3cret#x",
+        "s3cret?x",
+        "12?s3cret",
+        "a[s3cret",
+        "secret?x",
+        "1#secret",
+        "a[secret",
+        "p%2Fw",
+        "a%2Fb%23c%3Fd%40e",
+    ),
+}
 
 
 def secrets(text: str) -> list[str]:
