@@ -1,14 +1,18 @@
 """The shop as real processes, each of which a test may kill and start again."""
 
+import fcntl
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
+from typing import TextIO
 from urllib.request import ProxyHandler, build_opener
 
 from limen import Principal
@@ -21,13 +25,32 @@ SECRET = "a key that only these tests know, long enough"
 _opener = build_opener(ProxyHandler({}))
 
 
+# Ports for servers of tests: below those that a system gives to whoever connects.
+_PORTS = range(20_000, 32_000)
+_taken: list[TextIO] = []
+
+
 def free_ports(count: int) -> list[int]:
-    """Return ports that are free now."""
-    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports: list[int] = [listener.getsockname()[1] for listener in listeners]
-    for listener in listeners:
-        listener.close()
-    return ports
+    """Return ports that are free, and that nobody else gets: not another run of tests beside this one, nor a client.
+
+    Each is kept by the lock on a file, for as long as this process lives.
+    """
+    folder = Path(tempfile.gettempdir()) / "limen-test-ports"
+    folder.mkdir(exist_ok=True)
+    found: list[int] = []
+    for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):
+        lock = (folder / str(port)).open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            lock.close()
+            continue
+        _taken.append(lock)
+        found.append(port)
+        if len(found) == count:
+            return found
+    raise RuntimeError(f"no {count} ports of {_PORTS} are free")
 
 
 def wait_for(port: int, path: str, process: subprocess.Popen[bytes], seconds: float = 40) -> None:

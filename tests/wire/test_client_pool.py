@@ -1,7 +1,6 @@
 """Connections over real sockets: kept, expired, gone stale, refused, and on Unix sockets."""
 
 import asyncio
-import socket
 from pathlib import Path
 
 import pytest
@@ -13,12 +12,7 @@ from limen.testing import Conversation, ScriptedUpstream, saying
 from limen.upstream.error import UpstreamError
 from services import OK, ready
 from serving import until
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+from shop_processes import free_ports
 
 
 @pytest.mark.parametrize(("keepalive", "connections"), [(60, 1), (0, 3)])
@@ -99,7 +93,7 @@ async def test_a_connection_closed_at_once_is_a_fault_and_no_wait() -> None:
 
 
 async def test_a_refusal_says_where_and_that_nothing_was_sent() -> None:
-    dead = f"http://127.0.0.1:{free_port()}"
+    dead = f"http://127.0.0.1:{free_ports(1)[0]}"
     pool = pool_for(dead)
     with pytest.raises(UpstreamError) as caught:
         await call(pool)

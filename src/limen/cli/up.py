@@ -144,7 +144,8 @@ async def _end(process: Process) -> str:
 
 
 def _died(process: Process, what: str) -> str:
-    last = next((line for line in reversed(process.tail) if line.strip()), "")
+    # What is indented belongs to the line above it: the place in the source that a message is about.
+    last = next((line for line in reversed(process.tail) if line.strip() and not line.startswith(" ")), "")
     return f"{what}; everything is stopped" + (f". Its last line: {last}" if last else "")
 
 
