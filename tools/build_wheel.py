@@ -19,6 +19,7 @@ COMPILED = (
     "direct/ending",
     "direct/exchange",
     "direct/guard",
+    "direct/pace",
     "direct/patience",
     "direct/protocol",
     "direct/reading",

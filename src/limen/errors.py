@@ -58,6 +58,8 @@ class Kind(Enum):
     CLIENT_CLOSED = _Row(499, "client", "body", "never", "The client closed the connection before the answer.")
     INTERNAL_ERROR = _Row(500, "gateway", "admit", "never", "The gateway failed to answer; its log says more.")
     HOOK_FAILED = _Row(500, "gateway", "after", "never", "The gateway failed to finish the answer.")
+    ANSWER_NOT_TAKEN = _Row(408, "client", "answer", "never", "The client did not take the answer in time.")
+    SHUT_DOWN = _Row(503, "gateway", "answer", "never", "The gateway stopped before the answer was whole.")
     UPSTREAM_PROTOCOL = _Row(502, "upstream", "answer", "never", "The service gave an invalid answer.")
     UPSTREAM_CLOSED = _Row(502, "upstream", "answer", "reused", "The service closed the connection.")
     UPSTREAM_TOO_LARGE = _Row(502, "upstream", "answer", "never", "The service's answer is larger than allowed.")

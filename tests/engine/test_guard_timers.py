@@ -4,12 +4,13 @@ No test says how late a deadline may be; each waits for what the deadline brings
 """
 
 import asyncio
+import logging
 
 import pytest
 
 from guarded import PATHS, PING, door, refused
 from limen.declare.limits import ClientLimits
-from limen.testing import drained
+from limen.testing import drained, flush_log
 
 NEVER = 600.0
 
@@ -86,7 +87,10 @@ async def test_a_body_in_time_is_not_cut() -> None:
 
 
 @pytest.mark.parametrize("line", [b"", b"connection: close\r\n"])
-async def test_a_client_that_does_not_read_is_cut(line: bytes) -> None:
+async def test_a_client_that_does_not_read_is_cut_and_the_log_says_by_whom(
+    line: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "limen.access")
     async with door(limits(reader_silence=0.3)) as gate:
         reader, writer = await gate.open(buffer=4096)
         writer.write(b"GET /svc/large HTTP/1.1\r\nhost: g\r\n" + line + b"\r\n")
@@ -96,3 +100,8 @@ async def test_a_client_that_does_not_read_is_cut(line: bytes) -> None:
             await reader.readexactly(33_554_432)
         writer.close()
         await gate.serves()
+    flush_log()
+    (found,) = [record for record in caplog.records if " /svc/large " in record.getMessage()]
+    assert found.levelno == logging.WARNING
+    assert " 200 " in found.getMessage()
+    assert "cut=true code=answer_not_taken" in found.getMessage()

@@ -38,6 +38,7 @@ from limen.cli.open_files import Scarcity
 from limen.cli.tls import Files, Renewal, warn
 from limen.declare.limits import ClientLimits
 from limen.direct.shared import Shared
+from limen.errors import Fault, Kind
 
 logger = logging.getLogger("limen.serve")
 
@@ -72,6 +73,8 @@ _TICK = 0.05
 
 # SO_LINGER with no time: closing sends RST, not FIN.
 _RESET = struct.pack("ii", 1, 0)
+
+_SHUT_DOWN = Fault(Kind.SHUT_DOWN)
 
 
 class Server(uvicorn.Server):
@@ -286,6 +289,8 @@ def _abort(connection: Any) -> None:
     """Reset: an answer whose end is the end of its connection must not look whole."""
     transport = getattr(connection, "transport", None)
     if transport is not None:
+        if hasattr(connection, "cut_by"):
+            connection.cut_by = _SHUT_DOWN  # what the log says of it
         with contextlib.suppress(OSError):  # closed already
             transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         transport.abort()

@@ -168,7 +168,7 @@ class Ending:
         if fault is not None:
             outcome.code = fault.kind.code
             outcome.cause = fault.cause
-            if fault.kind is Kind.CLIENT_CLOSED:
+            if fault.kind is Kind.CLIENT_CLOSED or not self._sent:
                 outcome.status = fault.kind.status
         outcome.seconds = perf_counter() - self._started
         pipeline.settle(outcome)

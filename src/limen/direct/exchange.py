@@ -161,13 +161,13 @@ class Exchange(Sending):
         else:
             self._refusal = fault
 
-    def client_gone(self) -> None:
-        """The client closed its connection."""
+    def client_gone(self, fault: Fault) -> None:
+        """The connection has ended: the client closed it, or ``fault`` says why it was cut."""
         self.disconnected = True
         if not self.response_complete:
             self._stop()
             self.response_complete = True
-            self._settle(Fault(Kind.CLIENT_CLOSED))
+            self._settle(fault, cut=self._sent > 0 and fault.kind is not Kind.CLIENT_CLOSED)
 
     def expired(self) -> None:
         """Somebody took too long."""

@@ -303,21 +303,20 @@ class GuardedProtocol(PatientProtocol):
 
     def _flows(self, data: bytes) -> None:
         """Bound what a body has besides content, and its time."""
-        self.last = self.loop.time()
+        pace, now = self.pace, self.loop.time()
         if self.timing != BODY_TIME:
             parser: Any = self.parser
-            self.raw = rules.begun(data, parser.get_method(), self.url, self.headers, before=self._head_bytes)
-            self.since = self.last
-            self.mark = -1
+            before = self._head_bytes
+            pace.begin(rules.begun(data, parser.get_method(), self.url, self.headers, before=before), now)
             self._chunked = any(name == b"transfer-encoding" for name, _ in self.headers)
             self.arm(BODY_TIME, self.limits.body_silence / patience.LOOKS)
         else:
-            self.raw += len(data)
+            pace.add(len(data), now)
         if not self._chunked:
             return
         self._few = self._chunks - self._chunks_before <= _FEW
         self._chunks_before = self._chunks
-        besides = self.raw - self.content
+        besides = pace.raw - self.content
         if besides - _CHUNK * self._chunks > self.limits.chunk_overhead:
             self.refuse(Fault(Kind.BAD_BODY, "The request body has too much besides content."))
         elif besides - self.content > MOST_FRAMING:

@@ -19,6 +19,7 @@ from limen.asgi_log import ENDED
 from limen.declare.limits import ClientLimits
 from limen.direct import record, server_log
 from limen.direct.client import whole
+from limen.direct.pace import Pace
 from limen.direct.reading import MOST_WAITING, Reading
 from limen.direct.shared import Reader, Said, Shared
 from limen.direct.timers import Timer
@@ -84,9 +85,8 @@ class PatientProtocol(HttpToolsProtocol):
         self.timing = OFF
         self.serving: Any = None  # the cycle whose turn it is
         self.peer = b""  # the address of the client's end
-        self.since = self.last = 0.0  # of a body: when the span of its rate began, and when some of it came
-        self.raw = 0  # bytes of it, framing included
-        self.mark = 0  # of them, those that had come when the span began; -1 in the first, which is free
+        self.cut_by = record.GONE  # why the connection ends, unless all was answered
+        self.pace = Pace(shared.limits)  # of the body that comes
         self._discarded = 0
         self._counted: str | None = None
         self._reader: Reader | None = None
@@ -125,7 +125,7 @@ class PatientProtocol(HttpToolsProtocol):
             serving.message_event.set()
             if isinstance(serving, RequestResponseCycle):
                 scope: Any = serving.scope
-                scope.setdefault(ENDED, record.GONE)
+                scope.setdefault(ENDED, self.cut_by)
         for cycle, _ in self.pipeline:
             self.drop(cycle)
         super().connection_lost(exc)
@@ -249,30 +249,15 @@ class PatientProtocol(HttpToolsProtocol):
         elif self.reading.paused or self.reading.pending():
             # It is we who do not read: this time does not count.
             period = limits.head_time if timing == HEAD_TIME else limits.body_silence / LOOKS
-            self.since += period
-            self.last = self.loop.time()
+            self.pace.excuse(period, self.loop.time())
             self.arm(timing, period)
         elif self.stage == HEAD:
             self.refuse(Fault(Kind.HEAD_TIMEOUT))
         elif self.stage == BODY:
-            if self._too_slow(self.loop.time()):
+            if self.pace.too_slow(self.loop.time()):
                 self.refuse(Fault(Kind.REQUEST_TIMEOUT))
             else:
                 self.arm(BODY_TIME, limits.body_silence / LOOKS)
-
-    def _too_slow(self, now: float) -> bool:
-        """Tell whether a body is silent for too long, or has brought too little in the last span: each counts by itself, or
-        who sent much at first could send next to nothing for hours.
-        """
-        limits = self.limits
-        if now - self.last >= limits.body_silence:
-            return True
-        span = now - self.since
-        if span < limits.body_grace:
-            return False
-        slow = self.mark >= 0 and self.raw - self.mark < limits.body_rate * span
-        self.since, self.mark = now, self.raw
-        return slow
 
     def idle_since(self) -> float | None:
         """Tell since when nothing is expected of the gateway here; None while something is, such as an answer to be read."""
@@ -375,7 +360,7 @@ class PatientProtocol(HttpToolsProtocol):
     def drop(self, cycle: Any) -> None:
         """Record a request in line whose turn does not come: the client is gone."""
         if isinstance(cycle, Said):
-            record.said(cycle, self.peer, record.GONE.kind.status, record.GONE)
+            record.said(cycle, self.peer, self.cut_by.kind.status, self.cut_by)
         else:
             record.never_begun(cycle, self.peer, self.shared.fresh)
 
@@ -405,5 +390,5 @@ class PatientProtocol(HttpToolsProtocol):
 
     def _watch_reader(self) -> None:
         if self._reader is None:
-            self._reader = Reader(self.transport, self.shared)
+            self._reader = Reader(self)
         self._reader.wait()

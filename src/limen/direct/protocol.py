@@ -60,7 +60,7 @@ class GatewayProtocol(GuardedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the request that runs, which need not be the newest, and those in line."""
         if self._running is not None:
-            self._running.client_gone()
+            self._running.client_gone(self.cut_by)
             self._running = None
             self.shared.running -= 1
         super().connection_lost(exc)
@@ -150,7 +150,7 @@ class GatewayProtocol(GuardedProtocol):
     def drop(self, cycle: Any) -> None:
         """Record a request in line whose turn does not come."""
         if isinstance(cycle, Exchange):
-            cycle.client_gone()
+            cycle.client_gone(self.cut_by)
         else:
             super().drop(cycle)
 

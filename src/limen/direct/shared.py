@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol
 from limen.declare.limits import MOST_CONNECTIONS, ClientLimits
 from limen.direct.idle import Idle
 from limen.direct.timers import Timer, Timers
-from limen.errors import Fault
+from limen.errors import Fault, Kind
 from limen.http.replies import Reply
 from limen.runtime.bodies import Bodies
 from limen.runtime.ids import RequestIds
@@ -136,12 +136,14 @@ class Rest:
 class Reader:
     """A client that is behind with reading: it must take so many bytes in so many seconds, or it is cut."""
 
-    __slots__ = ("_least", "_seconds", "_size", "_timer", "_transport")
+    __slots__ = ("_least", "_protocol", "_seconds", "_size", "_timer", "_transport")
 
-    def __init__(self, transport: asyncio.Transport, shared: Shared) -> None:
-        """Nothing waits yet."""
+    def __init__(self, protocol: Any) -> None:
+        """Nothing waits yet; ``protocol`` is its connection, which has ``transport``, ``shared`` and ``cut_by``."""
+        shared: Shared = protocol.shared
         limits = shared.limits
-        self._transport = transport
+        self._protocol = protocol
+        self._transport: asyncio.Transport = protocol.transport
         self._timer = Timer(shared.timers)
         self._seconds = limits.reader_silence
         self._least = max(1, int(limits.body_rate * limits.reader_silence))
@@ -160,6 +162,7 @@ class Reader:
         """Look: bytes may have been added meanwhile, but only as long as it was not behind."""
         size = self._transport.get_write_buffer_size()
         if size and self._size - size < self._least:
+            self._protocol.cut_by = Fault(Kind.ANSWER_NOT_TAKEN)
             self._transport.abort()
         elif size:
             self.wait()
