@@ -31,8 +31,8 @@ check: $(STAMP) ## The inner loop: format, lint and types beside unit and wire t
 
 test: $(STAMP) ## Every check and every test, with one summary at the end
 	@rm -f .coverage .coverage.*
-	@# Three at once, even on two processors: most tests wait, for sockets, for password hashes, or for whole processes.
-	@$(CHECKS) --lanes 3 --last coverage compiled command-tests service-tests limen-tests shop-tests types lint
+	@# Four at once, even on two processors: most tests wait, for sockets, for password hashes, or for whole processes.
+	@$(CHECKS) --lanes 4 --last coverage command-tests limen-tests compiled shop-tests service-tests types lint
 
 lint: $(STAMP) ## ruff, import-linter, deptry
 	$(BIN)/ruff check .

@@ -79,6 +79,8 @@ class RequestBody:
         if self.untouched:
             self.untouched = False
             self.release()  # from here on it streams
+        if self._cut:
+            raise BodyCut
         chunk = self._held.popleft() if self._held else await self._come()
         if not chunk:
             raise StopAsyncIteration
@@ -135,8 +137,10 @@ class RequestBody:
         self._bodies.drop(self)
 
     def cut(self) -> None:
-        """Give up: whoever reads or gathers this body gets BodyCut."""
+        """Give up: whoever reads, gathers or iterates over this body gets BodyCut."""
         self._cut = True
+        if self._held:
+            self._held.clear()
         if self._waiting is not None:
             self._waiting.reschedule(asyncio.get_running_loop().time())
 

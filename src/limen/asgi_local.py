@@ -57,6 +57,8 @@ class LocalBody:
             else:
                 self._count(len(message.get("body", b"")))
                 if not self._cut:
+                    if not message.get("more_body", False):
+                        self.release()  # it is whole: to cut it now would undo what the endpoint may have done
                     return message
             finally:
                 self._waiting = None
@@ -83,7 +85,7 @@ class LocalBody:
             self._waiting.reschedule(asyncio.get_running_loop().time())
 
     def release(self) -> None:
-        """Count no longer: the endpoint has ended."""
+        """Count no longer: the body is whole, or the endpoint has ended."""
         self._bodies.drop(self)
 
     def _count(self, size: int) -> None:

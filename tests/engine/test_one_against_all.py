@@ -1,6 +1,7 @@
 """One client against all others: what it has in line, unread or held is counted while it does its worst."""
 
 import asyncio
+import re
 import socket
 from typing import Any
 
@@ -12,6 +13,7 @@ from guarded import PING, door
 from limen import Gateway, Upstream, anyone
 from limen.declare.limits import ClientLimits
 from limen.direct.guard import MOST_FRAMING
+from limen.direct.patience import DEAF, LINGER
 from limen.direct.reading import MOST_WAITING
 from limen.testing import ScriptedUpstream
 from serving import Served, serving, until
@@ -209,3 +211,38 @@ async def test_an_endpoint_that_streams_more_than_is_counted_is_not_cut() -> Non
 async def _so_far(reader: asyncio.StreamReader) -> bytes:
     """Return what has come already."""
     return bytes(reader._buffer)  # pyright: ignore
+
+
+async def test_a_body_that_is_refused_in_line_is_let_go() -> None:
+    async with door() as gate:
+        reader, writer = await gate.open()
+        writer.write(b"GET /svc/hold HTTP/1.1\r\nhost: g\r\n\r\n")
+        await gate.arrived.get()
+        bodies = (await gate.shared()).bodies
+        assert bodies is gate.app.live().runtime.bodies  # what engines hold, and what waits before them, is one sum
+        writer.write(b"POST /svc/x HTTP/1.1\r\nhost: g\r\ntransfer-encoding: chunked\r\n\r\n")
+        writer.write(b"f000\r\n" + bytes(0xF000) + b"\r\n")
+        await until(lambda: any(one.pipeline for one in gate.served.connections))
+        (one,) = [one for one in gate.served.connections if one.pipeline]
+        await until(lambda: one.content == 0xF000)
+        writer.write(b"no chunk\r\n")
+        await until(lambda: one.stage == DEAF)
+        gate.release.set()
+        got = await reader.read()
+        assert re.findall(rb"HTTP/1\.1 (\d+)", got) == [b"200", b"400"]
+        writer.close()
+        await until(lambda: not gate.served.connections)
+        assert (bodies.total, len(bodies)) == (0, 0)
+
+
+async def test_what_lingers_after_a_refusal_is_thrown_away_within_its_bounds(engine: str) -> None:
+    async with door(ClientLimits(linger=1.0)) as gate:
+        reader, writer = await gate.open()
+        writer.write(b"PUT /svc//x HTTP/1.1\r\nhost: g\r\nconnection: close\r\ncontent-length: 5\r\n\r\nhello")
+        got = await reader.read()
+        assert got.startswith(b"HTTP/1.1 400 ")
+        if engine == "direct":  # on asgi uvicorn closes by itself
+            (one,) = gate.served.connections
+            assert (one.stage, one.timing) == (DEAF, LINGER)
+        await until(lambda: not gate.served.connections)  # though the client does not close
+        writer.close()

@@ -153,6 +153,8 @@ class Exchange(Sending):
         """Give the body up: the worker holds too much, and this one much for long."""
         self._holds = False
         self._parts.clear()
+        if self.response_complete:
+            return
         self.keep_alive = False  # the rest of the body is of no use
         fault = Fault(Kind.BODIES_FULL, headers=AGAIN)
         if self._in_turn:
@@ -160,6 +162,11 @@ class Exchange(Sending):
             self._conclude(fault)
         else:
             self._refusal = fault
+
+    def forget(self) -> None:
+        """Hold nothing more: another answer takes the place of this request's in the line, and in the log."""
+        self.response_complete = True
+        self._release()
 
     def client_gone(self, fault: Fault) -> None:
         """The connection has ended: the client closed it, or ``fault`` says why it was cut."""

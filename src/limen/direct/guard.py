@@ -126,6 +126,7 @@ class GuardedProtocol(PatientProtocol):
         cycle: Any = self.cycle
         if cycle is not None and not cycle.keep_alive:
             self.stage = DEAF
+            self.discard(self.reading.clear())
             raise Stop
         self.stage = HEAD
         self._head_bytes = -1
@@ -207,8 +208,8 @@ class GuardedProtocol(PatientProtocol):
 
     def end_message(self) -> bool:
         """Take note of it; False where the parser errs: it takes content after an upgrade for a tunnel's."""
-        if self._framing is not None:
-            return False
+        if self._framing is not None or self.stage == DEAF:
+            return False  # refused while it came: the connection is about to end, within the time of lingering
         if self._pieces is not None:
             self._give()
         self.stage = IDLE
@@ -224,6 +225,8 @@ class GuardedProtocol(PatientProtocol):
     def handle_websocket_upgrade(self) -> None:
         """Give the connection away."""
         self.forget()
+        self.stage = DEAF
+        self.reading.give_away()
         super().handle_websocket_upgrade()
 
     def _should_upgrade(self) -> bool:

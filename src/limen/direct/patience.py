@@ -72,7 +72,8 @@ class PatientProtocol(HttpToolsProtocol):
         shared: Shared | None = app_state.get("limen.guard")
         if shared is None:
             limits: ClientLimits = app_state.get("limen.limits") or ClientLimits()
-            bodies: Bodies = app_state.get("limen.bodies") or Bodies(limits.body_memory)
+            if (bodies := app_state.get("limen.bodies")) is None:  # one that holds nothing is false
+                bodies = Bodies(limits.body_memory)
             shared = app_state["limen.guard"] = Shared(self.loop, limits, bodies)
             server_log.share(config, gateway="limen" in app_state)
         self.shared = shared
@@ -147,8 +148,7 @@ class PatientProtocol(HttpToolsProtocol):
         super().resume_writing()
         if self._reader is not None and not self.transport.is_closing():
             self._reader.done()
-        if self.pipeline:
-            self.reading.go_on()
+        self.reading.go_on()
 
     # --- uvicorn ---
 
@@ -183,7 +183,6 @@ class PatientProtocol(HttpToolsProtocol):
         """Do nothing: uvicorn's own timer is never set."""
 
     # --- what reading asks ---
-
     def parse(self, data: bytes) -> None:
         """Parse ``data``: ``GuardedProtocol`` knows how."""
         raise NotImplementedError  # nobody makes an object of this class alone
@@ -194,7 +193,8 @@ class PatientProtocol(HttpToolsProtocol):
 
     def give_up_reading(self) -> None:
         """Refuse what was read and has to wait for too long: the worker holds too much."""
-        self.refuse(Fault(Kind.BODIES_FULL, headers=AGAIN))
+        if self.parses():
+            self.refuse(Fault(Kind.BODIES_FULL, headers=AGAIN))
 
     def content_left(self) -> int:
         """Return how many bytes of a body of known length are still to come, 0 where that is not known."""
@@ -244,9 +244,11 @@ class PatientProtocol(HttpToolsProtocol):
         self.timing = OFF
         if self.transport.is_closing():
             self.transport.abort()
+        elif timing == KEPT and self.reading.pending():
+            self.arm(KEPT, self.timeout_keep_alive)  # another request is here, and waits for its turn
         elif timing in (LINGER, KEPT) or self.stage == IDLE:
             self._close()
-        elif self.reading.paused or self.reading.pending():
+        elif self.reading.stopped():
             # It is we who do not read: this time does not count.
             period = limits.head_time if timing == HEAD_TIME else limits.body_silence / LOOKS
             self.pace.excuse(period, self.loop.time())
@@ -305,6 +307,7 @@ class PatientProtocol(HttpToolsProtocol):
         if stage == BODY:
             if self.pipeline and self.pipeline[0][0] is cycle:
                 self.pipeline.popleft()
+                self.forget_cycle(cycle)
                 self.cycle = self.pipeline[0][0] if self.pipeline else self.serving
             elif cycle.response_complete:
                 self.linger()
@@ -321,6 +324,9 @@ class PatientProtocol(HttpToolsProtocol):
         request_id = pipeline.request_id(Head(self.headers if told else []), self.shared.fresh)
         reply = problem(fault, request_id)
         self.queue(Said(self, reply, fault, method=method, path=path, request_id=request_id))
+
+    def forget_cycle(self, cycle: Any) -> None:
+        """Let go of a request that is refused while it is in line."""
 
     def spoil(self, cycle: Any, fault: Fault) -> bool:
         """End a request whose body will not become whole; False if it is still to be answered."""

@@ -154,6 +154,11 @@ class GatewayProtocol(GuardedProtocol):
         else:
             super().drop(cycle)
 
+    def forget_cycle(self, cycle: Any) -> None:
+        """Let go of a request that was in line, and is refused there."""
+        if isinstance(cycle, Exchange):
+            cycle.forget()
+
     def spoil(self, cycle: Any, fault: Fault) -> bool:
         """End a request whose body will not become whole: its exchange knows how."""
         if isinstance(cycle, Exchange):

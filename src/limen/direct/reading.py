@@ -83,6 +83,10 @@ class Reading:
         """Tell whether requests are in line."""
         return bool(self._line)
 
+    def stopped(self) -> bool:
+        """Tell whether it is the gateway that does not read, or does not get to parse what it has read."""
+        return self._stopped or self.pending()
+
     def pending(self) -> bool:
         """Tell whether bytes wait to be parsed."""
         return len(self._data) > self._at
@@ -141,6 +145,12 @@ class Reading:
         self._counted = False
         if self._protocol is not None:
             self._protocol.give_up_reading()
+
+    def give_away(self) -> None:
+        """Read nothing more: the connection belongs to another protocol now, which reads for itself."""
+        if self._stopped and not self._transport.is_closing():
+            self._transport.resume_reading()
+        self.close()
 
     def close(self) -> None:
         """The connection is lost: let go of it, and of one another, which else would wait for the collector."""

@@ -65,12 +65,18 @@ class LineHandler(logging.Handler):
         """Tell whether a finished line may take the place of a record: nobody has changed how records are shown."""
         return self.formatter is self._own and not self.filters
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Say it, after what was said before."""
-        if record.name == "uvicorn.error" and isinstance(record.msg, str) and '"WebSocket ' in record.msg:
-            return  # its own access log, with the query; the gateway has a line of its own
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Say what was said before, then this. The first without the handler's lock: what is kept has a lock of its own, and
+        whoever holds that one may want this one.
+        """
         for say in self.ahead:
             say()
+        return super().handle(record)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say it."""
+        if record.name == "uvicorn.error" and isinstance(record.msg, str) and '"WebSocket ' in record.msg:
+            return  # its own access log, with the query; the gateway has a line of its own
         try:
             line = self.format(record) + "\n"
         except Exception:

@@ -5,7 +5,6 @@ waits here is bounded; beyond that lines are dropped and counted. Once everythin
 many are missing, in the place where they would have been.
 """
 
-import contextlib
 import os
 import select
 import threading
@@ -81,8 +80,10 @@ class LineWriter:
 
     def _start(self) -> None:
         self._thread = threading.Thread(target=self._run, name="limen-log", daemon=True)
-        with contextlib.suppress(RuntimeError):  # the interpreter ends: no thread can be started any more
+        try:
             self._thread.start()
+        except RuntimeError:  # the interpreter ends, or there are too many threads just now: the next line tries again
+            self._thread = None
 
     def _run(self) -> None:
         while True:

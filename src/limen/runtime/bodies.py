@@ -55,8 +55,11 @@ class Bodies:
         for holder in sorted(worth, key=worth.__getitem__, reverse=True):
             if self.total <= self.most - self.most // _FREED:
                 return
-            self.drop(holder)
-            holder.cut()
+            if (
+                holder in self._holders
+            ):  # one that was cut before may have taken others with it: they share a connection
+                self.drop(holder)
+                holder.cut()
 
     def __len__(self) -> int:
         """Count the holders."""

@@ -57,6 +57,30 @@ def test_it_is_room_for_more_than_the_next_byte() -> None:
     assert not honest.was_cut
 
 
+def test_who_went_with_another_is_not_cut_again() -> None:
+    clock = [0.0]
+    bodies = Bodies(100, lambda: clock[0])
+
+    class Pair(Holder):
+        other: Holder
+
+        def cut(self) -> None:
+            super().cut()
+            bodies.drop(self.other)  # as a connection does, of which both are parts
+
+    one, two = Pair(), Pair()
+    one.other, two.other = two, one
+    large, newest = Holder(), Holder()
+    bodies.add(one, 4)
+    bodies.add(two, 3)
+    clock[0] = 99.0
+    bodies.add(large, 92)
+    clock[0] = 100.0
+    bodies.add(newest, 50)
+    assert (one.was_cut, two.was_cut, large.was_cut, newest.was_cut) == (1, 0, 1, 0)
+    assert bodies.total == 50
+
+
 def test_who_is_alone_and_too_large_gives_way_itself() -> None:
     bodies = Bodies(10)
     one = Holder()
