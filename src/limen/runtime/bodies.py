@@ -1,7 +1,8 @@
 """The request bodies that one worker holds: how many bytes they are together, and who gives way when they are too many.
 
-Held is what cannot go on yet: a declared body until it is whole, a streamed one that waits for a connection, bytes that were
-read and not parsed. One that streams holds nothing.
+Held is what cannot go on yet: a declared body, and one of a local endpoint, until it is whole; a streamed one that waits for
+a connection; bytes that were read and not parsed. One that streams holds nothing. What is whole is bounded otherwise: by the
+requests that a service may have in use and in line.
 """
 
 from collections.abc import Callable
