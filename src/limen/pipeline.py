@@ -204,7 +204,7 @@ def _read(body: Body, content: bytes) -> bytes | Fault:
 def _read_heavy(plan: Plan, body: Body, content: bytes) -> bytes | Fault:
     most = MostValues.of(plan.route.max_body or 0)
     if most.passed(content):
-        return Fault(Kind.BODY_TOO_LARGE, f"On this route a request body may hold {most}.")
+        return Fault(Kind.INVALID_REQUEST, errors=(Invalid(("body",), f"Input may hold {most}", "too_many_values"),))
     return _read(body, content)
 
 
