@@ -7,6 +7,7 @@ keys, to misbehave, and to say how often each document was asked for. Nothing of
 import argparse
 import json
 import secrets
+import signal
 import ssl
 import threading
 import time
@@ -148,6 +149,8 @@ def main() -> None:
     options.add_argument("--certificate")
     options.add_argument("--key")
     given = options.parse_args()
+    # Whoever runs the tests in the background of a script has this process ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     state = State("https" if given.certificate else "http")
     server = ThreadingHTTPServer(("127.0.0.1", given.port), type("Bound", (Handler,), {"state": state}))
     server.daemon_threads = True
