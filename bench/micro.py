@@ -38,6 +38,7 @@ from limen.observe.handler import LineHandler
 from limen.observe.outcome import Outcome
 from limen.upstream import request
 from limen.upstream.connection import Connection
+from limen.upstream.turns import turns_of
 
 _REPEATS = 7
 _COUNT = 20_000
@@ -120,7 +121,7 @@ async def operations(loop: Loop) -> dict[str, Callable[[], object]]:
     def craft() -> bytes:
         return request.head(b"GET", b"/api/admin", b"service", to_upstream(client, strip=strip), own, b"")
 
-    connection = Connection(service.addresses[0], 65536, lambda _: None)
+    connection = Connection(service.addresses[0], 65536, lambda _: None, turns_of(loop))
     connection.connection_made(Transport())
     sink = cast("Any", Nobody())
 

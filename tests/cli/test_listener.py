@@ -5,7 +5,9 @@ import contextlib
 import errno
 import socket
 import ssl
-from collections.abc import AsyncGenerator
+import sys
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, cast
 
 import pytest
@@ -29,10 +31,18 @@ class Echo(asyncio.Protocol):
 
 
 @contextlib.asynccontextmanager
-async def listen(context: ssl.SSLContext | None) -> AsyncGenerator[tuple[Listener, int]]:
-    """Listen on a free port."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        made = Listener(sock, Echo, context, handshake=30.0, scarce=lambda _: None)
+async def listen(
+    context: ssl.SSLContext | None, told: Callable[[], None] = lambda: None
+) -> AsyncGenerator[tuple[Listener, int]]:
+    """Listen on a free port; ``told`` of each connection that gets a protocol."""
+
+    def make() -> Echo:
+        told()
+        return Echo()
+
+    with socket.create_server(("127.0.0.1", 0), backlog=1000) as sock:
+        made = Listener(sock, make, context, handshake=30.0, scarce=lambda _: None)
+        await made.start(1000)
         try:
             yield made, sock.getsockname()[1]
         finally:
@@ -47,6 +57,38 @@ async def test_plain_connections_are_accepted() -> None:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             assert await reader.read() == b"hello"
             writer.close()
+
+
+def connected(port: int) -> socket.socket:
+    """Return a connection, whether or not anybody has accepted it."""
+    return socket.create_connection(("127.0.0.1", port))
+
+
+async def test_many_that_wait_are_accepted_in_few_turns_and_few_in_each() -> None:
+    made_in: list[int] = []
+    turn = 0
+    async with listen(None, lambda: made_in.append(turn)) as (_, port):
+        waiting = [connected(port) for _ in range(40)]
+        while len(made_in) < len(waiting):
+            turn += 1
+            await asyncio.sleep(0)
+        each = Counter(made_in)
+        assert max(each.values()) <= listening._ALIVE + 1  # pyright: ignore[reportPrivateUsage] - one by the loop itself
+        assert len(each) < len(waiting) // 2
+        for one in waiting:
+            one.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the state of a connection is asked of Linux")
+async def test_those_that_have_left_before_they_were_accepted_are_closed_unread() -> None:
+    made_for: list[None] = []
+    async with listen(None, lambda: made_for.append(None)) as (_, port):
+        for _ in range(200):
+            connected(port).close()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        assert await reader.read() == b"hello"
+        writer.close()
+        assert len(made_for) < 20  # those that the loop itself accepted, one in each turn
 
 
 async def test_handshakes_are_bounded_and_the_oldest_makes_room(
@@ -101,6 +143,7 @@ async def test_want_of_files_is_told_and_paused_for(monkeypatch: pytest.MonkeyPa
     said: list[OSError] = []
     with contextlib.closing(NoFiles()) as sock:
         made = Listener(cast("socket.socket", sock), Echo, None, handshake=1.0, scarce=said.append)
+        await made.start(1)
         await until(lambda: bool(said))
         for _ in range(100):  # turns of the loop, in each of which the socket is readable
             await asyncio.sleep(0)
@@ -113,6 +156,7 @@ async def test_accepting_goes_on_after_the_pause(monkeypatch: pytest.MonkeyPatch
     said: list[OSError] = []
     with contextlib.closing(NoFiles()) as sock:
         made = Listener(cast("socket.socket", sock), Echo, None, handshake=1.0, scarce=said.append)
+        await made.start(1)
         await until(lambda: len(said) == 3)
         assert sock.accepts == 3
         made.close()

@@ -8,6 +8,8 @@ from limen.declare.target import Target
 from limen.errors import Fault, Kind
 from limen.http.headers import Headers
 from limen.upstream.connection import Connection
+from limen.upstream.turns import Turns
+from turning import timeless
 
 TARGET = Target.parse("http://localhost:1")
 
@@ -82,11 +84,12 @@ class Talk:
     limit: int = LIMIT
     whole: bool = True
     lost: int = 0
+    turns: Turns = field(default_factory=timeless)
 
     def __post_init__(self) -> None:
         self.wire = Wire()
         self.seen = Seen()
-        self.connection = Connection(TARGET, self.limit, self._on_lost)
+        self.connection = Connection(TARGET, self.limit, self._on_lost, self.turns)
         self.connection.connection_made(self.wire)
         self.begin()
 

@@ -11,6 +11,7 @@ from answers import BAD, GOOD, LIMIT, OK, SHORT, Good
 from limen.errors import Kind
 from limen.upstream.connection import Connection
 from talk import TARGET, Talk, Wire
+from turning import timeless
 
 
 def check_good(talk: Talk, case: Good) -> None:
@@ -122,7 +123,7 @@ def test_too_many_lines_are_a_long_head() -> None:
 
 
 def test_bytes_on_an_idle_connection_end_it() -> None:
-    connection = Connection(TARGET, LIMIT, lambda _: None)
+    connection = Connection(TARGET, LIMIT, lambda _: None, timeless())
     wire = Wire()
     connection.connection_made(wire)
     assert connection.reusable
@@ -169,7 +170,7 @@ def test_an_exchange_on_a_lost_connection_hears_of_it_at_once() -> None:
 
 
 def test_a_connection_never_made_can_be_dropped() -> None:
-    connection = Connection(TARGET, LIMIT, lambda _: None)
+    connection = Connection(TARGET, LIMIT, lambda _: None, timeless())
     connection.pause()
     connection.resume()
     connection.write(b"x")

@@ -133,9 +133,11 @@ class Server(uvicorn.Server):
         make = functools.partial(
             config.http_protocol_class, config=config, server_state=self.server_state, app_state=self.lifespan.state
         )
-        if config.ssl is None and (os.name == "nt" or type(loop).__module__.startswith("uvloop")):
+        if config.ssl is None and os.name == "nt":
             return await loop.create_server(make, sock=listener, backlog=config.backlog)
-        return Listener(listener, make, config.ssl, handshake=HANDSHAKE, scarce=self._scarcity.say)
+        own = Listener(listener, make, config.ssl, handshake=HANDSHAKE, scarce=self._scarcity.say)
+        await own.start(config.backlog)
+        return own
 
     def _ours(self) -> list[Listener]:
         servers: list[Any] = list(self.servers)
@@ -185,7 +187,7 @@ class Server(uvicorn.Server):
         for connection in list(state.connections):
             _announce(connection)
 
-        # 1. One turn of the loop polls, one accepts, one makes the protocol. uvloop accepts one connection in each turn.
+        # 1. One turn of the loop polls, one accepts, one makes the protocol.
         for turn in range(_MOST_TURNS):
             if turn >= _TURNS and not _somebody_waits(sockets or ()):
                 break

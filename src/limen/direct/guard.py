@@ -77,10 +77,11 @@ class GuardedProtocol(PatientProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse what has come: a small read at once, else in steps."""
         size = len(data)
+        reading = self.reading
         if self.stage == DEAF:
             self.discard(size)
+            reading.thrown_away(size)
             return
-        reading = self.reading
         if size > SMALL or not reading.free():
             reading.take(data)
         else:

@@ -2,7 +2,7 @@
 
 One read brings up to 256 KiB, which can be ten thousand requests or 40,000 chunks. So it is parsed in steps, of which each
 ends with the first head in it, and no further than the line of pipelined requests allows. As long as something waits to
-be parsed, the socket is not read.
+be parsed, the socket is not read; nor is it after a long read, before the connection has had its turn.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import Any, Final
 from uvicorn.protocols.http.flow_control import FlowControl
 
 from limen.runtime.bodies import Bodies
-from limen.upstream.turns import Turns
+from limen.upstream.turns import LONG_READ, READ_COST, Turns
 
 # Pipelined requests in line before nothing more is parsed or read. While it is read, a client that leaves is noticed.
 MOST_WAITING: Final = 16
@@ -25,8 +25,8 @@ SMALL: Final = 1024
 STEP: Final = 4096
 STRETCH: Final = 65536
 
-# Steps of a read that are done at once: a head, and content that came with it. Chunks, of which a step may have many, wait
-# for a turn.
+# Steps of a read that are done at once, while the turn of the loop has time: a head, and content that came with it. Chunks,
+# of which a step may have many, wait for a turn.
 _AT_ONCE: Final = 2
 
 _END_OF_HEAD: Final = b"\r\n\r\n"
@@ -46,6 +46,7 @@ class Reading:
         "_stopped",
         "_transport",
         "_turns",
+        "_yields",
         "paused",
         "queued",
         "write_paused",
@@ -65,6 +66,7 @@ class Reading:
         self._data = b""
         self._at = 0
         self._stopped = False  # the socket is not read
+        self._yields = False  # since the last read was a long one
         self.queued = False
         # As uvicorn's flow control has it. Here, since a look at an attribute of Python's takes a hundred times as long.
         self.paused = False
@@ -95,14 +97,25 @@ class Reading:
         """Parse ``data`` step by step, at most a few of them now."""
         self._data = self._data[self._at :] + data if self._data else data
         self._at = 0
-        for _ in range(_AT_ONCE):
-            if not self.pending() or not self._may_parse() or self._protocol.is_chunked():
-                break
-            self._parse()
+        self._yields = self._yields or len(data) >= LONG_READ
+        turns = self._turns
+        if turns.room():
+            begun = turns.now()
+            for _ in range(_AT_ONCE):
+                if not self.pending() or not self._may_parse() or self._protocol.is_chunked():
+                    break
+                self._parse()
+            turns.did(begun)
         self.go_on()
         if self.pending():
             self._counted = True
             self._bodies.add(self, len(data))
+
+    def thrown_away(self, size: int) -> None:
+        """Count a read of which nothing is parsed any more."""
+        if size >= LONG_READ:
+            self._yields = True
+            self.go_on()
 
     def put_back(self, data: bytes) -> None:
         """Parse ``data``, a rest of what was parsed last, before all else that waits."""
@@ -116,6 +129,9 @@ class Reading:
             return
         if not self._protocol.begin_next() and self.pending() and self._may_parse():
             self._parse()
+        if self._yields and not self.pending():
+            self._yields = False
+            self._turns.spend(READ_COST)
         self.go_on()
 
     def go_on(self) -> None:
@@ -124,9 +140,9 @@ class Reading:
         if protocol is None:
             return
         waits = self.pending()
-        if protocol.may_begin() or (waits and self._may_parse()):
+        if protocol.may_begin() or (self._may_parse() if waits else self._yields):
             self._turns.ask(self)
-        stop = waits or self.paused or protocol.line_is_full()
+        stop = waits or self._yields or self.paused or protocol.line_is_full()
         if stop is not self._stopped and not self._transport.is_closing():
             self._stopped = stop
             if stop:

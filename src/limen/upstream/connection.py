@@ -14,6 +14,7 @@ from limen.errors import Fault, Kind
 from limen.http.headers import Headers
 from limen.upstream import rules
 from limen.upstream.sink import Sink
+from limen.upstream.turns import LONG_READ, Turns
 from limen.upstream.wire import Wire
 
 # Interim answers (1xx) before the real one; more is a service that will never answer.
@@ -29,10 +30,9 @@ _CHUNK: Final = 24
 _TRAILER: Final = 32
 
 # What one connection may take of a turn of the loop, which others wait for. A read may bring 256 KiB, and uvloop makes up to
-# 32 in a row: after one of ``_LONG_READ`` it is the others' turn. One that may hold many small chunks, 43,000 in 256 KiB, is
+# 32 in a row: after one of ``LONG_READ`` it is the others' turn. One that may hold many small chunks, 43,000 in 256 KiB, is
 # parsed in pieces: of ``_SMALL_PIECE``, and of ``_PIECE`` once one has brought ``_FEW`` or none. One with more is the last
 # of its turn.
-_LONG_READ: Final = 131072
 _PIECE: Final = 16384
 _SMALL_PIECE: Final = 4096
 _FEW: Final = 16
@@ -41,9 +41,12 @@ _FEW: Final = 16
 class Connection(Wire):
     """A connection that is either idle or busy with one exchange."""
 
-    def __init__(self, target: Target, head_limit: int, on_lost: Callable[["Connection"], None]) -> None:
-        """``head_limit`` bounds an answer's head in bytes; ``on_lost`` is told once, when the connection is gone."""
-        super().__init__()
+    def __init__(self, target: Target, head_limit: int, on_lost: Callable[["Connection"], None], turns: Turns) -> None:
+        """``head_limit`` bounds an answer's head in bytes; ``on_lost`` is told once, when the connection is gone.
+
+        ``turns`` are those of the loop in which it is used.
+        """
+        super().__init__(turns)
         self.target = target
         self.idle_since = 0.0
         self.uses = 0
@@ -294,12 +297,18 @@ class Connection(Wire):
 
     def _in_pieces(self, data: bytes) -> bool:
         """Take a read that may hold many chunks, piece by piece; False for one that is to be taken as it is."""
-        if len(data) >= _LONG_READ:
+        if len(data) >= LONG_READ:
             self.yield_turn()
         if self._unchunked():
             return False
         self._rest = data
-        self.take_rest()
+        turns = self._turns
+        if turns.room():
+            begun = turns.now()
+            self.take_rest()
+            turns.did(begun)
+        else:
+            self.yield_turn()
         return True
 
     def _unchunked(self) -> bool:

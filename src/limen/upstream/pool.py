@@ -18,6 +18,7 @@ from limen.upstream.names import Names, literal
 from limen.upstream.renewal import Renewal
 from limen.upstream.snapshot import UpstreamSnapshot
 from limen.upstream.tls import TlsConnection, failed, server_name
+from limen.upstream.turns import turns_of
 
 # Seconds between two looks at what is idle, at least, and connections that one look closes, at most.
 _LOOK: Final = 0.5
@@ -255,7 +256,7 @@ class Pool:
         loop = asyncio.get_running_loop()
 
         kind = TlsConnection if target.tls else Connection
-        connection = kind(target, self._limits.head, self._lost)
+        connection = kind(target, self._limits.head, self._lost, turns_of(loop))
 
         def make() -> Connection:
             return connection

@@ -15,6 +15,11 @@ from weakref import WeakKeyDictionary
 # Seconds of one round, after which the loop sees to everybody else. A step may be under way when they are over.
 ROUND: Final = 0.002
 
+# Bytes of a read after which its connection is not read again before its turn, and the seconds that another such read is
+# taken to cost: copying 256 KiB, and the kernel's work for them.
+LONG_READ: Final = 65536
+READ_COST: Final = 0.0002
+
 
 class Worker(Protocol):
     """What has work to do in steps."""
@@ -30,47 +35,60 @@ class Worker(Protocol):
 class Turns:
     """The line of those that have asked, first in, first out."""
 
-    __slots__ = ("_line", "_loop", "_now", "_scheduled", "_spent", "steps")
+    __slots__ = ("_line", "_loop", "_scheduled", "_spent", "now", "steps")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, now: Callable[[], float] = perf_counter) -> None:
         """Nobody has asked; ``now`` gives seconds."""
         self._loop = loop
-        self._now = now
+        self.now = now
         self._line: deque[Worker] = deque()
         self._scheduled = False
         self.steps = 0  # of the last round
         self._spent = 0.0
 
+    def room(self) -> bool:
+        """Tell whether this turn of the loop has time left for work at once."""
+        return self._spent < ROUND
+
+    def did(self, begun: float) -> None:
+        """Count work that was done at once since ``begun``: the next round is as much shorter."""
+        self._spent += self.now() - begun
+        self._schedule()
+
     def spend(self, seconds: float) -> None:
-        """Count ``seconds`` for what a step has begun and the loop does later: a task."""
+        """Count ``seconds`` for what a step has begun and the loop does later: a task, a read."""
         self._spent += seconds
+        self._schedule()
 
     def ask(self, worker: Worker) -> None:
         """Give ``worker`` a step in one of the next rounds."""
         if not worker.queued:
             worker.queued = True
             self._line.append(worker)
-            if not self._scheduled:
-                self._scheduled = True
-                self._loop.call_soon(self._round)
+            self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._round)
 
     def _round(self) -> None:
-        end = self._now() + ROUND
+        begun = self.now()
         line = self._line
         self.steps = 0
-        self._spent = 0.0
         try:
-            while line:
+            while line:  # at least one, whatever was done at once
                 worker = line.popleft()
                 worker.queued = False
                 self.steps += 1
                 worker.step()
-                if self._now() + self._spent >= end:
+                if self.now() - begun + self._spent >= ROUND:
                     break
         finally:  # a step that raises ends its own connection's turn, and nobody else's
-            self._scheduled = bool(line)
+            self._spent = 0.0
+            self._scheduled = False
             if line:
-                self._loop.call_soon(self._round)
+                self._schedule()
 
     def __repr__(self) -> str:
         """Show how many are in line."""

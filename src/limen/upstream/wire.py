@@ -3,14 +3,15 @@
 import asyncio
 from typing import cast
 
-from limen.upstream.turns import turns_of
+from limen.upstream.turns import READ_COST, Turns
 
 
 class Wire(asyncio.Protocol):
     """An ``asyncio.Protocol`` that knows whether its peer reads, and may be told not to read itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, turns: Turns) -> None:
         """There is no transport before ``connection_made``."""
+        self._turns = turns
         self.lost = False
         self._transport: asyncio.Transport | None = None
         self._writable: asyncio.Future[None] | None = None
@@ -53,7 +54,7 @@ class Wire(asyncio.Protocol):
         if self._transport is not None and not self._yielding and not self.lost:
             self._yielding = True
             self._transport.pause_reading()
-            turns_of(asyncio.get_running_loop()).ask(self)
+            self._turns.ask(self)
 
     def step(self) -> None:
         """Go on, in the turn that was asked for."""
@@ -61,6 +62,7 @@ class Wire(asyncio.Protocol):
         if self._rest and not self._paused:
             self.take_rest()
         if self._transport is not None and not self._yielding and not self._paused and not self.lost:
+            self._turns.spend(READ_COST)
             self._transport.resume_reading()
 
     def take_rest(self) -> None:

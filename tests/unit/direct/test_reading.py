@@ -1,6 +1,7 @@
 """What was read of a client and is not parsed yet: where a step ends, and when the socket is read."""
 
 import asyncio
+import math
 from collections import deque
 from typing import Any
 
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 
 from limen.direct.reading import MOST_WAITING, STEP, STRETCH, Reading
 from limen.runtime.bodies import Bodies
-from limen.upstream.turns import Turns
+from limen.upstream.turns import LONG_READ, READ_COST, ROUND, Turns
+from turning import Loop, turns_on
 
 HEAD = b"GET /x HTTP/1.1\r\nhost: g\r\n\r\n"
 
@@ -78,29 +80,17 @@ class Parser:
         return True
 
 
-class Loop:
-    """Runs what it is given when it is told to."""
-
-    def __init__(self) -> None:
-        self.soon: list[Any] = []
-
-    def call_soon(self, what: Any) -> None:
-        self.soon.append(what)
-
-    def run(self) -> None:
-        while self.soon:
-            self.soon.pop(0)()
-
-
 class Made:
     """One of everything."""
 
-    def __init__(self, most: int = 1 << 20) -> None:
-        self.loop = Loop()
+    def __init__(self, most: int = 1 << 20, beside: "Made | None" = None) -> None:
+        """With ``beside``, another connection of the same loop."""
+        self.loop = Loop() if beside is None else beside.loop
         self.parser = Parser()
         self.transport = Transport()
         self.bodies = Bodies(most)
-        turns = Turns(self.loop)  # pyright: ignore[reportArgumentType] - all that it uses
+        # Work takes no time here: what a round is full of is what it lets others do later.
+        turns = self.turns = turns_on(self.loop, lambda: 0.0) if beside is None else beside.turns
         transport: Any = self.transport
         self.line: deque[Any] = deque()
         self.reading = Reading(self.parser, transport, turns, self.bodies, self.line)
@@ -150,6 +140,53 @@ def test_what_is_no_head_and_has_no_length_goes_in_small_steps() -> None:
     made.reading.take(b"a" * 100_000)
     made.loop.run()
     assert max(map(len, made.parser.steps)) == STRETCH
+
+
+def test_after_a_long_read_the_socket_is_not_read_before_its_turn() -> None:
+    made = Made()
+    made.parser.left = 10 * LONG_READ
+    made.reading.take(bytes(LONG_READ - 1))
+    assert made.transport.reads
+    made.reading.take(bytes(LONG_READ))
+    assert list(map(len, made.parser.steps)) == [LONG_READ - 1, LONG_READ]  # parsed at once, all the same
+    assert not made.transport.reads
+    made.loop.run()
+    assert made.transport.reads
+
+
+def test_input_that_is_thrown_away_has_its_turns_as_well() -> None:
+    made = Made()
+    made.parser.deaf = True
+    made.reading.thrown_away(LONG_READ - 1)
+    assert made.transport.reads
+    made.reading.thrown_away(LONG_READ)
+    assert not made.transport.reads
+    made.loop.run()
+    assert made.transport.reads
+
+
+def test_of_a_hundred_long_reads_few_are_made_in_one_turn_of_the_loop() -> None:
+    first = Made()
+    all_of_them = [first, *(Made(beside=first) for _ in range(99))]
+    for made in all_of_them:
+        made.parser.left = STRETCH
+        made.reading.take(bytes(STRETCH))
+    turns = 0
+    while not all(made.transport.reads for made in all_of_them):
+        before = sum(made.transport.reads for made in all_of_them)
+        first.loop.turn()
+        turns += 1
+        assert 0 < sum(made.transport.reads for made in all_of_them) - before <= math.ceil(ROUND / READ_COST)
+    assert turns >= 100 // math.ceil(ROUND / READ_COST)
+
+
+def test_where_a_turn_has_no_time_left_nothing_is_parsed_at_once() -> None:
+    made = Made()
+    made.turns.spend(ROUND)
+    made.reading.take(HEAD)
+    assert (made.parser.steps, made.transport.reads) == ([], False)
+    made.loop.run()
+    assert (made.parser.steps, made.transport.reads) == ([HEAD], True)
 
 
 def test_chunks_wait_for_a_turn_however_few_they_are() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from limen.runtime.validations import LIGHT, MOST_BYTES, MOST_WAITING, MostValues, Validations, heavy
+from limen.runtime.validations import LIGHT, LONG, MOST_BYTES, MOST_WAITING, REST, MostValues, Validations, heavy
 
 
 class Counter:
@@ -96,6 +96,30 @@ async def test_a_failure_is_its_own_and_the_line_goes_on() -> None:
     with pytest.raises(RuntimeError, match="a bug"):
         await broken
     assert await other == (0, 2)
+    counter.close()
+
+
+async def test_after_a_long_one_the_next_rests_and_others_have_the_loop() -> None:
+    clock = [0.0]
+    validations, counter = Validations(lambda: clock[0]), Counter()
+
+    def takes(seconds: float) -> Callable[[], object]:
+        def run() -> object:
+            clock[0] += seconds
+            return seconds
+
+        return run
+
+    assert await validations.ask(1, takes(LONG)) == LONG  # pyright: ignore[reportGeneralTypeIssues] - the line has room
+    assert clock[0] >= validations._rests_until  # pyright: ignore[reportPrivateUsage]
+    assert await validations.ask(1, takes(2 * LONG)) == 2 * LONG  # pyright: ignore[reportGeneralTypeIssues]
+    next_one = validations.ask(1, counter.work("next"))
+    assert next_one is not None
+    for _ in range(10):
+        await asyncio.sleep(0)  # turns in which it could have run
+    assert counter.names() == []
+    clock[0] += REST * 2 * LONG
+    assert await next_one == "next"
     counter.close()
 
 

@@ -2,14 +2,15 @@
 
 import asyncio
 import itertools
+import math
 
 import pytest
 
 from limen.errors import Kind
-from limen.upstream import wire
 from limen.upstream.connection import Connection
-from limen.upstream.turns import ROUND, Turns
+from limen.upstream.turns import LONG_READ, READ_COST, ROUND, Turns
 from talk import Seen, Talk
+from turning import timeless
 
 READ = 262_144  # what one read brings at most
 PIECE = 4_096
@@ -19,18 +20,10 @@ SMALL = b"1\r\nx\r\n"
 MANY = (READ - len(CHUNKED) - len(LAST)) // len(SMALL)
 
 
-@pytest.fixture(autouse=True)
-def one_step_a_round(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let each step take all the time of a round."""
-    clock = itertools.count(0.0, ROUND)
-    made: list[Turns] = []
-
-    def turns_of(loop: asyncio.AbstractEventLoop) -> Turns:
-        if not made:
-            made.append(Turns(loop, lambda: next(clock)))
-        return made[0]
-
-    monkeypatch.setattr(wire, "turns_of", turns_of)
+def busy() -> Talk:
+    """Return one whose every step takes all the time of a round."""
+    clock = itertools.count(0.0, 2 * ROUND)
+    return Talk(turns=Turns(asyncio.get_running_loop(), lambda: next(clock)))
 
 
 async def turns(talk: Talk, seen: Seen) -> list[int]:
@@ -43,7 +36,7 @@ async def turns(talk: Talk, seen: Seen) -> list[int]:
 
 
 async def test_small_chunks_are_taken_in_several_turns_and_given_on_together() -> None:
-    talk = Talk()
+    talk = busy()
     seen = talk.seen
     talk.feed(CHUNKED + SMALL * MANY + LAST)
     assert not seen.ended
@@ -77,7 +70,7 @@ async def test_content_with_a_length_is_given_on_as_it_was_read(size: int) -> No
 
 async def test_a_long_read_ends_the_turn_and_short_ones_do_not() -> None:
     talk = Talk()
-    talk.feed(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n", bytes(65536))
+    talk.feed(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n", bytes(LONG_READ - 1))
     assert talk.wire.reading
     talk.feed(bytes(READ))
     assert not talk.wire.reading
@@ -90,7 +83,7 @@ async def test_a_long_read_ends_the_turn_and_short_ones_do_not() -> None:
 
 
 async def test_a_client_that_does_not_read_stops_what_was_read_already() -> None:
-    talk = Talk()
+    talk = busy()
     seen = talk.seen
     talk.feed(CHUNKED + SMALL * MANY + LAST)
     before = len(seen.content)
@@ -114,7 +107,7 @@ async def test_an_answer_that_ends_amid_a_long_read_leaves_the_connection_out_of
             reusable.append(talk.connection.reusable)
 
     seen = talk.seen = Ends()
-    talk.connection = Connection(talk.connection.target, talk.limit, lambda _: None)
+    talk.connection = Connection(talk.connection.target, talk.limit, lambda _: None, talk.turns)
     talk.connection.connection_made(talk.wire)
     talk.connection.start(seen, b"GET", b"request", whole=True)
     talk.feed(CHUNKED + LAST + b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n" + bytes(READ // 2))
@@ -126,7 +119,7 @@ async def test_an_answer_that_ends_amid_a_long_read_leaves_the_connection_out_of
 
 @pytest.mark.parametrize("error", [None, ConnectionResetError()])
 async def test_a_connection_that_ends_has_given_on_what_was_read(error: Exception | None) -> None:
-    talk = Talk()
+    talk = busy()
     seen = talk.seen
     talk.feed(CHUNKED + SMALL * MANY + LAST)
     assert not seen.ended
@@ -138,7 +131,7 @@ async def test_a_connection_that_ends_has_given_on_what_was_read(error: Exceptio
 
 
 async def test_nothing_comes_after_an_answer_was_given_up() -> None:
-    talk = Talk()
+    talk = busy()
     talk.feed(CHUNKED + SMALL * MANY + LAST)
     before = len(talk.seen.content)
     talk.connection.abort()
@@ -188,3 +181,30 @@ async def test_content_before_what_is_malformed_is_given_on() -> None:
     talk.feed(CHUNKED + SMALL * 10 + b"no chunk\r\n")
     assert talk.seen.content == b"x" * 10
     assert talk.seen.kind is Kind.UPSTREAM_PROTOCOL
+
+
+async def test_of_many_long_answers_few_are_read_in_one_turn() -> None:
+    line = timeless()
+    talks = [Talk(turns=line) for _ in range(100)]
+    for talk in talks:
+        talk.feed(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n", bytes(LONG_READ))
+    most, turn, before = math.ceil(ROUND / READ_COST), 0, 0
+    while before < len(talks):
+        await asyncio.sleep(0)
+        turn += 1
+        read = sum(talk.wire.reading for talk in talks)
+        assert read - before <= most
+        before = read
+    assert turn >= len(talks) // most
+
+
+async def test_a_head_of_many_lines_waits_where_the_turn_has_no_time_left() -> None:
+    first = busy()
+    second = Talk(turns=first.turns)
+    head = b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 700
+    first.feed(head)  # takes all the time of its turn
+    second.feed(head)
+    assert first.wire.reading
+    assert not second.wire.reading
+    await asyncio.sleep(0)
+    assert second.wire.reading

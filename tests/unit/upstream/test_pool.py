@@ -12,6 +12,7 @@ from limen.upstream.connection import Connection
 from limen.upstream.error import UpstreamError
 from limen.upstream.pool import Pool
 from talk import Seen, Wire
+from turning import timeless
 
 
 class Network:
@@ -33,7 +34,7 @@ class Network:
             await asyncio.Event().wait()
         if target.url in self.down:
             raise ConnectionRefusedError("down")
-        connection = Connection(target, 4096, on_lost)
+        connection = Connection(target, 4096, on_lost, timeless())
         connection.connection_made(Wire())
         self.opened.append(connection)
         return connection

@@ -14,6 +14,7 @@ from limen.upstream import pool as module
 from limen.upstream.connection import Connection
 from limen.upstream.pool import Pool
 from talk import Wire
+from turning import timeless
 
 KEEPALIVE = 4.0
 
@@ -51,7 +52,7 @@ class Loose(Pool):
 
     async def _connect(self, target: Target, deadline: float) -> Connection:
         lost: Callable[[Connection], None] = self._lost
-        connection = Connection(target, 4096, lost)
+        connection = Connection(target, 4096, lost, timeless())
         connection.connection_made(Wire())
         return connection
 

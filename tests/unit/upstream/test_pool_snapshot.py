@@ -13,6 +13,7 @@ from limen.upstream.error import UpstreamError
 from limen.upstream.pool import Pool
 from limen.upstream.snapshot import UpstreamSnapshot
 from talk import Wire
+from turning import timeless
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
 
     async def connect(pool: Pool, target: Target, deadline: float) -> Connection:
         await opens.wait()
-        connection = Connection(target, 4096, vars(Pool)["_lost"].__get__(pool))
+        connection = Connection(target, 4096, vars(Pool)["_lost"].__get__(pool), timeless())
         connection.connection_made(Wire())
         return connection
 

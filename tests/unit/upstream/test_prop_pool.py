@@ -17,6 +17,7 @@ from limen.upstream.connection import Connection
 from limen.upstream.error import UpstreamError
 from limen.upstream.pool import Pool
 from talk import Seen, Wire
+from turning import timeless
 
 TARGETS = ("http://a", "http://b")
 EACH = 2
@@ -53,7 +54,7 @@ class Narrow(Pool):
         if self.fails:
             raise ConnectionRefusedError("told to")
         lost: Callable[[Connection], None] = self._lost
-        connection = Connection(target, 4096, lost)
+        connection = Connection(target, 4096, lost, timeless())
         connection.connection_made(Wire())
         self.made.append(connection)
         return connection

@@ -4,23 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from limen.upstream.turns import ROUND, Turns, turns_of
-
-
-class Loop:
-    """Runs what it is given when it is told to."""
-
-    def __init__(self) -> None:
-        self.soon: list[Callable[[], None]] = []
-
-    def call_soon(self, what: Callable[[], None]) -> None:
-        self.soon.append(what)
-
-    def turn(self) -> int:
-        """Run what was asked for; return how many things that were."""
-        now, self.soon = self.soon, []
-        for what in now:
-            what()
-        return len(now)
+from turning import Loop, turns_on
 
 
 class Busy:
@@ -41,7 +25,7 @@ class Busy:
 
 def made() -> tuple[Loop, Turns, list[str], list[float]]:
     loop, clock = Loop(), [0.0]
-    return loop, Turns(loop, lambda: clock[0]), [], clock  # pyright: ignore[reportArgumentType] - all that it uses
+    return loop, turns_on(loop, lambda: clock[0]), [], clock
 
 
 def test_one_after_the_other() -> None:
@@ -76,6 +60,39 @@ def test_what_a_step_has_begun_for_later_counts_as_well() -> None:
     assert did == ["a", "a"]
     loop.turn()
     assert did == ["a"] * 4
+
+
+def test_work_that_was_done_at_once_shortens_the_next_round() -> None:
+    loop, turns, did, clock = made()
+
+    def takes() -> None:
+        clock[0] += ROUND / 4
+
+    Busy("a", turns, 100, did, takes)
+    begun = turns.now()
+    clock[0] += ROUND / 2
+    assert turns.room()
+    turns.did(begun)
+    assert turns.room()
+    loop.turn()
+    assert turns.steps == 2
+    turns.did(clock[0] - 10 * ROUND)
+    assert not turns.room()  # what else comes in this turn waits
+    loop.turn()
+    assert turns.steps == 1  # whatever was done at once: the line moves
+    loop.turn()
+    assert turns.steps == 4
+
+
+def test_work_at_once_is_forgotten_with_the_turn_also_where_nobody_is_in_line() -> None:
+    loop, turns, _, clock = made()
+    begun = turns.now()
+    clock[0] += ROUND
+    turns.did(begun)
+    assert not turns.room()
+    assert loop.turn() == 1
+    assert turns.room()
+    assert loop.soon == []
 
 
 async def test_a_loop_has_one_line() -> None:
