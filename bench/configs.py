@@ -1,4 +1,7 @@
-"""Configurations of the native peers, as text. Each has one worker, no log, and keeps connections to the service alive."""
+"""Configurations of the native peers, as text. Each has one worker, and keeps connections to the service alive.
+
+nginx and Envoy write their access log into a file, as limen does in the measure; the others write none.
+"""
 
 import base64
 import json
@@ -39,6 +42,7 @@ def nginx(setup: Setup) -> str:
             proxy_busy_buffers_size 128k;
         }}
     }}""",
+        log=str(setup.folder / "access.log"),
     )
 
 
@@ -60,7 +64,7 @@ def service(port: int, folder: Path) -> str:
     )
 
 
-def _nginx(folder: Path, servers: str) -> str:
+def _nginx(folder: Path, servers: str, *, log: str = "off") -> str:
     return f"""
 daemon off;
 worker_processes 1;
@@ -68,7 +72,7 @@ pid {folder}/nginx.pid;
 error_log stderr error;
 events {{ worker_connections 8192; }}
 http {{
-    access_log off;
+    access_log {log};
     sendfile on;
     tcp_nodelay on;
     keepalive_requests 100000000;
@@ -128,6 +132,7 @@ http://127.0.0.1:{setup.port} {{
 
 
 _TYPE = "type.googleapis.com/envoy.extensions.filters"
+ACCESS_LOG = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog"
 
 
 def envoy(setup: Setup) -> str:
@@ -144,9 +149,11 @@ def _envoy(setup: Setup, cache: Mapping[str, object]) -> str:
     filters: list[object] = _envoy_gates(setup.secret, cache) if setup.token else []
     filters.append({"name": "router", "typed_config": {"@type": f"{_TYPE}.http.router.v3.Router"}})
     route = {"match": {"prefix": "/"}, "route": {"cluster": "service", "timeout": "600s"}}
+    log = {"@type": ACCESS_LOG, "path": str(setup.folder / "access.log")}
     manager = {
         "@type": f"{_TYPE}.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "bench",
+        "access_log": [{"name": "file", "typed_config": log}],
         "http_filters": filters,
         "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]},
     }

@@ -113,7 +113,7 @@ def _uvicorn(app: str, *options: str) -> Callable[[str, Setup], list[str]]:
 
 
 def _limen(found: str, setup: Setup) -> list[str]:
-    return [found, "-m", "limen", "serve", "shop:app", "--port", str(setup.port), "--log-level", "warning"]
+    return [found, "-m", "limen", "serve", "shop:app", "--port", str(setup.port)]
 
 
 def _compiled() -> str | None:

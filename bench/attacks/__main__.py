@@ -78,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "commit": commit(),
         **machine(),
         "command": command,
-        "measure": f"{plan.seconds:g} s alone, and as long beside each attack, in {options.rounds} rounds; p99 is their "
+        "measure": f"2 s alone at most, and {plan.seconds:g} s beside each attack, in {options.rounds} rounds; p99 is their "
         "middle, worst and MiB the most",
         "others": f"{plan.rate:g} requests/s over 10 connections",
         "load average before": _busy(),

@@ -31,6 +31,7 @@ from bench.run import GATEWAY_CPU, LOAD_CPU
 from limen.auth import Jwt, issue
 
 _WARM_UP = 1.0
+_ALONE = 2.0  # seconds of others without an attack, at most
 _ENDS = 30.0  # seconds in which attackers end: they run only when nobody else does
 _RAMP = 0.5  # seconds between the beginning of the attack and the first request of the others that counts
 _ON_LOAD_CPU = ("taskset", "-c", str(LOAD_CPU), sys.executable, "-m")
@@ -54,7 +55,7 @@ def measure(attack: Attack, count: int, gateway: Attacked, plan: Plan) -> Round:
         ground = _ground(attack, folder, plan, stack)
         started = _start(gateway, ground, stack)
         _others(ground, plan, _WARM_UP)
-        alone = _others(ground, plan, plan.seconds)
+        alone = _others(ground, plan, min(plan.seconds, _ALONE))
         if alone.failed:
             raise RuntimeError(f"others are not served before the attack: {alone.failed}; {started.said()}")
         started.forget_peak()
