@@ -118,6 +118,41 @@ async def test_a_worker_that_is_not_heard_is_replaced(
     assert caplog.text.count("has not been heard") == 1
 
 
+@pytest.mark.parametrize("how", ["is refused by the system", "ends before it serves"])
+async def test_a_worker_that_is_not_heard_is_killed_also_while_no_other_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    monkeypatch.setattr(heartbeat, "MISSED", 3)
+    monkeypatch.setattr(supervision, "_PAUSE", 0.05)
+    monkeypatch.setattr(supervision, "_LONGEST_PAUSE", 0.1)
+    start = supervision.start_worker
+    mended = asyncio.Event()
+    failures = 0
+
+    async def start_worker(listener: socket.socket, options: Any) -> Any:
+        nonlocal failures
+        if len(re.findall(SERVES, caplog.text)) < 2 or mended.is_set():
+            return await start(listener, options)
+        failures += 1
+        if how == "is refused by the system":
+            raise OSError(12, "Cannot allocate memory")
+        return await start(listener, {**options, "spec": "nowhere:app"})
+
+    monkeypatch.setattr(supervision, "start_worker", start_worker)
+    async with supervised(tmp_path, monkeypatch, caplog, count=2) as crew:
+        first, second = await crew.says(SERVES, times=2)
+        os.kill(int(first), signal.SIGKILL)
+        await until(lambda: failures > 1)
+        os.kill(int(second), signal.SIGSTOP)
+        await crew.says(f"worker {second} has not been heard for 3 s and more: it hangs: killed")
+        await crew.says(f"worker {second} was killed by signal 9; another takes its place")
+        before = failures
+        await until(lambda: failures > before)  # nobody is left, and it is tried again
+        mended.set()
+        third, fourth = (await crew.says(SERVES, times=4))[2:]
+        assert (await get(crew.port, "/jobs/1"))[1].decode() in (third, fourth)
+
+
 async def test_a_start_that_fails_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -126,6 +126,7 @@ FIXED: dict[str, Unit] = {
     "cli.server.LIFESPAN": seconds,
     "cli.workers.START": seconds,
     "cli.heartbeat.SILENCE": seconds,
+    "cli.heartbeat.BETWEEN_KILLS": seconds,
     "cli.workers._LONGEST_PAUSE": seconds,
     "cli.changes.QUIET": seconds,
     "cli.changes.LONGEST": seconds,

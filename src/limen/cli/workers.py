@@ -13,9 +13,10 @@ What a signal to the supervisor does:
   begun before that has ended. Code is imported anew, options stay. If a new one does not start, the old ones stay.
 
 A worker that ends by itself is replaced, at once or, if it did not live long, after a pause that doubles. One that hangs is
-killed first (``limen.cli.heartbeat``). A start that fails, for want of memory or of open files, is tried again after such a
-pause, and so is whatever else goes wrong here: workers that are well must not end for it. The first worker is started
-alone, so that an application which does not start says so once: status 3. Workers have a session of their own: what a
+killed and replaced (``limen.cli.heartbeat``), also where the one that should replace it does not start. A start that fails,
+for want of memory or of open files, is tried again after such a pause, and so is whatever else goes wrong here: workers that
+are well must not end for it. The first worker is started alone, so that an application which does not start says so once:
+status 3. Once one has served, starts are tried again for as long as it takes. Workers have a session of their own: what a
 terminal sends to its foreground group (Ctrl-C, a hang-up) reaches the supervisor alone.
 
 All that is decided is decided in ``_step``, from the workers as they are, each time that something has changed.
@@ -109,6 +110,7 @@ class Supervisor:
         self._served = False
         self._pause = 0.0
         self._paused = False
+        self._looks = heartbeat.Looks()
 
     async def run(self) -> int:
         """Serve until a signal ends it; return the exit status."""
@@ -135,7 +137,7 @@ class Supervisor:
     async def _step(self) -> None:
         if self._stopping:
             return
-        serving = [worker for worker in self._workers if worker.ready and not worker.leaving]
+        serving = self._serving()
         starting = [worker for worker in self._workers if not worker.ready and not worker.leaving]
         leaving = [worker for worker in self._workers if worker.leaving]
         stale = [worker for worker in serving if worker.generation != self._generation]
@@ -188,11 +190,22 @@ class Supervisor:
 
     def _look(self) -> None:
         self._looking = asyncio.get_running_loop().call_later(heartbeat.BEAT, self._look)
-        serving = [worker for worker in self._workers if worker.ready and not worker.leaving and not worker.hung]
-        hung = heartbeat.look(serving, self._count)
+        serving = self._serving()
+        hung = self._looks.look(serving, self._count)
+        silence = heartbeat.MISSED * heartbeat.BEAT
+        for worker in serving:
+            if worker is not hung and worker.silent == heartbeat.MISSED:
+                logger.error(
+                    "worker %d has not been heard for %g s: it hangs; it is killed when the one before is replaced, "
+                    "or after %g s",
+                    worker.process.pid,
+                    silence,
+                    heartbeat.REPLACED * heartbeat.BEAT,
+                )
         if hung is not None:
             hung.hung = True
-            self._kill(hung, f"has not been heard for {heartbeat.MISSED * heartbeat.BEAT:g} s and more: it hangs")
+            self._kill(hung, f"has not been heard for {silence:g} s and more: it hangs")
+            self._changed.set()  # its place is free at once: the system may take long to end it
 
     def _failed(self, error: Exception) -> None:
         """What ``_step`` could not do is tried again after a pause; if nothing has ever served, it is given up."""
@@ -220,10 +233,10 @@ class Supervisor:
             logger.info("worker %d %s", worker.process.pid, how)
             return
         lived = asyncio.get_running_loop().time() - worker.since if worker.ready else 0.0
-        serving = [other for other in self._workers if other.ready and not other.leaving]
+        serving = self._serving()
         if worker.ready:
             logger.error("worker %d %s; another takes its place", worker.process.pid, how)
-        elif not serving:
+        elif not self._served:
             logger.error("worker %d %s before it served: see its message above", worker.process.pid, how)
             self._stop(STARTUP_FAILURE)
             return
@@ -246,6 +259,9 @@ class Supervisor:
     def _go_on(self) -> None:
         self._paused = False
         self._changed.set()
+
+    def _serving(self) -> list[_Worker]:
+        return [worker for worker in self._workers if worker.ready and not worker.leaving and not worker.hung]
 
     # --- what is done ---
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from limen.cli.heartbeat import MISSED, look
+from limen.cli.heartbeat import MISSED, REPLACED, Looks
 
 
 @dataclass
@@ -13,14 +13,15 @@ class One:
     silent: int = 0
 
 
-def looks(serving: list[One], count: int, times: int, heard: str = "") -> list[str]:
+def looks(serving: list[One], count: int, times: int, heard: str = "", so_far: Looks | None = None) -> list[str]:
     """Look so often, each time after those in ``heard`` have beaten; return who was to be killed, and take them away."""
+    so_far = so_far or Looks()
     killed: list[str] = []
     for _ in range(times):
         for worker in serving:
             if worker.name in heard:
                 worker.silent = 0
-        found = look(serving, count)
+        found = so_far.look(serving, count)
         if found is not None:
             killed.append(found.name)
             serving.remove(found)
@@ -55,13 +56,36 @@ def test_a_supervisor_that_did_not_run_has_looked_once_however_long_it_was() -> 
 
 def test_when_all_are_silent_one_is_killed_and_the_next_when_its_place_is_taken() -> None:
     serving = [One("a"), One("b"), One("c")]
-    assert looks(serving, 3, 10 * MISSED) == ["a"]
+    so_far = Looks()
+    assert looks(serving, 3, MISSED + REPLACED - 1, so_far=so_far) == ["a"]
     serving.append(One("d"))  # a start helps
-    assert looks(serving, 3, 10 * MISSED, heard="d") == ["b"]
+    assert looks(serving, 3, REPLACED, heard="d", so_far=so_far) == ["b"]
     for worker in serving:
         worker.silent = 0  # whatever held them up is over
     serving.append(One("e"))
-    assert looks(serving, 3, 10 * MISSED, heard="cde") == []
+    assert looks(serving, 3, 10 * MISSED, heard="cde", so_far=so_far) == []
+
+
+def test_who_hangs_is_killed_also_where_no_other_starts() -> None:
+    """One has ended, and its place stays empty: who hangs then serves nobody, whether the others answer or not."""
+    serving = [One("a"), One("b")]
+    assert looks(serving, 3, MISSED, heard="a") == ["b"]
+    assert looks([One("a")], 2, MISSED) == ["a"]
+
+
+def test_when_all_are_silent_and_none_starts_they_are_killed_one_by_one() -> None:
+    serving = [One("a"), One("b"), One("c")]
+    so_far = Looks()
+    assert looks(serving, 3, MISSED, so_far=so_far) == ["a"]
+    assert looks(serving, 3, REPLACED - 1, so_far=so_far) == []
+    assert looks(serving, 3, 1, so_far=so_far) == ["b"]
+    assert looks(serving, 3, REPLACED, so_far=so_far) == ["c"]
+
+
+def test_who_answers_is_not_killed_with_those_who_hang() -> None:
+    serving = [One("a"), One("b"), One("c"), One("d")]
+    assert looks(serving, 4, 10 * REPLACED, heard="c") == ["a", "b", "d"]
+    assert [worker.name for worker in serving] == ["c"]
 
 
 def test_with_one_worker_it_is_that_one() -> None:
