@@ -2,19 +2,19 @@
 
 import asyncio
 import contextlib
-import errno
 import socket
 import ssl
 import sys
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
 from certificates import Authority
 from limen.cli import listener as listening
 from limen.cli.listener import Listener
+from no_files import NoFiles
 from serving import until
 
 MOST = 8
@@ -112,32 +112,6 @@ async def test_handshakes_are_bounded_and_the_oldest_makes_room(
         await until(lambda: not made.handshakes)
 
 
-class NoFiles:
-    """Stands for a listening socket: somebody waits, and there is no file for the connection."""
-
-    def __init__(self) -> None:
-        self.readable, self._other = socket.socketpair()
-        self._other.send(b"x")
-        self.accepts = 0
-
-    def fileno(self) -> int:
-        """Return one that is always readable."""
-        return self.readable.fileno()
-
-    def setblocking(self, flag: bool) -> None:
-        """Take note of nothing."""
-
-    def accept(self) -> Any:
-        """Fail."""
-        self.accepts += 1
-        raise OSError(errno.EMFILE, "Too many open files")
-
-    def close(self) -> None:
-        """Close both ends."""
-        self.readable.close()
-        self._other.close()
-
-
 async def test_want_of_files_is_told_and_paused_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listening, "_PAUSE", 60.0)
     said: list[OSError] = []
@@ -160,3 +134,40 @@ async def test_accepting_goes_on_after_the_pause(monkeypatch: pytest.MonkeyPatch
         await until(lambda: len(said) == 3)
         assert sock.accepts == 3
         made.close()
+
+
+async def test_who_finds_no_room_waits_until_there_is_some() -> None:
+    served = 0
+    rooms = 2
+
+    class Counted(Echo):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            nonlocal served
+            served += 1
+            super().connection_made(transport)
+
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        made = Listener(
+            sock,
+            Counted,
+            None,
+            handshake=1.0,
+            scarce=lambda _: None,
+            room=lambda: served + len(made.handshakes) < rooms,
+        )
+        await made.start(1)
+        clients = [await asyncio.open_connection("127.0.0.1", sock.getsockname()[1]) for _ in range(4)]
+        for reader, _ in clients[:2]:
+            assert await reader.read() == b"hello"
+        made.look()
+        for _ in range(50):  # turns of the loop, in each of which the socket is readable
+            await asyncio.sleep(0)
+        assert served == 2
+        rooms = 4
+        made.look()
+        for reader, writer in clients:
+            assert await reader.read() in (b"", b"hello")
+            writer.close()
+        assert served == 4
+        made.close()
+        await made.given_up()

@@ -5,12 +5,16 @@ import contextlib
 import json
 import socket
 from collections.abc import AsyncGenerator, Generator
+from typing import Any, cast
 
 import pytest
 
+from certificates import Authority
 from commands import Streams, connected
+from limen.cli import listener as listening
 from limen.cli import unavailable
 from limen.cli.unavailable import Unavailable
+from no_files import NoFiles
 from serving import until
 
 GET = b"GET / HTTP/1.1\r\nhost: g\r\n\r\n"
@@ -130,3 +134,49 @@ async def test_who_comes_after_the_end_waits_for_the_next(listener: socket.socke
         async with answering(listener, "again"):
             assert b"again" in await streams[0].read()
             streams[1].close()
+
+
+async def test_want_of_files_is_one_line_in_the_log_and_a_pause(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(listening, "_PAUSE", 60.0)
+    with contextlib.closing(NoFiles()) as sock:
+        async with Unavailable(cast("socket.socket", sock), "why"):
+            await until(lambda: sock.accepts > 0)
+            for _ in range(100):  # turns of the loop, in each of which the socket is readable
+                await asyncio.sleep(0)
+            assert sock.accepts == 1
+    assert caplog.text.count("no file can be opened (Too many open files)") == 1
+
+
+class Accepts(socket.socket):
+    """A listening socket that keeps what it has accepted, and tells of it."""
+
+    def __init__(self, fileno: int) -> None:
+        """Take over the socket with that number."""
+        super().__init__(fileno=fileno)
+        self.accepted: list[socket.socket] = []
+        self.told = asyncio.Event()
+
+    def accept(self) -> Any:
+        """Accept, and wake whoever waits: before what is made of the connection has its first turn."""
+        found = super().accept()
+        self.accepted.append(found[0])
+        self.told.set()
+        return found
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+async def test_an_end_closes_what_was_accepted_just_then(
+    listener: socket.socket, authority: Authority, *, secure: bool
+) -> None:
+    """A task that is cancelled before its first turn never closes the socket that it was given."""
+    with contextlib.closing(Accepts(listener.detach())) as accepting:
+        accepting.setblocking(False)
+        async with Unavailable(accepting, "why", authority.server() if secure else None):
+            client = socket.create_connection(accepting.getsockname())
+            await accepting.told.wait()
+        await until(lambda: all(one.fileno() < 0 for one in accepting.accepted))
+        assert len(accepting.accepted) == 1
+        assert client.recv(1) == b""
+        client.close()

@@ -49,10 +49,13 @@ class Listener:
         *,
         handshake: float,
         scarce: Callable[[OSError], None],
+        room: Callable[[], bool] | None = None,
     ) -> None:
         """``make`` makes the protocol of a connection; ``context`` may be replaced, and None is plain TCP.
 
-        ``handshake`` is the bound of each, in seconds. ``scarce`` is told when there is no file for a connection.
+        ``handshake`` is the bound of each, in seconds. ``scarce`` is told when there is no file for a connection. ``room``
+        tells whether there is room for one more, None is that there always is; who comes when there is none waits in the
+        kernel's queue.
         """
         self.context = context
         self.handshakes: dict[asyncio.Task[object], socket.socket] = {}  # the oldest first
@@ -61,8 +64,10 @@ class Listener:
         self._make = make
         self._handshake = handshake
         self._scarce = scarce
+        self._room = room
         self._loop = asyncio.get_running_loop()
-        self._waiting: asyncio.TimerHandle | None = None
+        self._waiting: asyncio.TimerHandle | None = None  # for a file
+        self._full = False  # there was no room
         self._server: asyncio.Server | None = None
         self._more: asyncio.Handle | None = None
         self._closed = False
@@ -70,7 +75,7 @@ class Listener:
 
     async def start(self, backlog: int) -> None:
         """Accept from now on; ``backlog`` is how many connections the kernel keeps until then."""
-        if self.context is None and type(self._loop).__module__.startswith("uvloop"):
+        if self.context is None and self._room is None and type(self._loop).__module__.startswith("uvloop"):
             self._server = await self._loop.create_server(self._come, sock=self._listener, backlog=backlog)
         else:
             self._loop.add_reader(self._listener.fileno(), self._accept)
@@ -83,15 +88,27 @@ class Listener:
                 self._more.cancel()
             if self._server is not None:
                 self._server.close()
-            elif self._waiting is None:
-                self._loop.remove_reader(self._listener.fileno())
-            else:
+            elif self._waiting is not None:
                 self._waiting.cancel()
+            elif not self._full:
+                self._loop.remove_reader(self._listener.fileno())
 
     def give_up(self) -> None:
         """End the handshakes."""
         while self.handshakes:
             self._cut_oldest()
+
+    async def given_up(self) -> None:
+        """End the handshakes; return once their sockets are closed."""
+        self.give_up()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def look(self) -> None:
+        """Accept again if there is room: whoever made some calls this."""
+        if self._full and not self._closed and (self._room is None or self._room()):
+            self._full = False
+            self._loop.add_reader(self._listener.fileno(), self._accept)
 
     def _come(self) -> asyncio.Protocol:
         """Make the protocol of a connection that the loop's server has accepted, and see soon whether there are others."""
@@ -108,6 +125,10 @@ class Listener:
         """Accept those who wait, up to a bound; tell whether it was reached."""
         alive = 0
         for _ in range(_AT_ONCE):
+            if self._room is not None and not self._room():
+                self._full = True
+                self._loop.remove_reader(self._listener.fileno())
+                return False
             try:
                 connection, _ = self._listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -159,6 +180,7 @@ class Listener:
         self.handshakes.pop(task, None)
         if not task.cancelled():
             task.exception()  # a handshake that failed is the client's affair, and no line in the log
+        self.look()
 
     def __repr__(self) -> str:
         """Show how many shake hands."""

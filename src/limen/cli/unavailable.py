@@ -1,16 +1,20 @@
 """The answer to every request while the application does not start: 503, from a process that serves nothing else.
 
 No line of the application or of uvicorn is run. A connection is one request: its head is read, bounded in bytes and time,
-answered, and the connection closed. The supervisor of ``--reload`` accepts only while this is open.
+answered, and the connection closed. The supervisor of ``--reload`` accepts only while this is open. What accepts, also where
+there is no file for a connection, is ``limen.cli.listener``.
 """
 
 import asyncio
 import email.utils
 import socket
 import ssl
+import time
 from types import TracebackType
 from uuid import uuid4
 
+from limen.cli.listener import Listener
+from limen.cli.open_files import Scarcity
 from limen.errors import Fault, Kind
 from limen.http.replies import problem, title
 
@@ -34,26 +38,34 @@ class Unavailable:
         self._listener = listener
         self._detail = detail
         self._tls = tls
-        self._opening: set[asyncio.Task[object]] = set()
-        self._accepting = False
-        self._open = False
+        self._scarcity = Scarcity(time.monotonic)
+        self._accepting: Listener | None = None
 
     async def __aenter__(self) -> "Unavailable":
         """Accept."""
-        self._open = True
-        self.room()
+        self._accepting = Listener(
+            self._listener,
+            lambda: _Connection(self),
+            self._tls,
+            handshake=HEAD_TIME,
+            scarce=self._scarcity.say,
+            room=self._room,
+        )
+        await self._accepting.start(0)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Accept nothing more. Who has asked is answered now; who has not is closed, and comes again."""
-        self._open = False
-        self.room()
-        for task in self._opening:
-            task.cancel()
+        accepting, self._accepting = self._accepting, None
+        assert accepting is not None
+        accepting.close()
         for connection in list(self.connections):
             connection.leave()
+        await accepting.given_up()
+        for connection in list(self.connections):
+            connection.leave()  # made in the last moment
 
     def answer(self, method: bytes) -> bytes:
         """Return the whole answer to a request with ``method``."""
@@ -64,40 +76,15 @@ class Unavailable:
         head += b"cache-control: no-store\r\nconnection: close\r\n\r\n"
         return head if method == b"HEAD" else head + reply.body
 
-    def room(self) -> None:
-        """Accept if it is open and there is room, else no longer."""
-        wanted = self._open and len(self.connections) + len(self._opening) < CONNECTIONS
-        if wanted is self._accepting:
-            return
-        self._accepting = wanted
-        loop = asyncio.get_running_loop()
-        if wanted:
-            loop.add_reader(self._listener.fileno(), self._accept)
-        else:
-            loop.remove_reader(self._listener.fileno())
+    def lost(self, connection: "_Connection") -> None:
+        """Forget ``connection``, whose end makes room."""
+        self.connections.discard(connection)
+        if self._accepting is not None:
+            self._accepting.look()
 
-    def _accept(self) -> None:
-        """Take one connection; the loop calls again while there are more."""
-        try:
-            connection, _ = self._listener.accept()
-        except OSError:  # the client has left; or there are too many open files, and it waits until there are fewer
-            return
-        connection.setblocking(False)
-        loop = asyncio.get_running_loop()
-        handshake = None if self._tls is None else HEAD_TIME
-        opening = loop.connect_accepted_socket(
-            lambda: _Connection(self), connection, ssl=self._tls, ssl_handshake_timeout=handshake
-        )
-        task: asyncio.Task[object] = loop.create_task(opening)
-        self._opening.add(task)
-        task.add_done_callback(self._opened)
-        self.room()
-
-    def _opened(self, task: asyncio.Task[object]) -> None:
-        self._opening.discard(task)
-        if not task.cancelled():
-            task.exception()  # a handshake that failed is the client's affair
-        self.room()
+    def _room(self) -> bool:
+        opening = 0 if self._accepting is None else len(self._accepting.handshakes)
+        return len(self.connections) + opening < CONNECTIONS
 
 
 class _Connection(asyncio.Protocol):
@@ -139,8 +126,7 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._server.connections.discard(self)
-        self._server.room()
+        self._server.lost(self)
 
     def _answer(self) -> None:
         assert self._transport is not None
