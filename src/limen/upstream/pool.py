@@ -20,7 +20,7 @@ from limen.upstream.snapshot import UpstreamSnapshot
 from limen.upstream.tls import TlsConnection, failed, server_name
 from limen.upstream.turns import turns_of
 
-# Seconds between two looks at what is idle, at least, and connections that one look closes, at most.
+# Seconds between two looks at what is idle, at least, and connections that one look, or one request, closes, at most.
 _LOOK: Final = 0.5
 _MOST_CLOSED: Final = 64
 
@@ -67,11 +67,13 @@ class Pool:
 
     def _take(self) -> Connection | None:
         now = monotonic()
-        while self._idle:
+        left = _MOST_CLOSED  # the others are for who comes next, or for the next look
+        while self._idle and left:
             connection = self._idle.pop()
             if connection.reusable and now - connection.idle_since < self._limits.keepalive:
                 self._busy.add(connection)
                 return connection
+            left -= 1
             connection.abort()
         return None
 

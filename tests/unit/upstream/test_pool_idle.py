@@ -133,6 +133,21 @@ def test_one_turn_closes_a_bounded_number(clock: Clock) -> None:
     assert clock.now == 1000.0 + KEEPALIVE
 
 
+def test_one_request_closes_a_bounded_number(clock: Clock) -> None:
+    """As when the loop did not turn for a while: nobody has looked at those whose time is over."""
+    pool, connections = opened(clock, 200, 200)
+    for connection in connections:
+        pool.release(connection)
+    clock.now += KEEPALIVE
+    closed: list[int] = []
+    for _ in range(5):
+        before = aborted(connections)
+        assert pool.idle() is None
+        closed.append(aborted(connections) - before)
+    assert closed == [64, 64, 64, 8, 0]
+    assert counts(pool) == (0, 0, 0)
+
+
 def test_closing_the_pool_ends_the_looks(clock: Clock) -> None:
     pool, connections = opened(clock, 1, 1)
     pool.release(connections[0])
