@@ -230,8 +230,9 @@ class _Exchange:
                 connection = plan.pool.idle()
                 if connection is None:
                     began = perf_counter()
+                    acquire = partial(plan.pool.acquire, max(0.0, plan.timeouts.connect - connecting))
                     try:
-                        connection = await plan.pool.acquire(max(0.0, plan.timeouts.connect - connecting))
+                        connection = await (body.unless_cut(acquire) if isinstance(body, RequestBody) else acquire())
                     finally:
                         connecting += perf_counter() - began
                 return await send(

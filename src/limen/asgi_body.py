@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
+from typing import TypeVar
 
 from starlette.types import Receive
 
@@ -16,6 +17,9 @@ _WATCH_AFTER = 0.25
 
 # Seconds in which a client whose body is refused may go on sending it, as ``ClientLimits.linger``.
 _LINGER = 2.0
+
+
+T = TypeVar("T")
 
 
 class ClientGone(Exception):
@@ -102,12 +106,9 @@ class RequestBody:
         """Return what comes next; nothing is the end."""
         while not self.done:
             try:
-                async with asyncio.timeout(self._patience) as self._waiting:
-                    message = await self._receive()
+                message = await self.unless_cut(self._receive, self._patience)
             except TimeoutError:
-                raise (BodyCut if self._cut else BodyTimeout) from None
-            finally:
-                self._waiting = None
+                raise BodyTimeout from None
             if message["type"] == "http.disconnect":
                 self.done = True
                 raise ClientGone
@@ -119,6 +120,23 @@ class RequestBody:
             if chunk:
                 return chunk
         return b""
+
+    async def unless_cut(self, wait: Callable[[], Awaitable[T]], seconds: float | None = None) -> T:
+        """Return what ``wait`` gives, while this holds what has come.
+
+        Raises BodyCut as soon as the body has to give way, and TimeoutError after ``seconds``.
+        """
+        if self._cut:
+            raise BodyCut
+        try:
+            async with asyncio.timeout(seconds) as self._waiting:
+                return await wait()
+        except TimeoutError:
+            if self._cut:
+                raise BodyCut from None
+            raise
+        finally:
+            self._waiting = None
 
     async def read(self) -> bytes:
         """Return the whole body; raises what iterating does."""
@@ -137,7 +155,7 @@ class RequestBody:
         self._bodies.drop(self)
 
     def cut(self) -> None:
-        """Give up: whoever reads, gathers or iterates over this body gets BodyCut."""
+        """Give up: whoever reads, gathers or iterates over this body, or waits while it is held, gets BodyCut."""
         self._cut = True
         if self._held:
             self._held.clear()

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 
+import pytest
+
 from limen import Gateway, Limits, Timeouts, Upstream, anyone
 from limen.declare.limits import ClientLimits
 from limen.testing import Conversation, ScriptedUpstream, drained, snapshot
@@ -49,6 +51,12 @@ async def answering(conversation: Conversation) -> None:
         await conversation.say(OK)
 
 
+async def silent(conversation: Conversation) -> None:
+    """Read, and say nothing."""
+    await conversation.head()
+    await conversation.reader.read()
+
+
 @contextlib.asynccontextmanager
 async def gate(*, timeouts: Timeouts | None = None, limits: ClientLimits | None = None) -> AsyncGenerator[Gate]:
     async with ScriptedUpstream(answering) as upstream:
@@ -84,6 +92,39 @@ async def test_slow_uploads_hold_half_of_the_connections_and_others_are_served()
                 writer.close()
             assert one.uploads() - before == SLOW
             await drained(one.app)
+
+
+async def test_a_body_that_gives_way_leaves_the_line_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Its turn would come only when a connection is free."""
+    caplog.set_level("INFO", "limen.access")
+
+    async with gate(timeouts=Timeouts(connect=60.0), limits=ClientLimits(body_memory=100_000)) as one:
+        one.upstream.scripts[:] = [silent]
+        others = [await asyncio.open_connection("127.0.0.1", one.served.port) for _ in range(MOST)]
+        for _, writer in others:
+            writer.write(GET)
+        await until(lambda: snapshot(one.app).busy == MOST)
+        bodies = one.app.live().runtime.bodies
+        uploads: list[Client] = []
+        for number in (1, 2):
+            one_of_them = await one.upload(b"x-request-id: upload%d\r\ncontent-length: 99999\r\n\r\n" % number)
+            uploads.append(one_of_them)
+            one_of_them[1].write(b"x" * 33_000)  # in pieces: what was read and not parsed would count as well
+            await until(lambda number=number: bodies.total == 66_000 * number - 33_000)
+            one_of_them[1].write(b"x" * 33_000)
+            await until(lambda number=number: number == 2 or snapshot(one.app).waiting == 1)
+        got = await uploads[0][0].read()
+        assert got.startswith(b"HTTP/1.1 503 ")
+        assert b'"code":"bodies_full"' in got
+        assert b"\r\nx-request-id: upload1\r\n" in got
+        await until(lambda: bodies.total == 66_000 and snapshot(one.app).waiting == 1)
+        assert snapshot(one.app).busy == MOST
+        for _, writer in (*others, *uploads):
+            writer.close()
+        await drained(one.app)
+    lines = [line for line in caplog.messages if "upload1" in line]
+    assert len(lines) == 1
+    assert "code=bodies_full" in lines[0]
 
 
 async def test_uploads_that_come_in_one_turn_of_the_loop_hold_no_more() -> None:
