@@ -1,7 +1,8 @@
 """The outermost of a gateway under any ASGI server: every request has one id, one outcome, and is recorded once.
 
-1. the ``Outcome`` is made and put into the scope, where the asgi engine and FastAPI's own endpoints find it; they say what
-   they know (the route, the caller, a fault) and leave the rest to this
+1. field values lose the white space behind them, which some servers leave there. The ``Outcome`` is made and put into the
+   scope, where the asgi engine and FastAPI's own endpoints find it; they say what they know (the route, the caller, a
+   fault) and leave the rest to this
 2. the answer gets ``x-request-id`` where it has none; its status is noted
 3. what ends without an answer gets one
 4. whatever happens, the outcome is settled: a client that left is 499, an answer without its end was cut
@@ -20,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from limen import pipeline
 from limen.declare.trust import UNIX
 from limen.errors import Fault, Kind
-from limen.http.headers import Head
+from limen.http.headers import Head, trimmed
 from limen.http.replies import problem
 from limen.observe.access import shown
 from limen.observe.outcome import Outcome
@@ -71,6 +72,7 @@ class _Request:
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, fresh: Callable[[], str]) -> None:
         self._started = perf_counter()
+        scope["headers"] = [(name, trimmed(value)) for name, value in scope["headers"]]
         self._outcome = scope[OUTCOME] = begun(scope, fresh)
         self._scope = scope
         self._receive = receive

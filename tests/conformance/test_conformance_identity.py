@@ -82,6 +82,7 @@ def odd_and_honest() -> dict[str, Case]:
         "a scheme in lower case": admitted(b"/secret", b"authorization: bearer " + good),
         "a scheme in capitals": admitted(b"/secret", b"Authorization: BEARER " + good),
         "white space before the value": admitted(b"/secret", b"Authorization: \t Bearer " + good),
+        "white space behind the value": admitted(b"/secret", bearer(good) + b" \t"),
         "an audience among others": admitted(b"/secret", bearer(secret_token(aud=["mallory", AUDIENCE]))),
         "valid since long ago": admitted(b"/secret", bearer(secret_token(nbf=0, iat=0))),
     }

@@ -137,7 +137,7 @@ class GuardedProtocol(PatientProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect a header line; trailers never become headers (RFC 9110 section 6.5.1)."""
         if self.stage == HEAD:
-            super().on_header(name, value)
+            super().on_header(name, rules.field(name, value))
 
     def on_headers_complete(self) -> None:
         """Apply the rules and limits of a head, then let it be served."""

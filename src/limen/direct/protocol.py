@@ -19,6 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from limen import pipeline
+from limen.direct import rules
 from limen.direct.exchange import Exchange
 from limen.direct.guard import GuardedProtocol
 from limen.direct.patience import BODY, CLOSE, DEAF, HEAD
@@ -97,7 +98,7 @@ class GatewayProtocol(GuardedProtocol):
         """Collect a header line; trailers never become headers (RFC 9110 section 6.5.1)."""
         if self.stage != HEAD:
             return
-        name = name.lower()
+        name, value = name.lower(), rules.field(name, value)
         if name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
         self.headers.append((name, value))

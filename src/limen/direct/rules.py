@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Final
 
 from limen.errors import Fault, Kind
-from limen.http.headers import Head
+from limen.http.headers import Head, trimmed
 
 # A registered name, an IPv4 address or an IPv6 literal, and perhaps a port; RFC 3986 section 3.2.2 without
 # sub-delimiters and percent-encoding, which no name that resolves has.
@@ -26,6 +26,18 @@ def valid_host(value: bytes) -> bool:
     """Tell whether ``value`` may be a ``Host``."""
     match = _HOST.fullmatch(value)
     return match is not None and (match[1] is None or int(match[1]) < 65536)
+
+
+def field(name: bytes, value: bytes) -> bytes:
+    """Return the value of a header line as it counts: the parser leaves the white space that stands behind it.
+
+    A transfer coding keeps a tab, and is refused for it by ``check``: the parser does not take such a body for chunked, and
+    refuses it as well, but only once its head would have been served.
+    """
+    bare = trimmed(value)
+    if bare is not value and b"\t" in value and name.lower() == b"transfer-encoding":
+        return value
+    return bare
 
 
 def check(method: bytes, version: str, head: Head) -> Fault | None:

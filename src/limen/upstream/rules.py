@@ -18,7 +18,7 @@ def check(status: int, version: str, headers: Headers) -> str | None:
     # An interim answer ends with its head (RFC 9110 section 15.2). The parser would read content, which is no part of any
     # answer, or the next head; a length of 0 does no harm.
     for name, value in headers:
-        if name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0")):
+        if name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0 \t")):
             return "an interim answer with content"
     return None
 
@@ -33,6 +33,7 @@ def framings(headers: Headers) -> int:
         if name == b"content-length":
             found += 1
         elif name == b"transfer-encoding":
-            # Any coding but a single final chunked counts as a disagreement.
-            found += 1 if value.lower() == b"chunked" else 2
+            # Any coding but a single final chunked counts as a disagreement. So does a tab behind it, although it is no part
+            # of the value (RFC 9110 section 5.5): the parser would read such content as if it had no chunks.
+            found += 1 if value.rstrip(b" ").lower() == b"chunked" else 2
     return found
