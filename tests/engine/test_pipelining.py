@@ -5,7 +5,7 @@ import contextlib
 import logging
 
 import pytest
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 
 from limen import Gateway, Timeouts, Upstream, anyone
 from limen.testing import Conversation, ScriptedUpstream, saying
@@ -212,6 +212,82 @@ async def test_pipelined_requests_of_a_client_that_leaves_are_all_let_go(caplog:
         writer.close()
         await until(lambda: caplog.text.count(" 499 ") >= 1)
         assert len(upstream.requests) == 1
+
+
+async def breaks_off(conversation: Conversation) -> None:
+    """Begin an answer, and close."""
+    await conversation.request()
+    await conversation.say(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf")
+    conversation.writer.close()
+
+
+IN_LINE = get(b"/svc/2", b"x-request-id: second") + get(b"/local", b"x-request-id: third") + get(b"/a/../b")
+
+
+def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return the lines of the access log."""
+    return [record.getMessage() for record in caplog.records if record.name == "limen.access"]
+
+
+async def test_requests_behind_an_answer_that_breaks_off_are_logged_with_what_broke_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is the gateway that closes: the client has not left."""
+    caplog.set_level(logging.INFO, "limen.access")
+    async with ScriptedUpstream(breaks_off) as upstream, serving(build(upstream.url)) as gateway:
+        got = await gateway.raw(get(b"/svc/1", b"x-request-id: first") + IN_LINE)
+        assert got.endswith(b"\r\n\r\nhalf")
+        await until(lambda: len(logged(caplog)) == 4)
+    assert all("code=upstream_closed" in line for line in logged(caplog))
+    assert [line.split()[2] for line in logged(caplog)] == ["200", "502", "502", "502"]
+    assert len(upstream.requests) == 1
+
+
+async def test_requests_in_line_at_a_stop_are_logged_with_the_stop(caplog: pytest.LogCaptureFixture) -> None:
+    """The answer that runs is the last one: ``limen.cli.server`` makes it say so."""
+    release = asyncio.Event()
+
+    async def held(conversation: Conversation) -> None:
+        await conversation.request()
+        await release.wait()
+        await conversation.say(answer(b"ok"))
+
+    caplog.set_level(logging.INFO, "limen.access")
+    async with ScriptedUpstream(held) as upstream, serving(build(upstream.url)) as gateway:
+        request = asyncio.create_task(gateway.raw(get(b"/svc/1", b"x-request-id: first") + IN_LINE))
+        await until(lambda: len(upstream.requests) == 1 and len(gateway.connections[0].pipeline) == 3)
+        state = gateway.connections[0].server_state
+        state.default_headers = [*state.default_headers, (b"connection", b"close")]
+        gateway.connections[0].serving.keep_alive = False  # as the answer's head has it
+        release.set()
+        assert (await request).endswith(b"ok")
+        await until(lambda: len(logged(caplog)) == 4)
+    assert [line.split()[2] for line in logged(caplog)] == ["200", "503", "503", "503"]
+    assert ["code=shut_down" in line for line in logged(caplog)] == [False, True, True, True]
+
+
+async def test_requests_behind_an_answer_that_says_it_is_the_last_are_not_their_clients_fault(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    release = asyncio.Event()
+    app = Gateway()
+
+    @app.get("/last")
+    async def last(response: Response) -> str:
+        await release.wait()
+        response.headers["connection"] = "close"
+        return "last"
+
+    del last
+    caplog.set_level(logging.INFO, "limen.access")
+    async with serving(app) as gateway:
+        request = asyncio.create_task(gateway.raw(get(b"/last") * 2))
+        await until(lambda: bool(gateway.connections) and len(gateway.connections[0].pipeline) == 1)
+        release.set()
+        assert (await request).endswith(b'"last"')
+        await until(lambda: len(logged(caplog)) == 2)
+    assert "code=shut_down" in logged(caplog)[1]
+    assert "the answer before was the last on its connection" in logged(caplog)[1]
 
 
 async def test_a_request_in_flight_is_answered_when_the_server_stops() -> None:

@@ -46,6 +46,7 @@ class Ending:
         "_started",
         "_task",
         "_timer",
+        "failure",
         "keep_alive",
         "response_complete",
     )
@@ -72,6 +73,7 @@ class Ending:
         self._request_id = request_id
         self._outcome = Outcome(method, path, request_id, client.peer)
         self.keep_alive = keep_alive
+        self.failure: Fault | None = None  # that it has ended with
         self.response_complete = False
         self._parts: list[bytes] = []  # of the request's body, as long as they are held
         self._connection: Connection | None = None
@@ -138,9 +140,11 @@ class Ending:
 
     def _complete(self, fault: Fault | None, *, cut: bool = False) -> None:
         self.response_complete = True
+        self.failure = fault
         self._timer.clear()
         self._settle(fault, cut=cut)
-        self._client.completed(close=cut or not self.keep_alive)
+        self.keep_alive = self.keep_alive and not cut
+        self._client.completed(close=not self.keep_alive)
 
     def _release(self) -> None:
         """Hold nothing more of the request's body."""

@@ -127,6 +127,8 @@ class PatientProtocol(HttpToolsProtocol):
             if isinstance(serving, RequestResponseCycle):
                 scope: Any = serving.scope
                 scope.setdefault(ENDED, self.cut_by)
+        if self.pipeline and self.cut_by is record.GONE:
+            self.cut_by = record.behind(serving, stopping=CLOSE in self.server_state.default_headers)
         for cycle, _ in self.pipeline:
             self.drop(cycle)
         super().connection_lost(exc)
@@ -364,11 +366,11 @@ class PatientProtocol(HttpToolsProtocol):
         self.on_response_complete()
 
     def drop(self, cycle: Any) -> None:
-        """Record a request in line whose turn does not come: the client is gone."""
+        """Record a request in line whose turn does not come: the client is gone, or ``cut_by`` says why."""
         if isinstance(cycle, Said):
             record.said(cycle, self.peer, self.cut_by.kind.status, self.cut_by)
         else:
-            record.never_begun(cycle, self.peer, self.shared.fresh)
+            record.never_begun(cycle, self.peer, self.shared.fresh, self.cut_by)
 
     def linger(self) -> None:
         """Say that nothing follows, and throw away what still comes, for a while."""

@@ -1,11 +1,14 @@
-"""Records requests that nobody serves: refused ones, and those in line whose client has left. Nothing is decided here."""
+"""Records requests that nobody serves: refused ones, and those in line whose connection has ended, with the reason."""
 
 import asyncio
 import socket
 from collections.abc import Callable
 from typing import Any, Final
 
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
 from limen import pipeline
+from limen.asgi_log import OUTCOME
 from limen.declare.trust import UNIX
 from limen.direct.shared import Said
 from limen.errors import Fault, Kind
@@ -13,6 +16,8 @@ from limen.http.headers import Head
 from limen.observe.outcome import Outcome
 
 GONE: Final = Fault(Kind.CLIENT_CLOSED)
+STOPPED: Final = Fault(Kind.SHUT_DOWN)
+LAST: Final = Fault(Kind.SHUT_DOWN, cause="the answer before was the last on its connection")
 
 
 def peer_of(transport: asyncio.BaseTransport, client: tuple[str, int] | None) -> bytes:
@@ -23,16 +28,41 @@ def peer_of(transport: asyncio.BaseTransport, client: tuple[str, int] | None) ->
     return UNIX if here is not None and here.family == getattr(socket, "AF_UNIX", None) else b""
 
 
+def behind(before: Any, *, stopping: bool) -> Fault:
+    """Return why requests in line are not served where nobody has cut their connection: the client, or the answer ``before``.
+
+    What that one has ended with ends these; without a fault it said itself that it is the last.
+    """
+    if before is None:
+        return GONE
+    fault: Fault | None
+    if isinstance(before, RequestResponseCycle):
+        fault = _of_application(before)
+        if fault is None and not before.response_complete:
+            return GONE
+    else:
+        fault = before.fault if isinstance(before, Said) else before.failure
+    if before.response_complete and before.keep_alive:
+        return GONE
+    return fault or (STOPPED if stopping else LAST)
+
+
+def _of_application(cycle: RequestResponseCycle) -> Fault | None:
+    scope: Any = cycle.scope
+    outcome: Outcome | None = scope.get(OUTCOME)
+    return Fault(Kind[outcome.code.upper()], cause=outcome.cause) if outcome is not None and outcome.code else None
+
+
 def said(answer: Said, peer: bytes, status: int, fault: Fault | None) -> None:
     """Record a finished answer, or one that is not written any more."""
     _settle(Outcome(answer.method, answer.path, answer.request_id, peer), status, fault)
 
 
-def never_begun(cycle: Any, peer: bytes, fresh: Callable[[], str]) -> None:
-    """Record a request of uvicorn's, in line, whose client has left."""
+def never_begun(cycle: Any, peer: bytes, fresh: Callable[[], str], fault: Fault) -> None:
+    """Record a request of uvicorn's that was in line, and ``fault`` for which its connection has ended."""
     scope = cycle.scope
     request_id = pipeline.request_id(Head(list(scope["headers"])), fresh)
-    _settle(Outcome(scope["method"].encode(), scope["raw_path"], request_id, peer), GONE.kind.status, GONE)
+    _settle(Outcome(scope["method"].encode(), scope["raw_path"], request_id, peer), fault.kind.status, fault)
 
 
 def _settle(outcome: Outcome, status: int, fault: Fault | None) -> None:
