@@ -195,11 +195,14 @@ class _Exchange:
         if plan.route.contract.body is None:
             return stream if announced.framed else None
         body = plan.route.contract.body
-        content = pipeline.declared(plan, body, self._runtime.validations, await stream.read(), self._head)
-        if content is None or isinstance(content, bytes | Fault):
-            return content
-        with Watch(self._receive, stream):
-            return await content
+        try:
+            content = pipeline.declared(plan, body, self._runtime.validations, await stream.read(), self._head)
+            if content is None or isinstance(content, bytes | Fault):
+                return content
+            with Watch(self._receive, stream):
+                return await stream.unless_cut(lambda: content)
+        finally:
+            stream.release()
 
     async def _exchange(
         self, plan: Plan, target: bytes, lines: Headers, own: bytes, body: bytes | RequestBody | None

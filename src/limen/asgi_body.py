@@ -139,15 +139,12 @@ class RequestBody:
             self._waiting = None
 
     async def read(self) -> bytes:
-        """Return the whole body; raises what iterating does."""
+        """Return the whole body, which counts as held until it is released; raises what iterating does."""
         self.untouched = False
         chunks: list[bytes] = []
-        try:
-            while chunk := await self._come():
-                chunks.append(chunk)
-                self._count(chunk)
-        finally:
-            self.release()
+        while chunk := await self._come():
+            chunks.append(chunk)
+            self._count(chunk)
         return b"".join(chunks)
 
     def release(self) -> None:

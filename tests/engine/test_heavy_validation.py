@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from limen import Gateway, Upstream, anyone
 from limen.runtime import validations as module
+from limen.runtime.bodies import Bodies
 from limen.runtime.validations import LIGHT, Validations
 from limen.testing import Conversation, ScriptedUpstream
 from serving import Served, serving, until
@@ -29,6 +30,8 @@ class Spy:
         self.turn = 0
         self.heavy: list[int] = []
         self.light: list[int] = []
+        self.bodies: Bodies | None = None
+        self.held: list[int] = []  # bytes of bodies that were counted then
         self._handle = asyncio.get_running_loop().call_soon(self._next)
 
     def _next(self) -> None:
@@ -36,6 +39,8 @@ class Spy:
         self._handle = asyncio.get_running_loop().call_soon(self._next)
 
     def saw(self, value: list[int]) -> list[int]:
+        if self.bodies is not None:
+            self.held.append(self.bodies.total)
         (self.heavy if len(value) > 1000 else self.light).append(self.turn)
         return value
 
@@ -74,6 +79,7 @@ async def gate() -> AsyncGenerator[Gate]:
 
     async with ScriptedUpstream(answering) as upstream:
         app = Gateway()
+        spy.bodies = app.live().runtime.bodies
         svc = app.group("", upstream=Upstream("svc", [upstream.url]), allow=anyone)
 
         @svc.post("/numbers")
@@ -108,6 +114,16 @@ async def test_heavy_bodies_that_come_at_once_are_checked_in_turns_of_their_own(
         assert len(set(one.spy.heavy)) == CLIENTS
         assert (await one.post(LIGHTER)).startswith(b"HTTP/1.1 200 ")
         assert len(one.spy.light) == 1
+
+
+async def test_a_body_counts_as_held_until_it_is_checked() -> None:
+    async with gate() as made:
+        bodies = made.spy.bodies
+        assert bodies is not None
+        await asyncio.gather(*(made.post(HEAVY) for _ in range(CLIENTS)))
+        assert len(made.spy.held) == CLIENTS
+        assert min(made.spy.held) >= len(HEAVY)
+        await until(lambda: bodies.total == 0)
 
 
 async def test_so_are_heavy_answers() -> None:

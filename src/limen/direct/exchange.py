@@ -265,13 +265,14 @@ class Exchange(Sending):
         content = pipeline.declared(self._plan, body, self._runtime.validations, b"".join(self._parts), self._head)
         self._declared = False
         self._timer.clear()
-        self._release()
+        self._parts.clear()  # what was made of them counts until it is checked
         if content is None or isinstance(content, bytes | Fault):
             self._checked(content)
         else:
             self._ask(content, self._checked)
 
     def _checked(self, content: bytes | Fault | None) -> None:
+        self._uncount()
         if isinstance(content, Fault):
             self._refuse(content)
             return

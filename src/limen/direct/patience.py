@@ -73,7 +73,7 @@ class PatientProtocol(HttpToolsProtocol):
         if shared is None:
             limits: ClientLimits = app_state.get("limen.limits") or ClientLimits()
             if (bodies := app_state.get("limen.bodies")) is None:  # one that holds nothing is false
-                bodies = Bodies(limits.body_memory)
+                bodies = Bodies.within(limits.body_memory)
             shared = app_state["limen.guard"] = Shared(self.loop, limits, bodies)
             server_log.share(config, gateway="limen" in app_state)
         self.shared = shared

@@ -1,8 +1,8 @@
 """The request bodies that one worker holds: how many bytes they are together, and who gives way when they are too many.
 
-Held is what cannot go on yet: a declared body, and one of a local endpoint, until it is whole; a streamed one that waits for
-a connection; bytes that were read and not parsed. One that streams holds nothing. What is whole is bounded otherwise: by the
-requests that a service may have in use and in line.
+Held is what cannot go on yet: a declared body until it is checked, and one of a local endpoint until it is whole; a streamed
+one that waits for a connection; bytes that were read and not parsed. One that streams holds nothing. What is on its way to a
+service is bounded otherwise: by the requests that one may have in use and in line.
 """
 
 from collections.abc import Callable
@@ -11,6 +11,9 @@ from typing import Protocol
 
 # The part of the bound that is free again after holders had to give way: so that it does not begin anew with each byte.
 _FREED = 8
+
+# The part of the memory that is for what holding bodies takes besides their content.
+_BESIDES = 4
 
 
 class Holder(Protocol):
@@ -36,6 +39,11 @@ class Bodies:
         self.total = 0
         self._now = now
         self._holders: dict[Holder, tuple[int, float]] = {}
+
+    @classmethod
+    def within(cls, memory: int) -> "Bodies":
+        """Return one that holds as much as takes ``memory`` bytes: pieces, and what checks a body, take a third more."""
+        return cls(memory - memory // _BESIDES)
 
     def add(self, holder: Holder, size: int) -> None:
         """Count ``size`` more bytes for ``holder``; others, or itself, may be cut before this returns."""

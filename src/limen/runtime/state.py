@@ -70,7 +70,7 @@ class Runtime:
         self._assertion: Asserter | Assertion | None = assertion
         self.auth = Methods.of(auth)
         self.trust = trust
-        self.bodies = Bodies(body_memory)
+        self.bodies = Bodies.within(body_memory)
         self.validations = Validations()
         self.now = now
         self.request_id = RequestIds().fresh if request_id is None else request_id
