@@ -69,7 +69,7 @@ class Engine:
             await self._app(scope, receive, send)
             return
         outcome = scope.get(asgi_log.OUTCOME) or asgi_log.begun(scope, runtime.request_id)
-        body = LocalBody(receive, send, runtime.bodies, outcome)
+        body = LocalBody(receive, send, runtime.bodies, outcome, scope["headers"])
         try:
             await self._app(scope, body.receive, body.send)
         finally:

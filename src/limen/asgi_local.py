@@ -1,7 +1,8 @@
 """The request bodies that the gateway's own endpoints read: they count among those that a worker holds, under any server.
 
 What an endpoint has read counts until it has answered: FastAPI reads a declared body whole, and holds it. An endpoint that
-takes more than ``MOST_COUNTED`` passes it on, or bounds it itself.
+takes more than ``MOST_COUNTED`` passes it on, or bounds it itself. JSON that holds more values than may be is refused before
+anybody reads it, as on the gateway's routes: what it costs to check is how many there are.
 """
 
 import asyncio
@@ -9,10 +10,13 @@ from typing import Final
 
 from starlette.types import Message, Receive, Send
 
-from limen.errors import AGAIN, Fault, Kind
+from limen.declare.route import HELD
+from limen.errors import AGAIN, Fault, Invalid, Kind
+from limen.http.headers import is_json
 from limen.http.replies import problem
 from limen.observe.outcome import Outcome
 from limen.runtime.bodies import Bodies
+from limen.runtime.validations import MostValues, heavy
 
 MOST_COUNTED: Final = 10 * 1024 * 1024
 
@@ -28,13 +32,22 @@ class LocalBody:
     """``receive`` and ``send`` of one request, for the application.
 
     Where the worker holds too much and this body has to give way, the endpoint is told that the client has left, and the
-    client gets 503 in place of what the endpoint makes of that.
+    client gets 503 in place of what the endpoint makes of that; so it is with JSON of too many values, and 422.
     """
 
-    __slots__ = ("_bodies", "_counted", "_cut", "_outcome", "_receive", "_replaced", "_send", "_started", "_waiting")
+    __slots__ = (
+        *("_bodies", "_counted", "_cut", "_fault", "_json", "_outcome", "_receive", "_replaced", "_send", "_started"),
+        "_waiting",
+    )
 
-    def __init__(self, receive: Receive, send: Send, bodies: Bodies, outcome: Outcome) -> None:
+    def __init__(
+        self, receive: Receive, send: Send, bodies: Bodies, outcome: Outcome, headers: list[tuple[bytes, bytes]]
+    ) -> None:
         """Nothing is read yet; ``outcome`` is what becomes of the request."""
+        self._json: list[bytes] | None = (
+            [] if any(name == b"content-type" and is_json(value) for name, value in headers) else None
+        )
+        self._fault: Fault | None = None
         self._receive = receive
         self._send = send
         self._bodies = bodies
@@ -47,7 +60,7 @@ class LocalBody:
 
     async def receive(self) -> Message:
         """Return the next message, and count what is in it."""
-        if not self._cut:
+        if self._fault is None:
             try:
                 async with asyncio.timeout(None) as self._waiting:
                     message = await self._receive()
@@ -57,19 +70,23 @@ class LocalBody:
             else:
                 self._count(len(message.get("body", b"")))
                 if not self._cut:
-                    if not message.get("more_body", False):
-                        self.release()  # it is whole: to cut it now would undo what the endpoint may have done
-                    return message
+                    whole = not message.get("more_body", False)
+                    if self._json is not None:
+                        self._look(message.get("body", b""), whole=whole)
+                    if whole:
+                        self.release()  # to cut it now would undo what the endpoint may have done
+                    if self._fault is None:
+                        return message
             finally:
                 self._waiting = None
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
         """Send ``message``, or 503 in its place."""
-        if self._cut and not self._started:
+        fault = self._fault
+        if fault is not None and not self._started:
             if not self._replaced:
                 self._replaced = True
-                fault = Fault(Kind.BODIES_FULL, headers=(*AGAIN, (b"connection", b"close")))
                 self._outcome.code = fault.kind.code
                 reply = problem(fault, self._outcome.request_id)
                 await self._send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
@@ -81,12 +98,25 @@ class LocalBody:
     def cut(self) -> None:
         """Give up: the worker holds too much."""
         self._cut = True
+        self._fault = Fault(Kind.BODIES_FULL, headers=(*AGAIN, (b"connection", b"close")))
         if self._waiting is not None:
             self._waiting.reschedule(asyncio.get_running_loop().time())
 
     def release(self) -> None:
         """Count no longer: the body is whole, or the endpoint has ended."""
         self._bodies.drop(self)
+
+    def _look(self, piece: bytes, *, whole: bool) -> None:
+        assert self._json is not None
+        self._json.append(piece)
+        if whole:
+            content, self._json = b"".join(self._json), None
+            most = MostValues.of(max(len(content), HELD))
+            if heavy(content) and most.passed(content):
+                misfit = Invalid(("body",), f"Input may hold {most}", "too_many_values")
+                self._fault = Fault(Kind.INVALID_REQUEST, errors=(misfit,))
+        elif self._counted >= MOST_COUNTED:
+            self._json = None  # it is not held any more, and nobody who checks it has so much
 
     def _count(self, size: int) -> None:
         size = min(size, MOST_COUNTED - self._counted)

@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
+from limen import local_checks
 from limen.asgi import Engine
 from limen.asgi_log import recorded
 from limen.declare.assertion import Assertion
@@ -196,6 +197,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
     async def running(self) -> AsyncGenerator[Mapping[str, Any]]:
         """Compile, run the user's lifespan, and close every connection at the end."""
         self.live()
+        local_checks.bound(self.routes)  # and what was added since
         ours = {"limen": self, "limen.limits": self.limits, "limen.bodies": self._runtime.bodies}
         try:
             if self._user_lifespan is None:
@@ -216,6 +218,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
                 self._declared, runtime=self._runtime, identity=self._identity, problems=tuple(self._problems)
             )
             self._live = Live(table, self._runtime)
+            local_checks.bound(self.routes)
         return self._live
 
     def direct(self) -> bool:

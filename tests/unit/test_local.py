@@ -7,7 +7,7 @@ import pytest
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict
 
-from engines import ENGINES
+from engines import ENGINES, Engine
 from limen import Gateway, Upstream, anyone
 from limen.declare.misfits import MOST, NAME
 from limen.declare.route import HELD
@@ -83,6 +83,100 @@ async def test_a_body_of_a_local_endpoint_is_bounded(path: str, size: int, statu
     async with serving(local()) as gateway:
         got = await gateway.client.post(path, content=content, headers={"content-type": "application/json"})
     assert got.status_code == status
+
+
+class Wide(BaseModel):
+    a: int
+    b: int
+    c: int
+    d: int
+
+
+def wide() -> Gateway:
+    app = Gateway()
+    inner, outer = APIRouter(), APIRouter()
+
+    @app.post("/own")
+    async def own(items: list[Wide]) -> int:
+        return len(items)
+
+    @app.post("/two")
+    async def two(items: list[Wide], more: list[Wide]) -> int:
+        return len(items) + len(more)
+
+    @inner.post("/inner")
+    async def included(items: list[Wide]) -> int:
+        return len(items)
+
+    del own, two, included
+    outer.include_router(inner, prefix="/b")
+    app.include_router(outer, prefix="/a")
+    return app
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("path", "body", "found"),
+    [
+        ("/own", "ITEMS", 4),
+        ("/a/b/inner", "ITEMS", 4),
+        ("/two", '{"items":ITEMS,"more":ITEMS}', 8),
+    ],
+)
+async def test_of_a_large_body_that_does_not_fit_the_first_misfits_are_found(
+    engine: Engine, path: str, body: str, found: int
+) -> None:
+    """FastAPI would find all of them, and list them."""
+    content = body.replace("ITEMS", "[" + ",".join(["{}"] * 8000) + "]")
+    async with serving(wide(), engine) as gateway:
+        got = await gateway.client.post(path, content=content, headers={"content-type": "application/json"})
+        assert got.status_code == 422
+        assert len(got.json()["errors"]) == found
+        assert "errors_omitted" not in got.json()
+        fits = "[" + ",".join(['{"a":1,"b":2,"c":3,"d":4}'] * 1000) + "]"
+        got = await gateway.client.post("/own", content=fits, headers={"content-type": "application/json"})
+        assert (got.status_code, got.json()) == (200, 1000)
+
+
+async def test_of_a_small_body_all_misfits_are_found() -> None:
+    async with serving(wide()) as gateway:
+        got = await gateway.client.post(
+            "/own", content="[" + ",".join(["{}"] * 30) + "]", headers={"content-type": "application/json"}
+        )
+        assert (len(got.json()["errors"]), got.json()["errors_omitted"]) == (MOST, 4 * 30 - MOST)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_a_body_of_too_many_values_is_refused_before_it_is_read(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "limen.access")
+    called: list[int] = []
+    app = Gateway()
+
+    @app.post("/any")
+    async def anything(request: Request) -> int:
+        called.append(len(await request.body()))
+        return 0
+
+    del anything
+    many = "[" + ",".join(["{}"] * 87000) + "]"
+    text = '["' + "{}," * 87000 + '"]'  # in a string they are no values
+    async with serving(app, engine) as gateway:
+        for kind, content, status in (
+            ("application/json", many, 422),
+            ("application/problem+json", many, 422),
+            ("application/json", text, 200),
+            ("text/plain", many, 200),
+        ):
+            got = await gateway.client.post("/any", content=content, headers={"content-type": kind})
+            assert (got.status_code, kind) == (status, kind)
+            if status == 422:
+                assert got.json()["errors"][0]["type"] == "too_many_values"
+                assert got.json()["code"] == "invalid_request"
+                assert got.json()["request_id"] == got.headers["x-request-id"]
+    assert called == [len(text), len(many)]
+    assert [("code=invalid_request" in line) for line in caplog.messages if "POST /any" in line][:2] == [True, True]
 
 
 async def test_a_bound_of_the_application_stays_as_it_is_given() -> None:

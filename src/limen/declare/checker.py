@@ -8,6 +8,7 @@ with it.
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any, Final, cast
 
 from pydantic import TypeAdapter, ValidationError
@@ -75,15 +76,42 @@ class Checker:
         except ValidationError as error:
             return self._found(error, at, values, partial(self._adapter.validate_python, value))
 
+    def attributes(self, value: object) -> object:
+        """Return ``value`` as the type has it, attributes of objects taken for members; raises what is wrong with it."""
+        try:
+            return self._first.validate_python(value, from_attributes=True)
+        except ValidationError as error:
+            again = partial(self._adapter.validate_python, value, from_attributes=True)
+            raise self._searched(error, _values(value), again) from None
+
     def _found(
         self, error: ValidationError, at: tuple[str | int, ...], values: int, again: Callable[[], object]
     ) -> Misfits:
+        return listed(self._searched(error, values, again), at)
+
+    def _searched(self, error: ValidationError, values: int, again: Callable[[], object]) -> ValidationError:
         if self._stops and values <= MOST_SEARCHED:
             try:
                 again()
             except ValidationError as whole:
-                error = whole
-        return listed(error, at)
+                return whole
+        return error
+
+
+def _values(value: object) -> int:
+    """Count what lists and mappings within ``value`` hold, no further than is worth knowing."""
+    count, left = 0, [value]
+    while left and count <= MOST_SEARCHED:
+        one = left.pop()
+        if isinstance(one, Mapping):
+            within = list(islice(cast("Mapping[object, object]", one).values(), MOST_SEARCHED + 1))
+        elif isinstance(one, list):
+            within = cast("list[object]", one)[: MOST_SEARCHED + 1]
+        else:
+            continue
+        count += 1 + len(within)
+        left += within
+    return count
 
 
 class _Copier:
