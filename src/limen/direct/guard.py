@@ -344,15 +344,21 @@ class GuardedProtocol(PatientProtocol):
 
     def _go_on(self, data: bytes, upgrade: httptools.HttpParserUpgrade) -> None:
         """Read on behind a head that asked for an upgrade which it does not get: there the parser has stopped."""
+        offset: int = upgrade.args[0]
         if self._tunnel:
+            reading = self.reading
+            # A client has to wait for the answer (RFC 6455 section 4.1); but a frame that is lost garbles all that follow.
+            early = data[offset:] + reading._data[reading._at :]  # pyright: ignore[reportPrivateUsage] - given away as a whole
             self.handle_websocket_upgrade()
+            if early and not self.transport.is_closing():
+                taker: Any = self.transport.get_protocol()
+                taker.data_received(early)
             return
         framing, self._framing = self._framing, None
         if framing is not None:
             self.parser = httptools.HttpRequestParser(Rest(self))
             self.parser.set_dangerous_leniencies(lenient_data_after_close=False)
             self.parser.feed_data(framing)
-        offset: int = upgrade.args[0]
         if rest := data[offset:]:
             self.reading.put_back(rest)
 
