@@ -4,13 +4,17 @@ import sys
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeGuard
 
 import click
-from pydantic import ValidationError
 
 from limen.cli.place import described, place
 from limen.errors import DeclarationError
-from limen.gateway import Gateway
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+    from limen.gateway import Gateway
 
 
 def load(spec: str) -> object:
@@ -21,10 +25,16 @@ def load(spec: str) -> object:
     return found
 
 
-def load_gateway(spec: str) -> Gateway:
+def is_gateway(app: object) -> "TypeGuard[Gateway]":
+    """Tell whether ``app`` is one. Nothing is before ``limen.gateway`` is imported, and FastAPI with it: not here."""
+    module = sys.modules.get("limen.gateway")
+    return module is not None and isinstance(app, module.Gateway)
+
+
+def load_gateway(spec: str) -> "Gateway":
     """Import ``spec`` and compile it. Raises ClickException, with all problems of a declaration."""
     app = _found(spec)
-    if not isinstance(app, Gateway):
+    if not is_gateway(app):
         raise click.ClickException(f"{spec} is of type {type(app).__name__}, not a limen.Gateway")
     try:
         app.compile()
@@ -67,22 +77,31 @@ def _found(spec: str) -> object:
         found: object = import_module(module)
     except DeclarationError as error:
         raise click.ClickException(str(error) + place(error, "\n")) from error
-    except ValidationError as error:
-        # A settings model, most likely. Never print its input: it may be a secret.
-        wrong = "; ".join(
-            f"{'.'.join(map(str, e['loc'])).upper() or 'settings'}: {e['msg']}"
-            for e in error.errors(include_input=False)
-        )
-        at = place(error, " ", source=False)
-        raise click.ClickException(f"{spec} cannot start with these settings ({error.title}): {wrong}{at}") from error
     except ModuleNotFoundError as error:
         if error.name is not None and f"{module}.".startswith(f"{error.name}."):
             raise _missing(error.name, spec) from error
         raise click.ClickException(f"{spec} cannot be imported: {described(error)}") from error
     except (Exception, SystemExit) as error:
+        if _is_invalid(error):
+            raise _invalid(spec, error) from error
         raise click.ClickException(f"{spec} cannot be imported: {described(error)}") from error
     for part in attribute.split("."):
         if not hasattr(found, part):
             raise click.ClickException(f"module {module!r} has no {attribute!r}; name the application in it")
         found = getattr(found, part)
     return found
+
+
+def _is_invalid(error: BaseException) -> "TypeGuard[ValidationError]":
+    """Tell whether ``error`` is pydantic's; as with ``is_gateway``."""
+    module = sys.modules.get("pydantic")
+    return module is not None and isinstance(error, module.ValidationError)
+
+
+def _invalid(spec: str, error: "ValidationError") -> click.ClickException:
+    # A settings model, most likely. Never print its input: it may be a secret.
+    wrong = "; ".join(
+        f"{'.'.join(map(str, e['loc'])).upper() or 'settings'}: {e['msg']}" for e in error.errors(include_input=False)
+    )
+    at = place(error, " ", source=False)
+    return click.ClickException(f"{spec} cannot start with these settings ({error.title}): {wrong}{at}")

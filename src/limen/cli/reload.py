@@ -32,8 +32,8 @@ from typing import Any
 import click
 
 from limen.cli.changes import Changes
+from limen.cli.supervision import FAILED, GO, LONGEST, SERVES
 from limen.cli.unavailable import Unavailable
-from limen.cli.worker import FAILED, GO, LONGEST, SERVES
 from limen.cli.workers import START, start_worker
 
 # Seconds that running requests get at a restart, when --grace does not give them less, and after which a worker is killed.
@@ -77,6 +77,8 @@ class Reloader:
 
     async def _serve(self, asked: asyncio.Task[Any]) -> None:
         loop = asyncio.get_running_loop()
+        await self._next()
+        self._import_as_a_worker()
         changed = loop.create_task(self._changes.next())
         since: float | None = None
         try:
@@ -122,6 +124,12 @@ class Reloader:
         if not self._workers or self._workers[-1].told_to_go:
             self._workers.append(await _Worker.start(self._listener, self._options))
         return self._workers[-1]
+
+    def _import_as_a_worker(self) -> None:
+        """Import what a waiting worker has, while the first one does so: ``imported`` is about that."""
+        from limen.cli.worker import prepare
+
+        prepare(str(self._options["engine"]))
 
     async def _end(self, worker: "_Worker") -> None:
         if worker in self._workers:

@@ -3,6 +3,8 @@
 
 ``--log-level`` is the level of the root logger, thus of uvicorn's lines and the access log. A service that sets up logging
 itself (``LOG_LEVEL`` of the kit's) decides about its own lines, not about uvicorn's: those follow ``--log-level``.
+
+A supervisor serves nothing, and imports nothing of what serves: uvicorn, the engines, FastAPI.
 """
 
 import asyncio
@@ -18,19 +20,19 @@ import sys
 from collections.abc import Generator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import uvicorn
 
-from limen.cli.load import check_spec, load, load_gateway
-from limen.cli.open_files import share_out
-from limen.cli.server import STARTUP_FAILURE, Server
+from limen.cli.load import check_spec, is_gateway, load, load_gateway
+from limen.cli.supervision import STARTUP_FAILURE
 from limen.cli.tls import Files, Validity, context_for_uvicorn, server_context, warn
 from limen.cli.version import version
 from limen.cli.workers import Supervisor
-from limen.gateway import Gateway
 from limen.observe.handler import LineHandler
+
+if TYPE_CHECKING:
+    import uvicorn
 
 logger = logging.getLogger("limen.serve")
 
@@ -93,8 +95,15 @@ def serve(options: Options, *, workers: int | None, reload: bool, watch: Sequenc
     if reload and os.name != "nt":
         _reload(options, watch or (Path.cwd(),), validity)
         return
+    _serve(options, validity, reload=reload, watch=watch)
+
+
+def _serve(options: Options, validity: Validity | None, *, reload: bool, watch: Sequence[Path]) -> None:
+    from limen.cli.open_files import share_out
+    from limen.cli.server import Server
+
     app = load(options.spec)
-    if isinstance(app, Gateway):
+    if is_gateway(app):
         load_gateway(options.spec)
     config = configure(options, reload=reload, watch=watch)
     logger.info(version())
@@ -102,6 +111,7 @@ def serve(options: Options, *, workers: int | None, reload: bool, watch: Sequenc
         warn(options.tls, validity)
     if reload:
         # Windows has neither these signals nor inherited sockets, on which our own builds.
+        import uvicorn
         from uvicorn.supervisors import ChangeReload
 
         # uvicorn has stopped in good order and raises the signal again
@@ -117,8 +127,10 @@ def serve(options: Options, *, workers: int | None, reload: bool, watch: Sequenc
 
 def configure(
     options: Options, *, many: bool = False, reload: bool = False, watch: Sequence[Path] = ()
-) -> uvicorn.Config:
+) -> "uvicorn.Config":
     """Return uvicorn's configuration; ``many`` workers put their process into each line of the log."""
+    import uvicorn
+
     return uvicorn.Config(
         options.spec,
         host=options.host,

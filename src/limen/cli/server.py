@@ -35,6 +35,7 @@ import uvicorn
 
 from limen.cli.listener import Listener
 from limen.cli.open_files import Scarcity
+from limen.cli.supervision import CLEANUP, LIFESPAN
 from limen.cli.tls import Files, Renewal, warn
 from limen.declare.limits import ClientLimits
 from limen.direct.shared import Shared
@@ -44,13 +45,6 @@ logger = logging.getLogger("limen.serve")
 
 # Seconds of quiet after which an idle connection is closed at a stop. Longer than any round trip, shorter than patience.
 LINGER = 1.0
-
-# Seconds that requests cut at the bound get to clean up, and those that the end of the lifespan gets.
-CLEANUP = 1.0
-LIFESPAN = 3.0
-
-# The exit status of an application that does not start, as uvicorn has it.
-STARTUP_FAILURE = 3
 
 # How many more objects have to be made than freed before the collector looks, and how many such looks before a deeper.
 _GC = (100_000, 50, 50)

@@ -29,21 +29,13 @@ import click
 import uvicorn
 
 from limen.cli.heartbeat import BEAT
-from limen.cli.load import load, load_gateway
+from limen.cli.load import is_gateway, load, load_gateway
 from limen.cli.open_files import share_out
 from limen.cli.place import described
 from limen.cli.serve import PROTOCOLS, Options, check_tls, configure
-from limen.cli.server import LINGER, STARTUP_FAILURE, Server
+from limen.cli.server import LINGER, Server
+from limen.cli.supervision import FAILED, GO, LONGEST, SERVES, STARTUP_FAILURE
 from limen.cli.tls import Files
-from limen.gateway import Gateway
-
-# What the supervisor writes, and what the worker does: that it serves; or, before a text, that it does not start.
-GO = b"g"
-SERVES = b"r"
-FAILED = b"f"
-
-# The most that is told about a failure, in bytes: less than what a socket takes without blocking.
-LONGEST = 16 * 1024
 
 # Seconds that a worker gets to end in good order once its supervisor is gone, where a thread follows that.
 _ORPHANED = 3.0
@@ -125,6 +117,12 @@ class _Startup:
             raise
 
 
+def prepare(engine: str) -> None:
+    """Import what takes time and is not the application: what serves, and what most applications are made with."""
+    for name in (PROTOCOLS[engine].partition(":")[0], "limen.gateway"):
+        import_module(name)
+
+
 def tell(control: socket.socket, why: str) -> None:
     """Tell the supervisor why this worker does not start."""
     control.send(FAILED + why.encode(errors="replace")[:LONGEST])
@@ -154,7 +152,7 @@ def main() -> None:
     reload: bool = given.pop("reload", False)
     options = Options(**given)
     if reload:
-        import_module(PROTOCOLS[options.engine].partition(":")[0])  # what else takes time
+        prepare(options.engine)
         if control.recv(1) != GO:
             sys.exit()
         _follow(control)
@@ -163,7 +161,7 @@ def main() -> None:
     try:
         check_tls(options)
         app = load(options.spec)
-        if isinstance(app, Gateway):
+        if is_gateway(app):
             load_gateway(options.spec)
         config = configure(options, many=not reload)
         clients = share_out(app, tls=options.tls is not None)

@@ -33,7 +33,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from limen.cli import heartbeat
-from limen.cli.server import CLEANUP, LIFESPAN, STARTUP_FAILURE
+from limen.cli.supervision import CLEANUP, LIFESPAN, STARTUP_FAILURE
 
 logger = logging.getLogger("limen.serve")
 
