@@ -5,6 +5,10 @@ BIN := .venv/bin
 PROJECTS := . kit shop/users shop/orders shop/suppliers shop/gateway
 STAMP := .venv/.installed
 
+# Hundreds of processes are started below. Where Python may not keep what it has compiled, each compiles all of limen anew,
+# which is half of the CPU that its start takes.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help up check test lint format types quick-tests limen-tests service-tests command-tests shop-tests coverage access lock wheel compiled against-wheel audit fuzz soak bench bench-micro bench-logins bench-attacks bench-peers clean
 
