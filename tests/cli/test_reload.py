@@ -69,7 +69,7 @@ async def test_what_is_no_source_restarts_nothing(folder: Path, port: int) -> No
 
 async def test_a_link_that_leads_elsewhere_is_a_change(folder: Path, port: int) -> None:
     """As Kubernetes replaces what it mounts: the link ``..data`` is renamed over the one before, the files stay links."""
-    for word in ("old", "new"):
+    for word in ("old", "renewed"):  # of one length, and of one second, they would be the same file to Python
         (folder / f"..{word}").mkdir()
         save(folder / f"..{word}", word)
     (folder / "..data").symlink_to("..old")
@@ -78,10 +78,22 @@ async def test_a_link_that_leads_elsewhere_is_a_change(folder: Path, port: int) 
     async with reloading(folder, port) as command:
         await command.says(SERVES)
         assert (await says(port))[0] == "old"
-        (folder / "..next").symlink_to("..new")
+        (folder / "..next").symlink_to("..renewed")
         (folder / "..next").rename(folder / "..data")
         await command.says(f"{SERVES} again")
-        assert (await says(port))[0] == "new"
+        assert (await says(port))[0] == "renewed"
+
+
+async def test_two_saves_within_a_second_are_two(folder: Path, port: int) -> None:
+    """To Python a file of the same length and second of change is the one that it has compiled."""
+    app = folder / "app.py"
+    async with reloading(folder, port, PYTHONDONTWRITEBYTECODE="") as command:
+        await command.says(SERVES)
+        when = app.stat().st_mtime_ns
+        save(folder, "later")
+        os.utime(app, ns=(when, when))
+        await command.says(f"{SERVES} again")
+        assert (await says(port))[0] == "later"
 
 
 async def test_a_save_while_it_starts_is_not_lost(folder: Path, port: int) -> None:

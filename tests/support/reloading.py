@@ -50,9 +50,9 @@ def save(folder: Path, word: str, more: str = "") -> None:
 
 
 @contextlib.asynccontextmanager
-async def reloading(folder: Path, port: int, *more: str) -> AsyncGenerator[Command]:
-    """Serve ``app:app`` of ``folder``."""
-    async with running(folder, "serve", "app:app", "--port", str(port), "--reload", *more) as command:
+async def reloading(folder: Path, port: int, *more: str, **env: str) -> AsyncGenerator[Command]:
+    """Serve ``app:app`` of ``folder``, with ``env`` besides."""
+    async with running(folder, "serve", "app:app", "--port", str(port), "--reload", *more, **env) as command:
         yield command
 
 

@@ -26,6 +26,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Collection, Mapping, Sequence
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,7 @@ class Reloader:
                     _say(f"{_named(sorted(changed.result()))} changed; restarting", "yellow")
                     await self._end(worker)  # 4
                     paths = {*changed.result().values(), *self._changes.taken().values()}  # up to now
+                    forget(paths)
                     for waiting in self._workers[:]:
                         if waiting.ended.done() or imported(paths):
                             await self._end(waiting)
@@ -220,6 +222,17 @@ def imported(paths: Collection[Path]) -> bool:
     """Tell whether a waiting worker may have imported one of ``paths``: then this process has as well."""
     loaded = {Path(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))}
     return any(file.is_relative_to(path) for path in paths for file in loaded)
+
+
+def forget(paths: Collection[Path]) -> None:
+    """Remove what Python keeps of ``paths`` once it has compiled them.
+
+    It takes that for what is in a file with the same size and second of change: two saves within a second may be one to it.
+    """
+    for path in paths:
+        if path.suffix == ".py":
+            with contextlib.suppress(OSError):  # there is none, or it is another's
+                Path(cache_from_source(str(path))).unlink()
 
 
 def _how(status: int) -> str:
