@@ -10,7 +10,7 @@ STAMP := .venv/.installed
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up check test lint format types quick-tests limen-tests service-tests command-tests shop-tests coverage access lock wheel compiled against-wheel audit fuzz soak bench bench-micro bench-logins bench-attacks bench-peers clean
+.PHONY: help up check test lint format types quick-tests limen-tests engine-tests command-tests reload-tests shop-tests service-tests coverage access lock wheel compiled against-wheel audit fuzz soak bench bench-micro bench-logins bench-attacks bench-peers clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -36,7 +36,8 @@ check: $(STAMP) ## The inner loop: format, lint and types beside unit and wire t
 test: $(STAMP) ## Every check and every test, with one summary at the end
 	@rm -f .coverage .coverage.*
 	@# Four at once, even on two processors: most tests wait, for sockets, for password hashes, or for whole processes.
-	@$(CHECKS) --lanes 4 --last coverage command-tests limen-tests compiled shop-tests service-tests types lint
+	@# What waits most begins first, and what needs a processor all the time fills up what that leaves.
+	@$(CHECKS) --lanes 4 --last coverage compiled command-tests service-tests engine-tests reload-tests shop-tests limen-tests types lint
 
 lint: $(STAMP) ## ruff, import-linter, deptry
 	$(BIN)/ruff check .
@@ -58,19 +59,29 @@ coverage: $(STAMP)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-PROCESSES := tests/cli tests/deploy tests/e2e  # most of whose time is that of processes which start
+# Each is one target of `make test`, none much longer than another: what is begun last ends soon after the others.
+SLOW := tests/cli tests/deploy tests/e2e tests/engine
 
 limen-tests: $(STAMP)
-	$(BIN)/coverage run -m pytest tests $(addprefix --ignore=,$(PROCESSES))
+	$(BIN)/coverage run -m pytest tests $(addprefix --ignore=,$(SLOW))
+
+engine-tests: $(STAMP)
+	$(BIN)/coverage run -m pytest tests/engine
+
+RESTARTING := $(wildcard tests/cli/test_reload*.py tests/cli/test_up_*.py)
 
 command-tests: $(STAMP)
-	$(BIN)/coverage run -m pytest tests/cli
+	$(BIN)/coverage run -m pytest tests/cli $(addprefix --ignore=,$(RESTARTING))
 
+reload-tests: $(STAMP)
+	$(BIN)/coverage run -m pytest $(RESTARTING)
+
+# Without coverage: it would measure once more what the tests of the parts do, for half as much CPU again as these tests take.
 shop-tests: $(STAMP)
-	$(BIN)/coverage run -m pytest tests/deploy tests/e2e
+	$(BIN)/python -m pytest tests/e2e
 
 service-tests: $(STAMP)
-	$(BIN)/coverage run -m pytest kit/tests shop
+	$(BIN)/coverage run -m pytest kit/tests shop tests/deploy
 
 # The hot path compiled: the same sources, see docs/decisions/0006-compiled-hot-path.md. What is built is found by its hash.
 wheel: $(STAMP) ## A wheel of limen with its hot path compiled, in dist/ (needs a C compiler)

@@ -14,11 +14,13 @@ from serving import until
 
 
 @pytest.fixture(scope="module", autouse=True)
-def earlier_objects_apart() -> Generator[None]:
-    """Leave what other tests have made out: to collect and count it again for each test takes most of its time."""
+def no_collector_and_no_earlier_objects() -> Generator[None]:
+    """As ``no_collector`` does, once for all: to collect and count what other tests have made takes most of the time."""
     gc.collect()
     gc.freeze()
+    gc.disable()
     yield
+    gc.enable()
     gc.unfreeze()
 
 
@@ -26,7 +28,6 @@ def left() -> int:
     return sum(isinstance(one, Connection) for one in gc.get_objects())
 
 
-@pytest.mark.usefixtures("no_collector")
 @pytest.mark.parametrize("turns", range(12))
 async def test_a_connection_that_is_given_up_while_it_is_made_is_gone(turns: int) -> None:
     async with ScriptedUpstream(saying(b"")) as upstream:

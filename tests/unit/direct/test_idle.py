@@ -72,8 +72,8 @@ def test_a_flood_pays_for_so_many_looks_each_when_all_are_idle(idle: Idle, clock
         newcomer = One(float(size + number))
         connections[newcomer] = None
         assert idle.make_room(connections.keys())
-        for one in [one for one in list(connections)[:1] if one.gone]:
-            del connections[one]
+        if (oldest := next(iter(connections))).gone:
+            del connections[oldest]
         assert len(connections) == size
     assert idle.looks <= (SHARE + 2) * floods + 2 * size
 
