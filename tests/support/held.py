@@ -24,6 +24,9 @@ _SHARED: tuple[type[Any], ...] = (
     *(Shared, Plan, Runtime, Pool),
 )
 
+# The type of an asynchronous function that is compiled, which is none of the above and does not say in which module it is.
+_COMPILED_FUNCTION = "Function compiled with mypyc"
+
 
 def held(roots: Iterable[object]) -> int:
     """Return how many bytes ``roots`` keep; neither what many share counts, nor what transports buffer."""
@@ -32,7 +35,10 @@ def held(roots: Iterable[object]) -> int:
     size = 0
     while stack:
         one = stack.pop()
-        if id(one) in seen or isinstance(one, _SHARED) or type(one).__module__.startswith("uvloop"):
+        kind = type(one)
+        if id(one) in seen or isinstance(one, _SHARED) or kind.__name__ == _COMPILED_FUNCTION:
+            continue
+        if kind.__module__.startswith("uvloop"):
             continue
         seen.add(id(one))
         if isinstance(one, bytes | bytearray | str):
