@@ -346,9 +346,8 @@ class GuardedProtocol(PatientProtocol):
         """Read on behind a head that asked for an upgrade which it does not get: there the parser has stopped."""
         offset: int = upgrade.args[0]
         if self._tunnel:
-            reading = self.reading
             # A client has to wait for the answer (RFC 6455 section 4.1); but a frame that is lost garbles all that follow.
-            early = data[offset:] + reading._data[reading._at :]  # pyright: ignore[reportPrivateUsage] - given away as a whole
+            early = data[offset:] + self.reading.take_back()
             self.handle_websocket_upgrade()
             if early and not self.transport.is_closing():
                 taker: Any = self.transport.get_protocol()

@@ -150,11 +150,15 @@ class Reading:
             else:
                 self._transport.resume_reading()
 
+    def take_back(self) -> bytes:
+        """Parse nothing of what waits; return it."""
+        data = self._data[self._at :]
+        self._empty()
+        return data
+
     def clear(self) -> int:
         """Parse nothing of what waits; return how many bytes that were."""
-        size = len(self._data) - self._at
-        self._empty()
-        return size
+        return len(self.take_back())
 
     def cut(self) -> None:
         """Give up: the worker holds too much."""
