@@ -19,7 +19,8 @@ import os, sys
 async def app(scope, receive, send):
     if scope["type"] == "lifespan":
         await receive()
-        print("hello from", os.environ.get("NAME", "?"), os.environ.get("OTHER", ""), flush=True)
+        # In one piece: under PYTHONUNBUFFERED each argument is a write of its own, and lines of the log come between.
+        print(f"hello from {os.environ.get('NAME', '?')} {os.environ.get('OTHER', '')}", flush=True)
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await send({"type": "lifespan.shutdown.complete"})
