@@ -96,6 +96,7 @@ FIXED: dict[str, Unit] = {
     "upstream.turns.ROUND": seconds,
     "upstream.turns.LONG_READ": size,
     "upstream.turns.READ_COST": seconds,
+    "upstream.turns.CLOSE_COST": seconds,
     "cli.listener._AT_ONCE": count,
     "cli.listener._ALIVE": count,
     "runtime.validations.LONG": seconds,

@@ -102,10 +102,12 @@ class Connection(Wire):
 
     def abort(self) -> None:
         """Drop the connection at once, whatever it is doing; the sink hears nothing more."""
-        self._sink = None
+        idle, self._sink = self._sink is None and self._answer_done, None
         self._in_step = False
         self._rest = b""
-        if self._transport is not None:
+        if not idle:
+            self.drop()
+        elif self._transport is not None:
             self._transport.abort()
 
     def close(self) -> None:
@@ -366,8 +368,7 @@ class Connection(Wire):
         self._rest = b""
         if sink is not None:
             sink.fault(fault)
-        if self._transport is not None and not self.lost:
-            self._transport.abort()
+        self.drop()
 
     def __repr__(self) -> str:
         """Show target and state."""

@@ -20,6 +20,9 @@ ROUND: Final = 0.002
 LONG_READ: Final = 65536
 READ_COST: Final = 0.0002
 
+# Seconds that closing is taken to cost where the other end still sends: the kernel throws some MiB away.
+CLOSE_COST: Final = 0.0005
+
 
 class Worker(Protocol):
     """What has work to do in steps."""

@@ -3,7 +3,7 @@
 import asyncio
 from typing import cast
 
-from limen.upstream.turns import READ_COST, Turns
+from limen.upstream.turns import CLOSE_COST, READ_COST, Turns
 
 
 class Wire(asyncio.Protocol):
@@ -17,6 +17,7 @@ class Wire(asyncio.Protocol):
         self._writable: asyncio.Future[None] | None = None
         self._paused = False  # by who takes the answer
         self._yielding = False  # until the next turn of the loop
+        self._dropped = False  # and to be closed in its turn
         self._rest = b""  # read, and waiting for its turn
         self.queued = False  # for a turn
 
@@ -59,11 +60,32 @@ class Wire(asyncio.Protocol):
     def step(self) -> None:
         """Go on, in the turn that was asked for."""
         self._yielding = False
+        if self._dropped:
+            self._close_now()
+            return
         if self._rest and not self._paused:
             self.take_rest()
         if self._transport is not None and not self._yielding and not self._paused and not self.lost:
             self._turns.spend(READ_COST)
             self._transport.resume_reading()
+
+    def drop(self) -> None:
+        """Close amid what the service sends, without a farewell; in a turn of its own where this one has no time left."""
+        if self._transport is None or self.lost or self._dropped:
+            return
+        if self._turns.room():
+            self._close_now()
+            return
+        self._dropped = True
+        if not self._yielding and not self._paused:
+            self._transport.pause_reading()
+        self._yielding = True  # whoever takes the answer may say that it goes on
+        self._turns.ask(self)
+
+    def _close_now(self) -> None:
+        if self._transport is not None and not self.lost:
+            self._turns.spend(CLOSE_COST)
+            self._transport.abort()
 
     def take_rest(self) -> None:
         """Go on with what was read, and waits for its turn."""

@@ -6,9 +6,10 @@ import math
 
 import pytest
 
+from answers import LIMIT
 from limen.errors import Kind
 from limen.upstream.connection import Connection
-from limen.upstream.turns import LONG_READ, READ_COST, ROUND, Turns
+from limen.upstream.turns import CLOSE_COST, LONG_READ, READ_COST, ROUND, Turns
 from talk import Seen, Talk
 from turning import timeless
 
@@ -20,10 +21,10 @@ SMALL = b"1\r\nx\r\n"
 MANY = (READ - len(CHUNKED) - len(LAST)) // len(SMALL)
 
 
-def busy() -> Talk:
+def busy(limit: int = LIMIT) -> Talk:
     """Return one whose every step takes all the time of a round."""
     clock = itertools.count(0.0, 2 * ROUND)
-    return Talk(turns=Turns(asyncio.get_running_loop(), lambda: next(clock)))
+    return Talk(limit=limit, turns=Turns(asyncio.get_running_loop(), lambda: next(clock)))
 
 
 async def turns(talk: Talk, seen: Seen) -> list[int]:
@@ -199,12 +200,42 @@ async def test_of_many_long_answers_few_are_read_in_one_turn() -> None:
 
 
 async def test_a_head_of_many_lines_waits_where_the_turn_has_no_time_left() -> None:
-    first = busy()
-    second = Talk(turns=first.turns)
-    head = b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 700
+    first = busy(limit=65536)
+    second = Talk(limit=65536, turns=first.turns)
+    head = b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 900
     first.feed(head)  # takes all the time of its turn
     second.feed(head)
     assert first.wire.reading
     assert not second.wire.reading
     await asyncio.sleep(0)
     assert second.wire.reading
+
+
+async def test_of_many_that_are_given_up_amid_an_answer_few_are_closed_in_one_turn() -> None:
+    line = timeless()
+    talks = [Talk(turns=line) for _ in range(40)]
+    for talk in talks:
+        talk.feed(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n")
+        talk.connection.abort()
+        assert talk.wire.aborted or not talk.wire.reading
+    most, turn, before = math.ceil(ROUND / CLOSE_COST), 0, sum(talk.wire.aborted for talk in talks)
+    assert before == most
+    while before < len(talks):
+        await asyncio.sleep(0)
+        turn += 1
+        closed = sum(talk.wire.aborted for talk in talks)
+        assert closed - before <= most
+        before = closed
+    assert turn >= len(talks) // most - 1
+
+
+async def test_one_that_is_lost_before_it_was_closed_is_closed_no_more() -> None:
+    talk = Talk()
+    talk.turns.spend(ROUND)
+    talk.feed(b"no answer")
+    assert talk.seen.kind is Kind.UPSTREAM_PROTOCOL
+    assert not talk.wire.aborted
+    talk.leave(ConnectionResetError())
+    await asyncio.sleep(0)
+    assert not talk.wire.aborted
+    assert talk.lost == 1
