@@ -1,6 +1,7 @@
 """The API gateway you write in FastAPI."""
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -64,12 +65,15 @@ _HOMES = {
 
 def __getattr__(name: str) -> object:
     """Import what is public (PEP 562)."""
-    if name not in _HOMES:
+    if name in _HOMES:
+        found: object = getattr(import_module(_HOMES[name]), name)
+    elif not name.startswith("_") and find_spec(f"{__name__}.{name}") is not None:
+        return import_module(f"{__name__}.{name}")  # limen.errors, say, without a line that imports it
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found: object = getattr(import_module(_HOMES[name]), name)
     globals()[name] = found
     return found
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)

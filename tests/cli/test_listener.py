@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
+import errno
 import socket
 import ssl
 import sys
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -18,6 +19,16 @@ from no_files import NoFiles
 from serving import until
 
 MOST = 8
+
+
+@pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
+    """Accept on either loop: on uvloop the first of those that wait is its own server's."""
+    return ("asyncio", {"use_uvloop": request.param})
+
+
+asyncio_alone = pytest.mark.parametrize("anyio_backend", [("asyncio", {"use_uvloop": False})], ids=["asyncio"])
+uvloop_alone = pytest.mark.parametrize("anyio_backend", [("asyncio", {"use_uvloop": True})], ids=["uvloop"])
 
 
 class Echo(asyncio.Protocol):
@@ -73,14 +84,16 @@ async def test_many_that_wait_are_accepted_in_few_turns_and_few_in_each() -> Non
             turn += 1
             await asyncio.sleep(0)
         each = Counter(made_in)
-        assert max(each.values()) <= listening._ALIVE + 1  # pyright: ignore[reportPrivateUsage] - one by the loop itself
+        assert max(each.values()) <= listening._ALIVE + 1  # pyright: ignore[reportPrivateUsage] - on uvloop one more is its server's
         assert len(each) < len(waiting) // 2
         for one in waiting:
             one.close()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the state of a connection is asked of Linux")
-async def test_those_that_have_left_before_they_were_accepted_are_closed_unread() -> None:
+async def test_those_that_have_left_before_they_were_accepted_are_closed_unread(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     made_for: list[None] = []
     async with listen(None, lambda: made_for.append(None)) as (_, port):
         for _ in range(200):
@@ -88,7 +101,54 @@ async def test_those_that_have_left_before_they_were_accepted_are_closed_unread(
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         assert await reader.read() == b"hello"
         writer.close()
-        assert len(made_for) < 20  # those that the loop itself accepted, one in each turn
+        assert len(made_for) < 20  # the first of those that waited, in each turn
+    assert [line for line in caplog.messages if "closed unread" in line] == [
+        "closed unread: 1 connections whose clients had left while they waited"  # the others within the next minute
+    ]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="as above")
+async def test_one_that_comes_alone_is_served_even_if_it_has_left() -> None:
+    made_for: list[None] = []
+    async with listen(None, lambda: made_for.append(None)) as (_, port):
+        connected(port).close()
+        await until(lambda: len(made_for) == 1)
+
+
+@uvloop_alone
+async def test_a_stop_ends_accepting_also_between_two_turns() -> None:
+    made_for: list[None] = []
+    async with listen(None, lambda: made_for.append(None)) as (made, port):
+        waiting = [connected(port) for _ in range(30)]
+        while made._more is None:  # noqa: ASYNC110  # pyright: ignore[reportPrivateUsage] - a look in each turn: no event
+            await asyncio.sleep(0)
+        made.close()
+        before = len(made_for)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert len(made_for) - before <= listening._ALIVE  # pyright: ignore[reportPrivateUsage] - accepted before
+        for one in waiting:
+            one.close()
+
+
+@uvloop_alone
+async def test_want_of_files_beside_the_loops_own_server_is_told_and_it_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with listen(None) as (made, port):
+        said: list[OSError] = []
+        monkeypatch.setattr(made, "_scarce", said.append)
+
+        class Short:
+            def accept(self) -> Any:
+                raise OSError(errno.EMFILE, "Too many open files")
+
+        monkeypatch.setattr(made, "_listener", Short())
+        for number in range(1, 3):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            assert await reader.read() == b"hello"
+            writer.close()
+            await until(lambda number=number: len(said) == number)
 
 
 async def test_handshakes_are_bounded_and_the_oldest_makes_room(
@@ -112,6 +172,7 @@ async def test_handshakes_are_bounded_and_the_oldest_makes_room(
         await until(lambda: not made.handshakes)
 
 
+@asyncio_alone
 async def test_want_of_files_is_told_and_paused_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listening, "_PAUSE", 60.0)
     said: list[OSError] = []
@@ -125,6 +186,7 @@ async def test_want_of_files_is_told_and_paused_for(monkeypatch: pytest.MonkeyPa
         made.close()
 
 
+@asyncio_alone
 async def test_accepting_goes_on_after_the_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listening, "_PAUSE", 0.01)
     said: list[OSError] = []

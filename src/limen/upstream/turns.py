@@ -79,8 +79,9 @@ class Turns:
         begun = self.now()
         line = self._line
         self.steps = 0
+        self._spent = min(self._spent, ROUND / 2)  # whatever was done at once: the line moves
         try:
-            while line:  # at least one, whatever was done at once
+            while line:
                 worker = line.popleft()
                 worker.queued = False
                 self.steps += 1
