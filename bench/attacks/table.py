@@ -75,6 +75,7 @@ ATTACKS = (
     Attack("deep-256k", "130,000 brackets in one another", lambda: asks(post(_FORM, deep(130_000))), _NONE),
     Attack("nested", "16,000 brackets, 100 in one another", lambda: asks(post(_FORM, nested(16_000))), _NONE),
     # Many requests.
+    Attack("not-found", "requests for nothing there is", lambda: asks(_NOWHERE), _NONE),
     Attack("pipelined-401", "pipelined, 401, unread", lambda: floods(many(_SECRET)), _ENVOY),
     Attack("pipelined-404", "pipelined, 404, unread", lambda: floods(many(_NOWHERE)), _NONE),
     Attack("pipelined-proxied", "pipelined, proxied, unread", lambda: floods(many(_ITEMS))),

@@ -255,6 +255,44 @@ def test_all_bytes_are_parsed_once_and_in_order_however_they_come(
     assert made.bodies.total == 0
 
 
+DOES = st.lists(st.sampled_from(["long", "short", "head", "pause", "resume", "turn", "answer", "refuse"]), max_size=30)
+
+
+@given(DOES)
+def test_whatever_happened_the_socket_is_read_again_once_nothing_stands_against_it(does: list[str]) -> None:
+    made = Made(1 << 30)
+    flow = made.reading.flow
+    for one in does:
+        match one:
+            case "pause":
+                flow.pause_reading()
+            case "resume":
+                flow.resume_reading()
+            case "turn":
+                made.loop.turn()
+            case "answer":
+                made.parser.busy = False
+                made.reading.go_on()
+            case "refuse":
+                made.parser.deaf = True
+                made.reading.clear()
+                made.reading.go_on()
+            case kind if made.transport.reads:
+                data = {"long": bytes(LONG_READ), "short": b"x" * 2000}.get(kind, HEAD)
+                made.parser.left = 0 if kind == "head" else len(data)
+                if made.parser.deaf:
+                    made.reading.thrown_away(len(data))
+                else:
+                    made.reading.take(data)
+            case _:
+                pass
+    flow.resume_reading()
+    for _ in range(2 * len(does) + 2):
+        made.answer()
+    assert made.transport.reads
+    assert not made.reading.pending()
+
+
 async def test_the_loop_of_a_server_will_do() -> None:
     parser, bodies = Parser(), Bodies(1 << 20)
     transport: Any = Transport()
