@@ -3,21 +3,27 @@
 import asyncio
 import contextlib
 import logging
+import socket
+import struct
+from typing import Any
 
 import pytest
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, HTTPException, Request, Response
 
-from limen import Gateway, Timeouts, Upstream, anyone
+from limen import Gateway, Timeouts, Upstream, anyone, signed_in
+from limen.auth import Jwt
+from limen.direct import record
 from limen.testing import Conversation, ScriptedUpstream, saying
 from serving import serving, until
+from tokens import SECRET
 
 
 def answer(text: bytes) -> bytes:
     return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(text), text)
 
 
-def build(url: str) -> Gateway:
-    app = Gateway()
+def build(url: str, auth: Jwt | None = None) -> Gateway:
+    app = Gateway(auth=auth)
     app.forward("/svc/{path:path}", upstream=Upstream("svc", [url]), allow=anyone)
 
     @app.get("/local")
@@ -266,6 +272,42 @@ async def test_requests_in_line_at_a_stop_are_logged_with_the_stop(caplog: pytes
     assert ["code=shut_down" in line for line in logged(caplog)] == [False, True, True, True]
 
 
+async def test_requests_in_line_behind_a_refusal_at_a_stop_are_logged_with_the_stop(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The refusal is whole: what it refuses has nothing to do with those behind it."""
+    release = asyncio.Event()
+
+    async def halves(conversation: Conversation) -> None:
+        await conversation.request()
+        await conversation.say(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\no")
+        await release.wait()
+        await conversation.say(b"k")
+
+    caplog.set_level(logging.INFO, "limen.access")
+    async with ScriptedUpstream(halves) as upstream:
+        app = build(upstream.url, auth=Jwt(SECRET))
+        app.forward("/mine", upstream=Upstream("mine", [upstream.url]), allow=signed_in)
+        async with serving(app) as gateway:
+            reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+            writer.write(get(b"/svc/1") + get(b"/mine") + IN_LINE)
+            await reader.readuntil(b"\r\n\r\no")
+            (connection,) = gateway.connections
+            await until(lambda: len(connection.pipeline) == 4)
+            state = connection.server_state
+            state.default_headers = [*state.default_headers, (b"connection", b"close")]
+            for cycle, _ in connection.pipeline:
+                if hasattr(cycle, "default_headers"):  # uvicorn's, which it has made before
+                    cycle.default_headers = state.default_headers
+            release.set()
+            assert b"HTTP/1.1 401 " in await reader.read()
+            writer.close()
+            await until(lambda: len(logged(caplog)) == 5)
+    assert [line.split()[2] for line in logged(caplog)] == ["200", "401", "503", "503", "503"]
+    codes = ["token_missing" if "code=token_missing" in line else "code=shut_down" in line for line in logged(caplog)]
+    assert codes == [False, "token_missing", True, True, True]
+
+
 async def test_requests_behind_an_answer_that_says_it_is_the_last_are_not_their_clients_fault(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -288,6 +330,81 @@ async def test_requests_behind_an_answer_that_says_it_is_the_last_are_not_their_
         await until(lambda: len(logged(caplog)) == 2)
     assert "code=shut_down" in logged(caplog)[1]
     assert "the answer before was the last on its connection" in logged(caplog)[1]
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 429])
+async def test_requests_behind_a_refusal_of_an_endpoint_are_let_go_when_their_client_resets(
+    status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The refusal is whole and has closed nothing; an endpoint may refuse with a status that is no kind of fault."""
+    app = Gateway()
+    refused = False
+
+    @app.get("/refuses")
+    async def refuses() -> None:
+        nonlocal refused
+        refused = True
+        raise HTTPException(status, "x" * 2_000_000)
+
+    del refuses
+    caplog.set_level(logging.INFO, "limen.access")
+    async with serving(app) as gateway:
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(client, ("127.0.0.1", gateway.port))
+        await loop.sock_sendall(client, get(b"/refuses") * 8)
+        await until(lambda: refused and gateway.connections[0].reading.write_paused)
+        (connection,) = gateway.connections
+        in_line = len(connection.pipeline)
+        assert in_line
+        bodies = connection.shared.bodies
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+        await until(lambda: not gateway.connections)
+        assert not connection.shared.addresses
+        assert (bodies.total, len(bodies)) == (0, 0)
+    told = logged(caplog)
+    assert sum("code=client_closed" in line for line in told) >= in_line
+    assert len({line.partition("request_id=")[2].split()[0] for line in told}) == len(told) == 8
+
+
+async def test_what_fails_at_the_end_of_a_connection_keeps_nothing(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither is the connection counted for ever, nor are those in line behind the one that fails."""
+
+    async def waits(conversation: Conversation) -> None:
+        await conversation.request()
+        with contextlib.suppress(ConnectionError):
+            await conversation.reader.read()
+
+    failures: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context.get("exception")))
+    never_begun, calls = record.never_begun, 0
+
+    def fails_once(*given: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise RuntimeError("no room for a line")
+        never_begun(*given)
+
+    monkeypatch.setattr(record, "never_begun", fails_once)
+    caplog.set_level(logging.INFO, "limen.access")
+    async with ScriptedUpstream(waits) as upstream, serving(build(upstream.url)) as gateway:
+        _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(get(b"/svc/1") + get(b"/local") * 3)
+        await until(lambda: len(upstream.requests) == 1 and len(gateway.connections[0].pipeline) == 3)
+        (connection,) = gateway.connections
+        writer.close()
+        await until(lambda: not connection.pipeline)
+        assert gateway.connections == []
+        assert not connection.shared.addresses
+        assert connection.shared.running == 0
+        await until(lambda: len(logged(caplog)) == 3)
+    assert [str(one) for one in failures] == ["no room for a line"]
 
 
 async def test_a_request_in_flight_is_answered_when_the_server_stops() -> None:

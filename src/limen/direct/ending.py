@@ -46,7 +46,7 @@ class Ending:
         "_started",
         "_task",
         "_timer",
-        "failure",
+        "cut_by",
         "keep_alive",
         "response_complete",
     )
@@ -73,7 +73,7 @@ class Ending:
         self._request_id = request_id
         self._outcome = Outcome(method, path, request_id, client.peer)
         self.keep_alive = keep_alive
-        self.failure: Fault | None = None  # that it has ended with
+        self.cut_by: Fault | None = None  # what ended it before its answer was whole
         self.response_complete = False
         self._parts: list[bytes] = []  # of the request's body, as long as they are held
         self._connection: Connection | None = None
@@ -140,7 +140,8 @@ class Ending:
 
     def _complete(self, fault: Fault | None, *, cut: bool = False) -> None:
         self.response_complete = True
-        self.failure = fault
+        if cut:
+            self.cut_by = fault
         self._timer.clear()
         self._settle(fault, cut=cut)
         self.keep_alive = self.keep_alive and not cut

@@ -8,6 +8,7 @@ could lose the answer that it has not read (RFC 9112 section 9.6).
 """
 
 import asyncio
+import contextlib
 from typing import Any, Final, cast
 
 from uvicorn.config import Config
@@ -118,8 +119,22 @@ class PatientProtocol(HttpToolsProtocol):
             self.arm(FIRST, limits.head_time)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let go of everything; the request that runs need not be the newest."""
-        self.forget()
+        """Let go of everything, whatever fails meanwhile; the request that runs need not be the newest."""
+        try:
+            self.forget()
+            self._end_requests()
+        finally:
+            super().connection_lost(exc)
+            # Each of these knows this connection as it knows them. Without the cycles all of them go now, and memory does
+            # not grow until the collector, which has little else to do, comes round.
+            self.pipeline.clear()
+            self.reading.close()
+            self.parser: Any = None
+            self.cycle: Any = None
+            self.serving = None
+
+    def _end_requests(self) -> None:
+        """Tell the request that runs, and drop each of those in line: that one of them fails keeps none from it."""
         serving = self.serving
         if serving is not None and not serving.response_complete:
             serving.disconnected = True
@@ -127,18 +142,13 @@ class PatientProtocol(HttpToolsProtocol):
             if isinstance(serving, RequestResponseCycle):
                 scope: Any = serving.scope
                 scope.setdefault(ENDED, self.cut_by)
-        if self.pipeline and self.cut_by is record.GONE:
-            self.cut_by = record.behind(serving, stopping=CLOSE in self.server_state.default_headers)
-        for cycle, _ in self.pipeline:
-            self.drop(cycle)
-        super().connection_lost(exc)
-        # Each of these knows this connection as it knows them. Without the cycles all of them go now, and memory does not
-        # grow until the collector, which has little else to do, comes round.
-        self.pipeline.clear()
-        self.reading.close()
-        self.parser: Any = None
-        self.cycle: Any = None
-        self.serving = None
+        if not self.pipeline:
+            return
+        with contextlib.ExitStack() as line:
+            for cycle, _ in self.pipeline:  # the newest first, and the stack is left the other way round
+                line.callback(self.drop, cycle)
+            if self.cut_by is record.GONE:
+                self.cut_by = record.behind(serving, stopping=CLOSE in self.server_state.default_headers)
 
     def pause_writing(self) -> None:
         """The client reads slower than we write."""

@@ -60,11 +60,13 @@ class GatewayProtocol(GuardedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the request that runs, which need not be the newest, and those in line."""
-        if self._running is not None:
-            self._running.client_gone(self.cut_by)
-            self._running = None
-            self.shared.running -= 1
-        super().connection_lost(exc)
+        running, self._running = self._running, None
+        try:
+            if running is not None:
+                self.shared.running -= 1
+                running.client_gone(self.cut_by)
+        finally:
+            super().connection_lost(exc)
 
     def pause_writing(self) -> None:
         """The client reads slower than we write."""

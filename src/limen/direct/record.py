@@ -31,26 +31,24 @@ def peer_of(transport: asyncio.BaseTransport, client: tuple[str, int] | None) ->
 def behind(before: Any, *, stopping: bool) -> Fault:
     """Return why requests in line are not served where nobody has cut their connection: the client, or the answer ``before``.
 
-    What that one has ended with ends these; without a fault it said itself that it is the last.
+    What has cut that one ends these. One that is whole says nothing of them but whether it is the last.
     """
-    if before is None:
+    if before is None or (before.response_complete and before.keep_alive):
         return GONE
-    fault: Fault | None
     if isinstance(before, RequestResponseCycle):
-        fault = _of_application(before)
-        if fault is None and not before.response_complete:
-            return GONE
-    else:
-        fault = before.fault if isinstance(before, Said) else before.failure
-    if before.response_complete and before.keep_alive:
-        return GONE
-    return fault or (STOPPED if stopping else LAST)
+        if not before.response_complete:
+            return _of_application(before) or GONE
+    elif not isinstance(before, Said) and before.cut_by is not None:
+        return before.cut_by
+    return STOPPED if stopping else LAST
 
 
 def _of_application(cycle: RequestResponseCycle) -> Fault | None:
+    """Return what has cut an answer that has begun; the gateway's own endpoints have codes besides, which cut nothing."""
     scope: Any = cycle.scope
     outcome: Outcome | None = scope.get(OUTCOME)
-    return Fault(Kind[outcome.code.upper()], cause=outcome.cause) if outcome is not None and outcome.code else None
+    kind = Kind.__members__.get(outcome.code.upper()) if outcome is not None and cycle.response_started else None
+    return None if outcome is None or kind is None else Fault(kind, cause=outcome.cause)
 
 
 def said(answer: Said, peer: bytes, status: int, fault: Fault | None) -> None:
