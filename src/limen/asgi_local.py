@@ -1,8 +1,8 @@
 """The request bodies that the gateway's own endpoints read: they count among those that a worker holds, under any server.
 
-What an endpoint has read counts until it has answered: FastAPI reads a declared body whole, and holds it. An endpoint that
-takes more than ``MOST_COUNTED`` passes it on, or bounds it itself. JSON that holds more values than may be is refused before
-anybody reads it, as on the gateway's routes: what it costs to check is how many there are.
+What an endpoint has read counts until the body is whole, or the endpoint has ended. One that takes more than ``MOST_COUNTED``
+passes it on, or bounds it itself. JSON that holds more values than may be is refused before anybody reads it, as on the
+gateway's routes: what it costs to check is how many there are.
 """
 
 import asyncio
@@ -68,6 +68,10 @@ class LocalBody:
                 if not self._cut:
                     raise
             else:
+                if message["type"] != "http.request":  # the client has left: what has come is no document
+                    self._json = None
+                    self.release()
+                    return message
                 self._count(len(message.get("body", b"")))
                 if not self._cut:
                     whole = not message.get("more_body", False)

@@ -4,15 +4,16 @@ import asyncio
 import logging
 
 import pytest
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, FastAPI, Request
 from pydantic import BaseModel, ConfigDict
+from starlette.types import Message
 
 from engines import ENGINES, Engine
 from limen import Gateway, Upstream, anyone
 from limen.declare.misfits import MOST, NAME
 from limen.declare.route import HELD
 from limen.testing import ScriptedUpstream, saying
-from serving import serving
+from serving import serving, until
 
 HALF = b"POST /count HTTP/1.1\r\nhost: gateway\r\ncontent-length: 1000\r\n\r\nhalf"
 
@@ -177,6 +178,71 @@ async def test_a_body_of_too_many_values_is_refused_before_it_is_read(
                 assert got.json()["request_id"] == got.headers["x-request-id"]
     assert called == [len(text), len(many)]
     assert [("code=invalid_request" in line) for line in caplog.messages if "POST /any" in line][:2] == [True, True]
+
+
+async def test_of_a_client_that_leaves_amid_json_half_a_document_is_not_judged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Under any server: only below our protocols does the connection say more of its end."""
+    caplog.set_level(logging.INFO, "limen.access")
+    app = Gateway()
+
+    @app.post("/any")
+    async def anything(request: Request) -> int:
+        return len(await request.body())
+
+    del anything
+    messages = iter(
+        [
+            {"type": "http.request", "body": b"[" + b"{}," * 80000, "more_body": True},
+            {"type": "http.disconnect"},
+        ]
+    )
+
+    async def receive() -> Message:
+        return next(messages)
+
+    async def send(message: Message) -> None:
+        """Nobody is there, which is no error to a server."""
+
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/any",
+        "query_string": b"",
+        "headers": [(b"host", b"g"), (b"content-type", b"application/json"), (b"content-length", b"262000")],
+    }
+    await app(scope, receive, send)
+    await until(lambda: any(record.name == "limen.access" for record in caplog.records))
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "limen.access"]
+    assert "POST /any 499 " in line
+    assert "code=client_closed" in line
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_json_of_too_many_values_is_refused_to_added_endpoints_and_mounted_applications_too(
+    engine: Engine,
+) -> None:
+    app, mounted = Gateway(), FastAPI()
+
+    @mounted.post("/any")
+    async def inner(request: Request) -> int:
+        return len(await request.body())
+
+    app.mount("/mounted", mounted)
+    many = "[" + ",".join(["{}"] * 87000) + "]"
+    async with serving(app, engine) as gateway:
+
+        @app.post("/added")
+        async def added(request: Request) -> int:
+            return len(await request.body())
+
+        for path in ("/mounted/any", "/added"):
+            got = await gateway.client.post(path, content=many, headers={"content-type": "application/json"})
+            assert (got.status_code, got.json()["errors"][0]["type"]) == (422, "too_many_values")
+    del inner, added
 
 
 async def test_a_bound_of_the_application_stays_as_it_is_given() -> None:
