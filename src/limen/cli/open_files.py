@@ -14,16 +14,16 @@ systems have a hard limit of a billion, and programs that close every number up 
 """
 
 import contextlib
-import errno
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import click
 
 from limen.cli.listener import MOST_HANDSHAKES
+from limen.cli.scarcity import RAISE
 from limen.declare.api_keys import ApiKeys
 from limen.declare.limits import MOST_CONNECTIONS
 from limen.declare.upstream import Upstream
@@ -34,11 +34,6 @@ logger = logging.getLogger("limen.serve")
 
 # Files that are kept free for all else.
 RESERVE = 64
-
-# Seconds between two lines in the log that say that there is no file left.
-SAID = 60.0
-
-_RAISE = "raise it with ulimit -n, LimitNOFILE= of systemd or ulimits: of Compose"
 
 
 @dataclass(frozen=True)
@@ -92,13 +87,13 @@ def share_out(app: object, *, tls: bool) -> int | None:
         asked = "no client could connect" if needs.clients is None else f"ClientLimits(connections={needs.clients})"
         most = f", or say {_round(fits)} at most" if fits > 0 and needs.clients is not None else ""
         raise click.ClickException(
-            f"{asked}: this process may have {limit} open files, of which {kept}. It needs {needs.wanted}: {_RAISE}{most}"
+            f"{asked}: this process may have {limit} open files, of which {kept}. It needs {needs.wanted}: {RAISE}{most}"
         )
     if fits < MOST_CONNECTIONS and needs.clients is None:
         logger.warning(
             "open files: this process may have %d, of which %s: so clients get %d connections, not %d. "
             "For these it needs %d: %s, or say ClientLimits(connections=%d)",
-            *(limit, kept, fits, MOST_CONNECTIONS, needs.wanted, _RAISE, _round(fits)),
+            *(limit, kept, fits, MOST_CONNECTIONS, needs.wanted, RAISE, _round(fits)),
         )
     return fits
 
@@ -146,33 +141,3 @@ def _opened() -> int:
     lowest = os.open(os.devnull, os.O_RDONLY)
     os.close(lowest)
     return lowest
-
-
-class Scarcity:
-    """Notices that no file can be opened, whoever has them all, and says so once a minute."""
-
-    def __init__(self, now: Callable[[], float]) -> None:
-        """``now`` is in seconds, of a clock that goes on."""
-        self._now = now
-        self._said = -SAID
-
-    def look(self) -> bool:
-        """Try to open one; tell whether there is none left, of the process or of the whole system (EMFILE, ENFILE)."""
-        try:
-            os.close(os.open(os.devnull, os.O_RDONLY))
-        except OSError as error:
-            if error.errno not in (errno.EMFILE, errno.ENFILE):
-                return False
-            self.say(error)
-            return True
-        return False
-
-    def say(self, error: OSError) -> None:
-        """Log ``error``, which told that there is none left, unless that was said a moment ago."""
-        now = self._now()
-        if now - self._said >= SAID:
-            self._said = now
-            logger.error(
-                "no file can be opened (%s): clients that are idle make room, new ones wait or are lost; %s",
-                *(error.strerror, _RAISE),
-            )

@@ -34,7 +34,7 @@ from typing import Any
 import uvicorn
 
 from limen.cli.listener import Listener
-from limen.cli.open_files import Scarcity
+from limen.cli.scarcity import Scarcity
 from limen.cli.supervision import CLEANUP, LIFESPAN
 from limen.cli.tls import Files, Renewal, warn
 from limen.declare.limits import ClientLimits

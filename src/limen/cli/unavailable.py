@@ -14,7 +14,7 @@ from types import TracebackType
 from uuid import uuid4
 
 from limen.cli.listener import Listener
-from limen.cli.open_files import Scarcity
+from limen.cli.scarcity import Scarcity
 from limen.errors import Fault, Kind
 from limen.http.replies import problem, title
 
