@@ -87,6 +87,20 @@ async def test_a_first_start_that_fails_waits_for_a_save(folder: Path, port: int
         assert (await says(port))[0] == "mended"
 
 
+async def test_a_file_in_the_place_of_a_module_that_serves_is_told_and_the_next_save_mends_it(
+    folder: Path, port: int
+) -> None:
+    """The supervisor imports it as a worker does, and must not end with it."""
+    (folder / "fastapi.py").write_text("raise RuntimeError('not the one')\n")
+    async with reloading(folder, port) as command:
+        await command.says(FAILS)
+        assert "the worker ended with status 1 before it served" in (await problem(port))["detail"]
+        assert "the supervisor cannot import what serves: RuntimeError: not the one" in command.text
+        (folder / "fastapi.py").unlink()
+        await command.says(SERVES)
+        assert (await says(port))[0] == "first"
+
+
 async def test_a_request_that_waits_is_told_of_the_failure(folder: Path, port: int) -> None:
     async with reloading(folder, port) as command:
         await command.says(SERVES)

@@ -78,13 +78,12 @@ class Reloader:
 
     async def _serve(self, asked: asyncio.Task[Any]) -> None:
         loop = asyncio.get_running_loop()
-        await self._next()
-        self._import_as_a_worker()
         changed = loop.create_task(self._changes.next())
         since: float | None = None
         try:
             while not asked.done():
                 worker = await self._next()
+                self._import_as_a_worker()
                 started = worker.go()
                 await _first(asked, changed, started)
                 failure = started.result() if started.done() else ""
@@ -128,10 +127,17 @@ class Reloader:
         return self._workers[-1]
 
     def _import_as_a_worker(self) -> None:
-        """Import what a waiting worker has, while the first one does so: ``imported`` is about that."""
-        from limen.cli.worker import prepare
+        """Import what a waiting worker has, while the first one does so, if that is not done: ``imported`` is about that.
 
-        prepare(str(self._options["engine"]))
+        What cannot be imported here (a file of the application's in the place of a module that it needs) is for the worker
+        to fail with, and for the next save to mend.
+        """
+        try:
+            from limen.cli.worker import prepare
+
+            prepare(str(self._options["engine"]))
+        except (Exception, SystemExit) as error:  # any module may be in the way, and raise anything
+            _say(f"the supervisor cannot import what serves: {type(error).__name__}: {error}", "red")
 
     async def _end(self, worker: "_Worker") -> None:
         if worker in self._workers:
@@ -230,9 +236,18 @@ def forget(paths: Collection[Path]) -> None:
     It takes that for what is in a file with the same size and second of change: two saves within a second may be one to it.
     """
     for path in paths:
-        if path.suffix == ".py":
+        for source in (path,) if path.suffix == ".py" else _sources(path):
             with contextlib.suppress(OSError):  # there is none, or it is another's
-                Path(cache_from_source(str(path))).unlink()
+                Path(cache_from_source(str(source))).unlink()
+
+
+def _sources(path: Path) -> list[Path]:
+    """Return what has changed with a folder, or a link to one: the files in it, and links beside it, which may lead there."""
+    if not path.is_dir():
+        return []
+    with contextlib.suppress(OSError):  # gone meanwhile, which is the next change
+        return [*path.rglob("*.py"), *(each for each in path.parent.glob("*.py") if each.is_symlink())]
+    return []
 
 
 def _how(status: int) -> str:

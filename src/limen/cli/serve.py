@@ -4,7 +4,8 @@
 ``--log-level`` is the level of the root logger, thus of uvicorn's lines and the access log. A service that sets up logging
 itself (``LOG_LEVEL`` of the kit's) decides about its own lines, not about uvicorn's: those follow ``--log-level``.
 
-A supervisor serves nothing, and imports nothing of what serves: uvicorn, the engines, FastAPI.
+A supervisor serves nothing, and imports nothing of what serves: uvicorn, the engines, FastAPI. That of ``--reload`` does,
+once its first worker is started, to know which changes concern the one that waits (``limen.cli.reload.imported``).
 """
 
 import asyncio
