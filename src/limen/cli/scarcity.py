@@ -1,4 +1,4 @@
-"""Notices that no file is left to open. Apart from ``limen.cli.open_files``, which knows gateways: a supervisor needs this."""
+"""Notices that no file is left to open. Supervisors need this too, but not what ``limen.cli.open_files`` has of gateways."""
 
 import errno
 import logging
