@@ -111,7 +111,8 @@ class Connection(Wire):
             self._transport.abort()
 
     def close(self) -> None:
-        """End the connection; an exchange still running hears a fault."""
+        """End the connection, now: the loop may not go on. An exchange still running hears a fault."""
+        self.close_now()
         self._fail(Fault(Kind.UPSTREAM_CLOSED, cause="the gateway is shutting down"))
 
     # --- asyncio.Protocol ---

@@ -17,7 +17,7 @@ class Wire(asyncio.Protocol):
         self._writable: asyncio.Future[None] | None = None
         self._paused = False  # by who takes the answer
         self._yielding = False  # until the next turn of the loop
-        self._dropped = False  # and to be closed in its turn
+        self._dropped = False  # closed, or to be closed in its turn
         self._rest = b""  # read, and waiting for its turn
         self.queued = False  # for a turn
 
@@ -60,8 +60,8 @@ class Wire(asyncio.Protocol):
     def step(self) -> None:
         """Go on, in the turn that was asked for."""
         self._yielding = False
-        if self._dropped:
-            self._close_now()
+        if self._dropped:  # and it is its turn
+            self.close_now()
             return
         if self._rest and not self._paused:
             self.take_rest()
@@ -74,7 +74,7 @@ class Wire(asyncio.Protocol):
         if self._transport is None or self.lost or self._dropped:
             return
         if self._turns.room():
-            self._close_now()
+            self.close_now()
             return
         self._dropped = True
         if not self._yielding and not self._paused:
@@ -82,7 +82,9 @@ class Wire(asyncio.Protocol):
         self._yielding = True  # whoever takes the answer may say that it goes on
         self._turns.ask(self)
 
-    def _close_now(self) -> None:
+    def close_now(self) -> None:
+        """Close without a farewell, whatever the turn has left."""
+        self._dropped = True
         if self._transport is not None and not self.lost:
             self._turns.spend(CLOSE_COST)
             self._transport.abort()

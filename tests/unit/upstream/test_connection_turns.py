@@ -239,3 +239,13 @@ async def test_one_that_is_lost_before_it_was_closed_is_closed_no_more() -> None
     await asyncio.sleep(0)
     assert not talk.wire.aborted
     assert talk.lost == 1
+
+
+async def test_a_stop_closes_all_at_once() -> None:
+    """The loop may end before there is another turn."""
+    line = timeless()
+    talks = [Talk(turns=line) for _ in range(40)]
+    for talk in talks:
+        talk.connection.close()
+    assert all(talk.wire.aborted for talk in talks)
+    assert {talk.seen.kind for talk in talks} == {Kind.UPSTREAM_CLOSED}
