@@ -86,7 +86,7 @@ class LocalBody:
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
-        """Send ``message``, or 503 in its place."""
+        """Send ``message``, or in its place why the body is refused."""
         fault = self._fault
         if fault is not None and not self._started:
             if not self._replaced:
