@@ -11,6 +11,7 @@ from limen import Gateway, Upstream, anyone, signed_in
 from limen.auth import Jwt
 from limen.gates.jwt import issue
 from limen.testing import Conversation, ScriptedUpstream
+from plain_asgi import http_scope
 from serving import serving
 
 AUTH = Jwt("k" * 40)
@@ -118,20 +119,7 @@ async def test_under_another_server_that_leaves_it_there() -> None:
     async with ScriptedUpstream(service) as upstream:
         for blank in (b"", *BLANKS):
             headers = [(b"host", b"g"), (b"authorization", b"Bearer " + token + blank)]
-            scope = {
-                "type": "http",
-                "method": "GET",
-                "path": "/signed",
-                "raw_path": b"/signed",
-                "query_string": b"",
-                "headers": headers,
-                "scheme": "http",
-                "client": ("127.0.0.1", 1),
-                "server": ("127.0.0.1", 2),
-                "asgi": {"version": "3.0"},
-                "root_path": "",
-                "http_version": "1.1",
-            }
+            scope = http_scope("GET", "/signed", headers)
             app = gateway(upstream.url)
             await app(scope, receive, send)
             await app.live().runtime.aclose()

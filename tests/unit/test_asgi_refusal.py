@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from limen import Gateway, Upstream, anyone
+from plain_asgi import http_scope
 
 Message = MutableMapping[str, Any]
 
@@ -44,20 +45,7 @@ async def events(announced: int | None, pieces: list[bytes]) -> list[str]:
         else:
             seen.append("content" if message["more_body"] else "end")
 
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "path": "/items",
-        "raw_path": b"/items",
-        "query_string": b"",
-        "headers": headers,
-        "scheme": "http",
-        "client": ("127.0.0.1", 1),
-        "server": ("127.0.0.1", 2),
-        "asgi": {"version": "3.0"},
-        "root_path": "",
-        "http_version": "1.1",
-    }
+    scope = http_scope("POST", "/items", headers)
     await gateway()(scope, receive, send)
     return seen
 
