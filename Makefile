@@ -10,7 +10,7 @@ STAMP := .venv/.installed
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up check test lint format types quick-tests limen-tests engine-tests command-tests reload-tests shop-tests service-tests coverage access lock wheel compiled against-wheel audit fuzz soak bench bench-micro bench-logins bench-attacks bench-peers clean
+.PHONY: help up check test lint format types quick-tests limen-tests engine-tests command-tests reload-tests service-tests shop-tests conformance-tests coverage access lock wheel compiled against-wheel audit fuzz soak bench bench-micro bench-logins bench-attacks bench-peers clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -37,7 +37,7 @@ test: $(STAMP) ## Every check and every test, with one summary at the end
 	@rm -f .coverage .coverage.*
 	@# Four at once, even on two processors: most tests wait, for sockets, for password hashes, or for whole processes.
 	@# What waits most begins first, and what needs a processor all the time fills up what that leaves.
-	@$(CHECKS) --lanes 4 --last coverage compiled command-tests service-tests engine-tests reload-tests shop-tests limen-tests types lint
+	@$(CHECKS) --lanes 4 --last coverage compiled command-tests shop-tests engine-tests reload-tests service-tests conformance-tests limen-tests types lint
 
 lint: $(STAMP) ## ruff, import-linter, deptry
 	$(BIN)/ruff check .
@@ -60,28 +60,35 @@ coverage: $(STAMP)
 	$(BIN)/coverage report
 
 # Each is one target of `make test`, none much longer than another: what is begun last ends soon after the others.
-SLOW := tests/cli tests/deploy tests/e2e tests/engine
-
-limen-tests: $(STAMP)
-	$(BIN)/coverage run -m pytest tests $(addprefix --ignore=,$(SLOW))
-
-engine-tests: $(STAMP)
-	$(BIN)/coverage run -m pytest tests/engine
-
+#
+# Coverage is measured where tests reach lines that no others do. To measure all would take half as much CPU again as the
+# tests do: what does the same many times over, such as what crosses both engines over sockets, schemathesis, and floods.
+MEASURED := $(BIN)/coverage run -m pytest
+UNMEASURED := $(BIN)/python -m pytest
+CONTRACTS := $(wildcard shop/*/tests/test_*_contract.py)
+REPEATING := $(addprefix tests/engine/,test_soak.py test_one_against_all.py test_cross_talk.py) $(wildcard tests/engine/test_prop_*.py)
 RESTARTING := $(wildcard tests/cli/test_reload*.py tests/cli/test_up_*.py)
 
+limen-tests: $(STAMP)
+	$(MEASURED) tests/unit tests/wire
+
+engine-tests: $(STAMP)
+	$(MEASURED) tests/engine $(addprefix --ignore=,$(REPEATING))
+
 command-tests: $(STAMP)
-	$(BIN)/coverage run -m pytest tests/cli $(addprefix --ignore=,$(RESTARTING))
+	$(MEASURED) tests/cli $(addprefix --ignore=,$(RESTARTING))
 
 reload-tests: $(STAMP)
-	$(BIN)/coverage run -m pytest $(RESTARTING)
-
-# Without coverage: it would measure once more what the tests of the parts do, for half as much CPU again as these tests take.
-shop-tests: $(STAMP)
-	$(BIN)/python -m pytest tests/e2e
+	$(MEASURED) $(RESTARTING)
 
 service-tests: $(STAMP)
-	$(BIN)/coverage run -m pytest kit/tests shop tests/deploy
+	$(MEASURED) kit/tests shop tests/deploy $(addprefix --ignore=,$(CONTRACTS))
+
+shop-tests: $(STAMP)
+	$(UNMEASURED) tests/e2e
+
+conformance-tests: $(STAMP)
+	$(UNMEASURED) tests/conformance tests/differential tests/fuzz $(REPEATING) $(CONTRACTS)
 
 # The hot path compiled: the same sources, see docs/decisions/0006-compiled-hot-path.md. What is built is found by its hash.
 wheel: $(STAMP) ## A wheel of limen with its hot path compiled, in dist/ (needs a C compiler)

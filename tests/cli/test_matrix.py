@@ -24,6 +24,8 @@ app.forward("/svc/{path:path}", upstream=Upstream("svc", ["http://127.0.0.1:9"])
 """
 LINE = "| GET | `/svc/{path:path}` | svc | `role(admin)` | Jwt | 401 | 403 | allowed |"
 
+pytestmark = pytest.mark.processes_measured
+
 
 def limen(folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "limen", "matrix", *argv]

@@ -14,6 +14,7 @@ from serving import serving
 from slow import GATE, Service
 
 pytestmark = [
+    pytest.mark.processes_measured,
     pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit"),
 ]
 

@@ -33,6 +33,7 @@ async def test_one_save_is_one_restart(folder: Path, port: int) -> None:
         assert await command.says(RESTARTS) == ["app.py"]
 
 
+@pytest.mark.processes_measured
 async def test_a_burst_of_saves_is_one_restart(folder: Path, port: int) -> None:
     async with reloading(folder, port) as command:
         await command.says(SERVES)
@@ -153,6 +154,7 @@ async def test_a_request_that_does_not_end_holds_up_a_restart_for_a_while_only(f
         assert (await says(port))[0] == "second"
 
 
+@pytest.mark.processes_measured
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("broken", [False, True], ids=["serving", "broken"])
 async def test_a_stop_leaves_nothing(folder: Path, port: int, number: int, broken: bool) -> None:
@@ -210,6 +212,7 @@ async def test_what_the_application_has_started_ends_with_it(folder: Path, port:
         await gone({int(process)})
 
 
+@pytest.mark.processes_measured
 async def test_a_worker_that_dies_is_told_and_comes_again(folder: Path, port: int) -> None:
     async with reloading(folder, port) as command:
         await command.says(SERVES)

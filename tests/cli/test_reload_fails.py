@@ -74,6 +74,7 @@ async def test_a_save_that_does_not_start_is_told_at_once_and_the_next_mends_it(
             assert (await says(port))[0] == f"mended{number}"
 
 
+@pytest.mark.processes_measured
 async def test_a_first_start_that_fails_waits_for_a_save(folder: Path, port: int) -> None:
     (folder / "app.py").write_text("app = (\n")
     async with reloading(folder, port) as command:
@@ -101,6 +102,7 @@ async def test_a_file_in_the_place_of_a_module_that_serves_is_told_and_the_next_
         assert (await says(port))[0] == "first"
 
 
+@pytest.mark.processes_measured
 async def test_a_request_that_waits_is_told_of_the_failure(folder: Path, port: int) -> None:
     async with reloading(folder, port) as command:
         await command.says(SERVES)
@@ -114,6 +116,7 @@ async def test_a_request_that_waits_is_told_of_the_failure(folder: Path, port: i
         assert head.startswith(b"http/1.1 503 ")
 
 
+@pytest.mark.processes_measured
 async def test_the_failure_is_told_over_tls(folder: Path, port: int) -> None:
     authority = Authority(folder)
     certificate, key = authority.pair("server")

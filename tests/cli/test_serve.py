@@ -10,6 +10,8 @@ import pytest
 
 from commands import get, request, running
 
+pytestmark = pytest.mark.processes_measured
+
 GATE = """
 from limen import Gateway, Upstream, anyone
 app = Gateway()

@@ -102,6 +102,7 @@ async def supervised(
             await run
 
 
+@pytest.mark.processes_measured
 async def test_a_worker_that_is_not_heard_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -33,6 +33,7 @@ from commands import running
         ('[up]\nbanner="${c.url}"\n[services.a]\napp="plain:app"\nport=1', "up.banner: nothing is called ${c.url}"),
     ],
 )
+@pytest.mark.processes_measured
 async def test_up_tells_what_is_wrong_with_the_file(folder: Path, text: str, said: str) -> None:
     (folder / "limen.toml").write_text(text)
     async with running(folder, "up") as command:

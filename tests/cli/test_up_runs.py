@@ -14,6 +14,8 @@ from limen.cli.process import Process
 from serving import until
 from shop_processes import free_ports
 
+pytestmark = pytest.mark.processes_measured
+
 PLAIN = """
 import os, sys
 async def app(scope, receive, send):

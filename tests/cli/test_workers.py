@@ -16,6 +16,8 @@ from commands import Command, Load, connected, get, request, running
 from serving import serving
 from slow import GATE, PLAIN, Service
 
+pytestmark = pytest.mark.processes_measured
+
 
 @pytest.fixture
 async def service() -> AsyncGenerator[tuple[Service, int]]:

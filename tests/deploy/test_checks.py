@@ -1,7 +1,10 @@
 """``make check`` and ``make test`` say in one summary what became of everything, and are green only when all of it is."""
 
+import re
+import shlex
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -63,3 +66,22 @@ def test_targets_run_side_by_side_and_the_last_only_after_success(tmp_path: Path
     assert done.returncode == 1
     assert "what is wrong" in done.stdout
     assert "at the end" not in done.stdout
+
+
+def _files(arguments: list[str]) -> set[Path]:
+    """Return the test files that a run of pytest with such ``arguments`` takes."""
+    ignored = {ROOT / one.removeprefix("--ignore=") for one in arguments if one.startswith("--ignore=")}
+    named = [ROOT / one for one in arguments if not one.startswith("-")]
+    found = {file for one in named for file in ([one] if one.is_file() else one.rglob("test_*.py"))}
+    return {file for file in found if not ignored.intersection([file, *file.parents])}
+
+
+def test_every_test_belongs_to_one_target_of_make_test() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = [name for name in re.findall(r"--last coverage (.+)", makefile)[0].split() if name.endswith("-tests")]
+    told = subprocess.run(["make", "-n", *targets], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    runs = [_files(shlex.split(line.split("-m pytest ")[1])) for line in told.splitlines() if "-m pytest " in line]
+    taken = Counter(file for run in runs for file in run)
+    there = _files(["tests", "kit/tests", "shop"])
+    assert there
+    assert taken == dict.fromkeys(there, 1)
