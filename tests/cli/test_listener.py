@@ -1,10 +1,9 @@
-"""The listener of our own: handshakes are bounded, and want of files neither spins nor goes unsaid."""
+"""The listener of our own: it accepts few in a turn, and want of files neither spins nor goes unsaid."""
 
 import asyncio
 import contextlib
 import errno
 import socket
-import ssl
 import sys
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
@@ -12,13 +11,10 @@ from typing import Any, cast
 
 import pytest
 
-from certificates import Authority
 from limen.cli import listener as listening
 from limen.cli.listener import Listener
 from no_files import NoFiles
 from serving import until
-
-MOST = 8
 
 
 @pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
@@ -42,9 +38,7 @@ class Echo(asyncio.Protocol):
 
 
 @contextlib.asynccontextmanager
-async def listen(
-    context: ssl.SSLContext | None, told: Callable[[], None] = lambda: None
-) -> AsyncGenerator[tuple[Listener, int]]:
+async def listen(told: Callable[[], None] = lambda: None) -> AsyncGenerator[tuple[Listener, int]]:
     """Listen on a free port; ``told`` of each connection that gets a protocol."""
 
     def make() -> Echo:
@@ -52,18 +46,17 @@ async def listen(
         return Echo()
 
     with socket.create_server(("127.0.0.1", 0), backlog=1000) as sock:
-        made = Listener(sock, make, context, handshake=30.0, scarce=lambda _: None)
+        made = Listener(sock, make, None, handshake=30.0, scarce=lambda _: None)
         await made.start(1000)
         try:
             yield made, sock.getsockname()[1]
         finally:
             made.close()
-            made.give_up()
-            await until(lambda: not made._tasks)  # pyright: ignore[reportPrivateUsage] - those that were cut, too
+            await made.opening.given_up()
 
 
 async def test_plain_connections_are_accepted() -> None:
-    async with listen(None) as (_, port):
+    async with listen() as (_, port):
         for _ in range(3):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             assert await reader.read() == b"hello"
@@ -78,7 +71,7 @@ def connected(port: int) -> socket.socket:
 async def test_many_that_wait_are_accepted_in_few_turns_and_few_in_each() -> None:
     made_in: list[int] = []
     turn = 0
-    async with listen(None, lambda: made_in.append(turn)) as (_, port):
+    async with listen(lambda: made_in.append(turn)) as (_, port):
         waiting = [connected(port) for _ in range(40)]
         while len(made_in) < len(waiting):
             turn += 1
@@ -95,7 +88,7 @@ async def test_those_that_have_left_before_they_were_accepted_are_closed_unread(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     made_for: list[None] = []
-    async with listen(None, lambda: made_for.append(None)) as (_, port):
+    async with listen(lambda: made_for.append(None)) as (_, port):
         for _ in range(200):
             connected(port).close()
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -110,7 +103,7 @@ async def test_those_that_have_left_before_they_were_accepted_are_closed_unread(
 @pytest.mark.skipif(sys.platform != "linux", reason="as above")
 async def test_one_that_comes_alone_is_served_even_if_it_has_left() -> None:
     made_for: list[None] = []
-    async with listen(None, lambda: made_for.append(None)) as (_, port):
+    async with listen(lambda: made_for.append(None)) as (_, port):
         connected(port).close()
         await until(lambda: len(made_for) == 1)
 
@@ -118,7 +111,7 @@ async def test_one_that_comes_alone_is_served_even_if_it_has_left() -> None:
 @uvloop_alone
 async def test_a_stop_ends_accepting_also_between_two_turns() -> None:
     made_for: list[None] = []
-    async with listen(None, lambda: made_for.append(None)) as (made, port):
+    async with listen(lambda: made_for.append(None)) as (made, port):
         waiting = [connected(port) for _ in range(30)]
         while made._more is None:  # noqa: ASYNC110  # pyright: ignore[reportPrivateUsage] - a look in each turn: no event
             await asyncio.sleep(0)
@@ -135,7 +128,7 @@ async def test_a_stop_ends_accepting_also_between_two_turns() -> None:
 async def test_want_of_files_beside_the_loops_own_server_is_told_and_it_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async with listen(None) as (made, port):
+    async with listen() as (made, port):
         said: list[OSError] = []
         monkeypatch.setattr(made, "_scarce", said.append)
 
@@ -149,27 +142,6 @@ async def test_want_of_files_beside_the_loops_own_server_is_told_and_it_goes_on(
             assert await reader.read() == b"hello"
             writer.close()
             await until(lambda number=number: len(said) == number)
-
-
-async def test_handshakes_are_bounded_and_the_oldest_makes_room(
-    authority: Authority, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(listening, "MOST_HANDSHAKES", MOST)
-    async with listen(authority.server("localhost")) as (made, port):
-        silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3 * MOST)]
-        for reader, _ in silent[: 2 * MOST]:
-            with contextlib.suppress(ConnectionResetError):
-                assert await reader.read() == b""
-        assert len(made.handshakes) == MOST
-        reader, writer = await asyncio.open_connection(
-            "127.0.0.1", port, ssl=authority.client(), server_hostname="localhost"
-        )
-        assert await reader.read() == b"hello"
-        assert len(made.handshakes) <= MOST
-        writer.close()
-        for _, each in silent:
-            each.close()
-        await until(lambda: not made.handshakes)
 
 
 @asyncio_alone
@@ -215,7 +187,7 @@ async def test_who_finds_no_room_waits_until_there_is_some() -> None:
             None,
             handshake=1.0,
             scarce=lambda _: None,
-            room=lambda: served + len(made.handshakes) < rooms,
+            room=lambda: served + len(made.opening) < rooms,
         )
         await made.start(1)
         clients = [await asyncio.open_connection("127.0.0.1", sock.getsockname()[1]) for _ in range(4)]
@@ -232,4 +204,4 @@ async def test_who_finds_no_room_waits_until_there_is_some() -> None:
             writer.close()
         assert served == 4
         made.close()
-        await made.given_up()
+        await made.opening.given_up()

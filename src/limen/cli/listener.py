@@ -6,26 +6,18 @@ has accepted one, the others that wait are accepted here, and those whose client
 unread: the gateway gives up what a client has asked once it reads that it has left. The server stays, since a connection
 that comes alone costs 40 us less there.
 
-With TLS a loop's server would also do the handshake out of sight: a connection becomes known to the gateway once it is over,
-so that connections which never shake hands would be counted by nobody. Here at most ``MOST_HANDSHAKES`` do so at once; when
-another client comes, the one that has been at it for the longest is closed. A flood of silent connections then leaves an
-honest client the time in which as many others come, and it needs two round trips.
-
 Where the loop is asyncio's, everything is accepted here: for a connection that there is no file for, its server writes a
 line to the log as often as its backlog is long.
 """
 
 import asyncio
-import contextlib
 import errno
 import logging
 import socket
 import ssl
-import sys
 from collections.abc import Callable
 
-# Connections of one worker that may be in their handshake at once.
-MOST_HANDSHAKES = 256
+from limen.cli.opening import Opening, left
 
 # Connections that are accepted in one turn of the loop, those of them whose client is still there, and seconds without
 # accepting when there is no file for one.
@@ -37,10 +29,6 @@ logger = logging.getLogger("limen.clients")
 
 # Seconds between two lines in the log about connections that were closed unread.
 _SAID = 60.0
-
-# States of a TCP connection whose client has closed its end, or reset it (Linux, tcp_states.h); the first byte of TCP_INFO.
-_LEFT = (7, 8)
-_TCP_INFO: int | None = getattr(socket, "TCP_INFO", None) if sys.platform == "linux" else None
 
 _NO_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -65,11 +53,9 @@ class Listener:
         kernel's queue.
         """
         self.context = context
-        self.handshakes: dict[asyncio.Task[object], socket.socket] = {}  # the oldest first
-        self._tasks: set[asyncio.Task[object]] = set()  # of those, and of the ones that were cut and do not know it yet
+        self.opening = Opening(make, handshake=handshake, opened=self.look)
         self._listener = listener
         self._make = make
-        self._handshake = handshake
         self._scarce = scarce
         self._room = room
         self._loop = asyncio.get_running_loop()
@@ -90,7 +76,7 @@ class Listener:
             self._loop.add_reader(self._listener.fileno(), self._accept)
 
     def close(self) -> None:
-        """Accept no more; handshakes go on."""
+        """Accept no more; what has been accepted goes on."""
         if not self._closed:
             self._closed = True
             if self._more is not None:
@@ -101,17 +87,6 @@ class Listener:
                 self._waiting.cancel()
             elif not self._full:
                 self._loop.remove_reader(self._listener.fileno())
-
-    def give_up(self) -> None:
-        """End the handshakes."""
-        while self.handshakes:
-            self._cut_oldest()
-
-    async def given_up(self) -> None:
-        """End the handshakes; return once their sockets are closed."""
-        self.give_up()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
 
     def look(self) -> None:
         """Accept again if there is room: whoever made some calls this."""
@@ -152,12 +127,12 @@ class Listener:
                     self._waiting = self._loop.call_later(_PAUSE, self._go_on)
                 return False
             # Of one that comes alone it is no use to know: what it has asked is answered, or at least logged.
-            if (number or self._server is not None) and _left(connection):
+            if (number or self._server is not None) and left(connection):
                 connection.close()
                 self._closed_unread()
                 continue
             connection.setblocking(False)
-            self._shake(connection)
+            self.opening.open(connection, self.context)
             alive += 1
             if alive == _ALIVE:
                 break
@@ -174,42 +149,6 @@ class Listener:
         self._waiting = None
         self._loop.add_reader(self._listener.fileno(), self._accept)
 
-    def _shake(self, connection: socket.socket) -> None:
-        if len(self.handshakes) >= MOST_HANDSHAKES:
-            self._cut_oldest()
-        context = self.context
-        handshake = None if context is None else self._handshake
-        opening = self._loop.connect_accepted_socket(
-            self._make, connection, ssl=context, ssl_handshake_timeout=handshake
-        )
-        task: asyncio.Task[object] = self._loop.create_task(opening)
-        self.handshakes[task] = connection
-        self._tasks.add(task)
-        task.add_done_callback(self._shaken)
-
-    def _cut_oldest(self) -> None:
-        oldest = next(iter(self.handshakes))
-        with contextlib.suppress(OSError):  # it has left by itself
-            # Read as the client's end. To cancel the task would leak the socket of one that has not begun.
-            self.handshakes.pop(oldest).shutdown(socket.SHUT_RDWR)
-
-    def _shaken(self, task: asyncio.Task[object]) -> None:
-        self._tasks.discard(task)
-        self.handshakes.pop(task, None)
-        if not task.cancelled():
-            task.exception()  # a handshake that failed is the client's affair, and no line in the log
-        self.look()
-
     def __repr__(self) -> str:
-        """Show how many shake hands."""
-        return f"<Listener {len(self.handshakes)} handshakes>"
-
-
-def _left(connection: socket.socket) -> bool:
-    """Tell whether the client has closed its end, or is gone: what it has asked would be given up once that is read."""
-    if _TCP_INFO is None or connection.family not in (socket.AF_INET, socket.AF_INET6):
-        return False
-    try:
-        return connection.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, 1)[0] in _LEFT
-    except OSError:  # a sandbox may not tell
-        return False
+        """Show what has been accepted and has no protocol yet."""
+        return f"<Listener {self.opening!r}>"

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import click
 
-from limen.cli.listener import MOST_HANDSHAKES
+from limen.cli.opening import MOST_HANDSHAKES
 from limen.cli.scarcity import RAISE
 from limen.declare.api_keys import ApiKeys
 from limen.declare.limits import MOST_CONNECTIONS

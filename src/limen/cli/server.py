@@ -195,7 +195,7 @@ class Server(uvicorn.Server):
         quiet: dict[Any, float] = {}
         shaking = loop.time() + self._linger
         while (now := loop.time()) < deadline and (
-            state.connections or state.tasks or (now < shaking and any(each.handshakes for each in self._ours()))
+            state.connections or state.tasks or (now < shaking and any(each.opening for each in self._ours()))
         ):
             quiet = {each: quiet.get(each, now) for each in state.connections if _idle(each)}
             for connection, since in quiet.items():
@@ -205,7 +205,7 @@ class Server(uvicorn.Server):
                     connection.shutdown()
             await asyncio.sleep(_TICK)
         for server in self._ours():
-            server.give_up()
+            server.opening.give_up()
 
         # 4.
         if state.connections or state.tasks:

@@ -63,7 +63,7 @@ class Unavailable:
         accepting.close()
         for connection in list(self.connections):
             connection.leave()
-        await accepting.given_up()
+        await accepting.opening.given_up()
         for connection in list(self.connections):
             connection.leave()  # made in the last moment
 
@@ -83,7 +83,7 @@ class Unavailable:
             self._accepting.look()
 
     def _room(self) -> bool:
-        opening = 0 if self._accepting is None else len(self._accepting.handshakes)
+        opening = 0 if self._accepting is None else len(self._accepting.opening)
         return len(self.connections) + opening < CONNECTIONS
 
 

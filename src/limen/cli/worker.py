@@ -29,7 +29,7 @@ import click
 import uvicorn
 
 from limen.cli.heartbeat import BEAT
-from limen.cli.load import is_gateway, load, load_gateway
+from limen.cli.load import collector_rests, is_gateway, load, load_gateway
 from limen.cli.open_files import share_out
 from limen.cli.place import described
 from limen.cli.serve import PROTOCOLS, Options, check_tls, configure
@@ -119,8 +119,9 @@ class _Startup:
 
 def prepare(engine: str) -> None:
     """Import what takes time and is not the application: what serves, and what most applications are made with."""
-    for name in (PROTOCOLS[engine].partition(":")[0], "limen.gateway"):
-        import_module(name)
+    with collector_rests():
+        for name in (PROTOCOLS[engine].partition(":")[0], "limen.gateway"):
+            import_module(name)
 
 
 def tell(control: socket.socket, why: str) -> None:

@@ -82,7 +82,7 @@ class GuardedProtocol(PatientProtocol):
             self.discard(size)
             reading.thrown_away(size)
             return
-        if size > SMALL or not reading.free():
+        if size > SMALL or not reading.free() or not self.shared.turns.small():
             reading.take(data)
         else:
             self.parse(data)

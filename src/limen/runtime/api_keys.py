@@ -19,7 +19,7 @@ from datetime import datetime
 from ipaddress import IPv6Address, ip_address
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from limen.declare.api_keys import ApiKeys
 from limen.declare.principal import Principal
@@ -47,6 +47,8 @@ _Name = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,256}$")]
 class _Answer(BaseModel):
     """What the service says of a key."""
 
+    model_config = ConfigDict(defer_build=True)  # 20 ms, which is no matter of a gateway without API keys
+
     active: bool
     id: int | _Name | None = None
     owner: int | _Name | None = None
@@ -71,6 +73,7 @@ class LiveApiKeys:
 
     def __init__(self, config: ApiKeys, pool: Pool, now: Callable[[], float]) -> None:
         """Ask nothing yet."""
+        _Answer.model_rebuild()  # now, and not with the first answer while others wait
         self.header = config.header.encode()
         self._config = config
         self._pool = pool

@@ -13,7 +13,7 @@ from typing import Protocol
 _FREED = 8
 
 # The part of the memory that is for what holding bodies takes besides their content.
-_BESIDES = 4
+_BESIDES = 2
 
 
 class Holder(Protocol):
@@ -42,7 +42,7 @@ class Bodies:
 
     @classmethod
     def within(cls, memory: int) -> "Bodies":
-        """Return one that holds as much as takes ``memory`` bytes: pieces, and what checks a body, take a third more."""
+        """Return one that holds as much as takes ``memory`` bytes: pieces, and what checks a body, take as much again."""
         return cls(memory - memory // _BESIDES)
 
     def add(self, holder: Holder, size: int) -> None:

@@ -9,8 +9,8 @@ import pytest
 from limen import ClientLimits, Gateway, Limits, Upstream, anyone
 from limen.auth import ApiKeys
 from limen.cli import open_files
-from limen.cli.listener import MOST_HANDSHAKES
 from limen.cli.open_files import RESERVE, Need, need
+from limen.cli.opening import MOST_HANDSHAKES
 from limen.cli.scarcity import SAID, Scarcity
 from limen.declare.limits import MOST_CONNECTIONS
 from limen.direct.patience import MOST_TURNED_AWAY

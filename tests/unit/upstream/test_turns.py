@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from limen.upstream.turns import ROUND, Turns, turns_of
+from limen.upstream.turns import ROUND, SMALL_READS, Turns, turns_of
 from turning import Loop, turns_on
 
 
@@ -92,6 +92,31 @@ def test_work_at_once_is_forgotten_with_the_turn_also_where_nobody_is_in_line() 
     assert not turns.room()
     assert loop.turn() == 1
     assert turns.room()
+    assert loop.soon == []
+
+
+def test_many_small_reads_at_once_count_as_half_a_round_and_more_are_timed() -> None:
+    loop, turns, did, clock = made()
+
+    def takes() -> None:
+        clock[0] += ROUND / 4
+
+    Busy("a", turns, 100, did, takes)
+    assert [turns.small() for _ in range(SMALL_READS + 2)] == [True] * SMALL_READS + [False] * 2
+    assert turns.room()
+    loop.turn()
+    assert turns.steps == 2
+    assert turns.small()  # in the next turn anew
+    loop.turn()
+    assert turns.steps == 4
+
+
+def test_few_small_reads_need_no_round() -> None:
+    loop, turns, _, _ = made()
+    assert all(turns.small() for _ in range(SMALL_READS - 1))
+    assert loop.soon == []
+    assert turns.small()
+    assert loop.turn() == 1
     assert loop.soon == []
 
 

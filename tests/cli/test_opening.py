@@ -1,0 +1,220 @@
+"""Handshakes: how many are on their way, how many begin in a turn of the loop, and whose turn it is."""
+
+import asyncio
+import contextlib
+import select
+import socket
+import ssl
+import sys
+from collections import Counter
+from collections.abc import AsyncGenerator
+from typing import Any, cast
+
+import pytest
+
+from certificates import Authority
+from limen.cli import opening as opening_module
+from limen.cli.listener import Listener
+from limen.cli.opening import HANDSHAKE_COST, Opening
+from limen.upstream.turns import ROUND, Turns
+from serving import until
+
+MOST = 8
+
+
+@pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
+    """On either loop."""
+    return ("asyncio", {"use_uvloop": request.param})
+
+
+class Echo(asyncio.Protocol):
+    """Says hello and ends."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        writing = cast("asyncio.Transport", transport)
+        writing.write(b"hello")
+        writing.close()
+
+
+class Served:
+    """A listener, its port, and in which turn of the loop it made each protocol."""
+
+    def __init__(self, sock: socket.socket, context: ssl.SSLContext, handshake: float) -> None:
+        self.port: int = sock.getsockname()[1]
+        self.made_in: list[int] = []
+        self.turn = 0
+        self.listener = Listener(sock, self._make, context, handshake=handshake, scarce=lambda _: None)
+
+    @property
+    def opening(self) -> Opening:
+        return self.listener.opening
+
+    def _make(self) -> Echo:
+        self.made_in.append(self.turn)
+        return Echo()
+
+
+@contextlib.asynccontextmanager
+async def served(authority: Authority, handshake: float = 30.0) -> AsyncGenerator[Served]:
+    with socket.create_server(("127.0.0.1", 0), backlog=1000) as sock:
+        one = Served(sock, authority.server("localhost"), handshake)
+        await one.listener.start(1000)
+        try:
+            yield one
+        finally:
+            one.listener.close()
+            await one.opening.given_up()
+            assert len(one.opening) == 0
+
+
+def hello(context: ssl.SSLContext) -> bytes:
+    """Return what a client says first."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        context.wrap_bio(incoming, outgoing, server_hostname="localhost").do_handshake()
+    return outgoing.read()
+
+
+async def secured(port: int, authority: Authority) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection("127.0.0.1", port, ssl=authority.client(), server_hostname="localhost")
+
+
+class Callers:
+    """Clients that have said hello, one after the other, and wait."""
+
+    def __init__(self) -> None:
+        self.sockets: list[socket.socket] = []
+
+    async def call(self, one: Served, said: bytes, count: int) -> None:
+        """Let so many more come; return when the gateway knows that all of them ask."""
+        for _ in range(count):
+            asking = _asking(one) + 1
+            self.sockets.append(socket.create_connection(("127.0.0.1", one.port)))
+            self.sockets[-1].sendall(said)
+            await until(lambda asking=asking: _asking(one) == asking)
+
+    def answered(self) -> set[int]:
+        """Return the numbers of those that something has come for."""
+        ready, _, _ = select.select(self.sockets, [], [], 0)
+        return {number for number, sock in enumerate(self.sockets) if sock in ready}
+
+    def close(self) -> None:
+        for sock in self.sockets:
+            sock.close()
+
+
+def _asking(one: Served) -> int:
+    return len(one.opening._asking)  # pyright: ignore[reportPrivateUsage] - what waits for its turn is seen by nobody else
+
+
+class Held:
+    """Stands in for the turns of a loop: a test makes them."""
+
+    def ask(self, worker: object) -> None:
+        """Do nothing."""
+
+    def spend(self, seconds: float) -> None:
+        """Do nothing."""
+
+
+async def test_they_are_bounded_and_the_oldest_makes_room(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening_module, "MOST_HANDSHAKES", MOST)
+    async with served(authority) as one:
+        silent = [await asyncio.open_connection("127.0.0.1", one.port) for _ in range(3 * MOST)]
+        for reader, _ in silent[: 2 * MOST]:
+            with contextlib.suppress(ConnectionResetError):
+                assert await reader.read() == b""
+        assert len(one.opening) == MOST
+        reader, writer = await secured(one.port, authority)
+        assert await reader.read() == b"hello"
+        assert len(one.opening) <= MOST
+        writer.close()
+        for _, each in silent:
+            each.close()
+        await until(lambda: not one.opening)
+
+
+async def test_who_says_nothing_is_closed_when_its_time_is_over(authority: Authority) -> None:
+    async with served(authority, handshake=0.05) as one:
+        silent, writer = await asyncio.open_connection("127.0.0.1", one.port)
+        assert await silent.read() == b""
+        assert one.made_in == []
+        assert len(one.opening) == 0
+        writer.close()
+
+
+async def test_who_says_half_of_it_has_no_more_time_than_that(authority: Authority) -> None:
+    async with served(authority, handshake=0.05) as one:
+        half, writer = await asyncio.open_connection("127.0.0.1", one.port)
+        writer.write(hello(authority.client())[:50])
+        with contextlib.suppress(ConnectionResetError):
+            assert await half.read() == b""
+        await until(lambda: not one.opening)
+        writer.close()
+
+
+async def test_the_last_that_has_asked_goes_first_and_every_fourth_time_the_first(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with served(authority) as one:
+        monkeypatch.setattr(one.opening, "_turns", Held())
+        callers = Callers()
+        await callers.call(one, hello(authority.client()), 8)
+        order: list[int] = []
+        while len(order) < 8:
+            one.opening.step()
+            await until(lambda order=order: len(callers.answered()) > len(order))
+            order += callers.answered() - set(order)
+        assert order == [7, 6, 5, 0, 4, 3, 2, 1]
+        callers.close()
+
+
+async def test_few_begin_in_one_turn_of_the_loop(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with served(authority) as one:
+        with monkeypatch.context() as held:
+            held.setattr(one.opening, "_turns", Held())
+            callers = Callers()
+            await callers.call(one, hello(authority.client()), 30)
+        monkeypatch.setattr(one.opening, "_turns", turns := Turns(asyncio.get_running_loop(), lambda: 0.0))
+        turns.ask(one.opening)
+        while len(one.made_in) < 30:
+            one.turn += 1
+            await asyncio.sleep(0)
+        assert max(Counter(one.made_in).values()) == ROUND / HANDSHAKE_COST
+        callers.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the state of a connection is asked of Linux")
+async def test_one_that_has_left_before_its_turn_costs_nothing(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with served(authority) as one:
+        monkeypatch.setattr(one.opening, "_turns", Held())
+        callers = Callers()
+        await callers.call(one, hello(authority.client()), 3)
+        callers.sockets[-1].close()
+        one.opening.step()
+        assert one.made_in == []
+        assert _asking(one) == len(one.opening) == 2
+        callers.close()
+
+
+async def test_all_are_ended_whatever_they_wait_for(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with served(authority) as one:
+        silent, writer = await asyncio.open_connection("127.0.0.1", one.port)
+        callers = Callers()
+        with monkeypatch.context() as held:
+            held.setattr(one.opening, "_turns", Held())
+            await callers.call(one, hello(authority.client()), 3)
+            one.opening.step()
+            await until(lambda: bool(callers.answered()))  # and waits for what the client says next
+        assert len(one.opening) == 4
+        await one.opening.given_up()
+        assert await silent.read() == b""
+        assert len(one.opening) == 0
+        one.opening.step()  # one that was asked for before
+        callers.close()
+        writer.close()
