@@ -28,7 +28,10 @@ class Peer:
         self._socket: socket.socket | None = None
 
     async def open(self, *, window: int = 0) -> None:
-        """Connect from an address that the others do not have; ``window`` bytes are all that the system takes unread."""
+        """Connect from a network that the others are not in, with ports enough.
+
+        ``window`` bytes are all that the system takes unread.
+        """
         self.close()
         sock = self._socket = socket.socket()
         sock.setblocking(False)
@@ -36,7 +39,7 @@ class Peer:
         sock.setsockopt(socket.IPPROTO_IP, _ADDRESS_NO_PORT, 1)
         if window:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
-        sock.bind((f"127.1.{self._rng.randrange(256)}.{self._rng.randrange(1, 255)}", 0))
+        sock.bind((f"127.1.1.{self._rng.randrange(1, 255)}", 0))
         await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", self._port))
         self._done["connections"] += 1
 

@@ -15,7 +15,7 @@ import pytest
 from certificates import Authority
 from limen.cli import opening as opening_module
 from limen.cli.listener import Listener
-from limen.cli.opening import HANDSHAKE_COST, Opening
+from limen.cli.opening import HANDSHAKE_COST, Opening, network_of
 from limen.upstream.turns import ROUND, Turns
 from serving import until
 
@@ -86,11 +86,11 @@ class Callers:
     def __init__(self) -> None:
         self.sockets: list[socket.socket] = []
 
-    async def call(self, one: Served, said: bytes, count: int) -> None:
-        """Let so many more come; return when the gateway knows that all of them ask."""
+    async def call(self, one: Served, said: bytes, count: int, address: str = "127.0.0.1") -> None:
+        """Let so many more come from ``address``; return when the gateway knows that all of them ask."""
         for _ in range(count):
             asking = _asking(one) + 1
-            self.sockets.append(socket.create_connection(("127.0.0.1", one.port)))
+            self.sockets.append(socket.create_connection(("127.0.0.1", one.port), source_address=(address, 0)))
             self.sockets[-1].sendall(said)
             await until(lambda asking=asking: _asking(one) == asking)
 
@@ -105,7 +105,8 @@ class Callers:
 
 
 def _asking(one: Served) -> int:
-    return len(one.opening._asking)  # pyright: ignore[reportPrivateUsage] - what waits for its turn is seen by nobody else
+    lines = one.opening._asking.values()  # pyright: ignore[reportPrivateUsage] - what waits for its turn is seen by nobody else
+    return sum(map(len, lines))
 
 
 class Held:
@@ -137,6 +138,26 @@ async def test_they_are_bounded_and_the_oldest_makes_room(
         await until(lambda: not one.opening)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the whole network of 127.0.0.1 is not this machine's")
+async def test_room_is_made_by_the_network_that_has_taken_most_of_it(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening_module, "MOST_HANDSHAKES", MOST)
+    async with served(authority) as one:
+        others, own = await asyncio.open_connection("127.0.0.1", one.port)  # the oldest of all
+        flood = [
+            await asyncio.open_connection("127.0.0.1", one.port, local_addr=("127.9.9.1", 0)) for _ in range(3 * MOST)
+        ]
+        for reader, _ in flood[: 2 * MOST + 1]:
+            with contextlib.suppress(ConnectionResetError):
+                assert await reader.read() == b""
+        assert len(one.opening) == MOST
+        own.write(hello(authority.client()))
+        assert await others.read(1)
+        for writer in (own, *(each for _, each in flood)):
+            writer.close()
+
+
 async def test_who_says_nothing_is_closed_when_its_time_is_over(authority: Authority) -> None:
     async with served(authority, handshake=0.05) as one:
         silent, writer = await asyncio.open_connection("127.0.0.1", one.port)
@@ -156,20 +177,42 @@ async def test_who_says_half_of_it_has_no_more_time_than_that(authority: Authori
         writer.close()
 
 
-async def test_the_last_that_has_asked_goes_first_and_every_fourth_time_the_first(
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the whole network of 127.0.0.1 is not this machine's")
+async def test_networks_take_turns_and_within_one_the_first_that_has_asked_goes_first(
     authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with served(authority) as one:
         monkeypatch.setattr(one.opening, "_turns", Held())
         callers = Callers()
-        await callers.call(one, hello(authority.client()), 8)
+        said = hello(authority.client())
+        await callers.call(one, said, 3)
+        await callers.call(one, said, 1, "127.0.0.2")  # is of the same network
+        await callers.call(one, said, 2, "127.9.9.1")
         order: list[int] = []
-        while len(order) < 8:
+        while len(order) < 6:
             one.opening.step()
             await until(lambda order=order: len(callers.answered()) > len(order))
             order += callers.answered() - set(order)
-        assert order == [7, 6, 5, 0, 4, 3, 2, 1]
+        assert order == [0, 4, 1, 5, 2, 3]
         callers.close()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (("192.0.2.1", 1), ("192.0.2.254", 2), True),
+        (("192.0.2.1", 1), ("192.0.3.1", 1), False),
+        (("2001:db8::1", 1, 0, 0), ("2001:db8::ffff:1", 1, 0, 0), True),
+        (("2001:db8::1", 1, 0, 0), ("2001:db8:0:1::1", 1, 0, 0), False),
+        (("::ffff:192.0.2.1", 1, 0, 0), ("192.0.2.7", 1), True),
+        (("::ffff:192.0.2.1", 1, 0, 0), ("::ffff:192.0.3.1", 1, 0, 0), False),
+        (("fe80::1%lo", 1, 0, 1), ("fe80::2", 1, 0, 1), True),
+        ("", b"", True),  # Unix sockets
+        (("no address", 1), "", True),
+    ],
+)
+def test_what_counts_as_a_network(one: object, other: object, same: bool) -> None:
+    assert (network_of(one) == network_of(other)) is same
 
 
 async def test_few_begin_in_one_turn_of_the_loop(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,7 +238,7 @@ async def test_one_that_has_left_before_its_turn_costs_nothing(
         monkeypatch.setattr(one.opening, "_turns", Held())
         callers = Callers()
         await callers.call(one, hello(authority.client()), 3)
-        callers.sockets[-1].close()
+        callers.sockets[0].close()
         one.opening.step()
         assert one.made_in == []
         assert _asking(one) == len(one.opening) == 2

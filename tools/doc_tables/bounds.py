@@ -98,6 +98,7 @@ FIXED: dict[str, Unit] = {
     "upstream.turns.LONG_READ": size,
     "upstream.turns.READ_COST": seconds,
     "upstream.turns.SMALL_READS": count,
+    "upstream.turns.TASK_COST": seconds,
     "upstream.turns.CLOSE_COST": seconds,
     "cli.listener._AT_ONCE": count,
     "cli.listener._ALIVE": count,

@@ -114,7 +114,7 @@ class Listener:
                 self._loop.remove_reader(self._listener.fileno())
                 return False
             try:
-                connection, _ = self._listener.accept()
+                connection, address = self._listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return False
             except OSError as error:
@@ -132,9 +132,9 @@ class Listener:
                 self._closed_unread()
                 continue
             connection.setblocking(False)
-            self.opening.open(connection, self.context)
+            self.opening.open(connection, address, self.context)
             alive += 1
-            if alive == _ALIVE:
+            if alive == _ALIVE and self.context is None:  # with TLS, nothing is done yet for one that is accepted
                 break
         return True
 

@@ -2,13 +2,12 @@
 
 A loop's server would do the handshake out of sight: a connection becomes known to the gateway once it is over, so that
 connections which never shake hands would be counted by nobody. Here at most ``MOST_HANDSHAKES`` are on their way at once;
-when another client comes, the one that has been at it for the longest is closed. A flood of silent connections then leaves
-an honest client the time in which as many others come, and it needs two round trips.
+when another client comes, the oldest of the network that has most of them is closed.
 
-A handshake begins when the client's first bytes are there, a few in each turn of the loop. Where more ask than that, the one
-that has asked last goes first: whoever is in a hurry is served, and who only asks and asks stands in line with itself. Served
-in the order in which they came, all would wait for as long as the line is. Every fourth turn is that of the one that has
-waited for the longest.
+A handshake begins when the client's first bytes are there, and few begin in a turn of the loop. So turns are short, of which
+a client needs nine from its first bytes to its first answer. Where more ask than that, networks take turns, and those of one
+network stand in line: whoever floods waits for himself. A network is 256 addresses of IPv4, or the 64 bits of IPv6 that one
+customer has as a whole.
 """
 
 import asyncio
@@ -16,7 +15,10 @@ import contextlib
 import socket
 import ssl
 import sys
+from collections import Counter, deque
 from collections.abc import Callable
+from ipaddress import IPv4Address, ip_address
+from typing import cast
 
 from limen.upstream.turns import turns_of
 
@@ -24,9 +26,9 @@ from limen.upstream.turns import turns_of
 MOST_HANDSHAKES = 256
 
 # Seconds that a handshake is taken to cost: the key exchange, and the signature with the certificate's key.
-HANDSHAKE_COST = 0.0005
+HANDSHAKE_COST = 0.001
 
-_OLDEST_EVERY = 4
+_OLDEST_EVERY = 32
 
 # States of a TCP connection whose client has closed its end, or reset it (Linux, tcp_states.h); the first byte of TCP_INFO.
 _LEFT = (7, 8)
@@ -36,10 +38,11 @@ _TCP_INFO: int | None = getattr(socket, "TCP_INFO", None) if sys.platform == "li
 class _Comer:
     """One connection on its way."""
 
-    __slots__ = ("connection", "context", "timer", "until")
+    __slots__ = ("connection", "context", "network", "timer", "until")
 
-    def __init__(self, connection: socket.socket, context: ssl.SSLContext | None, until: float) -> None:
+    def __init__(self, connection: socket.socket, network: bytes, context: ssl.SSLContext | None, until: float) -> None:
         self.connection = connection
+        self.network = network
         self.context = context
         self.until = until  # in seconds of the loop
         self.timer: asyncio.TimerHandle | None = None  # as long as it has not begun
@@ -61,15 +64,19 @@ class Opening:
         self._loop = asyncio.get_running_loop()
         self._turns = turns_of(self._loop)
         self._comers: dict[_Comer, None] = {}  # the oldest first
-        self._asking: dict[_Comer, None] = {}  # of them, those that have sent something and have not begun
-        self._begun = 0
+        # Of them, those that have sent something and have not begun, by network; the network whose turn it is first.
+        self._asking: dict[bytes, deque[_Comer]] = {}
         self._tasks: set[asyncio.Task[object]] = set()  # of those that have begun, also if they were cut since
 
-    def open(self, connection: socket.socket, context: ssl.SSLContext | None) -> None:
-        """Make the protocol of ``connection``, after a handshake unless ``context`` is None, which is plain TCP."""
+    def open(self, connection: socket.socket, address: object, context: ssl.SSLContext | None) -> None:
+        """Make the protocol of ``connection``, after a handshake unless ``context`` is None, which is plain TCP.
+
+        ``address`` is that of the client, as ``accept`` gives it.
+        """
         if len(self._comers) >= MOST_HANDSHAKES:
-            self._cut(next(iter(self._comers)))
-        comer = _Comer(connection, context, self._loop.time() + self._handshake)
+            self._make_room()
+        network = b"" if context is None else network_of(address)
+        comer = _Comer(connection, network, context, self._loop.time() + self._handshake)
         self._comers[comer] = None
         if context is None:
             self._begin(comer)
@@ -81,10 +88,13 @@ class Opening:
         """Begin one handshake; asked for by one that has sent something."""
         if not self._asking:
             return
-        self._begun += 1
-        comer = next(iter(self._asking)) if self._begun % _OLDEST_EVERY == 0 else next(reversed(self._asking))
+        network, line = next(iter(self._asking.items()))
+        comer = line[0]
+        self._leaves_line(comer)
+        if line:  # its network is the last now
+            self._asking[network] = self._asking.pop(network)
         if left(comer.connection):
-            self._cut(comer)
+            self._close(comer)
         else:
             self._turns.spend(HANDSHAKE_COST)
             self._begin(comer)
@@ -102,13 +112,22 @@ class Opening:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
+    def _make_room(self) -> None:
+        [(network, _)] = Counter(comer.network for comer in self._comers).most_common(1)
+        self._cut(next(comer for comer in self._comers if comer.network == network))
+
     def _asks(self, comer: _Comer) -> None:
         self._loop.remove_reader(comer.connection.fileno())
-        self._asking[comer] = None
+        self._asking.setdefault(comer.network, deque()).append(comer)
         self._turns.ask(self)
 
+    def _leaves_line(self, comer: _Comer) -> None:
+        line = self._asking[comer.network]
+        line.remove(comer)
+        if not line:
+            del self._asking[comer.network]
+
     def _begin(self, comer: _Comer) -> None:
-        self._asking.pop(comer, None)
         if comer.timer is not None:
             comer.timer.cancel()
             comer.timer = None
@@ -122,17 +141,23 @@ class Opening:
         task.add_done_callback(lambda task: self._ended(task, comer))
 
     def _cut(self, comer: _Comer) -> None:
-        del self._comers[comer]
         if comer.timer is None:
+            del self._comers[comer]
             with contextlib.suppress(OSError):  # it has left by itself
                 # Read as the client's end. To cancel the task would leak the socket of one that has not begun.
                 comer.connection.shutdown(socket.SHUT_RDWR)
             return
-        comer.timer.cancel()
-        if comer in self._asking:
-            del self._asking[comer]
+        if comer in self._asking.get(comer.network, ()):
+            self._leaves_line(comer)
         else:
             self._loop.remove_reader(comer.connection.fileno())
+        self._close(comer)
+
+    def _close(self, comer: _Comer) -> None:
+        """Close one that has not begun, and asks no longer."""
+        del self._comers[comer]
+        assert comer.timer is not None
+        comer.timer.cancel()
         comer.connection.close()
         self._opened()
 
@@ -149,7 +174,19 @@ class Opening:
 
     def __repr__(self) -> str:
         """Show how many there are, and how many of them wait to be served."""
-        return f"<Opening {len(self._comers)} connections, {len(self._asking)} ask>"
+        return f"<Opening {len(self._comers)} connections, {sum(map(len, self._asking.values()))} ask>"
+
+
+def network_of(address: object) -> bytes:
+    """Return what counts as one client where clients take turns: a network, or b"" for what has no address."""
+    if not isinstance(address, tuple):
+        return b""  # of a Unix socket
+    try:
+        host = ip_address(str(cast("tuple[object, ...]", address)[0]).partition("%")[0])
+    except ValueError:
+        return b""
+    mapped = host if isinstance(host, IPv4Address) else host.ipv4_mapped
+    return host.packed[:8] if mapped is None else mapped.packed[:3]
 
 
 def left(connection: socket.socket) -> bool:

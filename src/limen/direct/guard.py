@@ -82,8 +82,10 @@ class GuardedProtocol(PatientProtocol):
             self.discard(size)
             reading.thrown_away(size)
             return
-        if size > SMALL or not reading.free() or not self.shared.turns.small():
+        if size > SMALL or not reading.free():
             reading.take(data)
+        elif not self.shared.turns.small():
+            reading.keep(data)
         else:
             self.parse(data)
             if reading.in_line():

@@ -45,9 +45,6 @@ HEAD_TIME: Final = 3
 BODY_TIME: Final = 4
 LINGER: Final = 5
 
-# Seconds that a request of the application is taken to cost when it is begun in a turn of those in line: its task runs later.
-ASGI_TASK: Final = 0.0005
-
 # Looks at a body within the time of its silence: a deadline may be late by one of them.
 LOOKS = 4
 
@@ -188,8 +185,10 @@ class PatientProtocol(HttpToolsProtocol):
         if isinstance(cycle, Said):
             cycle.begin()
         else:
-            self.shared.turns.spend(ASGI_TASK)
+            turns = self.shared.turns
+            turns.task_begins()
             super()._start_asgi_task(cycle, app)
+            turns.task_made()
 
     def _unset_keepalive_if_required(self) -> None:
         """Do nothing: uvicorn's own timer is never set."""

@@ -106,10 +106,19 @@ class Reading:
                     break
                 self._parse()
             turns.did(begun)
+        self._rests(len(data))
+
+    def keep(self, data: bytes) -> None:
+        """Parse ``data``, a small read where nothing else waits, in its turn with others of its kind."""
+        self._data = data
+        self._at = 0
+        self._rests(len(data))
+
+    def _rests(self, size: int) -> None:
         self.go_on()
         if self.pending():
             self._counted = True
-            self._bodies.add(self, len(data))
+            self._bodies.add(self, size)
 
     def thrown_away(self, size: int) -> None:
         """Count a read of which nothing is parsed any more."""
@@ -141,7 +150,7 @@ class Reading:
             return
         waits = self.pending()
         if protocol.may_begin() or (self._may_parse() if waits else self._yields):
-            self._turns.ask(self)
+            self._turns.ask(self, light=waits and len(self._data) <= SMALL and not self._line)
         stop = waits or self._yields or self.paused or protocol.line_is_full()
         if stop is not self._stopped and not self._transport.is_closing():
             self._stopped = stop

@@ -24,6 +24,11 @@ READ_COST: Final = 0.0002
 # half a round.
 SMALL_READS: Final = 16
 
+# Seconds that the first step of a task is taken to cost as long as none has been seen, and by what part what is expected
+# falls with each that costs less. One that costs more is what is expected from then on.
+TASK_COST: Final = 0.0005
+_FALLS: Final = 16
+
 # Seconds that closing is taken to cost where the other end still sends: the kernel throws some MiB away.
 CLOSE_COST: Final = 0.0005
 
@@ -40,23 +45,43 @@ class Worker(Protocol):
 
 
 class Turns:
-    """The line of those that have asked, first in, first out."""
+    """Those that have asked, in two lines, each first in, first out: light work, and all other.
 
-    __slots__ = ("_line", "_loop", "_scheduled", "_small", "_spent", "now", "steps")
+    Light is one small request. It has half of the time where both lines have work: so it waits for other light work alone,
+    and not for each of a hundred connections that pipeline.
+    """
+
+    __slots__ = (
+        "_ahead",
+        "_began",
+        "_heavy",
+        "_light",
+        "_loop",
+        "_scheduled",
+        "_small",
+        "_spent",
+        "now",
+        "steps",
+        "task_cost",
+    )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, now: Callable[[], float] = perf_counter) -> None:
         """Nobody has asked; ``now`` gives seconds."""
         self._loop = loop
         self.now = now
-        self._line: deque[Worker] = deque()
+        self._light: deque[Worker] = deque()
+        self._heavy: deque[Worker] = deque()
+        self._ahead = 0.0  # seconds that light work has had more than the other, where both were there
         self._scheduled = False
         self.steps = 0  # of the last round
         self._spent = 0.0
         self._small = 0
+        self.task_cost = TASK_COST  # what the next one is expected to cost
+        self._began = 0.0
 
     def small(self) -> bool:
         """Tell whether a small read may be parsed at once without being timed, and count it."""
-        if self._small == SMALL_READS:
+        if self._small == SMALL_READS or self._spent >= ROUND or self._light:
             return False
         self._small += 1
         if self._small == SMALL_READS:
@@ -77,12 +102,29 @@ class Turns:
         self._spent += seconds
         self._schedule()
 
-    def ask(self, worker: Worker) -> None:
+    def task_begins(self) -> None:
+        """Count a task that runs later in this turn. It is made after this call, and then ``task_made`` is called."""
+        self.spend(self.task_cost)
+        self._loop.call_soon(self._runs)
+
+    def task_made(self) -> None:
+        """See, once the loop comes to it, what the first step of the task has cost."""
+        self._loop.call_soon(self._ran)
+
+    def ask(self, worker: Worker, *, light: bool = False) -> None:
         """Give ``worker`` a step in one of the next rounds."""
         if not worker.queued:
             worker.queued = True
-            self._line.append(worker)
+            (self._light if light else self._heavy).append(worker)
             self._schedule()
+
+    def _runs(self) -> None:
+        self._began = self.now()
+
+    def _ran(self) -> None:
+        cost = min(self.now() - self._began, ROUND)
+        expected = self.task_cost
+        self.task_cost = cost if cost > expected else expected - (expected - cost) / _FALLS
 
     def _schedule(self) -> None:
         if not self._scheduled:
@@ -90,28 +132,36 @@ class Turns:
             self._loop.call_soon(self._round)
 
     def _round(self) -> None:
-        begun = self.now()
-        line = self._line
+        begun = last = self.now()
+        light, heavy = self._light, self._heavy
         self.steps = 0
-        self._spent = min(self._spent, ROUND / 2)  # whatever was done at once: the line moves
+        self._spent = min(self._spent, ROUND / 2)  # whatever was done at once: the lines move
         try:
-            while line:
-                worker = line.popleft()
+            while light or heavy:
+                if not light or not heavy:
+                    self._ahead = 0.0
+                is_light = bool(light) and self._ahead <= 0.0
+                worker = light.popleft() if is_light else heavy.popleft()
                 worker.queued = False
                 self.steps += 1
+                spent = self._spent
                 worker.step()
-                if self.now() - begun + self._spent >= ROUND:
+                now = self.now()
+                took = now - last + self._spent - spent
+                self._ahead += took if is_light else -took
+                last = now
+                if now - begun + self._spent >= ROUND:
                     break
         finally:  # a step that raises ends its own connection's turn, and nobody else's
             self._spent = 0.0
             self._small = 0
             self._scheduled = False
-            if line:
+            if light or heavy:
                 self._schedule()
 
     def __repr__(self) -> str:
         """Show how many are in line."""
-        return f"<Turns {len(self._line)} in line>"
+        return f"<Turns {len(self._light) + len(self._heavy)} in line>"
 
 
 _of_loops: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, Turns]] = WeakKeyDictionary()

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limen.direct.reading import MOST_WAITING, STEP, STRETCH, Reading
+from limen.direct.reading import MOST_WAITING, SMALL, STEP, STRETCH, Reading
 from limen.runtime.bodies import Bodies
 from limen.upstream.turns import LONG_READ, READ_COST, ROUND, Turns
 from turning import Loop, turns_on
@@ -100,6 +100,37 @@ class Made:
         self.parser.busy = False
         self.reading.go_on()
         self.loop.run()
+
+
+def test_what_is_kept_for_its_turn_is_counted() -> None:
+    made = Made()
+    made.reading.keep(HEAD)
+    assert not made.transport.reads
+    assert made.bodies.total == len(HEAD)
+    made.loop.turn()
+    assert made.parser.steps == [HEAD]
+    assert made.transport.reads
+    assert made.bodies.total == 0
+
+
+def test_one_small_request_does_not_wait_for_all_that_have_more() -> None:
+    order: list[str] = []
+
+    class Named(Parser):
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+        def parse(self, data: bytes) -> None:
+            order.append(self.name)
+
+    first = Made()
+    for name, size in (("large", SMALL + 1), ("small", SMALL)):
+        made = Made(beside=first)
+        made.reading._protocol = Named(name)  # pyright: ignore[reportPrivateUsage] - in the place of its parser
+        made.reading.keep(b"x" * size)
+    first.loop.run()
+    assert order == ["small", "large"]
 
 
 def test_a_step_ends_with_the_first_head_in_it() -> None:

@@ -10,17 +10,19 @@ from turning import Loop, turns_on
 class Busy:
     """Has so many steps to do, each of which takes so much of the clock."""
 
-    def __init__(self, name: str, turns: Turns, steps: int, did: list[str], takes: Callable[[], None]) -> None:
-        self.name, self.turns, self.left, self.did, self.takes = name, turns, steps, did, takes
+    def __init__(
+        self, name: str, turns: Turns, steps: int, did: list[str], takes: Callable[[], None], *, light: bool = False
+    ) -> None:
+        self.name, self.turns, self.left, self.did, self.takes, self.light = name, turns, steps, did, takes, light
         self.queued = False
-        turns.ask(self)
+        turns.ask(self, light=light)
 
     def step(self) -> None:
         self.did.append(self.name)
         self.left -= 1
         self.takes()
         if self.left:
-            self.turns.ask(self)
+            self.turns.ask(self, light=self.light)
 
 
 def made() -> tuple[Loop, Turns, list[str], list[float]]:
@@ -118,6 +120,89 @@ def test_few_small_reads_need_no_round() -> None:
     assert turns.small()
     assert loop.turn() == 1
     assert loop.soon == []
+
+
+def test_small_reads_wait_where_the_turn_has_no_time_or_others_of_their_kind_wait() -> None:
+    loop, turns, did, clock = made()
+    turns.did(clock[0] - ROUND)
+    assert not turns.small()
+    loop.turn()
+    assert turns.small()
+    Busy("light", turns, 1, did, lambda: None, light=True)
+    assert not turns.small()  # first in, first out
+    loop.turn()
+    assert turns.small()
+    Busy("heavy", turns, 1, did, lambda: None)
+    assert turns.small()
+
+
+def test_light_work_has_half_of_the_time_where_there_is_other() -> None:
+    loop, turns, did, clock = made()
+
+    def taking(part: int) -> Callable[[], None]:
+        def takes() -> None:
+            clock[0] += ROUND / part
+
+        return takes
+
+    for number in range(10):
+        Busy(f"heavy{number}", turns, 100, did, taking(1))
+    for number in range(3):
+        Busy(f"light{number}", turns, 100, did, taking(8), light=True)
+    for _ in range(40):
+        loop.turn()
+    light = [name for name in did if name.startswith("light")]
+    heavy = [name for name in did if name.startswith("heavy")]
+    assert abs(len(light) - 8 * len(heavy)) <= 16
+    assert light[:6] == ["light0", "light1", "light2"] * 2
+    assert heavy[:10] == [f"heavy{number}" for number in range(10)]
+
+
+def test_what_light_work_did_not_need_is_not_owed_to_it() -> None:
+    loop, turns, did, clock = made()
+
+    def takes() -> None:
+        clock[0] += ROUND / 4
+
+    Busy("heavy", turns, 100, did, takes)
+    for _ in range(10):
+        loop.turn()
+    did.clear()
+    Busy("light", turns, 100, did, takes, light=True)
+    for _ in range(4):
+        loop.turn()
+    assert abs(did.count("light") - did.count("heavy")) <= 2
+
+
+def test_a_task_counts_as_what_those_before_it_have_cost() -> None:
+    loop, turns, did, clock = made()
+
+    def task(seconds: float) -> Callable[[], None]:
+        def begins() -> None:
+            def runs() -> None:
+                clock[0] += seconds
+
+            turns.task_begins()
+            loop.call_soon(runs)
+            turns.task_made()
+
+        return begins
+
+    costly = task(ROUND / 2)
+    costly()
+    loop.run()
+    assert turns.task_cost == ROUND / 2  # at once: what costs much must not be begun again and again
+    for _ in range(100):
+        task(ROUND / 20)()
+        loop.run()
+    assert ROUND / 20 < turns.task_cost < ROUND / 19  # by and by
+    Busy("a", turns, 100, did, task(ROUND / 20))
+    loop.turn()
+    assert turns.steps in (19, 20)
+    loop.run()
+    task(100.0)()
+    loop.run()
+    assert turns.task_cost == ROUND  # whatever it was: one at least begins in each round
 
 
 async def test_a_loop_has_one_line() -> None:
