@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from time import perf_counter_ns, time
@@ -85,6 +86,11 @@ class Loop(asyncio.SelectorEventLoop):
         self.service.connection_made(transport)
         return transport, self.service
 
+    @property
+    def ready(self) -> "deque[Any]":
+        """What was asked for, and nobody runs while something is measured."""
+        return self._ready  # pyright: ignore
+
 
 class Nobody:
     """A sink that takes an answer and does nothing with it."""
@@ -156,9 +162,13 @@ async def whole(loop: Loop) -> Callable[[], object]:
         await asyncio.sleep(0)  # the pool connects in a task, the first time
     loop.service.data_received(ANSWER)
 
+    ready = loop.ready
+
     def run() -> None:
         protocol.data_received(REQUEST)
         loop.service.data_received(ANSWER)
+        while ready:
+            ready.popleft()._run()
 
     before = transport.written
     run()

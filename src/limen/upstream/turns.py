@@ -22,7 +22,7 @@ READ_COST: Final = 0.0002
 
 # Small reads that are parsed at once between two rounds, and nobody takes their time: nearly every request. They count as
 # half a round.
-SMALL_READS: Final = 16
+SMALL_READS: Final = 24
 
 # Seconds that the first step of a task is taken to cost as long as none has been seen, and by what part what is expected
 # falls with each that costs less. One that costs more is what is expected from then on.
