@@ -47,6 +47,7 @@ COMPILED = (
     "runtime/table",
     "upstream/connection",
     "upstream/error",
+    "upstream/line",
     "upstream/pool",
     "upstream/renewal",
     "upstream/request",

@@ -15,7 +15,7 @@ import pytest
 from certificates import Authority
 from limen.cli import opening as opening_module
 from limen.cli.listener import Listener
-from limen.cli.opening import HANDSHAKE_COST, Opening, network_of
+from limen.cli.opening import HANDSHAKE_COST, Opening
 from limen.upstream.turns import ROUND, Turns
 from serving import until
 
@@ -105,8 +105,7 @@ class Callers:
 
 
 def _asking(one: Served) -> int:
-    lines = one.opening._asking.values()  # pyright: ignore[reportPrivateUsage] - what waits for its turn is seen by nobody else
-    return sum(map(len, lines))
+    return len(one.opening._asking)  # pyright: ignore[reportPrivateUsage] - what waits for its turn is seen by nobody else
 
 
 class Held:
@@ -197,24 +196,6 @@ async def test_networks_take_turns_and_within_one_the_first_that_has_asked_goes_
         callers.close()
 
 
-@pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [
-        (("192.0.2.1", 1), ("192.0.2.254", 2), True),
-        (("192.0.2.1", 1), ("192.0.3.1", 1), False),
-        (("2001:db8::1", 1, 0, 0), ("2001:db8::ffff:1", 1, 0, 0), True),
-        (("2001:db8::1", 1, 0, 0), ("2001:db8:0:1::1", 1, 0, 0), False),
-        (("::ffff:192.0.2.1", 1, 0, 0), ("192.0.2.7", 1), True),
-        (("::ffff:192.0.2.1", 1, 0, 0), ("::ffff:192.0.3.1", 1, 0, 0), False),
-        (("fe80::1%lo", 1, 0, 1), ("fe80::2", 1, 0, 1), True),
-        ("", b"", True),  # Unix sockets
-        (("no address", 1), "", True),
-    ],
-)
-def test_what_counts_as_a_network(one: object, other: object, same: bool) -> None:
-    assert (network_of(one) == network_of(other)) is same
-
-
 async def test_few_begin_in_one_turn_of_the_loop(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
     async with served(authority) as one:
         with monkeypatch.context() as held:
@@ -258,6 +239,5 @@ async def test_all_are_ended_whatever_they_wait_for(authority: Authority, monkey
         await one.opening.given_up()
         assert await silent.read() == b""
         assert len(one.opening) == 0
-        one.opening.step()  # one that was asked for before
         callers.close()
         writer.close()

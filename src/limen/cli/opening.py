@@ -15,11 +15,11 @@ import contextlib
 import socket
 import ssl
 import sys
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
-from ipaddress import IPv4Address, ip_address
-from typing import cast
 
+from limen.http.networks import network_of
+from limen.upstream.line import Line
 from limen.upstream.turns import turns_of
 
 # Connections of one worker that may be in their handshake at once.
@@ -38,13 +38,14 @@ _TCP_INFO: int | None = getattr(socket, "TCP_INFO", None) if sys.platform == "li
 class _Comer:
     """One connection on its way."""
 
-    __slots__ = ("connection", "context", "network", "timer", "until")
+    __slots__ = ("asks", "connection", "context", "network", "timer", "until")
 
     def __init__(self, connection: socket.socket, network: bytes, context: ssl.SSLContext | None, until: float) -> None:
         self.connection = connection
         self.network = network
         self.context = context
         self.until = until  # in seconds of the loop
+        self.asks = False  # has sent something, and is in line
         self.timer: asyncio.TimerHandle | None = None  # as long as it has not begun
 
     def __repr__(self) -> str:
@@ -64,8 +65,7 @@ class Opening:
         self._loop = asyncio.get_running_loop()
         self._turns = turns_of(self._loop)
         self._comers: dict[_Comer, None] = {}  # the oldest first
-        # Of them, those that have sent something and have not begun, by network; the network whose turn it is first.
-        self._asking: dict[bytes, deque[_Comer]] = {}
+        self._asking: Line[_Comer] = Line()  # of them, those that have sent something and have not begun; also cut ones
         self._tasks: set[asyncio.Task[object]] = set()  # of those that have begun, also if they were cut since
 
     def open(self, connection: socket.socket, address: object, context: ssl.SSLContext | None) -> None:
@@ -86,18 +86,13 @@ class Opening:
 
     def step(self) -> None:
         """Begin one handshake; asked for by one that has sent something."""
-        if not self._asking:
-            return
-        network, line = next(iter(self._asking.items()))
-        comer = line[0]
-        self._leaves_line(comer)
-        if line:  # its network is the last now
-            self._asking[network] = self._asking.pop(network)
-        if left(comer.connection):
-            self._close(comer)
-        else:
-            self._turns.spend(HANDSHAKE_COST)
-            self._begin(comer)
+        comer = self._asking.take()
+        if comer in self._comers:
+            if left(comer.connection):
+                self._cut(comer)
+            else:
+                self._turns.spend(HANDSHAKE_COST)
+                self._begin(comer)
         if self._asking:
             self._turns.ask(self)
 
@@ -118,14 +113,9 @@ class Opening:
 
     def _asks(self, comer: _Comer) -> None:
         self._loop.remove_reader(comer.connection.fileno())
-        self._asking.setdefault(comer.network, deque()).append(comer)
+        comer.asks = True
+        self._asking.add(comer, comer.network)
         self._turns.ask(self)
-
-    def _leaves_line(self, comer: _Comer) -> None:
-        line = self._asking[comer.network]
-        line.remove(comer)
-        if not line:
-            del self._asking[comer.network]
 
     def _begin(self, comer: _Comer) -> None:
         if comer.timer is not None:
@@ -141,23 +131,15 @@ class Opening:
         task.add_done_callback(lambda task: self._ended(task, comer))
 
     def _cut(self, comer: _Comer) -> None:
+        del self._comers[comer]
         if comer.timer is None:
-            del self._comers[comer]
             with contextlib.suppress(OSError):  # it has left by itself
                 # Read as the client's end. To cancel the task would leak the socket of one that has not begun.
                 comer.connection.shutdown(socket.SHUT_RDWR)
             return
-        if comer in self._asking.get(comer.network, ()):
-            self._leaves_line(comer)
-        else:
-            self._loop.remove_reader(comer.connection.fileno())
-        self._close(comer)
-
-    def _close(self, comer: _Comer) -> None:
-        """Close one that has not begun, and asks no longer."""
-        del self._comers[comer]
-        assert comer.timer is not None
         comer.timer.cancel()
+        if not comer.asks:
+            self._loop.remove_reader(comer.connection.fileno())
         comer.connection.close()
         self._opened()
 
@@ -174,19 +156,7 @@ class Opening:
 
     def __repr__(self) -> str:
         """Show how many there are, and how many of them wait to be served."""
-        return f"<Opening {len(self._comers)} connections, {sum(map(len, self._asking.values()))} ask>"
-
-
-def network_of(address: object) -> bytes:
-    """Return what counts as one client where clients take turns: a network, or b"" for what has no address."""
-    if not isinstance(address, tuple):
-        return b""  # of a Unix socket
-    try:
-        host = ip_address(str(cast("tuple[object, ...]", address)[0]).partition("%")[0])
-    except ValueError:
-        return b""
-    mapped = host if isinstance(host, IPv4Address) else host.ipv4_mapped
-    return host.packed[:8] if mapped is None else mapped.packed[:3]
+        return f"<Opening {len(self._comers)} connections, {len(self._asking)} ask>"
 
 
 def left(connection: socket.socket) -> bool:

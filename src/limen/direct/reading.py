@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.flow_control import FlowControl
 
+from limen.http.networks import network_of
 from limen.runtime.bodies import Bodies
 from limen.upstream.turns import LONG_READ, READ_COST, Turns
 
@@ -42,6 +43,7 @@ class Reading:
         "_data",
         "_flow",
         "_line",
+        "_network",
         "_protocol",
         "_stopped",
         "_transport",
@@ -61,6 +63,7 @@ class Reading:
         self._turns = turns
         self._bodies = bodies
         self._line = line
+        self._network: bytes | None = None  # of the client, once it is known
         self._counted = False  # among what the worker holds
         self._flow = Flow(transport, self)
         self._data = b""
@@ -150,7 +153,9 @@ class Reading:
             return
         waits = self.pending()
         if protocol.may_begin() or (self._may_parse() if waits else self._yields):
-            self._turns.ask(self, light=waits and len(self._data) <= SMALL and not self._line)
+            if self._network is None:  # few have to ask
+                self._network = network_of(protocol.client)
+            self._turns.ask(self, self._network, light=waits and len(self._data) <= SMALL and not self._line)
         stop = waits or self._yields or self.paused or protocol.line_is_full()
         if stop is not self._stopped and not self._transport.is_closing():
             self._stopped = stop

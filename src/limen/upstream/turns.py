@@ -6,11 +6,12 @@ the rounds of a loop: what counts is what all others feel.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from time import perf_counter
 from typing import Final, Protocol
 from weakref import WeakKeyDictionary
+
+from limen.upstream.line import Line
 
 # Seconds of one round, after which the loop sees to everybody else. A step may be under way when they are over.
 ROUND: Final = 0.002
@@ -45,7 +46,7 @@ class Worker(Protocol):
 
 
 class Turns:
-    """Those that have asked, in two lines, each first in, first out: light work, and all other.
+    """Those that have asked, in two lines: light work, and all other. In each, networks of clients take turns.
 
     Light is one small request. It has half of the time where both lines have work: so it waits for other light work alone,
     and not for each of a hundred connections that pipeline.
@@ -69,8 +70,8 @@ class Turns:
         """Nobody has asked; ``now`` gives seconds."""
         self._loop = loop
         self.now = now
-        self._light: deque[Worker] = deque()
-        self._heavy: deque[Worker] = deque()
+        self._light: Line[Worker] = Line()
+        self._heavy: Line[Worker] = Line()
         self._ahead = 0.0  # seconds that light work has had more than the other, where both were there
         self._scheduled = False
         self.steps = 0  # of the last round
@@ -111,11 +112,11 @@ class Turns:
         """See, once the loop comes to it, what the first step of the task has cost."""
         self._loop.call_soon(self._ran)
 
-    def ask(self, worker: Worker, *, light: bool = False) -> None:
-        """Give ``worker`` a step in one of the next rounds."""
+    def ask(self, worker: Worker, network: bytes = b"", *, light: bool = False) -> None:
+        """Give ``worker`` a step in one of the next rounds; ``network`` is that of its client, b"" is that of services."""
         if not worker.queued:
             worker.queued = True
-            (self._light if light else self._heavy).append(worker)
+            (self._light if light else self._heavy).add(worker, network)
             self._schedule()
 
     def _runs(self) -> None:
@@ -141,7 +142,7 @@ class Turns:
                 if not light or not heavy:
                     self._ahead = 0.0
                 is_light = bool(light) and self._ahead <= 0.0
-                worker = light.popleft() if is_light else heavy.popleft()
+                worker = light.take() if is_light else heavy.take()
                 worker.queued = False
                 self.steps += 1
                 spent = self._spent

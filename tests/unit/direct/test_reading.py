@@ -45,6 +45,7 @@ class Parser:
         self.large = False
         self.chunked = False
         self.deaf = False
+        self.client = ("192.0.2.1", 1)
 
     def parse(self, data: bytes) -> None:
         self.steps.append(data)

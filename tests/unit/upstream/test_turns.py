@@ -205,6 +205,23 @@ def test_a_task_counts_as_what_those_before_it_have_cost() -> None:
     assert turns.task_cost == ROUND  # whatever it was: one at least begins in each round
 
 
+def test_networks_take_turns_in_both_lines() -> None:
+    for light in (False, True):
+        loop, turns, did, _ = made()
+
+        class Once:
+            def __init__(self, name: str, did: list[str]) -> None:
+                self.name, self.did, self.queued = name, did, False
+
+            def step(self) -> None:
+                self.did.append(self.name)
+
+        for name in ("a1", "a2", "a3", "b1"):
+            turns.ask(Once(name, did), name[:1].encode(), light=light)
+        loop.turn()
+        assert did == ["a1", "b1", "a2", "a3"]
+
+
 async def test_a_loop_has_one_line() -> None:
     loop = asyncio.get_running_loop()
     assert turns_of(loop) is turns_of(loop)
