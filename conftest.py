@@ -87,7 +87,10 @@ def pytest_report_header() -> str:
 
 @pytest.fixture(autouse=True)
 def processes_unmeasured(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Measure the coverage of processes only where a test says so: it costs half as much as they do, and most do the same."""
+    """Measure the coverage of processes only where a test says so: it costs half as much as they do, and most do the same.
+
+    Those of fixtures with a larger scope are measured.
+    """
     if request.node.get_closest_marker("processes_measured") is None:
         monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
 

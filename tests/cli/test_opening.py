@@ -15,7 +15,8 @@ import pytest
 from certificates import Authority
 from limen.cli import opening as opening_module
 from limen.cli.listener import Listener
-from limen.cli.opening import HANDSHAKE_COST, Opening
+from limen.cli.opening import HANDSHAKE_COST, Opening, left
+from limen.http.networks import network_of
 from limen.upstream.turns import ROUND, Turns
 from serving import until
 
@@ -111,7 +112,7 @@ def _asking(one: Served) -> int:
 class Held:
     """Stands in for the turns of a loop: a test makes them."""
 
-    def ask(self, worker: object) -> None:
+    def ask(self, worker: object, *, light: bool) -> None:
         """Do nothing."""
 
     def spend(self, seconds: float) -> None:
@@ -176,6 +177,55 @@ async def test_who_says_half_of_it_has_no_more_time_than_that(authority: Authori
         writer.close()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="as long as a message is not whole, only Linux keeps silent")
+@pytest.mark.parametrize("sizes", [(1,), (4, 5), (5, 100), (200,)])
+async def test_a_handshake_begins_when_the_first_message_is_whole(authority: Authority, sizes: tuple[int, ...]) -> None:
+    async with served(authority) as one:
+        said = hello(authority.client())
+        with socket.create_connection(("127.0.0.1", one.port)) as client:
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sent = 0
+            for size in sizes:
+                client.sendall(said[sent:size])
+                sent = size
+                await until(lambda: len(one.opening) == 1)
+                reader, writer = await secured(one.port, authority)  # somebody else, meanwhile
+                assert await reader.read() == b"hello"
+                writer.close()
+                await until(lambda: len(one.opening) == 1)
+            assert len(one.made_in) == len(sizes)  # of the others alone
+            client.sendall(said[sent:])
+            client.setblocking(False)
+            assert await asyncio.get_running_loop().sock_recv(client, 1) == b"\x16"
+            assert len(one.made_in) == len(sizes) + 1
+
+
+async def test_what_is_no_message_of_tls_is_refused_at_once(authority: Authority) -> None:
+    async with served(authority) as one:
+        reader, writer = await asyncio.open_connection("127.0.0.1", one.port)
+        writer.write(b"GET / HTTP/1.1\r\n\r\n")
+        with contextlib.suppress(ConnectionResetError):
+            await reader.read()
+        writer.close()
+        await until(lambda: not one.opening)
+
+
+async def test_one_that_is_cut_while_it_is_in_line_leaves_it(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening_module, "MOST_HANDSHAKES", MOST)
+    async with served(authority) as one:
+        monkeypatch.setattr(one.opening, "_turns", Held())
+        callers = Callers()
+        await callers.call(one, hello(authority.client()), MOST)
+        callers.sockets.append(socket.create_connection(("127.0.0.1", one.port)))
+        callers.sockets[-1].sendall(hello(authority.client()))
+        await until(lambda: callers.answered() == {0})  # of the end
+        await until(lambda: _asking(one) == MOST)
+        assert len(one.opening) == MOST
+        callers.close()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the whole network of 127.0.0.1 is not this machine's")
 async def test_networks_take_turns_and_within_one_the_first_that_has_asked_goes_first(
     authority: Authority, monkeypatch: pytest.MonkeyPatch
@@ -203,7 +253,7 @@ async def test_few_begin_in_one_turn_of_the_loop(authority: Authority, monkeypat
             callers = Callers()
             await callers.call(one, hello(authority.client()), 30)
         monkeypatch.setattr(one.opening, "_turns", turns := Turns(asyncio.get_running_loop(), lambda: 0.0))
-        turns.ask(one.opening)
+        turns.ask(one.opening, light=True)
         while len(one.made_in) < 30:
             one.turn += 1
             await asyncio.sleep(0)
@@ -220,6 +270,7 @@ async def test_one_that_has_left_before_its_turn_costs_nothing(
         callers = Callers()
         await callers.call(one, hello(authority.client()), 3)
         callers.sockets[0].close()
+        await until(lambda: left(one.opening._asking._lines[network_of(("127.0.0.1", 0))][0].connection))  # pyright: ignore
         one.opening.step()
         assert one.made_in == []
         assert _asking(one) == len(one.opening) == 2

@@ -85,6 +85,7 @@ FIXED: dict[str, Unit] = {
     "cli.server.HANDSHAKE": seconds,
     "cli.opening.MOST_HANDSHAKES": count,
     "cli.opening.HANDSHAKE_COST": seconds,
+    "cli.opening._LARGEST_RECORD": size,
     "cli.open_files.RESERVE": count,
     "cli.server._MOST_TURNS": count,
     "cli.serve._KEEP_ALIVE": seconds,

@@ -134,7 +134,7 @@ class Listener:
             connection.setblocking(False)
             self.opening.open(connection, address, self.context)
             alive += 1
-            if alive == _ALIVE and self.context is None:  # with TLS, nothing is done yet for one that is accepted
+            if alive == _ALIVE:
                 break
         return True
 

@@ -4,10 +4,10 @@ A loop's server would do the handshake out of sight: a connection becomes known 
 connections which never shake hands would be counted by nobody. Here at most ``MOST_HANDSHAKES`` are on their way at once;
 when another client comes, the oldest of the network that has most of them is closed.
 
-A handshake begins when the client's first bytes are there, and few begin in a turn of the loop. So turns are short, of which
-a client needs nine from its first bytes to its first answer. Where more ask than that, networks take turns, and those of one
-network stand in line: whoever floods waits for himself. A network is 256 addresses of IPv4, or the 64 bits of IPv6 that one
-customer has as a whole.
+A handshake begins when the client's first message is whole, for then it is work, and few begin in a turn of the loop. So
+turns are short, of which a client needs nine from its first bytes to its first answer. Where more ask than that, networks
+take turns, and those of one network stand in line: whoever floods waits for himself. A network is 256 addresses of IPv4, or
+the 64 bits of IPv6 that one customer has as a whole.
 """
 
 import asyncio
@@ -28,11 +28,16 @@ MOST_HANDSHAKES = 256
 # Seconds that a handshake is taken to cost: the key exchange, and the signature with the certificate's key.
 HANDSHAKE_COST = 0.001
 
-_OLDEST_EVERY = 32
+# The head of a TLS record, the byte that begins one of a handshake, and the most that one may hold (RFC 8446 section 5.1).
+_RECORD = 5
+_OF_HANDSHAKE = 22
+_LARGEST_RECORD = 16384
+
+_LINUX = sys.platform == "linux"
 
 # States of a TCP connection whose client has closed its end, or reset it (Linux, tcp_states.h); the first byte of TCP_INFO.
 _LEFT = (7, 8)
-_TCP_INFO: int | None = getattr(socket, "TCP_INFO", None) if sys.platform == "linux" else None
+_TCP_INFO: int | None = getattr(socket, "TCP_INFO", None) if _LINUX else None
 
 
 class _Comer:
@@ -65,7 +70,7 @@ class Opening:
         self._loop = asyncio.get_running_loop()
         self._turns = turns_of(self._loop)
         self._comers: dict[_Comer, None] = {}  # the oldest first
-        self._asking: Line[_Comer] = Line()  # of them, those that have sent something and have not begun; also cut ones
+        self._asking: Line[_Comer] = Line()  # of them, those whose first message is whole, and that have not begun
         self._tasks: set[asyncio.Task[object]] = set()  # of those that have begun, also if they were cut since
 
     def open(self, connection: socket.socket, address: object, context: ssl.SSLContext | None) -> None:
@@ -85,16 +90,18 @@ class Opening:
             self._loop.add_reader(connection.fileno(), self._asks, comer)
 
     def step(self) -> None:
-        """Begin one handshake; asked for by one that has sent something."""
+        """Begin one handshake; asked for by one whose first message is whole."""
+        if not self._asking:
+            return  # it was cut since
         comer = self._asking.take()
-        if comer in self._comers:
-            if left(comer.connection):
-                self._cut(comer)
-            else:
-                self._turns.spend(HANDSHAKE_COST)
-                self._begin(comer)
+        comer.asks = False
+        if left(comer.connection):
+            self._cut(comer)
+        else:
+            self._turns.spend(HANDSHAKE_COST)
+            self._begin(comer)
         if self._asking:
-            self._turns.ask(self)
+            self._turns.ask(self, light=True)
 
     def give_up(self) -> None:
         """End all."""
@@ -112,10 +119,19 @@ class Opening:
         self._cut(next(comer for comer in self._comers if comer.network == network))
 
     def _asks(self, comer: _Comer) -> None:
+        """See whether the first message of ``comer`` is whole, some of which has come."""
+        if left(comer.connection):
+            self._cut(comer)
+            return
+        if _LINUX:  # elsewhere a connection that is not whole would be readable all the time
+            least = _least(comer.connection)
+            comer.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, least or 1)
+            if least:
+                return  # the kernel tells when there is as much
         self._loop.remove_reader(comer.connection.fileno())
         comer.asks = True
         self._asking.add(comer, comer.network)
-        self._turns.ask(self)
+        self._turns.ask(self, light=True)
 
     def _begin(self, comer: _Comer) -> None:
         if comer.timer is not None:
@@ -138,7 +154,9 @@ class Opening:
                 comer.connection.shutdown(socket.SHUT_RDWR)
             return
         comer.timer.cancel()
-        if not comer.asks:
+        if comer.asks:
+            self._asking.remove(comer, comer.network)
+        else:
             self._loop.remove_reader(comer.connection.fileno())
         comer.connection.close()
         self._opened()
@@ -157,6 +175,19 @@ class Opening:
     def __repr__(self) -> str:
         """Show how many there are, and how many of them wait to be served."""
         return f"<Opening {len(self._comers)} connections, {len(self._asking)} ask>"
+
+
+def _least(connection: socket.socket) -> int:
+    """Return how many bytes there must be before the first message of TLS is whole; 0 if it is, or never will be."""
+    try:
+        head = connection.recv(_RECORD, socket.MSG_PEEK)
+        if not head or head[0] != _OF_HANDSHAKE:
+            return 0
+        size = int.from_bytes(head[3:]) if len(head) == _RECORD else 0
+        least = _RECORD + min(size, _LARGEST_RECORD)
+        return 0 if len(head) == _RECORD and len(connection.recv(least, socket.MSG_PEEK)) >= least else least
+    except OSError:  # reset, which the handshake will find out
+        return 0
 
 
 def left(connection: socket.socket) -> bool:

@@ -396,7 +396,7 @@ class PatientProtocol(HttpToolsProtocol):
         """Throw ``size`` bytes away."""
         self._discarded += size
         if self.timing == LINGER and self._discarded > _MOST_DISCARDED:
-            self._close()
+            self.flow.pause_reading()  # until its time is over: who floods is not to be back at once
 
     def _close(self) -> None:
         """Close; a client that has not read by now what was written to it gets no more time."""

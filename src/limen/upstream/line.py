@@ -1,6 +1,7 @@
 """A line in which networks of clients take turns, so that each waits for its own, and for one of every other network."""
 
 from collections import deque
+from collections.abc import Hashable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -13,10 +14,10 @@ class Line(Generic[T]):
 
     def __init__(self) -> None:
         """Nobody is in line."""
-        self._lines: dict[bytes, deque[T]] = {}
-        self._order: deque[bytes] = deque()  # the network whose turn it is first
+        self._lines: dict[Hashable, deque[T]] = {}
+        self._order: deque[Hashable] = deque()  # the network whose turn it is first
 
-    def add(self, one: T, network: bytes) -> None:
+    def add(self, one: T, network: Hashable) -> None:
         """Put ``one`` at the end of what ``network`` has in line."""
         line = self._lines.get(network)
         if line is None:
@@ -34,6 +35,14 @@ class Line(Generic[T]):
         else:
             del self._lines[network]
         return one
+
+    def remove(self, one: T, network: Hashable) -> None:
+        """Take ``one`` of ``network`` out, whose turn has not come; raises KeyError or ValueError if it is not in line."""
+        line = self._lines[network]
+        line.remove(one)
+        if not line:
+            del self._lines[network]
+            self._order.remove(network)
 
     def __bool__(self) -> bool:
         """Tell whether somebody is in line."""

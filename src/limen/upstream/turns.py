@@ -25,9 +25,10 @@ READ_COST: Final = 0.0002
 # half a round.
 SMALL_READS: Final = 24
 
-# Seconds that the first step of a task is taken to cost as long as none has been seen, and by what part what is expected
-# falls with each that costs less. One that costs more is what is expected from then on.
+# Seconds that the first step of a task is taken to cost as long as none has been seen, and by what part of the difference
+# what is expected rises with one that costs more, and falls with one that costs less.
 TASK_COST: Final = 0.0005
+_RISES: Final = 2
 _FALLS: Final = 16
 
 # Seconds that closing is taken to cost where the other end still sends: the kernel throws some MiB away.
@@ -112,11 +113,11 @@ class Turns:
         """See, once the loop comes to it, what the first step of the task has cost."""
         self._loop.call_soon(self._ran)
 
-    def ask(self, worker: Worker, network: bytes = b"", *, light: bool = False) -> None:
-        """Give ``worker`` a step in one of the next rounds; ``network`` is that of its client, b"" is that of services."""
+    def ask(self, worker: Worker, network: bytes | None = None, *, light: bool = False) -> None:
+        """Give ``worker`` a step in one of the next rounds; ``network`` is that of its client. Without one it is its own."""
         if not worker.queued:
             worker.queued = True
-            (self._light if light else self._heavy).add(worker, network)
+            (self._light if light else self._heavy).add(worker, worker if network is None else network)
             self._schedule()
 
     def _runs(self) -> None:
@@ -125,7 +126,7 @@ class Turns:
     def _ran(self) -> None:
         cost = min(self.now() - self._began, ROUND)
         expected = self.task_cost
-        self.task_cost = cost if cost > expected else expected - (expected - cost) / _FALLS
+        self.task_cost = expected + (cost - expected) / (_RISES if cost > expected else _FALLS)
 
     def _schedule(self) -> None:
         if not self._scheduled:
@@ -149,7 +150,8 @@ class Turns:
                 worker.step()
                 now = self.now()
                 took = now - last + self._spent - spent
-                self._ahead += took if is_light else -took
+                # One that took long, or was interrupted, is not to be paid back for seconds.
+                self._ahead = max(-ROUND, min(ROUND, self._ahead + (took if is_light else -took)))
                 last = now
                 if now - begun + self._spent >= ROUND:
                     break

@@ -45,7 +45,7 @@ class Parser:
         self.large = False
         self.chunked = False
         self.deaf = False
-        self.client = ("192.0.2.1", 1)
+        self.client: tuple[str, int] = ("192.0.2.1", 1)
 
     def parse(self, data: bytes) -> None:
         self.steps.append(data)
@@ -132,6 +132,24 @@ def test_one_small_request_does_not_wait_for_all_that_have_more() -> None:
         made.reading.keep(b"x" * size)
     first.loop.run()
     assert order == ["small", "large"]
+
+
+def test_connections_stand_in_line_with_those_of_their_network() -> None:
+    order: list[int] = []
+
+    class Numbered(Parser):
+        def parse(self, data: bytes) -> None:
+            order.append(self.client[1])
+
+    first = Made()
+    for number, host in enumerate(("192.0.2.1", "192.0.2.2", "192.0.2.3", "198.51.100.1")):
+        parser = Numbered()
+        parser.client = (host, number)
+        made = Made(beside=first)
+        made.reading._protocol = parser  # pyright: ignore[reportPrivateUsage] - in the place of its parser
+        made.reading.keep(HEAD)
+    first.loop.run()
+    assert order == [0, 3, 1, 2]
 
 
 def test_a_step_ends_with_the_first_head_in_it() -> None:

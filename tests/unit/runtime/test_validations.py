@@ -113,13 +113,16 @@ async def test_after_a_long_one_the_next_rests_and_others_have_the_loop() -> Non
     assert await validations.ask(1, takes(LONG)) == LONG  # pyright: ignore[reportGeneralTypeIssues] - the line has room
     assert clock[0] >= validations._rests_until  # pyright: ignore[reportPrivateUsage]
     assert await validations.ask(1, takes(2 * LONG)) == 2 * LONG  # pyright: ignore[reportGeneralTypeIssues]
-    next_one = validations.ask(1, counter.work("next"))
-    assert next_one is not None
+    assert validations._rests_until - clock[0] == pytest.approx(REST * LONG)  # pyright: ignore
+    assert await validations.ask(1, counter.work("next")) == "next"  # pyright: ignore[reportGeneralTypeIssues]
+    assert await validations.ask(1, takes(60.0)) == 60.0  # pyright: ignore[reportGeneralTypeIssues]
+    late = validations.ask(1, counter.work("late"))
     for _ in range(10):
         await asyncio.sleep(0)  # turns in which it could have run
-    assert counter.names() == []
-    clock[0] += REST * LONG
-    assert await next_one == "next"
+    assert counter.names() == ["next"]
+    validations.close()
+    assert late is not None
+    assert late.cancelled()
     counter.close()
 
 

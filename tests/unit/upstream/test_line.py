@@ -20,6 +20,18 @@ def test_each_network_has_its_turn() -> None:
         line.take()
 
 
+def test_one_that_leaves_the_line_is_not_met_in_it() -> None:
+    line: Line[str] = Line()
+    for one in ("a1", "a2", "b1"):
+        line.add(one, one[:1])
+    line.remove("a1", "a")
+    line.remove("b1", "b")
+    assert repr(line) == "<Line 1 of 1 networks>"
+    assert line.take() == "a2"
+    with pytest.raises(KeyError):
+        line.remove("a2", "a")
+
+
 @given(st.lists(st.one_of(st.none(), st.integers(0, 4)), max_size=200))
 def test_nobody_waits_for_more_than_its_own_and_one_of_each_other_turn(steps: list[int | None]) -> None:
     line: Line[tuple[int, int]] = Line()
