@@ -16,8 +16,6 @@ from commands import Command, Load, connected, get, request, running
 from serving import serving
 from slow import GATE, PLAIN, Service
 
-pytestmark = pytest.mark.processes_measured
-
 
 @pytest.fixture
 async def service() -> AsyncGenerator[tuple[Service, int]]:
@@ -76,6 +74,7 @@ async def test_a_gateway_loses_nothing(folder: Path, port: int, service: tuple[S
         assert "cut after" not in command.text
 
 
+@pytest.mark.processes_measured
 @pytest.mark.parametrize("workers", [0, 2])
 async def test_a_stop_answers_what_has_begun(folder: Path, port: int, workers: int) -> None:
     argv = ("serve", "plain:app", "--port", str(port)) + ("--workers", str(workers)) * bool(workers)
@@ -130,6 +129,7 @@ async def test_what_does_not_end_is_cut_at_the_bound(folder: Path, port: int, wo
         assert "lifespan over" in command.text
 
 
+@pytest.mark.processes_measured
 async def test_a_lifespan_that_does_not_end_is_given_up(folder: Path, port: int) -> None:
     (folder / "plain.py").write_text(
         PLAIN.replace('print("lifespan over", flush=True)', "await asyncio.Event().wait()")
@@ -192,6 +192,7 @@ async def test_a_killed_worker_is_replaced(folder: Path, port: int) -> None:
         await command.says(SERVES, times=4)
 
 
+@pytest.mark.processes_measured
 @pytest.mark.skipif(sys.platform != "linux", reason="another process's limits can be changed on Linux alone")
 async def test_a_supervisor_without_open_files_keeps_the_workers_that_are_well(folder: Path, port: int) -> None:
     import resource
@@ -234,6 +235,7 @@ async def test_workers_follow_a_killed_supervisor(folder: Path, port: int) -> No
         ),
     ],
 )
+@pytest.mark.processes_measured
 async def test_what_does_not_start_ends_once(folder: Path, port: int, source: str, said: str) -> None:
     (folder / "broken.py").write_text(source)
     async with serve(folder, port, app="broken:app") as command:
@@ -243,6 +245,7 @@ async def test_what_does_not_start_ends_once(folder: Path, port: int, source: st
     assert "Traceback" not in command.text
 
 
+@pytest.mark.processes_measured
 async def test_a_restart_that_fails_leaves_what_is_there(folder: Path, port: int) -> None:
     async with serve(folder, port) as command:
         pids = await command.says(SERVES, times=2)
@@ -256,6 +259,7 @@ async def test_a_restart_that_fails_leaves_what_is_there(folder: Path, port: int
         assert (await get(port, "/jobs/1"))[1].decode() not in pids
 
 
+@pytest.mark.processes_measured
 async def test_what_cannot_be_replaced_is_tried_again(folder: Path, port: int) -> None:
     async with serve(folder, port) as command:
         first, second = await command.says(SERVES, times=2)
