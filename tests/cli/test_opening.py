@@ -16,7 +16,7 @@ from certificates import Authority
 from limen.cli import opening as opening_module
 from limen.cli.listener import Listener
 from limen.cli.opening import HANDSHAKE_COST, Opening, left
-from limen.http.networks import network_of
+from limen.upstream.line import Line
 from limen.upstream.turns import ROUND, Turns
 from serving import until
 
@@ -106,17 +106,38 @@ class Callers:
 
 
 def _asking(one: Served) -> int:
-    return len(one.opening._asking)  # pyright: ignore[reportPrivateUsage] - what waits for its turn is seen by nobody else
+    return int(repr(one.opening).split()[-2])
 
 
 class Held:
     """Stands in for the turns of a loop: a test makes them."""
 
-    def ask(self, worker: object, *, light: bool) -> None:
-        """Do nothing."""
+    def __init__(self) -> None:
+        self.line: Line[Any] = Line()
+
+    def ask(self, worker: Any, network: bytes, *, light: bool) -> None:
+        assert light
+        worker.queued = True
+        self.line.add(worker, network)
+
+    def leave(self, worker: Any, network: bytes, *, light: bool) -> None:
+        assert light
+        self.line.remove(worker, network)
+
+    def step(self) -> None:
+        """Let one begin."""
+        worker = self.line.take()
+        worker.queued = False
+        worker.step()
 
     def spend(self, seconds: float) -> None:
         """Do nothing."""
+
+
+def held(one: Served, monkeypatch: pytest.MonkeyPatch) -> Held:
+    turns = Held()
+    monkeypatch.setattr(one.opening, "_turns", turns)
+    return turns
 
 
 async def test_they_are_bounded_and_the_oldest_makes_room(
@@ -200,6 +221,17 @@ async def test_a_handshake_begins_when_the_first_message_is_whole(authority: Aut
             assert len(one.made_in) == len(sizes) + 1
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="as above")
+async def test_urgent_data_does_not_have_the_loop_look_again_and_again(authority: Authority) -> None:
+    """The kernel tells of all that has come, and shows it only as far as the mark."""
+    async with served(authority) as one:
+        with socket.create_connection(("127.0.0.1", one.port)) as client:
+            client.sendall(b"\x16\x03\x01\x02\x00abc")
+            client.send(b"!", socket.MSG_OOB)
+            client.sendall(bytes(600))
+            await until(lambda: bool(one.made_in) or not one.opening)
+
+
 async def test_what_is_no_message_of_tls_is_refused_at_once(authority: Authority) -> None:
     async with served(authority) as one:
         reader, writer = await asyncio.open_connection("127.0.0.1", one.port)
@@ -215,7 +247,7 @@ async def test_one_that_is_cut_while_it_is_in_line_leaves_it(
 ) -> None:
     monkeypatch.setattr(opening_module, "MOST_HANDSHAKES", MOST)
     async with served(authority) as one:
-        monkeypatch.setattr(one.opening, "_turns", Held())
+        held(one, monkeypatch)
         callers = Callers()
         await callers.call(one, hello(authority.client()), MOST)
         callers.sockets.append(socket.create_connection(("127.0.0.1", one.port)))
@@ -231,7 +263,7 @@ async def test_networks_take_turns_and_within_one_the_first_that_has_asked_goes_
     authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with served(authority) as one:
-        monkeypatch.setattr(one.opening, "_turns", Held())
+        turns = held(one, monkeypatch)
         callers = Callers()
         said = hello(authority.client())
         await callers.call(one, said, 3)
@@ -239,7 +271,7 @@ async def test_networks_take_turns_and_within_one_the_first_that_has_asked_goes_
         await callers.call(one, said, 2, "127.9.9.1")
         order: list[int] = []
         while len(order) < 6:
-            one.opening.step()
+            turns.step()
             await until(lambda order=order: len(callers.answered()) > len(order))
             order += callers.answered() - set(order)
         assert order == [0, 4, 1, 5, 2, 3]
@@ -248,12 +280,14 @@ async def test_networks_take_turns_and_within_one_the_first_that_has_asked_goes_
 
 async def test_few_begin_in_one_turn_of_the_loop(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
     async with served(authority) as one:
-        with monkeypatch.context() as held:
-            held.setattr(one.opening, "_turns", Held())
-            callers = Callers()
-            await callers.call(one, hello(authority.client()), 30)
+        before = held(one, monkeypatch)
+        callers = Callers()
+        await callers.call(one, hello(authority.client()), 30)
         monkeypatch.setattr(one.opening, "_turns", turns := Turns(asyncio.get_running_loop(), lambda: 0.0))
-        turns.ask(one.opening, light=True)
+        while before.line:
+            worker = before.line.take()
+            worker.queued = False
+            turns.ask(worker, worker.network, light=True)
         while len(one.made_in) < 30:
             one.turn += 1
             await asyncio.sleep(0)
@@ -266,12 +300,13 @@ async def test_one_that_has_left_before_its_turn_costs_nothing(
     authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with served(authority) as one:
-        monkeypatch.setattr(one.opening, "_turns", Held())
+        turns = held(one, monkeypatch)
         callers = Callers()
         await callers.call(one, hello(authority.client()), 3)
         callers.sockets[0].close()
-        await until(lambda: left(one.opening._asking._lines[network_of(("127.0.0.1", 0))][0].connection))  # pyright: ignore
-        one.opening.step()
+        first = next(iter(one.opening._comers))  # pyright: ignore[reportPrivateUsage] - what the kernel knows of it
+        await until(lambda: left(first.connection))
+        turns.step()
         assert one.made_in == []
         assert _asking(one) == len(one.opening) == 2
         callers.close()
@@ -281,11 +316,10 @@ async def test_all_are_ended_whatever_they_wait_for(authority: Authority, monkey
     async with served(authority) as one:
         silent, writer = await asyncio.open_connection("127.0.0.1", one.port)
         callers = Callers()
-        with monkeypatch.context() as held:
-            held.setattr(one.opening, "_turns", Held())
-            await callers.call(one, hello(authority.client()), 3)
-            one.opening.step()
-            await until(lambda: bool(callers.answered()))  # and waits for what the client says next
+        turns = held(one, monkeypatch)
+        await callers.call(one, hello(authority.client()), 3)
+        turns.step()
+        await until(lambda: bool(callers.answered()))  # and waits for what the client says next
         assert len(one.opening) == 4
         await one.opening.given_up()
         assert await silent.read() == b""

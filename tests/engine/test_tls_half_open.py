@@ -4,12 +4,13 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 
+import anyio
 import pytest
 
 from certificates import Authority
 from commands import Streams
 from engines import ONE_ENGINE
-from limen import Gateway, Upstream, anyone
+from limen import ClientLimits, Gateway, Upstream, anyone
 from limen.cli import server as cli_server
 from limen.cli.tls import Files
 from limen.testing import ScriptedUpstream
@@ -76,3 +77,28 @@ async def test_each_is_let_go_when_its_time_is_over(
                 await quiet.read()
             own.close()
         await served(port, authority)
+
+
+async def _endless(writer: asyncio.StreamWriter) -> None:
+    while True:
+        writer.write(bytes(65536))
+        await writer.drain()
+
+
+@ONE_ENGINE
+@pytest.mark.parametrize("uvloop", [False, True], ids=["asyncio", "uvloop"])
+def test_a_flood_that_was_refused_ends_with_its_time(authority: Authority, uvloop: bool) -> None:
+    """Over TLS a loop that closes reads on, for as long as the client sends."""
+
+    async def flood() -> None:
+        app = Gateway(limits=ClientLimits(linger=0.3))
+        async with (
+            serving_tls(app, Files(*authority.pair("served"))) as port,
+            secured(port, authority.client()) as (reader, writer),
+        ):
+            writer.write(b"PUT //x HTTP/1.1\r\nhost: g\r\ncontent-length: 1000000000\r\n\r\n")
+            assert (await reader.readline()).startswith(b"HTTP/1.1 400 ")
+            with pytest.raises(ConnectionError):
+                await _endless(writer)
+
+    anyio.run(flood, backend_options={"use_uvloop": uvloop})

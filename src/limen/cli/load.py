@@ -50,7 +50,7 @@ def load_gateway(spec: str) -> "Gateway":
 def collector_rests() -> Generator[None]:
     """Look for no cycles while much is imported, of which nearly everything stays: a tenth of the time that it takes.
 
-    What the application says itself, of the collector or of its thresholds, stands.
+    An application that turns it off meanwhile, or sets thresholds of its own, is heard.
     """
     thresholds = gc.get_threshold()
     gc.set_threshold(0)

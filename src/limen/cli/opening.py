@@ -4,10 +4,10 @@ A loop's server would do the handshake out of sight: a connection becomes known 
 connections which never shake hands would be counted by nobody. Here at most ``MOST_HANDSHAKES`` are on their way at once;
 when another client comes, the oldest of the network that has most of them is closed.
 
-A handshake begins when the client's first message is whole, for then it is work, and few begin in a turn of the loop. So
-turns are short, of which a client needs nine from its first bytes to its first answer. Where more ask than that, networks
-take turns, and those of one network stand in line: whoever floods waits for himself. A network is 256 addresses of IPv4, or
-the 64 bits of IPv6 that one customer has as a whole.
+A handshake begins when the client's first record is whole (on Linux), for then it is work, and few begin in a turn of the
+loop. So turns are short, of which a client needs nine from its first bytes to its first answer. Where more ask than that,
+networks take turns, and those of one network stand in line: whoever floods waits for himself. A network is 256 addresses of
+IPv4, or the 64 bits of IPv6 that one customer has as a whole.
 """
 
 import asyncio
@@ -19,7 +19,6 @@ from collections import Counter
 from collections.abc import Callable
 
 from limen.http.networks import network_of
-from limen.upstream.line import Line
 from limen.upstream.turns import turns_of
 
 # Connections of one worker that may be in their handshake at once.
@@ -41,21 +40,33 @@ _TCP_INFO: int | None = getattr(socket, "TCP_INFO", None) if _LINUX else None
 
 
 class _Comer:
-    """One connection on its way."""
+    """One connection on its way. It stands in line with its network when its first record is there."""
 
-    __slots__ = ("asks", "connection", "context", "network", "timer", "until")
+    __slots__ = ("_opening", "connection", "context", "least", "network", "queued", "timer", "until")
 
-    def __init__(self, connection: socket.socket, network: bytes, context: ssl.SSLContext | None, until: float) -> None:
+    def __init__(
+        self,
+        opening: "Opening",
+        connection: socket.socket,
+        network: bytes,
+        context: ssl.SSLContext | None,
+        until: float,
+    ) -> None:
+        self._opening = opening
         self.connection = connection
         self.network = network
         self.context = context
         self.until = until  # in seconds of the loop
-        self.asks = False  # has sent something, and is in line
+        self.least = 0  # bytes that it is waited for, once there are some
+        self.queued = False
         self.timer: asyncio.TimerHandle | None = None  # as long as it has not begun
 
+    def step(self) -> None:
+        self._opening.begin(self)
+
     def __repr__(self) -> str:
-        """Say whether it has begun."""
-        return f"<connection that {'has begun' if self.timer is None else 'waits'}>"
+        """Say how far it is."""
+        return f"<connection that {'has begun' if self.timer is None else 'asks' if self.queued else 'waits'}>"
 
 
 class Opening:
@@ -63,14 +74,12 @@ class Opening:
 
     def __init__(self, make: Callable[[], asyncio.Protocol], *, handshake: float, opened: Callable[[], None]) -> None:
         """``make`` makes a protocol; ``handshake`` bounds each in seconds; ``opened`` is called for each that has ended."""
-        self.queued = False
         self._make = make
         self._handshake = handshake
         self._opened = opened
         self._loop = asyncio.get_running_loop()
         self._turns = turns_of(self._loop)
         self._comers: dict[_Comer, None] = {}  # the oldest first
-        self._asking: Line[_Comer] = Line()  # of them, those whose first message is whole, and that have not begun
         self._tasks: set[asyncio.Task[object]] = set()  # of those that have begun, also if they were cut since
 
     def open(self, connection: socket.socket, address: object, context: ssl.SSLContext | None) -> None:
@@ -81,7 +90,7 @@ class Opening:
         if len(self._comers) >= MOST_HANDSHAKES:
             self._make_room()
         network = b"" if context is None else network_of(address)
-        comer = _Comer(connection, network, context, self._loop.time() + self._handshake)
+        comer = _Comer(self, connection, network, context, self._loop.time() + self._handshake)
         self._comers[comer] = None
         if context is None:
             self._begin(comer)
@@ -89,19 +98,13 @@ class Opening:
             comer.timer = self._loop.call_at(comer.until, self._cut, comer)
             self._loop.add_reader(connection.fileno(), self._asks, comer)
 
-    def step(self) -> None:
-        """Begin one handshake; asked for by one whose first message is whole."""
-        if not self._asking:
-            return  # it was cut since
-        comer = self._asking.take()
-        comer.asks = False
+    def begin(self, comer: _Comer) -> None:
+        """Begin the handshake of ``comer``, whose turn it is."""
         if left(comer.connection):
             self._cut(comer)
         else:
             self._turns.spend(HANDSHAKE_COST)
             self._begin(comer)
-        if self._asking:
-            self._turns.ask(self, light=True)
 
     def give_up(self) -> None:
         """End all."""
@@ -119,19 +122,20 @@ class Opening:
         self._cut(next(comer for comer in self._comers if comer.network == network))
 
     def _asks(self, comer: _Comer) -> None:
-        """See whether the first message of ``comer`` is whole, some of which has come."""
+        """See whether the first record of ``comer`` is whole, some of which has come."""
         if left(comer.connection):
             self._cut(comer)
             return
-        if _LINUX:  # elsewhere a connection that is not whole would be readable all the time
-            least = _least(comer.connection)
-            comer.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, least or 1)
-            if least:
+        if _LINUX:  # elsewhere a connection whose message is not whole would be readable all the time
+            before, comer.least = comer.least, _least(comer.connection)
+            # Told without there being more: by urgent data, or a kernel short of memory. It is not to be told for ever.
+            if comer.least == before:
+                comer.least = 0
+            comer.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, comer.least or 1)
+            if comer.least:
                 return  # the kernel tells when there is as much
         self._loop.remove_reader(comer.connection.fileno())
-        comer.asks = True
-        self._asking.add(comer, comer.network)
-        self._turns.ask(self, light=True)
+        self._turns.ask(comer, comer.network, light=True)
 
     def _begin(self, comer: _Comer) -> None:
         if comer.timer is not None:
@@ -154,8 +158,8 @@ class Opening:
                 comer.connection.shutdown(socket.SHUT_RDWR)
             return
         comer.timer.cancel()
-        if comer.asks:
-            self._asking.remove(comer, comer.network)
+        if comer.queued:
+            self._turns.leave(comer, comer.network, light=True)
         else:
             self._loop.remove_reader(comer.connection.fileno())
         comer.connection.close()
@@ -174,20 +178,23 @@ class Opening:
 
     def __repr__(self) -> str:
         """Show how many there are, and how many of them wait to be served."""
-        return f"<Opening {len(self._comers)} connections, {len(self._asking)} ask>"
+        return f"<Opening {len(self._comers)} connections, {sum(comer.queued for comer in self._comers)} ask>"
 
 
 def _least(connection: socket.socket) -> int:
-    """Return how many bytes there must be before the first message of TLS is whole; 0 if it is, or never will be."""
+    """Return how many bytes there must be for the first record of TLS to be whole; 0 if it is, or is none that may be."""
     try:
         head = connection.recv(_RECORD, socket.MSG_PEEK)
         if not head or head[0] != _OF_HANDSHAKE:
             return 0
-        size = int.from_bytes(head[3:]) if len(head) == _RECORD else 0
-        least = _RECORD + min(size, _LARGEST_RECORD)
-        return 0 if len(head) == _RECORD and len(connection.recv(least, socket.MSG_PEEK)) >= least else least
+        if len(head) < _RECORD:
+            return _RECORD
+        size = int.from_bytes(head[3:])
+        least = _RECORD + size
+        there = least if size > _LARGEST_RECORD else len(connection.recv(least, socket.MSG_PEEK))
     except OSError:  # reset, which the handshake will find out
         return 0
+    return 0 if there == least else least
 
 
 def left(connection: socket.socket) -> bool:

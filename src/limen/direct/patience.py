@@ -257,6 +257,8 @@ class PatientProtocol(HttpToolsProtocol):
             self.transport.abort()
         elif timing == KEPT and self.reading.pending():
             self.arm(KEPT, self.timeout_keep_alive)  # another request is here, and waits for its turn
+        elif timing == LINGER and self._discarded > _MOST_DISCARDED:
+            self.transport.abort()  # over TLS, closing would read on, for as long as the client sends
         elif timing in (LINGER, KEPT) or self.stage == IDLE:
             self._close()
         elif self.reading.stopped():

@@ -1,7 +1,6 @@
 """A line in which networks of clients take turns, so that each waits for its own, and for one of every other network."""
 
 from collections import deque
-from collections.abc import Hashable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -14,10 +13,10 @@ class Line(Generic[T]):
 
     def __init__(self) -> None:
         """Nobody is in line."""
-        self._lines: dict[Hashable, deque[T]] = {}
-        self._order: deque[Hashable] = deque()  # the network whose turn it is first
+        self._lines: dict[object, deque[T]] = {}
+        self._order: deque[object] = deque()  # the network whose turn it is first
 
-    def add(self, one: T, network: Hashable) -> None:
+    def add(self, one: T, network: object) -> None:
         """Put ``one`` at the end of what ``network`` has in line."""
         line = self._lines.get(network)
         if line is None:
@@ -36,7 +35,7 @@ class Line(Generic[T]):
             del self._lines[network]
         return one
 
-    def remove(self, one: T, network: Hashable) -> None:
+    def remove(self, one: T, network: object) -> None:
         """Take ``one`` of ``network`` out, whose turn has not come; raises KeyError or ValueError if it is not in line."""
         line = self._lines[network]
         line.remove(one)

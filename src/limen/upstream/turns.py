@@ -31,6 +31,9 @@ TASK_COST: Final = 0.0005
 _RISES: Final = 2
 _FALLS: Final = 16
 
+# Rounds that light work may be behind the other, and get back.
+_OWED: Final = 4
+
 # Seconds that closing is taken to cost where the other end still sends: the kernel throws some MiB away.
 CLOSE_COST: Final = 0.0005
 
@@ -120,6 +123,11 @@ class Turns:
             (self._light if light else self._heavy).add(worker, worker if network is None else network)
             self._schedule()
 
+    def leave(self, worker: Worker, network: bytes, *, light: bool = False) -> None:
+        """Take ``worker`` out of the line in which it has asked to be, as it has asked."""
+        worker.queued = False
+        (self._light if light else self._heavy).remove(worker, network)
+
     def _runs(self) -> None:
         self._began = self.now()
 
@@ -151,7 +159,7 @@ class Turns:
                 now = self.now()
                 took = now - last + self._spent - spent
                 # One that took long, or was interrupted, is not to be paid back for seconds.
-                self._ahead = max(-ROUND, min(ROUND, self._ahead + (took if is_light else -took)))
+                self._ahead = max(-_OWED * ROUND, min(ROUND, self._ahead + (took if is_light else -took)))
                 last = now
                 if now - begun + self._spent >= ROUND:
                     break
