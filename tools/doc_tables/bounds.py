@@ -107,6 +107,7 @@ FIXED: dict[str, Unit] = {
     "runtime.validations.REST": count,
     "direct.patience._MOST_DISCARDED": size,
     "direct.patience.MOST_TURNED_AWAY": count,
+    "direct.patience.UNREAD": seconds,
     "pipeline.MOST_HELD": size,
     "asgi_local.MOST_COUNTED": size,
     "http.via.MOST_PASSES": count,

@@ -51,6 +51,9 @@ LOOKS = 4
 # Bytes that are thrown away after a refusal, at most.
 _MOST_DISCARDED = 1024 * 1024
 
+# Seconds after which a connection ends of which so much was thrown away, and nothing more is read.
+UNREAD: Final = 0.2
+
 # Connections beyond the limit: refused ones that linger, and those that have made room and are not gone; the next is reset.
 MOST_TURNED_AWAY: Final = 256
 
@@ -398,7 +401,9 @@ class PatientProtocol(HttpToolsProtocol):
         """Throw ``size`` bytes away."""
         self._discarded += size
         if self.timing == LINGER and self._discarded > _MOST_DISCARDED:
-            self.flow.pause_reading()  # until its time is over: who floods is not to be back at once
+            # Who floods is not to be back at once, and that he has left is not noticed meanwhile.
+            self.flow.pause_reading()
+            self.arm(LINGER, min(self.limits.linger, UNREAD))
 
     def _close(self) -> None:
         """Close; a client that has not read by now what was written to it gets no more time."""
