@@ -106,7 +106,7 @@ class Callers:
 
 
 def _asking(one: Served) -> int:
-    return int(repr(one.opening).split()[-2])
+    return sum(each.queued for each in one.opening._pending)  # pyright: ignore[reportPrivateUsage] - seen by nobody else
 
 
 class Held:
@@ -304,7 +304,7 @@ async def test_one_that_has_left_before_its_turn_costs_nothing(
         callers = Callers()
         await callers.call(one, hello(authority.client()), 3)
         callers.sockets[0].close()
-        first = next(iter(one.opening._comers))  # pyright: ignore[reportPrivateUsage] - what the kernel knows of it
+        first = next(iter(one.opening._pending))  # pyright: ignore[reportPrivateUsage] - what the kernel knows of it
         await until(lambda: left(first.connection))
         turns.step()
         assert one.made_in == []

@@ -24,7 +24,7 @@ from limen.upstream.turns import turns_of
 # Connections of one worker that may be in their handshake at once.
 MOST_HANDSHAKES = 256
 
-# Seconds that a handshake is taken to cost: the key exchange, and the signature with the certificate's key.
+# Seconds that a handshake is taken to cost: twice what it does, so that turns stay short, of which each client needs many.
 HANDSHAKE_COST = 0.001
 
 # The head of a TLS record, the byte that begins one of a handshake, and the most that one may hold (RFC 8446 section 5.1).
@@ -39,7 +39,7 @@ _LEFT = (7, 8)
 _TCP_INFO: int | None = getattr(socket, "TCP_INFO", None) if _LINUX else None
 
 
-class _Comer:
+class _Pending:
     """One connection on its way. It stands in line with its network when its first record is there."""
 
     __slots__ = ("_opening", "connection", "context", "least", "network", "queued", "timer", "until")
@@ -79,7 +79,7 @@ class Opening:
         self._opened = opened
         self._loop = asyncio.get_running_loop()
         self._turns = turns_of(self._loop)
-        self._comers: dict[_Comer, None] = {}  # the oldest first
+        self._pending: dict[_Pending, None] = {}  # the oldest first
         self._tasks: set[asyncio.Task[object]] = set()  # of those that have begun, also if they were cut since
 
     def open(self, connection: socket.socket, address: object, context: ssl.SSLContext | None) -> None:
@@ -87,29 +87,29 @@ class Opening:
 
         ``address`` is that of the client, as ``accept`` gives it.
         """
-        if len(self._comers) >= MOST_HANDSHAKES:
+        if len(self._pending) >= MOST_HANDSHAKES:
             self._make_room()
         network = b"" if context is None else network_of(address)
-        comer = _Comer(self, connection, network, context, self._loop.time() + self._handshake)
-        self._comers[comer] = None
+        pending = _Pending(self, connection, network, context, self._loop.time() + self._handshake)
+        self._pending[pending] = None
         if context is None:
-            self._begin(comer)
+            self._begin(pending)
         else:
-            comer.timer = self._loop.call_at(comer.until, self._cut, comer)
-            self._loop.add_reader(connection.fileno(), self._asks, comer)
+            pending.timer = self._loop.call_at(pending.until, self._cut, pending)
+            self._loop.add_reader(connection.fileno(), self._asks, pending)
 
-    def begin(self, comer: _Comer) -> None:
-        """Begin the handshake of ``comer``, whose turn it is."""
-        if left(comer.connection):
-            self._cut(comer)
+    def begin(self, pending: _Pending) -> None:
+        """Begin the handshake of ``pending``, whose turn it is."""
+        if left(pending.connection):
+            self._cut(pending)
         else:
             self._turns.spend(HANDSHAKE_COST)
-            self._begin(comer)
+            self._begin(pending)
 
     def give_up(self) -> None:
         """End all."""
-        for comer in list(self._comers):
-            self._cut(comer)
+        for pending in list(self._pending):
+            self._cut(pending)
 
     async def given_up(self) -> None:
         """End all; return once their sockets are closed."""
@@ -118,67 +118,67 @@ class Opening:
             await asyncio.wait(self._tasks)
 
     def _make_room(self) -> None:
-        [(network, _)] = Counter(comer.network for comer in self._comers).most_common(1)
-        self._cut(next(comer for comer in self._comers if comer.network == network))
+        [(network, _)] = Counter(pending.network for pending in self._pending).most_common(1)
+        self._cut(next(pending for pending in self._pending if pending.network == network))
 
-    def _asks(self, comer: _Comer) -> None:
-        """See whether the first record of ``comer`` is whole, some of which has come."""
-        if left(comer.connection):
-            self._cut(comer)
+    def _asks(self, pending: _Pending) -> None:
+        """See whether the first record of ``pending`` is whole, some of which has come."""
+        if left(pending.connection):
+            self._cut(pending)
             return
         if _LINUX:  # elsewhere a connection whose message is not whole would be readable all the time
-            before, comer.least = comer.least, _least(comer.connection)
+            before, pending.least = pending.least, _least(pending.connection)
             # Told without there being more: by urgent data, or a kernel short of memory. It is not to be told for ever.
-            if comer.least == before:
-                comer.least = 0
-            comer.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, comer.least or 1)
-            if comer.least:
+            if pending.least == before:
+                pending.least = 0
+            pending.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, pending.least or 1)
+            if pending.least:
                 return  # the kernel tells when there is as much
-        self._loop.remove_reader(comer.connection.fileno())
-        self._turns.ask(comer, comer.network, light=True)
+        self._loop.remove_reader(pending.connection.fileno())
+        self._turns.ask(pending, pending.network, light=True)
 
-    def _begin(self, comer: _Comer) -> None:
-        if comer.timer is not None:
-            comer.timer.cancel()
-            comer.timer = None
+    def _begin(self, pending: _Pending) -> None:
+        if pending.timer is not None:
+            pending.timer.cancel()
+            pending.timer = None
         # What is left of its time, and not 0, which is no time to a loop.
-        rest = None if comer.context is None else max(comer.until - self._loop.time(), 0.001)
+        rest = None if pending.context is None else max(pending.until - self._loop.time(), 0.001)
         opening = self._loop.connect_accepted_socket(
-            self._make, comer.connection, ssl=comer.context, ssl_handshake_timeout=rest
+            self._make, pending.connection, ssl=pending.context, ssl_handshake_timeout=rest
         )
         task: asyncio.Task[object] = self._loop.create_task(opening)
         self._tasks.add(task)
-        task.add_done_callback(lambda task: self._ended(task, comer))
+        task.add_done_callback(lambda task: self._ended(task, pending))
 
-    def _cut(self, comer: _Comer) -> None:
-        del self._comers[comer]
-        if comer.timer is None:
+    def _cut(self, pending: _Pending) -> None:
+        del self._pending[pending]
+        if pending.timer is None:
             with contextlib.suppress(OSError):  # it has left by itself
                 # Read as the client's end. To cancel the task would leak the socket of one that has not begun.
-                comer.connection.shutdown(socket.SHUT_RDWR)
+                pending.connection.shutdown(socket.SHUT_RDWR)
             return
-        comer.timer.cancel()
-        if comer.queued:
-            self._turns.leave(comer, comer.network, light=True)
+        pending.timer.cancel()
+        if pending.queued:
+            self._turns.leave(pending, pending.network, light=True)
         else:
-            self._loop.remove_reader(comer.connection.fileno())
-        comer.connection.close()
+            self._loop.remove_reader(pending.connection.fileno())
+        pending.connection.close()
         self._opened()
 
-    def _ended(self, task: asyncio.Task[object], comer: _Comer) -> None:
+    def _ended(self, task: asyncio.Task[object], pending: _Pending) -> None:
         self._tasks.discard(task)
-        self._comers.pop(comer, None)
+        self._pending.pop(pending, None)
         if not task.cancelled():
             task.exception()  # a handshake that failed is the client's affair, and no line in the log
         self._opened()
 
     def __len__(self) -> int:
         """Count them."""
-        return len(self._comers)
+        return len(self._pending)
 
     def __repr__(self) -> str:
         """Show how many there are, and how many of them wait to be served."""
-        return f"<Opening {len(self._comers)} connections, {sum(comer.queued for comer in self._comers)} ask>"
+        return f"<Opening {len(self._pending)} connections, {sum(pending.queued for pending in self._pending)} ask>"
 
 
 def _least(connection: socket.socket) -> int:
