@@ -98,7 +98,7 @@ async def test_a_body_that_gives_way_leaves_the_line_at_once(caplog: pytest.LogC
     """Its turn would come only when a connection is free."""
     caplog.set_level("INFO", "limen.access")
 
-    async with gate(timeouts=Timeouts(connect=60.0), limits=ClientLimits(body_memory=210_000)) as one:
+    async with gate(timeouts=Timeouts(connect=60.0), limits=ClientLimits(body_memory=280_000)) as one:
         one.upstream.scripts[:] = [silent]
         others = [await asyncio.open_connection("127.0.0.1", one.served.port) for _ in range(MOST)]
         for _, writer in others:

@@ -27,8 +27,8 @@ class ClientLimits:
     - ``request_line``: bytes of method, target and version (414); ``head``: bytes of the whole head (431); ``fields``:
       header lines (431).
     - ``chunk_overhead``: bytes of one body that are chunk extensions or trailers (400).
-    - ``body_memory``: bytes of memory for the request bodies that a worker holds at once, all together. Half of it is
-      for their content, the rest for what holding and checking them takes. Where they are more, those that hold much
+    - ``body_memory``: bytes of memory for the request bodies that a worker holds at once, all together. Three eighths are
+      their content, the rest is for what holding and checking them takes. Where they are more, those that hold much
       for long are refused first (503, with ``Retry-After``).
     - ``connections``: client connections of one worker. None is 10,000, or as many as its limit of open files leaves room
       for, which ``limen serve`` finds out; a number that does not fit stops ``limen serve``. At the limit the connection

@@ -12,8 +12,9 @@ from typing import Protocol
 # The part of the bound that is free again after holders had to give way: so that it does not begin anew with each byte.
 _FREED = 8
 
-# The part of the memory that is for what holding bodies takes besides their content.
-_BESIDES = 2
+# The part of the memory that is content, in eighths. The rest is for what holding bodies takes besides: the pieces as they
+# are read, what checks one of them, the allocator's gaps.
+_CONTENT = 3
 
 
 class Holder(Protocol):
@@ -42,8 +43,8 @@ class Bodies:
 
     @classmethod
     def within(cls, memory: int) -> "Bodies":
-        """Return one that holds as much as takes ``memory`` bytes: pieces, and what checks a body, take as much again."""
-        return cls(memory - memory // _BESIDES)
+        """Return one that takes ``memory`` bytes with all that holding takes."""
+        return cls(memory * _CONTENT // 8)
 
     def add(self, holder: Holder, size: int) -> None:
         """Count ``size`` more bytes for ``holder``; others, or itself, may be cut before this returns."""

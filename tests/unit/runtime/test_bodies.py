@@ -115,4 +115,4 @@ def test_never_more_than_the_bound_and_nobody_is_counted_who_gave_way(
 
 
 def test_a_part_of_the_memory_is_for_what_holding_takes() -> None:
-    assert Bodies.within(1000).most == 500
+    assert Bodies.within(1000).most == 375
