@@ -168,6 +168,8 @@ class _Exchange:
                 return body
             own = pipeline.own(origin, self._request_id, admitted)
             target, lines = pipeline.craft(plan, match, self._method, self._query, self._head)
+            if isinstance(body, bytes) and self._body is not None:
+                lines = pipeline.pruned(lines, body, self._body.seen)
             with Watch(self._receive, self._body):
                 return await self._exchange(plan, target, lines, own, body)
         except BodyTooLarge:

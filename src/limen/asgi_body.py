@@ -46,8 +46,8 @@ class RequestBody:
     """
 
     __slots__ = (
-        *("_bodies", "_cut", "_held", "_limit", "_patience", "_receive", "_seen", "_waiting"),
-        *("done", "idle", "length", "untouched"),
+        *("_bodies", "_cut", "_held", "_limit", "_patience", "_receive", "_waiting"),
+        *("done", "idle", "length", "seen", "untouched"),
     )
 
     def __init__(
@@ -67,7 +67,7 @@ class RequestBody:
         self._patience = patience
         self._receive = receive
         self._limit = limit
-        self._seen = 0
+        self.seen = 0
         self._held: deque[bytes] | None = None
         self.length = length
         self.done = False
@@ -95,7 +95,7 @@ class RequestBody:
 
         Raises what iterating does.
         """
-        while not self.done and waits(self._seen):
+        while not self.done and waits(self.seen):
             if self._held is None:
                 self._held = deque()
             if chunk := await self._come():
@@ -114,8 +114,8 @@ class RequestBody:
                 raise ClientGone
             self.done = not message.get("more_body", False)
             chunk: bytes = message.get("body", b"")
-            self._seen += len(chunk)
-            if self._limit is not None and self._seen > self._limit:
+            self.seen += len(chunk)
+            if self._limit is not None and self.seen > self._limit:
                 raise BodyTooLarge
             if chunk:
                 return chunk

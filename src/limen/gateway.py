@@ -298,7 +298,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
                 ends=options.get("ends"),
                 timeouts=options.get("timeouts"),
                 max_answer=options.get("max_answer", HELD),
-                contract=(promised := contract(registered, answer)),
+                contract=(promised := contract(registered, answer, options.get("body"))),
                 max_body=options.get("max_body", HELD if promised.body else None),
             )
         except TypeError as error:

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import Any, TypedDict, TypeVar, Unpack
+from typing import Any, Literal, TypedDict, TypeVar, Unpack
 
 from fastapi import Response
 from fastapi.params import Depends
@@ -34,6 +34,8 @@ class RouteOptions(TypedDict, total=False):
     - ``ends``: the header in which the service names sessions that have ended, in an answer of any status: their tokens end
       at once, and the client does not see it. It needs ``Gateway(revocations=)``.
     - ``timeouts``: replaces those of the upstream.
+    - ``body``: ``"as sent"`` passes a declared body, once it is checked, with whatever its type ignores. Unless given,
+      members that the type ignores are taken out of it, and where they cannot be known the route does not compile.
     - ``max_body``: bytes a request body may have; 256 KiB for declared JSON unless given, and 1 MiB at most; unbounded for
       streams unless given.
     - ``max_answer``: bytes an answer may have that must be held to be checked; 256 KiB unless given, 1 MiB at most.
@@ -48,6 +50,7 @@ class RouteOptions(TypedDict, total=False):
     after: After
     ends: str
     timeouts: Timeouts
+    body: Literal["as sent"]
     max_body: int
     max_answer: int
     response_model: Any
@@ -66,7 +69,9 @@ class RouteOptions(TypedDict, total=False):
     openapi_extra: dict[str, Any] | None
 
 
-OWN_OPTIONS = frozenset(("upstream", "allow", "auth", "rewrite", "after", "ends", "timeouts", "max_body", "max_answer"))
+OWN_OPTIONS = frozenset(
+    ("upstream", "allow", "auth", "rewrite", "after", "ends", "timeouts", "body", "max_body", "max_answer")
+)
 
 
 class Verbs:

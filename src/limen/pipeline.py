@@ -13,7 +13,7 @@
 """
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final
 from urllib.parse import parse_qsl
@@ -33,7 +33,7 @@ from limen.runtime.identify import Identified
 from limen.runtime.path import check_path, readings
 from limen.runtime.plan import Entry, Plan
 from limen.runtime.table import Match, Redirect, Table, Wrong
-from limen.runtime.validations import FULL, MostValues, Validations, heavy
+from limen.runtime.validations import FULL, MORE, More, MostValues, Validations, heavy
 
 _UNSAFE_QUERY = re.compile(rb"[^\x21-\x7e]|#")
 VIA = line()
@@ -56,7 +56,7 @@ EMPTY_QUERY = "limen.empty_query"
 _OF_FRAMING: Final = frozenset((b"content-length", b"expect", b"transfer-encoding"))
 
 # What speaks of a body as the client wrote it (RFC 9110 section 8, RFC 9530).
-_OF_THE_BODY: Final = frozenset((b"content-encoding", b"content-md5", b"content-digest", b"repr-digest", b"digest"))
+_OF_THE_BODY: Final = frozenset((b"content-md5", b"content-digest", b"repr-digest", b"digest"))
 
 
 def route(
@@ -191,21 +191,26 @@ def declared(
     if content and not (len(kinds) == 1 and is_json(kinds[0])):
         return Fault(Kind.MEDIA_TYPE)
     if not heavy(content):
-        return _read(body, content)
-    asked = validations.ask(len(content), partial(_read_heavy, plan, body, content))
+        read = body.read(content)
+        return _unfit(read) if isinstance(read, Misfits) else read
+    asked = validations.ask(len(content), partial(_read_on, _reading(plan, body, content)))
     return FULL if asked is None else asked
 
 
-def _read(body: Body, content: bytes) -> bytes | Fault:
-    read = body.read(content)
-    return _unfit(read) if isinstance(read, Misfits) else read
-
-
-def _read_heavy(plan: Plan, body: Body, content: bytes) -> bytes | Fault:
+def _reading(plan: Plan, body: Body, content: bytes) -> Generator[None, None, bytes | Misfits]:
     most = MostValues.of(plan.route.max_body or 0)
     if most.passed(content):
-        return Fault(Kind.INVALID_REQUEST, errors=(Invalid(("body",), f"Input may hold {most}", "too_many_values"),))
-    return _read(body, content)
+        return Misfits((Invalid(("body",), f"Input may hold {most}", "too_many_values"),))
+    return (yield from body.reading(content))
+
+
+def _read_on(reading: Generator[None, None, bytes | Misfits]) -> bytes | Fault | More:
+    try:
+        next(reading)
+    except StopIteration as done:
+        read: bytes | Misfits = done.value
+        return _unfit(read) if isinstance(read, Misfits) else read
+    return MORE
 
 
 def _unfit(misfits: Misfits) -> Fault:
@@ -224,11 +229,11 @@ def craft(plan: Plan, match: Match[Plan], method: bytes, query: bytes | None, he
     path = plan.rewrite.fill(match.raw) if plan.rewrite is not None else match.path
     lines = to_upstream(head.lines, strip=plan.strip)
     if plan.route.contract.body is not None:
-        # The body is written anew, as UTF-8: what the client says of its own (a charset, a digest) is not true of it.
+        # It was read as UTF-8, without a coding: nobody is told otherwise.
         lines = [
             (name, value.partition(b";")[0].strip() if name == b"content-type" else value)
             for name, value in lines
-            if name not in _OF_THE_BODY
+            if name != b"content-encoding"
         ]
     if plan.finish is not None:
         # An answer that has to be read must not come compressed; the client gets it plain, which it always accepts.
@@ -237,6 +242,13 @@ def craft(plan: Plan, match: Match[Plan], method: bytes, query: bytes | None, he
     if method == b"OPTIONS":
         lines = lowered(lines)
     return (path if query is None else path + b"?" + query), lines
+
+
+def pruned(lines: Headers, content: bytes | None, length: int) -> Headers:
+    """Return ``lines`` without what the client says of a body of ``length`` bytes, if ``content`` has fewer now."""
+    if content is None or len(content) == length:
+        return lines
+    return [line for line in lines if line[0] not in _OF_THE_BODY]
 
 
 def waits(plan: Plan, seen: int) -> bool:

@@ -12,13 +12,15 @@ from starlette.responses import Response
 
 from limen.declare.contract import Body, Contract, Param, Where
 
+AS_SENT = "as sent"
 _MANY = (list, set, frozenset, tuple, Sequence)
 
 
-def contract(route: APIRoute, answer: object) -> Contract:
+def contract(route: APIRoute, answer: object, body: object = None) -> Contract:
     """Return the contract of ``route``.
 
-    ``answer`` is the stub's return annotation or its ``response_model``. Raises TypeError for what a stub cannot have.
+    ``answer`` is the stub's return annotation or its ``response_model``, ``body`` what the route says of its body. Raises
+    TypeError for what a stub cannot have.
     """
     found = route.dependant
     if found.dependencies or route.dependencies:
@@ -40,7 +42,7 @@ def contract(route: APIRoute, answer: object) -> Contract:
         ("cookie", found.cookie_params),
     )
     params = tuple(_param(where, field) for where, fields in groups for field in fields)
-    return Contract(params, _body(route), _answer(answer))
+    return Contract(params, _body(route, body), _answer(answer))
 
 
 def _param(where: Where, field: Any) -> Param:
@@ -54,14 +56,18 @@ def _param(where: Where, field: Any) -> Param:
     return Param(name, where, _adapter(info), info.is_required(), many=_is_many(model))
 
 
-def _body(route: APIRoute) -> Body | None:
+def _body(route: APIRoute, how: object) -> Body | None:
+    if how not in (None, AS_SENT):
+        raise TypeError(f"body={how!r} is unknown; say body={AS_SENT!r}, or leave it out")
     fields = route.dependant.body_params
     if not fields or any(isinstance(field.field_info, (Form, File)) for field in fields):
+        if how is not None:
+            raise TypeError(f"body={how!r} is for a declared JSON body, and there is none; leave it out")
         return None
     if len(fields) > 1 or getattr(fields[0].field_info, "embed", None):
         raise TypeError("a stub takes one body; put the fields into one model")
     info: FieldInfo = fields[0].field_info
-    return Body(_adapter(info), info.is_required())
+    return Body(_adapter(info), info.is_required(), as_sent=how is not None)
 
 
 def _adapter(info: FieldInfo) -> TypeAdapter[object]:

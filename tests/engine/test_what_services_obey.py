@@ -47,15 +47,25 @@ async def test_nothing_overrides_method_path_or_client() -> None:
     assert b"evil" not in upstream.requests[0]
 
 
-async def test_a_body_that_is_written_anew_is_not_read_by_the_clients_labels() -> None:
+async def test_a_declared_body_is_not_read_by_the_charset_that_the_client_names() -> None:
     body = b'{"name": "+ACI-,+ACI-admin+ACI-:true,+ACI-x+ACI-:+ACI-"}'  # in UTF-7, three more members
-    labels = (b"content-type: application/json; charset=utf-7", b"content-digest: sha-256=:AAAA:")
     async with ScriptedUpstream(saying(OK)) as upstream, serving(build(upstream.url)) as gateway:
-        await gateway.raw(post(body, *labels))
+        await gateway.raw(post(body, b"content-type: application/json; charset=utf-7"))
     (head,) = upstream.requests
     assert b"\r\ncontent-type: application/json\r\n" in head
     assert b"utf-7" not in head
-    assert b"digest" not in head
+
+
+@pytest.mark.parametrize(("body", "kept"), [(b'{"name": "a"}', True), (b'{"name": "a", "z": 1}', False)])
+@pytest.mark.parametrize(
+    "digest",
+    [b"content-digest: sha-256=:AAAA:", b"repr-digest: sha-256=:AAAA:", b"digest: sha-256=AAAA", b"content-md5: AAAA"],
+)
+async def test_a_digest_passes_with_the_bytes_that_it_is_of(body: bytes, digest: bytes, *, kept: bool) -> None:
+    async with ScriptedUpstream(saying(OK)) as upstream, serving(build(upstream.url)) as gateway:
+        await gateway.raw(post(body, b"content-type: application/json", digest))
+    (got,) = upstream.requests
+    assert (b"\r\n" + digest + b"\r\n" in got) is kept
 
 
 @pytest.mark.parametrize(("coding", "status"), [(b"gzip", b" 415 "), (b"identity", b" 200 ")])

@@ -54,5 +54,5 @@ def test_every_kind_of_parameter_is_part_of_the_contract_and_a_form_is_none() ->
     assert of_every.body is None
     assert of_optional.body is not None
     assert not of_optional.body.required
-    assert of_optional.body.read(b'{"name": "a", "more": 1}') == b'{"name":"a"}'
+    assert of_optional.body.read(b'{"name": "a", "more": 1}') == b'{"name": "a"}'
     assert of_optional.body.read(b"null") == b"null"

@@ -6,13 +6,13 @@ stop at their first misfit (``fail_fast``). Only a small value that does not fit
 with it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any, Final, cast
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import SchemaValidator
+from pydantic_core import PydanticCustomError, SchemaValidator
 
 from limen.declare.misfits import Misfits, listed
 
@@ -46,19 +46,30 @@ _INNER: Final = (
 _NAMED: Final = ("fields", "choices")
 
 
+# A value that does not fit, where nobody asks why.
+UNTOLD: Final = Misfits(())
+
+
 class Checker:
     """A type's validator. A value that does not fit comes back as ``Misfits``."""
 
     __slots__ = ("_adapter", "_first", "_stops")
 
-    def __init__(self, adapter: TypeAdapter[object]) -> None:
-        """Derive the validator that stops early, where there is anything to stop in."""
+    def __init__(
+        self, adapter: TypeAdapter[object], *, guarded: Collection[int] = (), closed: Collection[int] = ()
+    ) -> None:
+        """Derive the validator that stops early, where there is anything to stop in.
+
+        ``guarded`` are the parts of the core schema, by id, whose function may see no object, and ``closed`` those that
+        refuse what they do not name, although the type ignores it.
+        """
         self._adapter = adapter
-        copier = _Copier()
+        copier = _Copier(guarded, closed)
         schema = copier.copy(cast("Mapping[str, Any]", adapter.core_schema))
         self._stops = copier.stops
-        # Not the validators that models have ready: those do not stop.
-        self._first = SchemaValidator(cast("Any", schema), _use_prebuilt=False) if copier.stops else adapter.validator
+        # Not the validators that models have ready: those are not of the copy.
+        changed = copier.stops or guarded or closed
+        self._first = SchemaValidator(cast("Any", schema), _use_prebuilt=False) if changed else adapter.validator
 
     def json(self, content: bytes, at: tuple[str | int, ...]) -> object | Misfits:
         """Return what the JSON ``content`` says, or what is wrong with it; ``at`` is where it stands."""
@@ -68,6 +79,13 @@ class Checker:
             # Those in strings are counted too: it is a bound on work, and no exact one.
             values = content.count(b",") + content.count(b"{") + content.count(b"[")
             return self._found(error, at, values, partial(self._adapter.validate_json, content))
+
+    def quick(self, content: bytes) -> object | Misfits:
+        """Return what the JSON ``content`` says, or ``UNTOLD`` where something is wrong with it."""
+        try:
+            return self._first.validate_json(content)
+        except ValidationError:
+            return UNTOLD
 
     def python(self, value: object, at: tuple[str | int, ...], values: int = 1) -> object | Misfits:
         """Return ``value`` as the type has it, or what is wrong with it; ``values`` is how many it holds."""
@@ -117,8 +135,10 @@ def _values(value: object) -> int:
 class _Copier:
     """Copies a core schema so that its collections stop; ``stops`` tells whether there were any."""
 
-    def __init__(self) -> None:
+    def __init__(self, guarded: Collection[int], closed: Collection[int]) -> None:
         self.stops = False
+        self._guarded = guarded
+        self._closed = closed
         # A schema may stand in several places as one object: it is copied once, or the copies could be without end.
         self._done: dict[int, dict[str, Any]] = {}
 
@@ -130,6 +150,10 @@ class _Copier:
         if made.get("type") in _COLLECTIONS:
             made["fail_fast"] = True
             self.stops = True
+        if id(schema) in self._closed:
+            made["extra_behavior"] = "forbid"
+        if id(schema) in self._guarded:
+            made["function"] = made["function"] | {"function": _guard(made["function"]["function"])}
         for key in _INNER:
             if key in made:
                 made[key] = self._within(made[key])
@@ -151,3 +175,20 @@ class _Copier:
         if isinstance(inner, list):
             return list(map(self._within, cast("Sequence[object]", inner)))
         return inner
+
+
+def _guard(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a validator that refuses objects before ``function`` sees them: what it ignores of one cannot be known."""
+
+    def guarded(value: object, *more: Any) -> Any:
+        if _has_object(value):
+            raise PydanticCustomError("object_not_taken", "Input should hold no object here")
+        return function(value, *more)
+
+    return guarded
+
+
+def _has_object(value: object) -> bool:
+    return isinstance(value, Mapping) or (
+        isinstance(value, list) and any(map(_has_object, cast("list[object]", value)))
+    )

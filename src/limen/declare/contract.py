@@ -1,31 +1,34 @@
 """What a stub's signature promises, free of any web framework: parameters, body and answer, each with a validator.
 
-Parameters are only checked; what reaches the service is the client's own bytes. A declared body is checked and written
-anew, so that the service cannot read it otherwise than the gateway did (repeated names, unknown fields).
+Parameters and bodies are checked, and what reaches the service is the client's own bytes, without the members that the
+body's type ignores.
 """
 
-import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from math import isfinite
-from typing import Literal, cast
+from typing import Literal
 
 from pydantic import TypeAdapter
 
-from limen.declare.checker import Checker
-from limen.declare.misfits import MOST, Misfits, misfit, together
+from limen.declare.checker import UNTOLD, Checker
+from limen.declare.misfits import MOST, Misfits, together
+from limen.declare.pruning import Pruning, TooAmbiguous
+from limen.declare.strict_json import is_json, not_finite, scanned, unclear
+from limen.declare.structure import Structure
 from limen.errors import Invalid
 
 Where = Literal["path", "query", "header", "cookie"]
 
-# What becomes of a number that is not finite: JSON has none such (RFC 8259 section 6). pydantic reads NaN, Infinity and
-# 1e999 all the same, and writes null, or NaN again where a model asks for that.
+# What becomes of a number that is not finite in what pydantic writes.
 _LOST = re.compile(rb"null|(?:^|[:\[,])-?(?:NaN|Infinity)")
 
-# Types of values that hold no number that is not finite.
-_PLAIN = frozenset((str, int, bool))
+# Members of the largest object of a body that is first read by a type that ignores nothing: pydantic collects each of those
+# that it would refuse.
+MOST_CLOSED = 1000
+
+_UNCLEAR = Misfits((Invalid(("body",), "It cannot be told as which of several types this is read", "ambiguous_type"),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +69,76 @@ class Param:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A declared JSON body."""
+    """A declared JSON body. With ``as_sent`` it reaches the service with whatever the type ignores.
+
+    Raises TypeError, with the place, where what the type ignores cannot be known.
+    """
 
     adapter: TypeAdapter[object]
     required: bool = True
+    as_sent: bool = False
     checker: Checker = field(init=False, repr=False, compare=False)
+    _structure: Structure | None = field(init=False, repr=False, compare=False)
+    _closed: Checker | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Derive what checks bodies."""
-        object.__setattr__(self, "checker", Checker(self.adapter))
+        """Derive what checks bodies, and what they are without what is ignored."""
+        structure = None if self.as_sent else Structure(self.adapter.core_schema)
+        guarded = structure.guarded if structure is not None else ()
+        checker = Checker(self.adapter, guarded=guarded)
+        drops = structure is not None and structure.root.drops
+        closed = None
+        if structure is not None and drops and not structure.ambiguous:
+            closed = Checker(self.adapter, guarded=guarded, closed=structure.ignoring)
+        object.__setattr__(self, "checker", checker)
+        object.__setattr__(self, "_structure", structure if drops else None)
+        object.__setattr__(self, "_closed", closed)
+
+    def reading(self, content: bytes) -> Generator[None, None, bytes | Misfits]:
+        """Read the body in steps, between which others have their turn; what is returned is for the service.
+
+        Those are the client's own bytes, without the members that the type ignores.
+        """
+        structure, closed = self._structure, self._closed
+        scan = scanned(content)
+        yield
+        value: object = UNTOLD
+        if closed is not None and scan.largest <= MOST_CLOSED:
+            value = closed.quick(content)
+        if value is UNTOLD:
+            value = self.checker.json(content, ("body",))
+            if isinstance(value, Misfits):
+                return value
+        else:
+            structure = None  # there is nothing to be taken out, as in nearly every body
+        yield
+        if (found := unclear(scan, content, self.adapter, value)) is not None:
+            return found
+        if structure is None:
+            return content
+        yield
+        pruning = Pruning(structure, content)
+        try:
+            while (pruned := pruning.step()) is None:
+                yield
+        except TooAmbiguous:
+            return _UNCLEAR
+        if structure.ambiguous and len(pruned) != len(content):
+            yield
+            # With less in it, it could be read as another of several types.
+            again = self.checker.json(pruned, ("body",))
+            return pruned if type(again) is type(value) and again == value else _UNCLEAR
+        return pruned
 
     def read(self, content: bytes) -> bytes | Misfits:
-        """Return the body as the service gets it, unset fields left unset, or what is wrong with it."""
-        value = self.checker.json(content, ("body",))
-        return value if isinstance(value, Misfits) else written(self.adapter, value, ("body",))
+        """Read the body at once; see ``reading``."""
+        reading = self.reading(content)
+        while True:
+            try:
+                next(reading)
+            except StopIteration as done:
+                read: bytes | Misfits = done.value
+                return read
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,42 +166,9 @@ def written(
     # A search for bytes is 50 times as fast as the expression, and most JSON has none of these.
     if (b"null" in content or b"NaN" in content or b"Infinity" in content) and _LOST.search(content):
         plain: object = adapter.dump_python(value, by_alias=True, exclude_unset=not unset)
-        if faults := tuple(islice(_not_finite(plain, at), MOST)):
+        if faults := tuple(islice(not_finite(plain, at), MOST)):
             return Misfits(faults)
         # A serializer that is for JSON alone (when_used="json") shows in nothing but the JSON that it made.
-        if (b"NaN" in content or b"Infinity" in content) and not _is_json(content):
+        if (b"NaN" in content or b"Infinity" in content) and not is_json(content):
             return Misfits((Invalid(at, "Input should be a finite number", "finite_number"),))
     return content
-
-
-def _not_finite(value: object, at: tuple[str | int, ...]) -> Iterator[Invalid]:
-    """Yield the places of numbers that JSON cannot carry."""
-    pairs: Iterable[tuple[object, object]]
-    if isinstance(value, float):
-        pairs = ()
-        if not isfinite(value):
-            yield misfit(at, "Input should be a finite number", "finite_number")
-    elif isinstance(value, Mapping):
-        pairs = cast("Mapping[object, object]", value).items()
-    elif isinstance(value, list | tuple | set | frozenset):
-        pairs = enumerate(cast("Sequence[object]", value))
-    else:
-        pairs = ()
-    for name, item in pairs:
-        # Most of a document are these: a generator for each would take five times as long.
-        if item is not None and type(item) not in _PLAIN:
-            yield from _not_finite(item, (*at, name if isinstance(name, int) else str(name)))
-
-
-def _is_json(content: bytes) -> bool:
-    """Tell whether no constant of Python's is in what pydantic wrote, outside its strings."""
-    try:
-        json.loads(content, parse_constant=no_constant, parse_int=float)  # int is bounded in its digits, JSON is not
-    except ValueError:
-        return False
-    return True
-
-
-def no_constant(name: str) -> object:
-    """Refuse NaN and Infinity, which Python's json reads and writes: for its ``parse_constant``. Raises ValueError."""
-    raise ValueError(f"{name} is no number of JSON's")

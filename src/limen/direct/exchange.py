@@ -75,7 +75,7 @@ class Exchange(Sending):
         self._begun = False  # it is known who calls, and that they may
         self._in_turn = False  # the requests before it are answered
         self._refusal: Fault | None = None  # what it is answered with in its turn
-        self._declared = False  # the body is held, checked and written anew
+        self._declared = False  # the body is held, and checked
         self.disconnected = False
 
     # --- what the client sends ---
@@ -277,4 +277,5 @@ class Exchange(Sending):
             self._refuse(content)
             return
         self._content = content
+        self._lines = pipeline.pruned(self._lines, content, self._seen)
         self._attempt()

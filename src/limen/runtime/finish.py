@@ -13,9 +13,10 @@ from typing import Any, get_type_hints
 from pydantic import TypeAdapter
 
 from limen.declare.checker import Checker
-from limen.declare.contract import no_constant, written
+from limen.declare.contract import written
 from limen.declare.misfits import Misfits
 from limen.declare.route import After, Route
+from limen.declare.strict_json import no_constant
 from limen.errors import Fault, Kind
 from limen.runtime.plan import Finished, Hook
 from limen.runtime.validations import FULL, MostValues, Validations, heavy

@@ -43,6 +43,13 @@ FULL: Final = Fault(
 T = TypeVar("T")
 
 
+class More:
+    """What work returns that is not done: it is asked again in another turn."""
+
+
+MORE: Final = More()
+
+
 def heavy(content: bytes) -> bool:
     """Tell whether checking ``content``, which is JSON, may take longer than about 0.5 ms."""
     size = len(content)
@@ -106,10 +113,10 @@ class Validations:
         self._turn = 0
         self._running: asyncio.Handle | None = None
 
-    def ask(self, size: int, work: Callable[[], T]) -> "asyncio.Future[T] | None":
+    def ask(self, size: int, work: Callable[[], T | More]) -> "asyncio.Future[T] | None":
         """Return what ``work`` will give, on ``size`` bytes, in a turn of its own; None when the line is full.
 
-        Whoever cancels leaves the line.
+        Work that gives ``MORE`` keeps its place, and has another turn. Whoever cancels leaves the line.
         """
         if len(self._waiting) >= MOST_WAITING or self._bytes + size > MOST_BYTES:
             return None
@@ -142,14 +149,19 @@ class Validations:
             self._turn += 1
             oldest = self._turn % _OLDEST_EVERY == 0
             one = self._waiting[0] if oldest else min(self._waiting, key=_size)
-            self._leave(one)
             if one.future.done():
+                self._leave(one)
                 continue  # cancelled in this very turn: its callback is still to come
             begun = self._now()
             try:
-                one.future.set_result(one.work())
+                made = one.work()
             except Exception as error:
+                self._leave(one)
                 one.future.set_exception(error)
+            else:
+                if made is not MORE:
+                    self._leave(one)
+                    one.future.set_result(made)
             ended = self._now()
             if ended - begun > LONG:
                 self._rests_until = ended + REST * (ended - begun - LONG)

@@ -75,7 +75,7 @@ def test_what_only_looks_like_one_passes(content: bytes) -> None:
 
 
 def test_a_decimal_has_room_for_more_than_a_float() -> None:
-    assert BODY.read(b'{"item":{"price":1.0},"exact":"1e999"}') == b'{"item":{"price":1.0},"exact":"1E+999"}'
+    assert BODY.read(b'{"item":{"price":1.0},"exact":"1e999"}') == b'{"item":{"price":1.0},"exact":"1e999"}'
 
 
 @pytest.mark.parametrize("content", [b'{"x": NaN}', b'{"x": -Infinity}', b'{"x": 1e999}'])

@@ -9,7 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from limen.runtime.validations import LIGHT, LONG, MOST_BYTES, MOST_WAITING, REST, MostValues, Validations, heavy
+from limen.runtime.validations import (
+    LIGHT,
+    LONG,
+    MORE,
+    MOST_BYTES,
+    MOST_WAITING,
+    REST,
+    More,
+    MostValues,
+    Validations,
+    heavy,
+)
 
 
 class Counter:
@@ -49,6 +60,47 @@ async def test_one_runs_in_each_turn_and_others_are_served_between() -> None:
     counter.close()
     at = [turn for turn, _ in counter.ran]
     assert len(set(at)) == 6
+
+
+async def test_work_that_is_not_done_keeps_its_place_and_has_another_turn() -> None:
+    validations, counter = Validations(), Counter()
+    left = [3]
+
+    def work() -> int | More:
+        counter.work("step")()
+        left[0] -= 1
+        return MORE if left[0] else 7
+
+    asked = validations.ask(5, work)
+    other = validations.ask(5, counter.work("other"))
+    assert asked is not None
+    assert other is not None
+    assert await asyncio.gather(asked, other) == [7, "other"]
+    counter.close()
+    assert counter.names() == ["step", "step", "step", "other"]
+    assert len({turn for turn, _ in counter.ran}) == 4
+    assert repr(validations) == "<Validations 0 waiting 0 bytes>"
+
+
+async def test_who_gives_up_between_two_steps_leaves_the_line() -> None:
+    validations = Validations()
+    steps: list[int] = []
+    begun = asyncio.Event()
+
+    def work() -> int | More:
+        steps.append(1)
+        begun.set()
+        return MORE
+
+    asked = validations.ask(5, work)
+    assert asked is not None
+    await begun.wait()
+    asked.cancel()
+    await asyncio.sleep(0)
+    assert repr(validations) == "<Validations 0 waiting 0 bytes>"
+    ran = len(steps)
+    assert await asyncio.gather(*filter(None, [validations.ask(1, lambda: 1)])) == [1]
+    assert len(steps) == ran
 
 
 async def test_the_smallest_goes_first_and_every_fourth_turn_is_the_oldests() -> None:
