@@ -11,7 +11,6 @@ One request, in the steps of ``limen.pipeline``:
 7. say what it came to; ``limen.asgi_log``, which stands before it, settles
 """
 
-import logging
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -27,15 +26,16 @@ from limen.http.headers import Head, Headers
 from limen.http.replies import Reply, allowed, problem, redirect
 from limen.observe.access import shown
 from limen.observe.outcome import Outcome
+from limen.observe.traces import logger
 from limen.pipeline import Announced
 from limen.runtime.live import Door
-from limen.runtime.plan import Plan
+from limen.runtime.plan import Made, Plan
 from limen.runtime.state import Runtime
 from limen.runtime.table import Match, Redirect, Wrong
 from limen.upstream.client import Answer, send
 from limen.upstream.error import UpstreamError
 
-_log = logging.getLogger("limen.asgi")
+_log = logger("limen.asgi")
 
 
 class Engine:
@@ -266,7 +266,8 @@ class _Exchange:
     async def _pass_on(self, plan: Plan, answer: Answer) -> Fault | None:
         if plan.ends is not None:
             answer.headers = plan.ends(answer.headers)
-        if plan.finish is None or not pipeline.holds(self._method, answer.status):
+        hook = pipeline.holds(plan, self._method, answer.status)
+        if hook is None:
             await self._start(answer.status, pipeline.answered(plan, answer.status, answer.headers, self._request_id))
             async for chunk in answer:
                 await self._write({"type": "http.response.body", "body": chunk, "more_body": True})
@@ -274,12 +275,12 @@ class _Exchange:
             return None
         if (fault := pipeline.readable(answer.headers)) is not None:
             return fault
-        content = plan.finish(await answer.read(plan.route.max_answer))
-        if not isinstance(content, bytes | Fault):
-            content = await content
-        if isinstance(content, Fault):
-            return content
-        await self._reply(pipeline.replaced(answer.status, answer.headers, content, self._request_id))
+        made = hook(await answer.read(plan.route.max_answer), self._outcome.principal)
+        if not isinstance(made, Made | Fault):
+            made = await made
+        if isinstance(made, Fault):
+            return made
+        await self._reply(pipeline.replaced(answer.status, answer.headers, made, self._request_id))
         return None
 
     async def _reply(self, reply: Reply, *, linger: bool = False) -> None:

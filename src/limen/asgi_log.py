@@ -11,7 +11,6 @@ What is under ``limen.direct``'s protocols can tell more of the connection; it s
 """
 
 import asyncio
-import logging
 from collections.abc import Callable
 from time import perf_counter
 from urllib.parse import quote
@@ -25,8 +24,9 @@ from limen.http.headers import Head, trimmed
 from limen.http.replies import problem
 from limen.observe.access import shown
 from limen.observe.outcome import Outcome
+from limen.observe.traces import logger
 
-_log = logging.getLogger("limen.asgi")
+_log = logger("limen.asgi")
 
 OUTCOME = "limen.outcome"
 """In a scope: the ``Outcome`` of its request."""

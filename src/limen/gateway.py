@@ -26,9 +26,11 @@ from limen.declare.route import HELD, Route
 from limen.declare.trust import Trust
 from limen.declare.upstream import Timeouts, Upstream
 from limen.group import Group
+from limen.hooks import after_hook
 from limen.jwks import KeysNow, publish
 from limen.local import Registered, on_client_gone, on_http_exception, on_invalid_request, on_unexpected
 from limen.observe import access
+from limen.observe.traces import logger
 from limen.openapi import complete, problems, security, statuses
 from limen.options import OWN_OPTIONS, Allow, Auth, RouteOptions, Stub, Verbs
 from limen.runtime.compile import compile_table
@@ -142,7 +144,8 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
     ) -> None:
         """Forward everything under ``path`` (which may end in ``{name:path}``) to ``upstream``; bodies stream both ways.
 
-        ``max_body`` bounds request bodies in bytes; None leaves them unbounded, since they are never held.
+        ``max_body`` bounds request bodies in bytes; None is the ``max_body_size`` of the application, and without one they
+        are unbounded, since they are never held.
         """
         verbs = tuple(method.upper() for method in methods)
         if (rule := self._rule(f"{'|'.join(verbs)} {path}", allow)) is not None:
@@ -155,7 +158,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
                     auth=None if auth is None else Methods.of(auth),
                     rewrite=rewrite,
                     timeouts=timeouts,
-                    max_body=max_body,
+                    max_body=self.max_body_size if max_body is None else max_body,
                 )
             )
 
@@ -198,6 +201,8 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         """Compile, run the user's lifespan, and close every connection at the end."""
         self.live()
         local_checks.bound(self.routes)  # and what was added since
+        for name in ("uvicorn.error", "hypercorn.error", "asyncio"):
+            logger(name)  # what FastAPI's own endpoints raise is told there, and what they say of their input is not
         ours = {"limen": self, "limen.limits": self.limits, "limen.bodies": self._runtime.bodies}
         try:
             if self._user_lifespan is None:
@@ -251,6 +256,17 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
     def _methods(self, route: Route) -> Methods:
         return self.auth if route.auth is None else route.auth
 
+    def _most(self, options: RouteOptions, *, held: bool) -> int | None:
+        """Return how many bytes a request body may have: as the route says, or the application, or what may be held."""
+        if "max_body" in options and options.get("max_body_size") is not None:
+            raise TypeError("max_body= and max_body_size= say the same; leave out one of them")
+        given = options.get("max_body", options.get("max_body_size"))
+        if given is not None or "max_body" in options:
+            return given
+        usual = HELD if held else None
+        every = self.max_body_size
+        return every if usual is None or (every is not None and every < usual) else usual
+
     def _change(self, route: Route) -> None:
         self._declared.append(route)
         self._live = None
@@ -286,6 +302,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         assert isinstance(registered, APIRoute)
         try:
             answer = options.get("response_model", get_type_hints(stub, include_extras=True).get("return"))
+            after = options.get("after")
             route = Route(
                 methods=(method,),
                 path=path,
@@ -294,12 +311,12 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
                 auth=Methods.of(options["auth"]) if "auth" in options else None,
                 status=status,
                 rewrite=options.get("rewrite"),
-                after=options.get("after"),
+                after=None if after is None else after_hook(after, public=rule.public),
                 ends=options.get("ends"),
                 timeouts=options.get("timeouts"),
                 max_answer=options.get("max_answer", HELD),
-                contract=(promised := contract(registered, answer, options.get("body"))),
-                max_body=options.get("max_body", HELD if promised.body else None),
+                contract=(promised := contract(registered, answer, options.get("body"), after=after is not None)),
+                max_body=self._most(options, held=promised.body is not None),
             )
         except TypeError as error:
             self._problems.append(f"{name}: {error}")

@@ -1,7 +1,5 @@
 """The gateway's own FastAPI endpoints, and what is none of them: problems are the same documents as on gateway routes."""
 
-import logging
-
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
@@ -15,8 +13,9 @@ from limen.declare.misfits import MOST, misfit
 from limen.errors import Kind
 from limen.http.replies import places, title
 from limen.observe.access import shown_path
+from limen.observe.traces import logger
 
-_log = logging.getLogger("limen.local")
+_log = logger("limen.local")
 
 _CODES = {
     404: "not_found",

@@ -1,17 +1,17 @@
 """What a route decorator takes, spelled once: the gateway's own options and FastAPI's, and the verbs that take them."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum
 from typing import Any, Literal, TypedDict, TypeVar, Unpack
 
 from fastapi import Response
 from fastapi.params import Depends
 
+from limen.declare.answer import IncEx
 from limen.declare.method import Method, Methods
 from limen.declare.policy import Rule
 from limen.declare.principal import Principal
-from limen.declare.route import After
 from limen.declare.upstream import Timeouts, Upstream
 
 Stub = TypeVar("Stub", bound=Callable[..., Any])
@@ -29,15 +29,17 @@ class RouteOptions(TypedDict, total=False):
     - ``allow``: who may call. Required for a stub: there is no default, and no way to leave it out.
     - ``auth``: how callers prove who they are on this route, such as ``tokens | keys``; as the gateway says unless given.
     - ``rewrite``: the path at the service, ``{name}`` for path parameters; without it the path passes byte for byte.
-    - ``after``: a function, sync or async, from the decoded success answer to what the client gets instead; where the status
-      is 204 and it returns None, that is nothing.
+    - ``after``: a function, sync or async, from the service's answer of the documented status, decoded, to what the client
+      gets instead. Further arguments may be a ``Response`` of FastAPI's, to set status, headers and cookies, and a
+      ``Principal``, the caller (``Principal | None`` where anyone may call). It may return a ``Response``, and raise
+      ``HTTPException``. Where the status is 204 and it returns None, the answer has no content.
     - ``ends``: the header in which the service names sessions that have ended, in an answer of any status: their tokens end
       at once, and the client does not see it. It needs ``Gateway(revocations=)``.
     - ``timeouts``: replaces those of the upstream.
     - ``body``: ``"as sent"`` passes a declared body, once it is checked, with whatever its type ignores. Unless given,
       members that the type ignores are taken out of it, and where they cannot be known the route does not compile.
-    - ``max_body``: bytes a request body may have; 256 KiB for declared JSON unless given, and 1 MiB at most; unbounded for
-      streams unless given.
+    - ``max_body``, or FastAPI's ``max_body_size``: bytes a request body may have; 256 KiB for declared JSON unless
+      given, and 1 MiB at most; unbounded for streams unless given, or what the application has as ``max_body_size``.
     - ``max_answer``: bytes an answer may have that must be held to be checked; 256 KiB unless given, 1 MiB at most.
 
     The others are FastAPI's.
@@ -47,13 +49,20 @@ class RouteOptions(TypedDict, total=False):
     allow: Allow
     auth: Auth
     rewrite: str
-    after: After
+    after: Callable[..., object] | Callable[..., Awaitable[object]]
     ends: str
     timeouts: Timeouts
     body: Literal["as sent"]
     max_body: int
     max_answer: int
+    max_body_size: int | None
     response_model: Any
+    response_model_include: IncEx | None
+    response_model_exclude: IncEx | None
+    response_model_by_alias: bool
+    response_model_exclude_unset: bool
+    response_model_exclude_defaults: bool
+    response_model_exclude_none: bool
     status_code: int | None
     tags: list[str | Enum] | None
     dependencies: Sequence[Depends] | None

@@ -23,15 +23,26 @@ from limen.declare.misfits import Misfits
 from limen.declare.principal import Principal
 from limen.declare.trust import Trust
 from limen.errors import Fault, Invalid, Kind
-from limen.http.headers import OF_THE_ORIGINAL, Head, Headers, block, is_json, to_client, to_upstream, values
+from limen.http.headers import (
+    OF_THE_BYTES,
+    OF_THE_ORIGINAL,
+    SEVERAL,
+    Head,
+    Headers,
+    block,
+    is_json,
+    to_client,
+    to_upstream,
+    values,
+)
 from limen.http.max_forwards import lowered, spent
-from limen.http.replies import Reply
+from limen.http.replies import Reply, document
 from limen.http.via import line, loops
 from limen.observe import access
 from limen.observe.outcome import Outcome
 from limen.runtime.identify import Identified
 from limen.runtime.path import check_path, readings
-from limen.runtime.plan import Entry, Plan
+from limen.runtime.plan import Entry, Hook, How, Made, Plan
 from limen.runtime.table import Match, Redirect, Table, Wrong
 from limen.runtime.validations import FULL, MORE, More, MostValues, Validations, heavy
 
@@ -112,6 +123,7 @@ def _permit(
     entry: Entry, principal: Principal, params: Mapping[str, str], outcome: Outcome, now: float
 ) -> bytes | Fault:
     outcome.caller = principal.id
+    outcome.principal = principal
     if not entry.rule.check(principal, params):
         return Fault(Kind.FORBIDDEN, headers=((b"www-authenticate", entry.rule.challenge),))
     return entry.identity(principal, outcome.request_id, now)
@@ -193,7 +205,8 @@ def declared(
     if not heavy(content):
         read = body.read(content)
         return _unfit(read) if isinstance(read, Misfits) else read
-    asked = validations.ask(len(content), partial(_read_on, _reading(plan, body, content)))
+    work: Callable[[], bytes | Fault | More] = partial(_read_on, _reading(plan, body, content))
+    asked: Awaitable[bytes | Fault] | None = validations.ask(len(content), work)
     return FULL if asked is None else asked
 
 
@@ -235,7 +248,7 @@ def craft(plan: Plan, match: Match[Plan], method: bytes, query: bytes | None, he
             for name, value in lines
             if name != b"content-encoding"
         ]
-    if plan.finish is not None:
+    if plan.finish:
         # An answer that has to be read must not come compressed; the client gets it plain, which it always accepts.
         lines = [line for line in lines if line[0] not in (b"accept-encoding", b"range", b"if-range")]
         lines.append((b"accept-encoding", b"identity"))
@@ -273,17 +286,22 @@ def again(fault: Fault, *, sent: bool, reused: bool, method: bytes, replayable: 
     return fault.kind.retry == "reused" and reused and method in IDEMPOTENT
 
 
-def holds(method: bytes, status: int) -> bool:
-    """8. Tell whether an answer of a route with ``finish`` has content to be read, and not just passed on."""
-    return 200 <= status < 300 and status != 204 and method != b"HEAD"
+def holds(plan: Plan, method: bytes, status: int) -> Hook | None:
+    """8. Return what an answer of that ``status`` has to go through; None for one that passes as it comes."""
+    if not plan.finish or method == b"HEAD" or status == 204:
+        return None
+    return plan.finish.get(status)
 
 
 def answered(plan: Plan, status: int, headers: Headers, request_id: str) -> Headers:
     """Return the head for the client of an answer that passes as it is."""
     lines = to_client(headers, bodyless=status in (204, 304))
-    if plan.finish is not None and 200 <= status < 300:
+    if plan.finish and status in plan.finish:
         # HEAD: what GET would answer is not known without its content.
-        lines = [line for line in lines if line[0] not in OF_THE_ORIGINAL]
+        made = plan.route.after is not None and status == plan.route.status
+        lines = described(lines, "made" if made else "rewritten")
+    elif plan.finish and status == 304:
+        lines = weakened(lines)  # as the answer is that it speaks of
     lines.append((b"x-request-id", request_id.encode()))
     return lines
 
@@ -295,17 +313,47 @@ def readable(headers: Headers) -> Fault | None:
     return None
 
 
-def replaced(status: int, headers: Headers, content: bytes, request_id: str) -> Reply:
-    """Return the answer whose content ``finish`` has made; without any it is 204."""
-    lines = [line for line in to_client(headers, bodyless=False) if line[0] not in OF_THE_ORIGINAL]
+def replaced(status: int, headers: Headers, made: Made, request_id: str) -> Reply:
+    """Return the answer that ``finish`` has made of one with ``status`` and ``headers``."""
+    status, content = made.status or status, made.content
+    lines = described(to_client(headers, bodyless=False), made.how)
+    own = [(name, value) for name, value in made.headers if name != b"content-length"]
+    if made.problem is not None:
+        content = document(status, made.problem, "error", request_id)
+        own = [line for line in own if line[0] != b"content-type"]
+        if status not in (204, 304):
+            own.append((b"content-type", b"application/problem+json"))
+    names = {name for name, _ in own} - SEVERAL
+    lines = [line for line in lines if line[0] not in names]
+    lines += own
     lines.append((b"x-request-id", request_id.encode()))
-    if not content:
-        return Reply(204, lines, b"")
-    lines += [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(content)).encode()),
-    ]
+    if status in (204, 304):
+        return Reply(status, lines, b"")
+    if content and made.how in ("rewritten", "made") and not values(lines, b"content-type"):
+        kinds = values(headers, b"content-type")
+        kept = made.how == "rewritten" and len(kinds) == 1 and is_json(kinds[0])
+        lines.append((b"content-type", kinds[0].partition(b";")[0].strip() if kept else b"application/json"))
+    lines.append((b"content-length", str(len(content)).encode()))
     return Reply(status, lines, content)
+
+
+def described(lines: Headers, how: How) -> Headers:
+    """Return what is still true of an answer's header ``lines`` when its content was taken in hand, and ``how``."""
+    if how == "same":
+        return [line for line in lines if line[0] != b"content-length"]
+    if how == "alone":
+        return []  # a refusal of the hook's does not hand out the service's session, nor how long that may be kept
+    if how == "made":
+        return [line for line in lines if line[0] not in OF_THE_ORIGINAL]
+    # The same representation in other bytes.
+    return weakened([line for line in lines if line[0] not in OF_THE_BYTES])
+
+
+def weakened(lines: Headers) -> Headers:
+    """Return ``lines`` with a tag that holds weakly, for bytes that were written anew (RFC 9110 section 8.8.1)."""
+    return [
+        (name, b"W/" + value if name == b"etag" and not value.startswith(b"W/") else value) for name, value in lines
+    ]
 
 
 def settle(outcome: Outcome) -> None:

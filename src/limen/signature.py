@@ -4,23 +4,26 @@ from collections.abc import Sequence
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
+from fastapi.datastructures import DefaultPlaceholder
 from fastapi.params import File, Form
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
+from limen.declare.answer import Answer
 from limen.declare.contract import Body, Contract, Param, Where
+from limen.http.headers import is_json
 
 AS_SENT = "as sent"
 _MANY = (list, set, frozenset, tuple, Sequence)
 
 
-def contract(route: APIRoute, answer: object, body: object = None) -> Contract:
+def contract(route: APIRoute, answer: object, body: object = None, *, after: bool = False) -> Contract:
     """Return the contract of ``route``.
 
-    ``answer`` is the stub's return annotation or its ``response_model``, ``body`` what the route says of its body. Raises
-    TypeError for what a stub cannot have.
+    ``answer`` is the stub's return annotation or its ``response_model``, ``body`` what the route says of its body, and
+    ``after`` tells whether a hook makes the answer. Raises TypeError for what a stub cannot have.
     """
     found = route.dependant
     if found.dependencies or route.dependencies:
@@ -42,7 +45,8 @@ def contract(route: APIRoute, answer: object, body: object = None) -> Contract:
         ("cookie", found.cookie_params),
     )
     params = tuple(_param(where, field) for where, fields in groups for field in fields)
-    return Contract(params, _body(route, body), _answer(answer))
+    answers, rest = _others(route)
+    return Contract(params, _body(route, body), _answer(route, answer, after=after), answers, rest)
 
 
 def _param(where: Where, field: Any) -> Param:
@@ -76,12 +80,71 @@ def _adapter(info: FieldInfo) -> TypeAdapter[object]:
     return _schema(annotated[info.annotation, info])
 
 
-def _answer(annotation: Any) -> TypeAdapter[object] | None:
+def _answer(route: APIRoute, annotation: Any, *, after: bool) -> Answer | None:
+    """Return what is declared of the documented status; None where answers pass through unread."""
+    options: dict[str, Any] = {
+        "include": route.response_model_include,
+        "exclude": route.response_model_exclude,
+        "by_alias": route.response_model_by_alias,
+        "exclude_unset": route.response_model_exclude_unset,
+        "exclude_defaults": route.response_model_exclude_defaults,
+        "exclude_none": route.response_model_exclude_none,
+    }
+    given = [f"response_model_{name}" for name, value in options.items() if value is not _USUAL[name]]
+    if _is_nothing(annotation):
+        if given:
+            raise TypeError(
+                f"{given[0]}= is for an answer with a model, and there is none: give it one, or leave it out"
+            )
+        return None
+    given_class: Any = route.response_class
+    kind: type[Response] = given_class.value if isinstance(given_class, DefaultPlaceholder) else given_class
+    if not _makes_json(kind):
+        if after:
+            raise TypeError(f"after= makes JSON, and response_class={kind.__name__} is none; leave out one of them")
+        if given or annotation not in (str, bytes):
+            raise TypeError(
+                f"response_class={kind.__name__} has no JSON that could be checked; give response_model=None, and the "
+                "service's answer passes as it is"
+            )
+        return None
+    return Answer(_schema(annotation), **options)
+
+
+# Options of FastAPI's as they are unless given.
+_USUAL: dict[str, object] = {
+    "include": None,
+    "exclude": None,
+    "by_alias": True,
+    "exclude_unset": False,
+    "exclude_defaults": False,
+    "exclude_none": False,
+}
+
+
+def _others(route: APIRoute) -> tuple[dict[int, Answer], Answer | None]:
+    """Return what ``responses=`` declares of success statuses, by status, and of ``2XX``."""
+    found: dict[int, Answer] = {}
+    rest: Answer | None = None
+    for status, response in route.responses.items():
+        model = response.get("model")
+        if _is_nothing(model):
+            continue
+        if str(status).upper() == "2XX":
+            rest = Answer(_schema(model))
+        elif str(status).isdigit() and 200 <= int(status) < 300:
+            found[int(status)] = Answer(_schema(model))
+    return found, rest
+
+
+def _is_nothing(annotation: Any) -> bool:
     if annotation is None or annotation is Any or annotation is object or annotation is NoneType:
-        return None
-    if isinstance(annotation, type) and issubclass(annotation, Response):
-        return None
-    return _schema(annotation)
+        return True
+    return isinstance(annotation, type) and issubclass(annotation, Response)
+
+
+def _makes_json(kind: type[Response]) -> bool:
+    return issubclass(kind, JSONResponse) or (kind.media_type is not None and is_json(kind.media_type.encode()))
 
 
 def _schema(annotation: Any) -> TypeAdapter[object]:

@@ -11,25 +11,46 @@ ERRORS = (401, 403, 404, 409, 422, 500, 503)
 FOUND = json_answer(b'{"id": 5}', b'etag: "1"')
 
 CASES: dict[str, Case] = {
-    f"a model filters what the client gets with {status}": (
+    "a model filters what the client gets": (
         *ASK,
-        Answers(
-            json_answer(
-                b'{"id": 5, "hashed_password": "x"}',
-                b'etag: "1"',
-                b"location: /account/5",
-                status=b"%d X" % status,
-            )
-        ),
+        Answers(json_answer(b'{"id": 5, "hashed_password": "x"}', b'etag: "1"', b"digest: x", b"location: /account/5")),
         Gets(
-            status,
+            200,
             b'{"id":5}',
-            has=(b"location: /account/5", b"content-type: application/json", b"content-length: 8"),
-            lacks=(b"etag",),
+            has=(b"location: /account/5", b"content-type: application/json", b"content-length: 8", b'etag: W/"1"'),
+            lacks=(b"digest",),
         ),
-    )
-    for status in (200, 201, 203)
+    ),
+    "an answer that the model leaves as it is keeps all that is said of it": (
+        *ASK,
+        Answers(json_answer(b'{"id":5}', b'etag: "1"', b"content-digest: x", kind=b"application/vnd.api+json; a=b")),
+        Gets(
+            200,
+            b'{"id":5}',
+            has=(
+                b'etag: "1"',
+                b"content-digest: x",
+                b"content-type: application/vnd.api+json; a=b",
+                b"content-length: 8",
+            ),
+        ),
+    ),
+    "one that it writes anew keeps its kind of JSON": (
+        *ASK,
+        Answers(json_answer(b'{"id": 5}', b'etag: W/"1"', kind=b"application/vnd.api+json; charset=utf-8")),
+        Gets(200, b'{"id":5}', has=(b'etag: W/"1"', b"content-type: application/vnd.api+json", b"content-length: 8")),
+    ),
 }
+CASES.update(
+    {
+        f"{status} is not what was declared, and passes as it is": (
+            *ASK,
+            Answers(json_answer(b'{"job": 5}', b'etag: "1"', status=b"%d X" % status)),
+            Gets(status, b'{"job": 5}', has=(b'etag: "1"',)),
+        )
+        for status in (201, 202, 203)
+    }
+)
 CASES.update(
     {
         f"an answer that misses its model: {content!r}": (
@@ -91,7 +112,7 @@ CASES.update(
             Says(request(b"HEAD /account")),
             Sees(b"HEAD /account HTTP/1.1"),
             Answers(b'HTTP/1.1 200 OK\r\ncontent-length: 99\r\netag: "1"\r\n\r\n'),
-            Gets(200, b"", head_only=True, lacks=(b"etag", b"content-length")),
+            Gets(200, b"", head_only=True, has=(b'etag: W/"1"',), lacks=(b"content-length",)),
         ),
         "a held answer that is cut is 502": (
             *ASK,
@@ -135,7 +156,7 @@ for _path in (b"/broken", b"/broken-later"):
         Sees(),
         Answers(FOUND),
         Gets(500, code="hook_failed", hides=b"secret"),
-        Logs("a secret of 5"),
+        Logs("the after hook of GET " + _path.decode() + " failed"),
         Logs(" 500 ", "code=hook_failed"),
     )
 

@@ -116,18 +116,13 @@ CASES: dict[str, Case] = {
         request(b"POST /items", USER, JSON, body=b' {"name":\t"\\u0061\xc3\xa9"} '),
         body=b' {"name":\t"\\u0061\xc3\xa9"} ',
     ),
-    "what the type of a declared body ignores is taken out": served(
-        request(b"POST /items", USER, JSON, body=b'{"admin": true, "name": "a", "more": [{}]}'),
-        has=(b"content-length: 13",),
-        body=b'{"name": "a"}',
-    ),
     "a name that comes twice in a declared body": (
         Says(request(b"POST /items", USER, JSON, body=b'{"name": "a", "name": "b"}')),
         Gets(422, code="invalid_request"),
     ),
     "JSON of another kind": served(
         request(b"POST /items", USER, b"Content-Type: application/vnd.api+json; charset=utf-8", body=NAMED),
-        body=b'{"name":"x"}',
+        body=NAMED,
     ),
     "nothing there": (Says(get(b"/nothing")), Gets(404, code="not_found")),
     "another method": (

@@ -171,7 +171,8 @@ async def left(scene: Scene, kinds: list[Kind], leave: Leave) -> None:
         if leave.how == "closes":
             transport.close()
         elif leave.how == "half-closes":
-            transport.write_eof()
+            if not transport.is_closing():  # the gateway may have ended the connection meanwhile
+                transport.write_eof()
         else:
             transport.abort()
         async with asyncio.timeout(10):

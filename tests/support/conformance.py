@@ -37,9 +37,9 @@ def answer(body: bytes, *lines: bytes, status: bytes = b"200 OK") -> bytes:
     return b"\r\n".join((b"HTTP/1.1 " + status, *lines, b"content-length: %d" % len(body), b"", body))
 
 
-def json_answer(body: bytes, *lines: bytes, status: bytes = b"200 OK") -> bytes:
-    """Return an answer with JSON."""
-    return answer(body, b"content-type: application/json", *lines, status=status)
+def json_answer(body: bytes, *lines: bytes, status: bytes = b"200 OK", kind: bytes = b"application/json") -> bytes:
+    """Return an answer with JSON of that ``kind``."""
+    return answer(body, b"content-type: " + kind, *lines, status=status)
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,14 @@ stop at their first misfit (``fail_fast``). Only a small value that does not fit
 with it.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Collection, Mapping
 from itertools import islice
 from typing import Any, Final, cast
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError, SchemaValidator
 
+from limen.declare.core_schema import Change, Schema, copied
 from limen.declare.misfits import Misfits, listed
 
 # Values in a document of which everything is listed that is wrong with it; a larger one stops at the first misfit of each
@@ -25,51 +25,31 @@ _COLLECTIONS: Final = frozenset(
     ("list", "tuple", "set", "frozenset", "deque", "dict", "frozendict", "ordered-dict", "counter")
 )
 
-# Where a core schema holds others that validate. ``serialization``, defaults and metadata are not among them.
-_INNER: Final = (
-    "schema",
-    "items_schema",
-    "keys_schema",
-    "values_schema",
-    "extras_schema",
-    "extras_keys_schema",
-    "lax_schema",
-    "strict_schema",
-    "json_schema",
-    "python_schema",
-    "arguments_schema",
-    "var_args_schema",
-    "var_kwargs_schema",
-    "steps",
-    "definitions",
-)
-_NAMED: Final = ("fields", "choices")
-
-
 # A value that does not fit, where nobody asks why.
 UNTOLD: Final = Misfits(())
 
 
 class Checker:
-    """A type's validator. A value that does not fit comes back as ``Misfits``."""
+    """A type's validator. A value that does not fit comes back as ``Misfits``.
 
-    __slots__ = ("_adapter", "_first", "_stops")
+    ``names`` are those that the type itself gives to members.
+    """
 
-    def __init__(
-        self, adapter: TypeAdapter[object], *, guarded: Collection[int] = (), closed: Collection[int] = ()
-    ) -> None:
-        """Derive the validator that stops early, where there is anything to stop in.
+    __slots__ = ("_adapter", "_changes", "_first", "_stops", "_whole", "names")
 
-        ``guarded`` are the parts of the core schema, by id, whose function may see no object, and ``closed`` those that
-        refuse what they do not name, although the type ignores it.
-        """
+    def __init__(self, adapter: TypeAdapter[object], *changes: Change) -> None:
+        """Derive the validator that stops early, where there is anything to stop in, with further ``changes``."""
         self._adapter = adapter
-        copier = _Copier(guarded, closed)
-        schema = copier.copy(cast("Mapping[str, Any]", adapter.core_schema))
-        self._stops = copier.stops
+        stops = _Stops()
+        names = _Names()
+        schema = copied(cast("Schema", adapter.core_schema), stops, names, *changes)
+        self._stops = stops.any
+        self.names = frozenset(names.found)
         # Not the validators that models have ready: those are not of the copy.
-        changed = copier.stops or guarded or closed
+        changed = stops.any or changes
         self._first = SchemaValidator(cast("Any", schema), _use_prebuilt=False) if changed else adapter.validator
+        self._changes = changes
+        self._whole: SchemaValidator | None = None  # the one that finds everything, made when it is first asked
 
     def json(self, content: bytes, at: tuple[str | int, ...]) -> object | Misfits:
         """Return what the JSON ``content`` says, or what is wrong with it; ``at`` is where it stands."""
@@ -78,7 +58,7 @@ class Checker:
         except ValidationError as error:
             # Those in strings are counted too: it is a bound on work, and no exact one.
             values = content.count(b",") + content.count(b"{") + content.count(b"[")
-            return self._found(error, at, values, partial(self._adapter.validate_json, content))
+            return self._found(error, at, values, lambda: self._searching().validate_json(content))
 
     def quick(self, content: bytes) -> object | Misfits:
         """Return what the JSON ``content`` says, or ``UNTOLD`` where something is wrong with it."""
@@ -92,15 +72,25 @@ class Checker:
         try:
             return self._first.validate_python(value)
         except ValidationError as error:
-            return self._found(error, at, values, partial(self._adapter.validate_python, value))
+            return self._found(error, at, values, lambda: self._searching().validate_python(value))
 
     def attributes(self, value: object) -> object:
         """Return ``value`` as the type has it, attributes of objects taken for members; raises what is wrong with it."""
         try:
             return self._first.validate_python(value, from_attributes=True)
         except ValidationError as error:
-            again = partial(self._adapter.validate_python, value, from_attributes=True)
-            raise self._searched(error, _values(value), again) from None
+            raise self._searched(
+                error, _values(value), lambda: self._searching().validate_python(value, from_attributes=True)
+            ) from None
+
+    def _searching(self) -> SchemaValidator:
+        if self._whole is None:
+            if self._changes:
+                schema = copied(cast("Schema", self._adapter.core_schema), *self._changes)
+                self._whole = SchemaValidator(cast("Any", schema), _use_prebuilt=False)
+            else:
+                self._whole = cast("SchemaValidator", self._adapter.validator)
+        return self._whole
 
     def _found(
         self, error: ValidationError, at: tuple[str | int, ...], values: int, again: Callable[[], object]
@@ -132,63 +122,88 @@ def _values(value: object) -> int:
     return count
 
 
-class _Copier:
-    """Copies a core schema so that its collections stop; ``stops`` tells whether there were any."""
+class _Stops:
+    """A change: collections stop at their first misfit; ``any`` tells whether there are any."""
 
-    def __init__(self, guarded: Collection[int], closed: Collection[int]) -> None:
-        self.stops = False
-        self._guarded = guarded
-        self._closed = closed
-        # A schema may stand in several places as one object: it is copied once, or the copies could be without end.
-        self._done: dict[int, dict[str, Any]] = {}
+    def __init__(self) -> None:
+        self.any = False
 
-    def copy(self, schema: Mapping[str, Any]) -> dict[str, Any]:
-        known = self._done.get(id(schema))
-        if known is not None:
-            return known
-        made = self._done[id(schema)] = dict(schema)
-        if made.get("type") in _COLLECTIONS:
+    def __call__(self, schema: Schema, config: Schema, made: dict[str, Any]) -> None:
+        if schema.get("type") in _COLLECTIONS:
             made["fail_fast"] = True
-            self.stops = True
-        if id(schema) in self._closed:
+            self.any = True
+
+
+class _Names:
+    """No change: collects the names that the type itself gives to members. Others are a client's, or a service's."""
+
+    def __init__(self) -> None:
+        self.found: set[str] = set()
+
+    def __call__(self, schema: Schema, config: Schema, made: dict[str, Any]) -> None:
+        fields: object = schema.get("fields")
+        if isinstance(fields, Mapping):
+            self.found.update(cast("Mapping[str, object]", fields))
+        elif schema.get("type") == "dataclass-args":
+            self.found.update(one["name"] for one in schema["fields"])
+        alias: object = schema.get("validation_alias")
+        if isinstance(alias, str):
+            self.found.add(alias)
+
+
+def closed(parts: Collection[int]) -> Change:
+    """Return a change: those ``parts`` of the core schema, by id, refuse what they do not name."""
+
+    def change(schema: Schema, config: Schema, made: dict[str, Any]) -> None:
+        if id(schema) in parts:
             made["extra_behavior"] = "forbid"
-        if id(schema) in self._guarded:
-            made["function"] = made["function"] | {"function": _guard(made["function"]["function"])}
-        for key in _INNER:
-            if key in made:
-                made[key] = self._within(made[key])
-        for key in _NAMED:
-            if key in made:
-                inner = made[key]
-                made[key] = (
-                    {name: self._within(one) for name, one in cast("Mapping[object, object]", inner).items()}
-                    if isinstance(inner, Mapping)
-                    else self._within(inner)
-                )
-        return made
 
-    def _within(self, inner: object) -> object:
-        if isinstance(inner, Mapping):
-            return self.copy(cast("Mapping[str, Any]", inner))
-        if isinstance(inner, tuple):
-            return tuple(map(self._within, cast("Sequence[object]", inner)))
-        if isinstance(inner, list):
-            return list(map(self._within, cast("Sequence[object]", inner)))
-        return inner
+    return change
 
 
-def _guard(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a validator that refuses objects before ``function`` sees them: what it ignores of one cannot be known."""
+def guarded(parts: Mapping[int, frozenset[str] | None]) -> Change:
+    """Return a change: the function of those ``parts``, by id, sees objects with certain names alone; None is no object."""
 
-    def guarded(value: object, *more: Any) -> Any:
-        if _has_object(value):
-            raise PydanticCustomError("object_not_taken", "Input should hold no object here")
+    def change(schema: Schema, config: Schema, made: dict[str, Any]) -> None:
+        if id(schema) in parts:
+            names = parts[id(schema)]
+            if schema["type"] == "enum":  # with a ``_missing_`` of its own
+                inner = {key: value for key, value in schema.items() if key not in ("ref", "serialization")}
+                made["type"] = "function-wrap"
+                made["function"] = {"type": "no-info", "function": _guard(_handle, names)}
+                made["schema"] = inner
+                for key in inner.keys() - {"type", "metadata"}:
+                    del made[key]
+            else:
+                made["function"] = schema["function"] | {"function": _guard(schema["function"]["function"], names)}
+
+    return change
+
+
+def _handle(value: object, handler: Callable[[object], object]) -> object:
+    return handler(value)
+
+
+def _guard(function: Callable[..., Any], names: frozenset[str] | None) -> Callable[..., Any]:
+    """Return ``function``, which is kept from what it could ignore."""
+
+    def seen(value: object, *more: Any) -> Any:
+        if names is None:
+            if _has_object(value):
+                raise PydanticCustomError("object_not_taken", "Input should hold no object here")
+        elif isinstance(value, Mapping) and not names.issuperset(cast("Mapping[str, object]", value)):
+            raise PydanticCustomError("extra_forbidden", "Input should have no members but those of the model")
         return function(value, *more)
 
-    return guarded
+    return seen
 
 
 def _has_object(value: object) -> bool:
-    return isinstance(value, Mapping) or (
-        isinstance(value, list) and any(map(_has_object, cast("list[object]", value)))
-    )
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, Mapping):
+            return True
+        if isinstance(one, list):
+            left += cast("list[object]", one)
+    return False

@@ -4,25 +4,21 @@ Parameters and bodies are checked, and what reaches the service is the client's 
 body's type ignores.
 """
 
-import re
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Literal
 
 from pydantic import TypeAdapter
 
-from limen.declare.checker import UNTOLD, Checker
-from limen.declare.misfits import MOST, Misfits, together
-from limen.declare.pruning import Pruning, TooAmbiguous
-from limen.declare.strict_json import is_json, not_finite, scanned, unclear
+from limen.declare.answer import Answer
+from limen.declare.checker import UNTOLD, Checker, closed, guarded
+from limen.declare.misfits import Misfits, together
+from limen.declare.pruning import TooAmbiguous, pruned
+from limen.declare.strict_json import scanned, unclear
 from limen.declare.structure import Structure
 from limen.errors import Invalid
 
 Where = Literal["path", "query", "header", "cookie"]
-
-# What becomes of a number that is not finite in what pydantic writes.
-_LOST = re.compile(rb"null|(?:^|[:\[,])-?(?:NaN|Infinity)")
 
 # Members of the largest object of a body that is first read by a type that ignores nothing: pydantic collects each of those
 # that it would refuse.
@@ -84,27 +80,25 @@ class Body:
     def __post_init__(self) -> None:
         """Derive what checks bodies, and what they are without what is ignored."""
         structure = None if self.as_sent else Structure(self.adapter.core_schema)
-        guarded = structure.guarded if structure is not None else ()
-        checker = Checker(self.adapter, guarded=guarded)
-        drops = structure is not None and structure.root.drops
-        closed = None
-        if structure is not None and drops and not structure.ambiguous:
-            closed = Checker(self.adapter, guarded=guarded, closed=structure.ignoring)
-        object.__setattr__(self, "checker", checker)
-        object.__setattr__(self, "_structure", structure if drops else None)
-        object.__setattr__(self, "_closed", closed)
+        guards = (guarded(structure.guarded),) if structure is not None and structure.guarded else ()
+        tight = None
+        if structure is not None and structure.root.drops and not structure.ambiguous:
+            tight = Checker(self.adapter, *guards, closed(structure.ignoring))
+        object.__setattr__(self, "checker", Checker(self.adapter, *guards))
+        object.__setattr__(self, "_structure", structure if structure is not None and structure.root.drops else None)
+        object.__setattr__(self, "_closed", tight)
 
     def reading(self, content: bytes) -> Generator[None, None, bytes | Misfits]:
         """Read the body in steps, between which others have their turn; what is returned is for the service.
 
         Those are the client's own bytes, without the members that the type ignores.
         """
-        structure, closed = self._structure, self._closed
+        structure, tight = self._structure, self._closed
         scan = scanned(content)
         yield
         value: object = UNTOLD
-        if closed is not None and scan.largest <= MOST_CLOSED:
-            value = closed.quick(content)
+        if tight is not None and scan.largest <= MOST_CLOSED:
+            value = tight.quick(content)
         if value is UNTOLD:
             value = self.checker.json(content, ("body",))
             if isinstance(value, Misfits):
@@ -112,23 +106,15 @@ class Body:
         else:
             structure = None  # there is nothing to be taken out, as in nearly every body
         yield
-        if (found := unclear(scan, content, self.adapter, value)) is not None:
+        if (found := (yield from unclear(scan, content))) is not None:
             return found
         if structure is None:
             return content
         yield
-        pruning = Pruning(structure, content)
         try:
-            while (pruned := pruning.step()) is None:
-                yield
+            return (yield from pruned(structure, content))
         except TooAmbiguous:
             return _UNCLEAR
-        if structure.ambiguous and len(pruned) != len(content):
-            yield
-            # With less in it, it could be read as another of several types.
-            again = self.checker.json(pruned, ("body",))
-            return pruned if type(again) is type(value) and again == value else _UNCLEAR
-        return pruned
 
     def read(self, content: bytes) -> bytes | Misfits:
         """Read the body at once; see ``reading``."""
@@ -143,11 +129,17 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """Everything a signature says. ``answer`` None means that answers pass through unread."""
+    """Everything a signature says.
+
+    ``answer`` is that of the documented status, ``answers`` those that ``responses=`` declares for other success statuses,
+    and ``rest`` for all others of these (``2XX``). Whatever is not there passes through unread.
+    """
 
     params: tuple[Param, ...] = ()
     body: Body | None = None
-    answer: TypeAdapter[object] | None = None
+    answer: Answer | None = None
+    answers: Mapping[int, Answer] = field(default_factory=dict[int, Answer])
+    rest: Answer | None = None
 
     def needs(self, where: Where) -> bool:
         """Tell whether any parameter is read from ``where``."""
@@ -156,19 +148,3 @@ class Contract:
     def check(self, given: Mapping[Where, Mapping[str, Sequence[str]]]) -> Misfits | None:
         """Return what is wrong with the parameters, all at once; None when all fit."""
         return together([found for param in self.params if (found := param.check(given[param.where])) is not None])
-
-
-def written(
-    adapter: TypeAdapter[object], value: object, at: tuple[str | int, ...], *, unset: bool = False
-) -> bytes | Misfits:
-    """Return ``value`` as JSON, or where it holds numbers that JSON cannot carry; fields that are unset stay so, or not."""
-    content = adapter.dump_json(value, by_alias=True, exclude_unset=not unset)
-    # A search for bytes is 50 times as fast as the expression, and most JSON has none of these.
-    if (b"null" in content or b"NaN" in content or b"Infinity" in content) and _LOST.search(content):
-        plain: object = adapter.dump_python(value, by_alias=True, exclude_unset=not unset)
-        if faults := tuple(islice(not_finite(plain, at), MOST)):
-            return Misfits(faults)
-        # A serializer that is for JSON alone (when_used="json") shows in nothing but the JSON that it made.
-        if (b"NaN" in content or b"Infinity" in content) and not is_json(content):
-            return Misfits((Invalid(at, "Input should be a finite number", "finite_number"),))
-    return content

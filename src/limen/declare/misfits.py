@@ -3,11 +3,12 @@
 Names of members come from whoever wrote the document: a name of 200 KB, or a path of 200 names, is shortened here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, get_args
 
 from pydantic import ValidationError
+from pydantic_core.core_schema import ErrorType
 
 from limen.errors import Invalid
 
@@ -22,6 +23,11 @@ DEPTH: Final = 16
 NAME: Final = 64
 TEXT: Final = 256
 
+# Names of what can be wrong that are pydantic's, and ours. Those that a validator makes up may hold what it has seen.
+_KINDS: Final = frozenset(get_args(ErrorType)) | {
+    *("too_many_misfits", "too_many_values", "repeated_name", "ambiguous_type", "object_not_taken", "finite_number"),
+}
+
 # Of a line of the log: misfits, and characters.
 _IN_A_LINE: Final = 5
 LINE: Final = 400
@@ -34,15 +40,27 @@ class Misfits:
     found: tuple[Invalid, ...]
     more: int = 0
 
-    def line(self) -> str:
-        """Return it for the log, in at most ``LINE`` characters, all printable."""
+    def line(self, known: Collection[str]) -> str:
+        """Return it for the log, in at most ``LINE`` characters, all printable: places and pydantic's names of what is wrong.
+
+        Names of members that are not ``known`` are somebody's data, and so may be what a validator says: neither is told.
+        """
         told = self.found[:_IN_A_LINE]
-        text = "; ".join(f"{'.'.join(map(str, one.loc)) or 'answer'}: {one.msg}" for one in told)
+        text = "; ".join(f"{'.'.join(_known(one.loc, known)) or 'answer'}: {_kind(one.type)}" for one in told)
         rest = self.more + len(self.found) - len(told)
         after = f"; and {rest:,} more" if rest else ""
         if not text.isprintable():
             text = "".join(one if one.isprintable() else "?" for one in text)
         return shortened(text, LINE - len(after)) + after
+
+
+def _kind(kind: str) -> str:
+    return kind if kind in _KINDS else "custom"
+
+
+def _known(loc: Sequence[str | int], known: Collection[str]) -> list[str]:
+    # A number may be an index, and as well the name of a member.
+    return [one if isinstance(one, str) and one in known else "*" for one in loc]
 
 
 def together(several: Sequence[Misfits]) -> Misfits | None:

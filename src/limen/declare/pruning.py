@@ -5,20 +5,24 @@ The walk goes step by step, so that a large document can be left between two of 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from json import JSONDecoder
-from typing import Final
+from typing import Any, Final, cast
 
 from pydantic import ValidationError
 
-from limen.declare.structure import SCALAR, WHOLE, Choice, Items, Link, Members, Node, Structure, Values
+from limen.declare.nodes import SCALAR, WHOLE, Choice, Items, Link, Members, Node, Values, behind
+from limen.declare.structure import Structure
 
-# Members and items between two moments in which others have their turn: about 2 ms.
+# Work between two moments in which others have their turn, about 2 ms: members and items, and what so many of them cost in
+# bytes that are skipped, and in bytes that pydantic reads.
 STEP: Final = 2048
+_SKIPPED: Final = 64
+_READ: Final = 16
 
 # Bytes that are read again to find out which of several types they are, for one document: each such type within another is
 # read once more for each that it is in.
-MOST_AGAIN: Final = 1024 * 1024
+MOST_AGAIN: Final = 4 * 1024 * 1024
 
 _BLANKS: Final = re.compile(r"[ \t\n\r]*")
 # Numbers as text: their value is of no interest, and neither has a bound to its digits.
@@ -26,7 +30,7 @@ _READER: Final = JSONDecoder(parse_float=str, parse_int=str, strict=False)
 
 
 class TooAmbiguous(Exception):
-    """Types that are one of several are within one another more often than there is work for."""
+    """It cannot be told as which of several types a document is read, or that takes more work than there is for it."""
 
 
 class _Frame:
@@ -42,42 +46,59 @@ class _Frame:
         self.pending: tuple[int, int, str] | None = None
 
 
-class Pruning:
-    """One document on its way. It is known to be JSON, and to fit the type."""
+def pruned(structure: Structure, content: bytes) -> Generator[None, None, bytes]:
+    """Return ``content``, which is JSON and fits the type, without what the type ignores.
 
-    def __init__(self, structure: Structure, content: bytes) -> None:
-        """Nothing is taken out yet."""
+    Others have their turn at each yield. Raises TooAmbiguous.
+    """
+    walk = _Walk(content)
+    yield from walk.through(structure.root)
+    if not walk.cuts:
+        return content
+    yield
+    made = walk.left().encode()
+    if structure.ambiguous:
+        # With less in it, it could be read as another of several types.
+        again = _Walk(made)
+        yield
+        yield from again.through(structure.root)
+        if again.cuts or again.chosen != walk.chosen:
+            raise TooAmbiguous
+    return made
+
+
+class _Walk:
+    """One way through a document: what it cuts, and what it has chosen where there were several types."""
+
+    __slots__ = ("_again", "_text", "_work", "chosen", "cuts")
+
+    def __init__(self, content: bytes) -> None:
         self._text = content.decode()
-        self._content = content
-        self._cuts: list[tuple[int, int]] = []
         self._again = MOST_AGAIN
-        self._steps = self._walk(structure.root)
+        self._work = 0
+        self.cuts: list[tuple[int, int]] = []
+        self.chosen: list[int] = []
 
-    def step(self) -> bytes | None:
-        """Go on; return the document when it is done. Raises TooAmbiguous."""
-        for _ in self._steps:
-            return None
-        if not self._cuts:
-            return self._content
-        self._cuts.sort()
+    def left(self) -> str:
+        """Return the document without its cuts."""
+        self.cuts.sort()
         kept: list[str] = []
         at = 0
-        for begin, end in self._cuts:
+        for begin, end in self.cuts:
             if begin >= at:
                 kept.append(self._text[at:begin])
             at = max(at, end)
         kept.append(self._text[at:])
-        return "".join(kept).encode()
+        return "".join(kept)
 
-    def _walk(self, root: Node) -> Iterator[None]:
-        """Yield between steps."""
+    def through(self, root: Node) -> Generator[None, None, None]:
         text = self._text
         stack: list[_Frame] = []
         at = self._enter(stack, root, _skipped(text, 0))
-        done = 0
         while stack:
-            done += 1
-            if done % STEP == 0:
+            self._work += 1
+            if self._work >= STEP:
+                self._work = 0
                 yield
             frame = stack[-1]
             if frame.pending is not None:  # what was within its last member is behind us
@@ -93,7 +114,7 @@ class Pruning:
                 stack.pop()
                 at += 1
                 if isinstance(frame.node, Members):
-                    self._cut(frame.node, frame.found)
+                    yield from self._cut(frame.node, frame.found)
                 continue
             node = frame.node
             if isinstance(node, Items):
@@ -126,27 +147,42 @@ class Pruning:
             else:
                 break
         end: int = _READER.raw_decode(text, at)[1]
+        self._work += (end - at) // _SKIPPED
         return end
 
     def _chosen(self, choice: Choice, at: int, char: str) -> Node:
         ahead = [
             one
             for one in choice.nodes
-            if one is not SCALAR and not isinstance(_behind(one), Items if char == "{" else Members | Values)
+            if one is not SCALAR and not isinstance(behind(one), Items if char == "{" else Members | Values)
         ]
         if len(ahead) == 1:
             return ahead[0]
-        value = self._text[at : _READER.raw_decode(self._text, at)[1]]
-        self._again -= len(value)
+        decoded: tuple[Any, int] = _READER.raw_decode(self._text, at)
+        value, end = decoded
+        self._again -= end - at
         if self._again < 0:
             raise TooAmbiguous
-        try:
-            number: int = choice.which().validate_json(value)
-        except ValidationError:
-            raise TooAmbiguous from None
+        self._work += (end - at) // _SKIPPED
+        number = self._tagged(choice, value)
+        if number is None:
+            self._work += (end - at) // _READ
+            try:
+                found: int = choice.which().validate_json(self._text[at:end])
+            except ValidationError:
+                raise TooAmbiguous from None
+            number = found
+        self.chosen.append(number)
         return choice.nodes[number]
 
-    def _cut(self, node: Members, found: list[tuple[int, int, int, str]]) -> None:
+    def _tagged(self, choice: Choice, value: object) -> int | None:
+        """Return the choice that the object itself names."""
+        if choice.tag is None or not isinstance(value, dict):
+            return None
+        tag = cast("dict[str, object]", value).get(choice.tag)
+        return choice.tags.get(tag) if isinstance(tag, str) else None
+
+    def _cut(self, node: Members, found: list[tuple[int, int, int, str]]) -> Generator[None, None, None]:
         """Take out the members that are not taken, each with one comma."""
         if node.extra is not None or node.closed:
             return
@@ -158,13 +194,15 @@ class Pruning:
                 taken[number] = min(rank, taken.get(number, rank))
         kept = False
         for index, (comma, begin, end, name) in enumerate(found):
+            if index % STEP == STEP - 1:
+                yield
             known = node.names.get(name)
             if known is not None and taken[known[0]] == known[1]:
                 kept = True
             elif kept:
-                self._cuts.append((comma, end))
+                self.cuts.append((comma, end))
             else:
-                self._cuts.append((begin, found[index + 1][1] if index + 1 < len(found) else end))
+                self.cuts.append((begin, found[index + 1][1] if index + 1 < len(found) else end))
 
 
 def _skipped(text: str, at: int) -> int:
@@ -174,9 +212,3 @@ def _skipped(text: str, at: int) -> int:
     found = _BLANKS.match(text, at)
     assert found is not None  # nothing is enough
     return found.end()
-
-
-def _behind(node: Node) -> Node:
-    while isinstance(node, Link):
-        node = node.node
-    return node

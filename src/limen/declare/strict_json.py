@@ -6,21 +6,21 @@ Python and pydantic read and write all the same. None of these passes the gatewa
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from math import isfinite
 from typing import Any, Final, cast
-
-from pydantic import TypeAdapter
-from pydantic_core import PydanticSerializationError
 
 from limen.declare.misfits import MOST, Misfits, misfit
 from limen.errors import Invalid
 
 # What can be a number beyond those of floats: an exponent of three digits, or as many digits as such a number has.
-_EXPONENT: Final = re.compile(rb"e[+\d]\d\d")
+_EXPONENT: Final = re.compile(rb"[eE][+\d]\d\d")
 _DIGITS: Final = bytes(ord("1") if chr(byte).isdecimal() and byte < 128 else ord(" ") for byte in range(256))
-_MANY_DIGITS: Final = b"1" * 300
+_LONG: Final = 300
+_MANY_DIGITS: Final = b"1" * _LONG
+
+# Values that are looked at between two moments in which others have their turn.
+_STEP: Final = 2048
 
 # Types of values that hold no number that is not finite.
 _PLAIN: Final = frozenset((str, int, bool))
@@ -89,36 +89,72 @@ def scanned(content: bytes) -> Scan:
     return _SCANNER.scanned(content)
 
 
-def unclear(scan: Scan, content: bytes, adapter: TypeAdapter[object], value: object) -> Misfits | None:
-    """Return what in the JSON ``content`` another reader could read otherwise; ``adapter`` has read ``value`` from it."""
+def unclear(scan: Scan, content: bytes) -> Generator[None, None, Misfits | None]:
+    """Return what in the JSON ``content`` another reader could read otherwise; others have their turn at each yield."""
     if scan.repeated is not None:
         return Misfits((misfit(("body", scan.repeated), "An object has one member of each name", "repeated_name"),))
-    if (scan.constant or _may_be_beyond(content)) and (
-        found := tuple(islice(not_finite(_plain(adapter, value), ("body",)), MOST))
-    ):
-        return Misfits(found)
-    if scan.constant or not scan.whole:
-        return Misfits((Invalid(("body",), "Input should be JSON, whose numbers are finite", "finite_number"),))
-    return None
+    if scan.whole and not scan.constant and not _may_be_beyond(content):
+        return None
+    found: list[Invalid] = []
+    try:
+        value: object = json.loads(content, parse_int=_integer)
+    except (ValueError, RecursionError):
+        return Misfits((Invalid(("body",), "Input should be JSON", "json_invalid"),))
+    yield
+    for looked, one in enumerate(_looked_at(value, ("body",))):
+        if one is not None:
+            found.append(one)
+        elif looked % _STEP == _STEP - 1:
+            yield
+        if len(found) == MOST:
+            break
+    return Misfits(tuple(found)) if found else None
+
+
+def _integer(text: str) -> float | None:
+    """Return the number, where it may be larger than a float holds; others are of no interest."""
+    return float(text) if len(text) > _LONG else None
 
 
 def not_finite(value: object, at: tuple[str | int, ...]) -> Iterator[Invalid]:
     """Yield the places of numbers that JSON cannot carry."""
-    pairs: Iterable[tuple[object, object]]
-    if isinstance(value, float):
-        pairs = ()
-        if not isfinite(value):
-            yield misfit(at, "Input should be a finite number", "finite_number")
-    elif isinstance(value, Mapping):
-        pairs = cast("Mapping[object, object]", value).items()
-    elif isinstance(value, list | tuple | set | frozenset):
-        pairs = enumerate(cast("Sequence[object]", value))
-    else:
-        pairs = ()
-    for name, item in pairs:
-        # Most of a document are these: a generator for each would take five times as long.
-        if item is not None and type(item) not in _PLAIN:
-            yield from not_finite(item, (*at, name if isinstance(name, int) else str(name)))
+    return (one for one in _looked_at(value, at) if one is not None)
+
+
+def _looked_at(value: object, at: tuple[str | int, ...]) -> Iterator[Invalid | None]:
+    """Yield for all that may hold a number what is wrong with it."""
+    # Of each that is left, the path to it as pairs, the last step first: to copy paths would take as long as they are deep.
+    left: list[tuple[object, _Path]] = [(value, None)]
+    while left:
+        one, path = left.pop()
+        yield None
+        if isinstance(one, float):
+            if not isfinite(one):
+                yield misfit((*at, *_steps(path)), "Input should be a finite number", "finite_number")
+        elif isinstance(one, Mapping):
+            items = cast("Mapping[object, object]", one).items()
+            within = [
+                (item, (name if isinstance(name, int) else str(name), path)) for name, item in items if _may_hold(item)
+            ]
+            left += reversed(within)
+        elif isinstance(one, list | tuple | set | frozenset):
+            several = enumerate(cast("Sequence[object]", one))
+            left += reversed([(item, (index, path)) for index, item in several if _may_hold(item)])
+
+
+_Path = tuple[str | int, "_Path"] | None
+
+
+def _may_hold(item: object) -> bool:
+    return item is not None and type(item) not in _PLAIN
+
+
+def _steps(path: "_Path") -> list[str | int]:
+    found: list[str | int] = []
+    while path is not None:
+        step, path = path
+        found.append(step)
+    return found[::-1]
 
 
 def is_json(content: bytes) -> bool:
@@ -136,18 +172,5 @@ def no_constant(name: str) -> object:
 
 
 def _may_be_beyond(content: bytes) -> bool:
-    """Tell whether a number may be too large, or a word stand for one that is not finite."""
-    low = content.lower()
-    return (
-        b"nan" in low
-        or b"inf" in low
-        or _MANY_DIGITS in content.translate(_DIGITS)
-        or _EXPONENT.search(low) is not None
-    )
-
-
-def _plain(adapter: TypeAdapter[object], value: object) -> object:
-    try:
-        return adapter.dump_python(value, by_alias=True, warnings=False)
-    except PydanticSerializationError:
-        return None  # a serializer of the user's: what is in the text decides then
+    """Tell whether a number may be larger than floats are."""
+    return _MANY_DIGITS in content.translate(_DIGITS) or _EXPONENT.search(content) is not None

@@ -4,133 +4,71 @@ pydantic says whether a document fits, and not what of it was ignored. What was 
 derived here where in a document nothing but certain names is taken. ``limen.declare.pruning`` takes the others out.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
 from typing import Any, Final, cast
 
 from pydantic_core import SchemaValidator
 
-Schema = Mapping[str, Any]
-
-
-class Node:
-    """What a type takes at one place: everything, unless a subclass says less. ``drops`` where something may be ignored."""
-
-    __slots__ = ("drops",)
-
-    def __init__(self) -> None:
-        """Nothing is ignored, as far as is known."""
-        self.drops = False
-
-    def inner(self) -> Sequence["Node"]:
-        """Return what is within."""
-        return ()
-
-
-class Items(Node):
-    """An array: ``first`` by position, then ``rest``."""
-
-    __slots__ = ("first", "rest")
-
-    def __init__(self, first: Sequence[Node], rest: Node) -> None:
-        """See the class."""
-        super().__init__()
-        self.first = tuple(first)
-        self.rest = rest
-
-    def inner(self) -> Sequence[Node]:
-        """Return what is within."""
-        return (*self.first, self.rest)
-
-
-class Values(Node):
-    """An object with any names."""
-
-    __slots__ = ("each",)
-
-    def __init__(self, each: Node) -> None:
-        """See the class."""
-        super().__init__()
-        self.each = each
-
-    def inner(self) -> Sequence[Node]:
-        """Return what is within."""
-        return (self.each,)
-
-
-class Members(Node):
-    """An object of which certain names are taken; ``extra`` None ignores the others.
-
-    ``names`` has for each the number of its field, its rank and what is taken of its value. Of several names that one field
-    may have, only that of the lowest rank is taken.
-    """
-
-    __slots__ = ("closed", "extra", "names")
-
-    def __init__(self) -> None:
-        """Nothing is taken yet: a type may contain itself."""
-        super().__init__()
-        self.names: dict[str, tuple[int, int, Node]] = {}
-        self.extra: Node | None = None
-        self.closed = False  # others are refused
-
-    def inner(self) -> Sequence[Node]:
-        """Return what is within."""
-        within = [node for _, _, node in self.names.values()]
-        return within if self.extra is None else [*within, self.extra]
-
-
-class Choice(Node):
-    """One of several; ``which`` tells the number of the one that pydantic takes for a document."""
-
-    __slots__ = ("nodes", "which")
-
-    def __init__(self, nodes: Sequence[Node], which: Callable[[], SchemaValidator]) -> None:
-        """``which`` makes the validator that gives the number."""
-        super().__init__()
-        self.nodes = tuple(nodes)
-        self.which = which
-
-    def inner(self) -> Sequence[Node]:
-        """Return what is within."""
-        return self.nodes
-
-
-class Link(Node):
-    """A type that is defined elsewhere, perhaps around this very place."""
-
-    __slots__ = ("node",)
-
-    def __init__(self) -> None:
-        """It is not known yet."""
-        super().__init__()
-        self.node: Node = WHOLE
-
-    def inner(self) -> Sequence[Node]:
-        """Return what is within."""
-        return (self.node,)
-
-
-WHOLE: Final = Node()
-"""Everything is taken, objects included."""
-SCALAR: Final = Node()
-"""No object or array is ever taken here."""
+from limen.declare.core_schema import Schema
+from limen.declare.nodes import (
+    SCALAR,
+    SEEN,
+    WHOLE,
+    Choice,
+    Items,
+    Link,
+    Members,
+    Node,
+    Values,
+    behind,
+    opens,
+    reached,
+    settle,
+)
 
 _SCALARS: Final = frozenset(
     (
         *("none", "bool", "int", "float", "complex", "str", "bytes", "decimal", "fraction", "literal", "enum", "uuid"),
-        *("date", "time", "datetime", "timedelta", "url", "multi-host-url", "missing-sentinel"),
+        *("date", "time", "datetime", "timedelta", "url", "multi-host-url", "missing-sentinel", "ellipsis"),
     )
 )
 _ANY: Final = frozenset(("any", "is-instance", "is-subclass", "callable", "invalid"))
-_ARRAYS: Final = frozenset(("list", "set", "frozenset", "deque", "generator"))
-_MAPPINGS: Final = frozenset(("dict", "frozendict", "ordered-dict", "counter", "defaultdict"))
+_ARRAYS: Final = frozenset(("list", "set", "frozenset", "deque"))
+_MAPPINGS: Final = frozenset(("dict", "frozendict", "ordered-dict", "counter"))
 # What only looks at, or replaces, what the schema within has read.
-_AROUND: Final = frozenset(("nullable", "default", "function-after", "custom-error", "model-field"))
+_AROUND: Final = frozenset(("nullable", "default", "function-after", "custom-error"))
 _FUNCTIONS: Final = frozenset(("function-before", "function-wrap", "function-plain"))
+_OWN: Final = frozenset(
+    (
+        *(
+            "tuple",
+            "named-tuple",
+            "json-or-python",
+            "lax-or-strict",
+            "definitions",
+            "definition-ref",
+            "model",
+            "dataclass",
+        ),
+        *("model-fields", "typed-dict", "dataclass-args", "union", "tagged-union", "chain", "json"),
+    )
+)
+# What is read only when somebody iterates, and calls, of which nothing is known.
+_HIDDEN: Final = frozenset(("generator", "arguments", "arguments-v3", "call"))
+
+KINDS: Final = _SCALARS | _ANY | _ARRAYS | _MAPPINGS | _AROUND | _FUNCTIONS | _OWN | _HIDDEN
+"""All kinds of core schemas that have their place here; another one is hidden."""
+
+# Of an enumeration that says nothing of values that it does not have.
+_MISSING: Final[object] = cast("Any", Enum)._missing_.__func__
+
+_OF_TYPES: Final = frozenset(("pydantic._internal._validators", "pydantic.networks", "pydantic.types"))
 _INSTEAD: Final = 'let the model say extra="forbid", or the route body="as sent"'
 _HIDES: Final = (
     "what is ignored here cannot be known, and would reach the service: a validator sees the value before pydantic does "
-    f"(mode before, wrap or plain, an __init__, or a type of your own); {_INSTEAD}"
+    f"(mode before, wrap or plain, or a type of your own); {_INSTEAD}"
 )
 
 
@@ -138,20 +76,23 @@ class Structure:
     """What a type takes.
 
     ``root`` is the whole document. ``ignoring`` are the parts of the core schema, by id, that ignore what they do not name,
-    ``guarded`` those with a function that may see no object: it could ignore members of one. ``ambiguous`` tells that a
-    document is read as one of several types, which another document, with less in it, could be read differently.
+    ``guarded`` those whose function sees no object, or one with certain names alone: what it ignored of others could not be
+    known. ``ambiguous`` tells that a document is read as one of several types: with less in it, it could be another.
     """
 
     def __init__(self, schema: Schema) -> None:
         """Derive it from a core ``schema``. Raises TypeError, with the place, where it cannot be known."""
         self.ignoring: set[int] = set()
-        self.guarded: set[int] = set()
+        self.guarded: dict[int, frozenset[str] | None] = {}
         self.ambiguous = False
         self._defined: dict[str, Schema] = {}
         self._links: dict[str, Link] = {}
         self._definitions: list[Schema] = []
+        self._later: list[Callable[[], None]] = []  # what can be asked once all links lead somewhere
         self.root = self._node(schema, {}, (), closed=False)
-        _settle(self.root)
+        for check in self._later:
+            check()
+        settle(self.root)
 
     def _node(self, schema: Schema, config: Schema, at: tuple[str, ...], *, closed: bool) -> Node:
         ref = schema.get("ref")
@@ -167,10 +108,14 @@ class Structure:
             return self._node(schema[key], config, at, closed=closed)
 
         if kind in _SCALARS:
-            return SCALAR
+            return self._scalar(schema)
         if kind in _ANY:
             return WHOLE
         if kind in _AROUND:
+            if schema.get("on_error") in ("omit", "default"):
+                raise TypeError(
+                    f"{_place(at)}: what does not fit is ignored here, and would reach the service; {_INSTEAD}"
+                )
             return within("schema")
         if kind in _ARRAYS:
             return Items((), self._node(schema.get("items_schema") or _ANYTHING, config, (*at, "[]"), closed=closed))
@@ -199,41 +144,81 @@ class Structure:
         if kind in ("union", "tagged-union"):
             return self._choice(schema, config, at, closed=closed)
         if kind == "chain":
-            first, *others = (self._node(step, config, at, closed=True) for step in schema["steps"])
-            return first if not any(_opens(one) for one in others) else self._hidden(at, first, closed=closed)
+            return self._chain(schema, config, at, closed=closed)
         if kind == "json":
-            text = self._node(schema.get("schema") or _ANYTHING, config, at, closed=closed)
-            _settle(text)
-            if text.drops:
-                raise TypeError(f"{_place(at)}: what Json ignores within its text would reach the service; {_INSTEAD}")
-            return SCALAR
+            return self._json(schema, config, at, closed=closed)
         if kind in _FUNCTIONS:
             return self._function(kind, schema, config, at, closed=closed)
-        return self._hidden(at, WHOLE, closed=closed)
+        return self._hidden(at, WHOLE, closed=False)
 
     def _hidden(self, at: tuple[str, ...], node: Node, *, closed: bool) -> Node:
         if closed:
             return node
         raise TypeError(f"{_place(at)}: {_HIDES}")
 
+    def _scalar(self, schema: Schema) -> Node:
+        if schema["type"] == "enum" and schema["cls"]._missing_.__func__ is not _MISSING:
+            self.guarded[id(schema)] = None
+            return SEEN
+        return SCALAR
+
+    def _chain(self, schema: Schema, config: Schema, at: tuple[str, ...], *, closed: bool) -> Node:
+        first, *others = [self._node(step, config, at, closed=closed) for step in schema["steps"]]
+
+        def check() -> None:
+            if any(opens(one) for one in others):  # they read what the first has made
+                self._hidden(at, first, closed=False)
+
+        self._later.append(check)
+        return first
+
+    def _json(self, schema: Schema, config: Schema, at: tuple[str, ...], *, closed: bool) -> Node:
+        text = self._node(schema.get("schema") or _ANYTHING, config, at, closed=closed)
+
+        def check() -> None:
+            settle(text)
+            if text.drops:
+                raise TypeError(f"{_place(at)}: what Json ignores within its text would reach the service; {_INSTEAD}")
+
+        self._later.append(check)
+        return SCALAR
+
     def _function(self, kind: str, schema: Schema, config: Schema, at: tuple[str, ...], *, closed: bool) -> Node:
-        plain = kind == "function-plain"
-        inner = WHOLE if plain else self._node(schema["schema"], config, at, closed=closed)
+        if kind == "function-plain":
+            known = _is_pydantics(schema["function"]["function"])
+            return SCALAR if known else self._hidden(at, WHOLE, closed=closed)
+        inner = self._node(schema["schema"], config, at, closed=closed)
         if _is_pydantics(schema["function"]["function"]):
-            return SCALAR if plain else inner
-        if plain or _opens(inner):
-            return self._hidden(at, inner, closed=closed and not _opens(inner))
-        reached = list(_reached(inner))
-        if closed or not any(one is WHOLE or isinstance(one, Members | Values) for one in reached):
-            if not closed:
-                self.guarded.add(id(schema))
             return inner
-        # What is left takes objects, and the models among them are closed: is there anything else?
-        return self._hidden(at, inner, closed=not any(one is WHOLE or isinstance(one, Values) for one in reached))
+        if inner is SCALAR:
+            self.guarded[id(schema)] = None
+            return SEEN
+
+        def check() -> None:
+            nodes = list(reached(inner))
+            if opens(inner):
+                self._hidden(at, inner, closed=False)
+            takes = any(one is WHOLE or isinstance(one, Members | Values) for one in nodes)
+            if not takes:
+                self.guarded[id(schema)] = None  # of arrays
+            elif isinstance(members := behind(inner), Members):
+                self.guarded[id(schema)] = frozenset(members.names)
+            else:
+                self._hidden(
+                    at, inner, closed=closed or not any(one is WHOLE or isinstance(one, Values) for one in nodes)
+                )
+
+        self._later.append(check)
+        return inner
 
     def _class(self, schema: Schema, at: tuple[str, ...]) -> Node:
-        inner = self._node(schema["schema"], schema.get("config") or {}, at, closed=False)
-        return self._hidden(at, inner, closed=False) if schema.get("custom_init") and _opens(inner) else inner
+        if schema.get("custom_init"):
+            name = schema["cls"].__name__
+            raise TypeError(
+                f"{_place(at)}: {name} has an __init__ of its own, which hides what it ignores, and that would reach the "
+                'service; let the route say body="as sent"'
+            )
+        return self._node(schema["schema"], schema.get("config") or {}, at, closed=False)
 
     def _members(self, kind: str, schema: Schema, config: Schema, at: tuple[str, ...]) -> Node:
         behavior = schema.get("extra_behavior") or config.get("extra_fields_behavior") or "ignore"
@@ -263,61 +248,88 @@ class Structure:
         nodes = [self._node(one, config, (*at, "[]"), closed=closed) for one in schema["items_schema"]]
         varies: int | None = schema.get("variadic_item_index")
         if varies is None:
-            return Items(nodes, WHOLE)
+            return Items(nodes, SCALAR)  # there are no more
         if varies + 1 < len(nodes):
-            return self._hidden(at, WHOLE, closed=closed)  # where those after items of any number stand is not known
+            return self._hidden(at, WHOLE, closed=False)  # where those after items of any number stand is not known
         return Items(nodes[:varies], nodes[varies])
 
     def _named_tuple(self, schema: Schema, config: Schema, at: tuple[str, ...], *, closed: bool) -> Node:
         nodes = [self._node(one["schema"], config, (*at, one["name"]), closed=closed) for one in schema["fields"]]
-        for one in nodes:
-            _settle(one)
-        if any(one.drops for one in nodes):
-            raise TypeError(f"{_place(at)}: a named tuple may come as an array or as an object; use a model for it")
+
+        def check() -> None:
+            for one in nodes:
+                settle(one)
+            if any(one.drops for one in nodes):
+                raise TypeError(f"{_place(at)}: a named tuple may come as an array or as an object; use a model for it")
+
+        self._later.append(check)
         return WHOLE
 
     def _choice(self, schema: Schema, config: Schema, at: tuple[str, ...], *, closed: bool) -> Node:
         given: Any = schema["choices"]
-        listed: list[Any] = list(cast("Mapping[Any, Any]", given).values() if isinstance(given, Mapping) else given)
+        tags: list[object] = list(cast("Mapping[object, Any]", given)) if isinstance(given, Mapping) else []
+        listed: list[Any] = [given[tag] for tag in tags] if tags else list(cast("list[Any]", given))
         choices: list[Schema] = [one[0] if isinstance(one, tuple) else one for one in listed]
         nodes = [self._node(one, config, at, closed=closed) for one in choices]
-        if sum(one is not SCALAR for one in nodes) > 1:
+        discriminator: object = schema.get("discriminator")
+        if sum(one is not SCALAR for one in nodes) > 1 or callable(discriminator):
             self.ambiguous = True
+        if SEEN in nodes and any(one is not SCALAR and one is not SEEN for one in nodes):
+            self._hidden(at, SEEN, closed=False)
         made: list[SchemaValidator] = []
 
         def which() -> SchemaValidator:
             if not made:
-                made.append(
-                    SchemaValidator(cast("Any", self._marked(schema)), cast("Any", config) or None, _use_prebuilt=False)
-                )
+                marked = cast("Any", _marked(schema, self._definitions))
+                made.append(SchemaValidator(marked, cast("Any", config) or None, _use_prebuilt=False))
             return made[0]
 
-        return Choice(nodes, which)
+        if isinstance(discriminator, str):
+            return Choice(nodes, which, discriminator, {tag: number for number, tag in enumerate(tags)})
+        choice = Choice(nodes, which)
+        if schema["type"] == "union":
+            self._later.append(lambda: _bounded(choice, at))
+        return choice
 
-    def _marked(self, schema: Schema) -> Schema:
-        """Return the union with the number of each choice in the place of what it reads."""
-        given: Any = schema["choices"]
 
-        def mark(number: int, one: Any) -> Any:
-            if isinstance(one, tuple):
-                choice, label = cast("tuple[Any, Any]", one)
-                return (mark(number, choice), label)
+def _bounded(choice: Choice, at: tuple[str, ...]) -> None:
+    """Refuse a type within itself of which pydantic tries several at each level: they take twice as long with each."""
+    ways = Counter(
+        name
+        for node in map(behind, choice.nodes)
+        if isinstance(node, Members)
+        for name, (_, _, child) in node.names.items()
+        if any(one is choice for one in reached(child))
+    )
+    if twice := next((name for name, count in ways.items() if count > 1), None):
+        raise TypeError(
+            f"{_place(at)}: several of these types have a member {twice!r} that may be any of them again, and each level "
+            "takes twice as long to read; tell them apart with Field(discriminator=...)"
+        )
 
-            def tell(_: object) -> int:
-                return number
 
-            return {"type": "function-after", "function": {"type": "no-info", "function": tell}, "schema": one}
+def _marked(schema: Schema, definitions: list[Schema]) -> Schema:
+    """Return a union with the number of each choice in the place of what it reads."""
+    given: Any = schema["choices"]
 
-        if isinstance(given, Mapping):
-            items = cast("Mapping[Any, Any]", given).items()
-            choices: Any = {tag: mark(number, one) for number, (tag, one) in enumerate(items)}
-        else:
-            choices = [mark(number, one) for number, one in enumerate(cast("list[Any]", given))]
-        union = {key: value for key, value in schema.items() if key not in ("ref", "serialization")}
-        union["choices"] = choices
-        if not self._definitions:
-            return union
-        return {"type": "definitions", "schema": union, "definitions": self._definitions}
+    def mark(number: int, one: Any) -> Any:
+        if isinstance(one, tuple):
+            choice, label = cast("tuple[Any, Any]", one)
+            return (mark(number, choice), label)
+
+        def tell(_: object) -> int:
+            return number
+
+        return {"type": "function-after", "function": {"type": "no-info", "function": tell}, "schema": one}
+
+    if isinstance(given, Mapping):
+        items = cast("Mapping[Any, Any]", given).items()
+        choices: Any = {tag: mark(number, one) for number, (tag, one) in enumerate(items)}
+    else:
+        choices = [mark(number, one) for number, one in enumerate(cast("list[Any]", given))]
+    union = {key: value for key, value in schema.items() if key not in ("ref", "serialization")}
+    union["choices"] = choices
+    return {"type": "definitions", "schema": union, "definitions": definitions} if definitions else union
 
 
 _ANYTHING: Final[Schema] = {"type": "any"}
@@ -345,37 +357,8 @@ def _names(name: str, field: Schema, *, by_alias: bool, by_name: bool, at: tuple
 
 
 def _is_pydantics(function: Callable[..., object]) -> bool:
-    """Tell whether a validator came with the type: those for addresses, patterns and the like take no objects."""
-    module: object = getattr(function, "__module__", None)
-    return isinstance(module, str) and module.partition(".")[0] in ("pydantic", "pydantic_core", "ipaddress")
-
-
-def _reached(node: Node) -> Iterator[Node]:
-    seen: set[int] = set()
-    left = [node]
-    while left:
-        one = left.pop()
-        if id(one) not in seen:
-            seen.add(id(one))
-            yield one
-            left += one.inner()
-
-
-def _opens(node: Node) -> bool:
-    return any(isinstance(one, Members) and not one.closed for one in _reached(node))
-
-
-def _settle(node: Node) -> None:
-    """Find out where something may be ignored."""
-    nodes = list(_reached(node))
-    for one in nodes:
-        one.drops = isinstance(one, Members) and one.extra is None and not one.closed
-    changed = True
-    while changed:
-        changed = False
-        for one in nodes:
-            if not one.drops and any(within.drops for within in one.inner()):
-                one.drops = changed = True
+    """Tell whether a validator came with a type of pydantic's or Python's, such as an address: those take no objects."""
+    return getattr(function, "__module__", None) in _OF_TYPES
 
 
 def _place(at: tuple[str, ...]) -> str:

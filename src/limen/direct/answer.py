@@ -13,7 +13,7 @@ from limen.direct.ending import Ending
 from limen.errors import Fault, Kind
 from limen.http.headers import Headers
 from limen.runtime.bodies import Bodies
-from limen.runtime.plan import Finished, Plan
+from limen.runtime.plan import Finished, Hook, Made, Plan
 
 
 class Answering(Ending):
@@ -23,6 +23,7 @@ class Answering(Ending):
         "_framing",
         "_held",
         "_held_bytes",
+        "_hook",
         "_old",
         "_out",
         "_request_done",
@@ -52,6 +53,7 @@ class Answering(Ending):
         self._out = b""  # a head that waits for the first content, to be written with it
         self._held: list[bytes] | None = None
         self._held_bytes = 0
+        self._hook: Hook | None = None  # what an answer that is held goes through
         self._status_of_held: tuple[int, Headers] = (0, [])
 
     # --- the sink ---
@@ -68,7 +70,8 @@ class Answering(Ending):
         plan = self._plan
         if plan.ends is not None:
             headers = plan.ends(headers)
-        if plan.finish is not None and pipeline.holds(self._method, status):
+        self._hook = pipeline.holds(plan, self._method, status)
+        if self._hook is not None:
             fault = pipeline.readable(headers)
             if fault is not None:
                 self._stop()
@@ -127,7 +130,7 @@ class Answering(Ending):
             self._plan.pool.release(connection)
         if self._held is not None:
             try:
-                self._finish(self._plan)
+                self._finish()
             except Exception:
                 self._bug()
             return
@@ -188,11 +191,11 @@ class Answering(Ending):
 
     # --- an answer that is held ---
 
-    def _finish(self, plan: Plan) -> None:
-        assert plan.finish is not None
+    def _finish(self) -> None:
+        assert self._hook is not None
         assert self._held is not None
-        made = plan.finish(b"".join(self._held))
-        if isinstance(made, bytes | Fault):
+        made = self._hook(b"".join(self._held), self._outcome.principal)
+        if isinstance(made, Made | Fault):
             self._finished(made)
         else:
             self._timer.clear()

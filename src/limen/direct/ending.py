@@ -6,7 +6,6 @@
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 from time import perf_counter
@@ -18,11 +17,12 @@ from limen.errors import Fault, Kind
 from limen.http.replies import Reply, problem
 from limen.observe.access import shown
 from limen.observe.outcome import Outcome
+from limen.observe.traces import logger
 from limen.runtime.bodies import Bodies
 from limen.runtime.plan import Plan
 from limen.upstream.connection import Connection
 
-_log = logging.getLogger("limen.direct")
+_log = logger("limen.direct")
 
 T = TypeVar("T")
 

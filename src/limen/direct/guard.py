@@ -8,7 +8,6 @@ What fails ends with ``refuse`` of ``limen.direct.patience``. The hot path does 
 """
 
 import asyncio
-import logging
 from typing import Any, Final
 
 import httptools
@@ -23,9 +22,10 @@ from limen.direct.shared import Rest, Said
 from limen.errors import AGAIN, Fault, Kind
 from limen.http.headers import Head
 from limen.http.replies import Reply
+from limen.observe.traces import logger
 from limen.runtime.live import Door
 
-_log = logging.getLogger("limen.direct")
+_log = logger("limen.direct")
 
 # As a number: looking for a byte as bytes raises and clears a TypeError within, which is 1,600 instructions.
 _HASH: Final = 0x23

@@ -90,10 +90,19 @@ _BLANK: Final = 0x20
 _NONE: Final[frozenset[bytes]] = frozenset()
 _FROM_CLIENT: Final = HOP_BY_HOP | _OWN | _OVERRIDES
 
-# What describes a representation that the gateway has replaced (RFC 9110 section 8).
-OF_THE_ORIGINAL: Final = frozenset(
-    (b"content-length", b"content-type", b"etag", b"last-modified", b"accept-ranges", b"digest")
+# What describes the bytes of a representation that the gateway has written anew (RFC 9110 section 8, RFC 9530).
+OF_THE_BYTES: Final = frozenset(
+    (
+        *(b"content-length", b"content-type", b"accept-ranges", b"digest", b"content-digest", b"repr-digest"),
+        *(b"content-md5", b"signature", b"signature-input"),
+    )
 )
+
+# What describes one that the gateway has replaced by another.
+OF_THE_ORIGINAL: Final = OF_THE_BYTES | {b"etag", b"last-modified"}
+
+# Names of which several lines say several things.
+SEVERAL: Final = frozenset((b"set-cookie", b"link", b"vary", b"www-authenticate"))
 
 
 def nominated(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:

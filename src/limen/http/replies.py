@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from http import HTTPStatus
+from http.client import responses
 from typing import Final
 
 from limen.errors import Fault, Invalid
@@ -23,8 +23,8 @@ class Reply:
 
 
 def title(status: int) -> str:
-    """Return the reason phrase of ``status``; 499 is not registered but widely understood."""
-    return HTTPStatus(status).phrase if status != 499 else "Client Closed Request"
+    """Return the reason phrase of ``status``; 499 is not registered but widely understood; others have none."""
+    return responses.get(status, "") if status != 499 else "Client Closed Request"
 
 
 def problem(fault: Fault, request_id: str) -> Reply:
@@ -34,18 +34,8 @@ def problem(fault: Fault, request_id: str) -> Reply:
     ``errors_omitted``.
     """
     status = fault.kind.status
-    document: dict[str, object] = {
-        "type": "about:blank",
-        "title": title(status),
-        "status": status,
-        "detail": fault.text,
-        "code": fault.kind.code,
-        "request_id": request_id,
-    }
-    if fault.errors:
-        document |= places(fault.errors, fault.more)
-    # ensure_ascii: a message may repeat a field name with a lone surrogate, which UTF-8 cannot carry.
-    body = json.dumps(document, ensure_ascii=True, separators=(",", ":")).encode()
+    more = places(fault.errors, fault.more) if fault.errors else {}
+    body = document(status, fault.text, fault.kind.code, request_id, **more)
     headers = [
         (b"content-type", b"application/problem+json"),
         (b"content-length", str(len(body)).encode()),
@@ -53,6 +43,21 @@ def problem(fault: Fault, request_id: str) -> Reply:
         *fault.headers,
     ]
     return Reply(status, headers, body)
+
+
+def document(status: int, detail: str, code: str, request_id: str, **members: object) -> bytes:
+    """Return a problem document with its own members and ``members``."""
+    told = {
+        "type": "about:blank",
+        "title": title(status),
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "request_id": request_id,
+        **members,
+    }
+    # ensure_ascii: a message may repeat a field name with a lone surrogate, which UTF-8 cannot carry.
+    return json.dumps(told, ensure_ascii=True, separators=(",", ":")).encode()
 
 
 def places(errors: Iterable[Invalid], more: int) -> dict[str, object]:

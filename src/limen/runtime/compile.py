@@ -13,14 +13,13 @@ from limen.gates.assertion import HEADER, Asserter
 from limen.http.headers import block
 from limen.runtime.api_keys import LiveApiKeys
 from limen.runtime.ends import ender
-from limen.runtime.finish import finisher
+from limen.runtime.finish import finishers
 from limen.runtime.identify import identify_by
 from limen.runtime.path import Pattern
 from limen.runtime.plan import Entry, Identity, Plan
 from limen.runtime.rewrite import Rewrite
 from limen.runtime.state import Runtime
 from limen.runtime.table import Table
-from limen.runtime.within import within
 
 IdentityHeaders = Mapping[str, Callable[[Principal], str]]
 
@@ -70,9 +69,6 @@ def _plan(route: Route, pattern: Pattern, runtime: Runtime, tell: Identity, stri
     if missing := route.allow.path_params - names:
         raise ValueError(f"allow={route.allow} needs the path parameter {{{sorted(missing)[0]}}}, which is not there")
     timeouts = route.timeouts or route.upstream.timeouts
-    finish = finisher(route, runtime.validations)
-    if finish is not None and route.after is not None:
-        finish = within(finish, timeouts.first_byte, route.name)
     return Plan(
         route=route,
         pool=runtime.pool(route.upstream),
@@ -80,7 +76,7 @@ def _plan(route: Route, pattern: Pattern, runtime: Runtime, tell: Identity, stri
         strip=strip,
         entry=None if route.allow.public else _entry(route, runtime, tell),
         rewrite=None if route.rewrite is None else Rewrite.parse(route.rewrite, names),
-        finish=finish,
+        finish=finishers(route, runtime.validations, timeouts.first_byte),
         ends=None if route.ends is None else ender(route.ends, runtime.revocations, runtime.auth, runtime.now),
         query=route.contract.needs("query"),
         header=route.contract.needs("header"),

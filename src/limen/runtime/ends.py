@@ -4,7 +4,6 @@ A header and not the content, so that an answer of any status can say it: also a
 which was used before.
 """
 
-import logging
 import re
 from collections.abc import Callable, Sequence
 
@@ -12,8 +11,9 @@ from limen.declare.jwt import Jwt
 from limen.declare.method import Methods
 from limen.declare.revocation import RevocationStore
 from limen.http.headers import TOKEN, Headers, values
+from limen.observe.traces import logger
 
-_log = logging.getLogger("limen.revocation")
+_log = logger("limen.revocation")
 
 _SESSION = re.compile(rb"[\x21-\x2b\x2d-\x7e]{1,128}")  # no comma: it separates them
 

@@ -1,145 +1,159 @@
-"""What happens to a success answer before the client gets it: checked, given to ``after``, checked again.
+"""What happens to a declared answer before the client gets it: checked, given to ``after``, checked again.
 
 A large answer waits for its turn of the event loop (``validations``).
 """
 
-import inspect
 import json
-import logging
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Mapping
 from functools import partial
-from typing import Any, get_type_hints
+from typing import Any, Final
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
+from limen.declare.answer import Answer, as_written
 from limen.declare.checker import Checker
-from limen.declare.contract import written
-from limen.declare.misfits import Misfits
-from limen.declare.route import After, Route
+from limen.declare.misfits import Misfits, listed
+from limen.declare.principal import Principal
+from limen.declare.route import After, Changed, Route
 from limen.declare.strict_json import no_constant
 from limen.errors import Fault, Kind
-from limen.runtime.plan import Finished, Hook
+from limen.http.headers import TOKEN
+from limen.observe.traces import logger
+from limen.runtime.plan import Finished, Hook, Made
 from limen.runtime.validations import FULL, MostValues, Validations, heavy
+from limen.runtime.within import within
 
-_log = logging.getLogger("limen.hooks")
+_log = logger("limen.hooks")
 
-_ANYTHING: TypeAdapter[object] = TypeAdapter(Any)
+_ANYTHING: Final = Answer(TypeAdapter(Any))
+
+# What frames or codes an answer, ends at the next hop (RFC 9110 section 7.6.1), or is said by the gateway of every answer.
+_NOT_A_HOOKS: Final = frozenset(
+    (
+        *(b"connection", b"content-length", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"upgrade"),
+        *(b"content-encoding", b"content-range", b"date", b"server", b"via", b"x-request-id"),
+    )
+)
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_WITHOUT_CONTENT: Final = frozenset((204, 205, 304))
 
 
-def finisher(route: Route, validations: Validations) -> Hook | None:
-    """Return the hook of ``route``, or None when its answers pass through unread. Large ones wait in ``validations``.
+class _Unfit(Exception):
+    """What a hook has made cannot be an answer."""
 
-    Raises TypeError when ``after`` cannot be called with the service's answer.
+
+def finishers(route: Route, validations: Validations, seconds: float) -> Mapping[int, Hook]:
+    """Return the hooks of ``route`` by the status of the answer. Answers of others pass through unread.
+
+    Large answers wait in ``validations``; ``after`` is given up after ``seconds``.
     """
-    answer = route.contract.answer
+    contract = route.contract
+    hooks: dict[int, Hook] = {}
+    if contract.rest is not None:
+        hooks = dict.fromkeys({*range(200, 300)} - {route.status}, _checked(contract.rest))
+    hooks |= {status: _checked(answer) for status, answer in contract.answers.items()}
     if route.after is not None:
-        hook = _after(route.name, route.after, answer, silent=route.status == 204)
-    elif answer is not None:
-        hook = _checked(answer)
-    else:
-        return None
-    return _in_turn(hook, validations, MostValues.of(route.max_answer))
+        hook = within(_after(route.name, route.after, contract.answer, route.status), seconds, route.name)
+        hooks[route.status] = hook
+        if route.status in _WITHOUT_CONTENT:
+            hooks[200] = hook  # there has to be an answer to make nothing of
+    elif contract.answer is not None:
+        hooks[route.status] = _checked(contract.answer)
+    most = MostValues.of(route.max_answer)
+    return {status: _in_turn(hook, validations, most) for status, hook in hooks.items()}
 
 
 def _in_turn(hook: Hook, validations: Validations, most: MostValues) -> Hook:
-    def bounded(content: bytes) -> Finished | Awaitable[Finished]:
+    def bounded(content: bytes, caller: Principal | None) -> Finished | Awaitable[Finished]:
         if most.passed(content):
             return Fault(Kind.UPSTREAM_TOO_LARGE, cause=f"more than {most}")
-        return hook(content)
+        return hook(content, caller)
 
     async def later(asked: Awaitable[Finished | Awaitable[Finished]]) -> Finished:
         made = await asked
-        return made if isinstance(made, bytes | Fault) else await made
+        return made if isinstance(made, Made | Fault) else await made
 
-    def finish(content: bytes) -> Finished | Awaitable[Finished]:
+    def finish(content: bytes, caller: Principal | None) -> Finished | Awaitable[Finished]:
         if not heavy(content):
-            return hook(content)
-        asked = validations.ask(len(content), partial(bounded, content))
+            return hook(content, caller)
+        asked = validations.ask(len(content), partial(bounded, content, caller))
         return FULL if asked is None else later(asked)
 
     return finish
 
 
-def _checked(answer: TypeAdapter[object]) -> Hook:
-    checker = Checker(answer)
-
-    def check(content: bytes) -> Finished:
-        value = checker.json(content, ())
-        made = value if isinstance(value, Misfits) else written(answer, value, ())
-        return made if isinstance(made, bytes) else _broken(made)
+def _checked(answer: Answer) -> Hook:
+    def check(content: bytes, caller: Principal | None) -> Finished:
+        made = answer.checked(content)
+        if isinstance(made, Misfits):
+            return _broken(made, answer.checker)
+        return Made(made, "same" if made == content else "rewritten")
 
     return check
 
 
-def _after(name: str, after: After, answer: TypeAdapter[object] | None, *, silent: bool) -> Hook:
-    read = _reader(after)
+def _after(name: str, after: After, answer: Answer | None, status: int) -> Hook:
+    checker = None if after.given is Any or after.given is object else Checker(TypeAdapter(after.given), as_written)
 
-    def write(made: object) -> bytes:
-        if silent and made is None:
-            return b""  # no JSON is empty: the client gets 204
-        if answer is None:
-            content = written(_ANYTHING, made, (), unset=True)
-        else:
-            content = written(answer, answer.validate_python(made, from_attributes=True), (), unset=True)
-        if isinstance(content, bytes):
-            return content
-        raise ValueError(f"what it made is no JSON: {content.line()}")
+    def finished(changed: Changed) -> Made:
+        made = changed.status or status
+        if not 200 <= made <= 599 or made == 206:
+            raise _Unfit(f"{made} is no status of a whole answer")
+        for line, value in changed.headers:
+            if line in _NOT_A_HOOKS:
+                raise _Unfit(f"it set {line.decode()}, which is the gateway's to say")
+            if not TOKEN.fullmatch(line) or _CONTROL.search(value):
+                raise _Unfit("it set a header line that is malformed")
+        if changed.problem is not None:
+            return Made(b"", "alone", made, changed.headers, changed.problem)
+        content = changed.content
+        if content is None:
+            if made in _WITHOUT_CONTENT and changed.value is None:
+                return Made(b"", "made", made, changed.headers)
+            written = (answer or _ANYTHING).made(changed.value)
+            if isinstance(written, Misfits):
+                raise _Unfit(f"what it made does not fit: {written.line((answer or _ANYTHING).checker.names)}")
+            content = written
+        if content and made in _WITHOUT_CONTENT:
+            raise _Unfit(f"an answer with status {made} has no content")
+        return Made(content, "made" if changed.content is None else "alone", made, changed.headers)
 
     def failed(error: Exception) -> Fault:
         # The hook is the user's code: whatever it raises becomes one answer and one log entry.
-        _log.error("the after hook of %s failed", name, exc_info=error)
+        if isinstance(error, _Unfit):
+            _log.error("the after hook of %s failed: %s", name, error)
+        elif isinstance(error, ValidationError):
+            _log.error("the after hook of %s failed: %s", name, listed(error, ()).line(()), exc_info=error)
+        else:
+            _log.error("the after hook of %s failed", name, exc_info=error)
         return Fault(Kind.HOOK_FAILED, cause=f"the after hook of {name} raised {type(error).__name__}")
 
-    async def later(made: Awaitable[object]) -> Finished:
+    async def later(made: Awaitable[Changed]) -> Finished:
         try:
-            return write(await made)
+            return finished(await made)
         except Exception as error:
             return failed(error)
 
-    def finish(content: bytes) -> Finished | Awaitable[Finished]:
+    def finish(content: bytes, caller: Principal | None) -> Finished | Awaitable[Finished]:
+        given: object
+        if checker is None:
+            try:
+                given = json.loads(content, parse_constant=no_constant)
+            except ValueError as error:
+                return Fault(Kind.UPSTREAM_CONTRACT, cause=f"the answer is not JSON: {type(error).__name__}")
+        else:
+            given = checker.json(content, ())
+            if isinstance(given, Misfits):
+                return _broken(given, checker)
         try:
-            given = read(content)
-        except ValueError as error:
-            return Fault(Kind.UPSTREAM_CONTRACT, cause=f"the answer is not JSON: {error}")
-        if isinstance(given, Misfits):
-            return _broken(given)
-        try:
-            made = after(given)
-            return later(made) if inspect.isawaitable(made) else write(made)
+            made = after.run(given, caller)
+            return finished(made) if isinstance(made, Changed) else later(made)
         except Exception as error:
             return failed(error)
 
     return finish
 
 
-def _reader(after: After) -> Callable[[bytes], object]:
-    """Return what turns the answer's content into the hook's argument: its annotation decides."""
-    parameters = [
-        p
-        for p in inspect.signature(after).parameters.values()
-        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.VAR_POSITIONAL)
-    ]
-    required = [p for p in parameters if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
-    if not parameters or len(required) > 1:
-        raise TypeError(f"after={_name(after)} must take one argument, the service's decoded answer")
-    hints: dict[str, Any] = get_type_hints(after if inspect.isroutine(after) else type(after).__call__)
-    annotation = hints.get(parameters[0].name, Any)
-    if annotation in (Any, object):
-        return _decoded
-    return partial(_fitting, Checker(TypeAdapter(annotation)))
-
-
-def _fitting(checker: Checker, content: bytes) -> object | Misfits:
-    return checker.json(content, ())
-
-
-def _decoded(content: bytes) -> object:
-    return json.loads(content, parse_constant=no_constant)
-
-
-def _name(after: After) -> str:
-    return getattr(after, "__name__", type(after).__name__)
-
-
-def _broken(found: Misfits) -> Fault:
-    return Fault(Kind.UPSTREAM_CONTRACT, cause=found.line())
+def _broken(found: Misfits, checker: Checker) -> Fault:
+    return Fault(Kind.UPSTREAM_CONTRACT, cause=found.line(checker.names))

@@ -10,7 +10,6 @@ A provider that is down stops nobody whose token is remembered, or whose key is 
 """
 
 import asyncio
-import logging
 import math
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
@@ -24,11 +23,12 @@ from limen.declare.principal import Principal
 from limen.declare.revocation import OfSession, RevocationStore
 from limen.errors import Fault, Kind
 from limen.http.bearer import CORRUPTED, EXPIRED, REVOKED
+from limen.observe.traces import logger
 from limen.runtime.key_set import KeySet, read_key_set
 from limen.runtime.provider import Provider, Source
 from limen.upstream.fetch import NotFetchedError
 
-_log = logging.getLogger("limen.identity")
+_log = logger("limen.identity")
 
 MOST_WAITING = 1024
 

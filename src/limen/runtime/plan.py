@@ -1,7 +1,8 @@
 """One route, compiled: immutable, ready to run, replaced whole. What is off is absent."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from limen.declare.policy import Rule
 from limen.declare.principal import Principal
@@ -26,18 +27,37 @@ class Entry:
     identity: Identity
 
 
-Finished = bytes | Fault
+How = Literal["same", "rewritten", "made", "alone"]
 
-Hook = Callable[[bytes], Finished | Awaitable[Finished]]
-"""What a success answer goes through: its content in, the client's content (or a fault) out, at once or later."""
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What the client gets in the place of what the service has answered.
+
+    ``how`` tells what of the service's head is still true: all of it ("same"), all but what is said of the very bytes
+    ("rewritten": the same representation, written anew), nothing that describes content ("made", by a hook), or nothing
+    ("alone"). ``status`` None is the service's. ``problem`` is the detail of a problem document in the place of ``content``.
+    """
+
+    content: bytes
+    how: How = "made"
+    status: int | None = None
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    problem: str | None = None
+
+
+Finished = Made | Fault
+
+Hook = Callable[[bytes, Principal | None], Finished | Awaitable[Finished]]
+"""What an answer goes through: its content and the caller in, what the client gets out, at once or later."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Everything one request of a route needs.
 
-    ``entry`` None is a public route. ``finish`` None lets answers stream through; otherwise a success answer is held,
-    bounded by ``route.max_answer``, checked and perhaps replaced. ``ends`` heeds what an answer says of sessions.
+    ``entry`` None is a public route. ``finish`` has a hook for each status whose answers are held, bounded by
+    ``route.max_answer``, checked and perhaps replaced; others stream through. ``ends`` heeds what an answer says of sessions.
     """
 
     route: Route
@@ -46,7 +66,7 @@ class Plan:
     strip: frozenset[bytes]
     entry: Entry | None
     rewrite: Rewrite | None
-    finish: Hook | None
+    finish: Mapping[int, Hook]
     ends: Ends | None
     query: bool
     header: bool

@@ -1,13 +1,14 @@
 """A bound on the time that an ``after`` hook takes: it is the user's code, and may wait for something that never comes."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable
 
+from limen.declare.principal import Principal
 from limen.errors import Fault, Kind
-from limen.runtime.plan import Finished, Hook
+from limen.observe.traces import logger
+from limen.runtime.plan import Finished, Hook, Made
 
-_log = logging.getLogger("limen.hooks")
+_log = logger("limen.hooks")
 
 
 def within(hook: Hook, seconds: float, name: str) -> Hook:
@@ -21,8 +22,8 @@ def within(hook: Hook, seconds: float, name: str) -> Hook:
             _log.error("the after hook of %s was given up after %g s", name, seconds)
             return Fault(Kind.HOOK_FAILED, cause=f"the after hook of {name} takes more than {seconds:g} s")
 
-    def finish(content: bytes) -> Finished | Awaitable[Finished]:
-        made = hook(content)
-        return made if isinstance(made, bytes | Fault) else later(made)
+    def finish(content: bytes, caller: Principal | None) -> Finished | Awaitable[Finished]:
+        made = hook(content, caller)
+        return made if isinstance(made, Made | Fault) else later(made)
 
     return finish

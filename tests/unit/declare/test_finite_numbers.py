@@ -32,7 +32,7 @@ class Loud(BaseModel):
 BODY = Body(TypeAdapter(Order))
 
 
-@pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity", b"1e999", b"-1e999", b'"nan"', b'"inf"'])
+@pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity", b"1e999", b"-1e999", b"9" * 400])
 @pytest.mark.parametrize(
     ("content", "at"),
     [
@@ -67,6 +67,7 @@ def test_all_of_them_are_told() -> None:
         b'{"item":{"price":1.0,"note":"NaN, null, [Infinity"}}',
         b'{"item":{"price":1.0},"anything":null}',
         b'{"item":{"price":1.0},"anything":"1e999"}',
+        b'{"item":{"price":"nan"}}',  # no number of JSON's: the service reads it as it reads it from anybody
         b'{"item":{"price":1.0},"anything":{"x":[null,"NaN",1]}}',
     ],
 )

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from limen.declare.contract import Body, written
+from limen.declare.answer import Answer
+from limen.declare.contract import Body
 from limen.declare.misfits import DEPTH, LINE, MOST, MOST_WORDED, NAME, TEXT, Misfits, misfit, together
 from limen.errors import Fault, Invalid, Kind
 from limen.http.replies import MOST_OF_PLACES, problem
@@ -78,7 +79,7 @@ def test_a_message_that_repeats_much_is_shortened() -> None:
 
 def test_numbers_that_are_not_finite_are_bounded_too() -> None:
     adapter: TypeAdapter[object] = TypeAdapter(list[float])
-    found = written(adapter, [float("nan")] * 10_000, ("body",))
+    found = Answer(adapter).made([float("nan")] * 10_000)
     assert isinstance(found, Misfits)
     assert len(found.found) == MOST
 
@@ -93,11 +94,12 @@ def test_several_parameters_are_bounded_together() -> None:
 
 def test_the_log_gets_one_short_line() -> None:
     found = misfits(Login, unknown(500, "a\n{}\u2028" + "x" * 60))
-    line = found.line()
-    assert len(line) <= LINE
-    assert line.isprintable()
-    assert line.endswith("; and 495 more")
-    assert misfits(int, b'"x"').line() == "body: Input should be a valid integer, unable to parse string as an integer"
+    line = found.line(("body", "name"))
+    assert line == "body.*: extra_forbidden; " * 4 + "body.*: extra_forbidden; and 495 more"
+    assert misfits(int, b'"x"').line(("body",)) == "body: int_parsing"
+    wild = Misfits(tuple(Invalid(("a\n\u2028" * 20,) * 9, "", "x\n" * 30) for _ in range(9)))
+    assert len(wild.line(("a\n\u2028" * 20,))) <= LINE
+    assert wild.line(("a\n\u2028" * 20,)).isprintable()
 
 
 PLACES = st.lists(st.integers(0, 10**6) | st.text(max_size=200), max_size=40)
@@ -121,5 +123,5 @@ def test_whatever_is_found_its_document_and_its_line_are_bounded_and_count_right
     omitted = told.get("errors_omitted", 0)
     assert isinstance(omitted, int)
     assert count + omitted == len(found.found) + more
-    assert len(found.line()) <= LINE
-    assert found.line().isprintable()
+    assert len(found.line(())) <= LINE
+    assert found.line(()).isprintable()

@@ -1,12 +1,14 @@
 """What a type ignores of a body is taken out, at every depth; all else reaches the service byte for byte."""
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from enum import Enum
 from ipaddress import IPv4Address
-from typing import Annotated, Any, Literal, NamedTuple, Optional, cast
+from typing import Annotated, Any, Literal, NamedTuple, Optional, cast, get_args
+from uuid import UUID, uuid4
 
 import pytest
 from pydantic import (
@@ -20,6 +22,7 @@ from pydantic import (
     Field,
     HttpUrl,
     Json,
+    OnErrorOmit,
     PlainValidator,
     RootModel,
     SecretBytes,
@@ -32,11 +35,12 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core.core_schema import no_info_plain_validator_function
+from pydantic_core.core_schema import CoreSchemaType, no_info_plain_validator_function
 from typing_extensions import TypedDict
 
 from limen.declare.contract import Body
 from limen.declare.misfits import Misfits
+from limen.declare.structure import KINDS
 
 
 class Point(BaseModel):
@@ -278,6 +282,51 @@ class Holds(BaseModel):
     deep: list[Before]
 
 
+class Lazy(BaseModel):
+    items: Iterable[Point]
+
+
+class Within(BaseModel):
+    x: int = 0
+    text: "Json[Within] | None" = None
+
+
+class Link(BaseModel):
+    x: int = 0
+    named: "LinkTuple | None" = None
+
+
+class LinkTuple(NamedTuple):
+    link: Link | None
+
+
+class Shut(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    within: "Annotated[Outer | None, BeforeValidator(lambda value: value)]" = None
+
+
+class Outer(BaseModel):
+    x: int = 0
+    shut: Shut | None = None
+
+
+Shut.model_rebuild()
+
+
+class Either(BaseModel):
+    x: int
+    one: "Either | Other | None" = None
+
+
+class Other(BaseModel):
+    y: int
+    one: "Either | Other | None" = None
+
+
+Either.model_rebuild()
+
+
 class ClosedOutside(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -310,6 +359,16 @@ UNKNOWN = [
     (Annotated[dict[str, int], BeforeValidator(lambda value: value)], "the body"),
     (Annotated[Any, PlainValidator(lambda value: value)], "the body"),
     (Json[Point], "the body"),
+    (Lazy, "the body.items"),
+    (list[OnErrorOmit[Point]], "the body.[]"),
+    (list[OnErrorOmit[int]], "the body.[]"),
+    (Annotated[Any, PlainValidator(TypeAdapter(Point).validate_python)], "the body"),
+    (Annotated[Any, PlainValidator(Point.model_validate)], "the body"),
+    (Within, "the body.text"),
+    (Link, "the body.named"),
+    (Outer, "the body.shut.within"),
+    (Annotated[str, BeforeValidator(str)] | Point, "the body"),
+    (Either | Other, "the body.one.one"),
 ]
 
 
@@ -352,6 +411,57 @@ class ClosedWithOwn(BaseModel):
 )
 def test_unless_the_model_refuses_what_it_does_not_name(kind: Any, sent: str) -> None:
     assert body(kind).read(sent.encode()) == sent.encode()
+
+
+def test_a_validator_that_sees_the_document_first_sees_no_member_that_its_model_would_refuse() -> None:
+    """What it ignored of one could not be known."""
+    read = body(ClosedBefore).read(b'{"x":1,"admin":true}')
+    assert isinstance(read, Misfits)
+    assert [one.type for one in read.found] == ["extra_forbidden"]
+
+
+class Colour(Enum):
+    RED = "red"
+    OTHER = "other"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Colour":
+        return cls.OTHER
+
+
+class Painted(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    colour: Colour
+    text: Annotated[str, BeforeValidator(str)] = ""
+
+
+def test_nothing_that_takes_any_value_takes_an_object() -> None:
+    painted = body(Painted)
+    assert painted.read(b'{"colour":"blue","text":5}') == b'{"colour":"blue","text":5}'
+    for sent in (b'{"colour":{"admin":1}}', b'{"colour":[{"a":1}]}', b'{"colour":"red","text":{"a":1}}'):
+        assert isinstance(painted.read(sent), Misfits)
+
+
+class Stamped(BaseModel):
+    a: int
+    id: UUID = Field(default_factory=uuid4)
+
+
+def test_types_are_told_apart_by_what_was_chosen_and_not_by_what_they_made() -> None:
+    assert body(Stamped | Point).read(b'{"a":1,"more":1}') == b'{"a":1}'
+
+
+def test_a_tag_is_read_from_the_text_however_large_it_is() -> None:
+    inner = b'{"kind":"cat","lives":1}'
+    for _ in range(6):
+        inner = b'{"kind":"dog","friend":' + inner + b"}"
+    large = inner[:-1] + b',"z":"' + b"a" * 200_000 + b'"}'
+    assert body(Pet).read(large) == inner
+
+
+def test_every_kind_of_core_schema_has_its_place() -> None:
+    assert set(get_args(CoreSchemaType)) - KINDS - {"invalid"} == set()
 
 
 class Stripped(BaseModel):
@@ -397,7 +507,7 @@ def test_types_within_one_another_are_read_again_only_so_often() -> None:
     nested = body(And)
     sent = b'{"both":[' + b'{"one":' * 50 + b'{"x":1,"z":2}' + b"}" * 50 + b"]}"
     assert nested.read(sent) == sent.replace(b',"z":2', b"")
-    fat = b'{"both":[' + b'{"one":' * 50 + b'{"x":1,"z":"' + b"a" * 30_000 + b'"}' + b"}" * 50 + b"]}"
+    fat = b'{"both":[' + b'{"one":' * 50 + b'{"x":1,"z":"' + b"a" * 100_000 + b'"}' + b"}" * 50 + b"]}"
     read = nested.read(fat)
     assert isinstance(read, Misfits)
     assert [one.type for one in read.found] == ["ambiguous_type"]
