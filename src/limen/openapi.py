@@ -57,6 +57,8 @@ def statuses(route: Route) -> set[int]:
         kinds.add(Kind.INVALID_REQUEST)
     if route.contract.body:
         kinds |= {Kind.BODY_TOO_LARGE, Kind.MEDIA_TYPE}
+    if route.contract.streamed:
+        kinds.add(Kind.MEDIA_TYPE)
     if route.after:
         kinds.add(Kind.HOOK_FAILED)
     return {kind.status for kind in kinds}

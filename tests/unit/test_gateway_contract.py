@@ -6,7 +6,7 @@ from fastapi import Cookie, File, Form, Path, Query
 from pydantic import BaseModel
 
 from limen import Gateway, Upstream, anyone
-from limen.declare.contract import Where
+from limen.declare.parameters import Where
 
 Given = dict[Where, dict[str, list[str]]]
 SVC = Upstream("svc", ["http://127.0.0.1:1"])

@@ -10,7 +10,7 @@ from limen.declare.route import Route
 from limen.declare.upstream import Upstream
 from limen.errors import DeclarationError, Fault, Kind
 from limen.gates.assertion import HEADER, Asserter
-from limen.http.headers import block
+from limen.http.headers import OF_THE_ENCODING, block, withheld
 from limen.runtime.api_keys import LiveApiKeys
 from limen.runtime.ends import ender
 from limen.runtime.finish import finisher
@@ -73,6 +73,11 @@ def _plan(route: Route, pattern: Pattern, runtime: Runtime, tell: Identity, stri
     finish = finisher(route, runtime.validations)
     if finish is not None and route.after is not None:
         finish = within(finish, timeouts.first_byte, route.name)
+    if (lost := _lost(route, strip, held=finish is not None)) is not None:
+        raise ValueError(
+            f"the header {lost!r} never reaches the service as the client sent it: the gateway drops it, or says it itself; "
+            "leave it out of the signature (a name with '_' is dropped: give it with '-')"
+        )
     return Plan(
         route=route,
         pool=runtime.pool(route.upstream),
@@ -86,6 +91,20 @@ def _plan(route: Route, pattern: Pattern, runtime: Runtime, tell: Identity, stri
         header=route.contract.needs("header"),
         cookie=route.contract.needs("cookie"),
     )
+
+
+def _lost(route: Route, strip: frozenset[bytes], *, held: bool) -> str | None:
+    """Return a declared header that the service would not get: what is checked of it would be nobody's."""
+    replaced: frozenset[bytes] = OF_THE_ENCODING if held else frozenset()
+    if route.contract.body is not None:
+        replaced |= {b"content-type", b"content-encoding"}
+    for param in route.contract.params:
+        if param.where == "header":
+            for name in sorted(param.names or ()):
+                line = name.encode("latin-1", "replace")
+                if withheld(line, strip) or line in replaced:
+                    return name
+    return None
 
 
 def _withheld(identity: IdentityHeaders, auth: Sequence[Methods]) -> frozenset[bytes]:
