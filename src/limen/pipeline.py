@@ -37,7 +37,7 @@ from limen.runtime.identify import Identified
 from limen.runtime.path import check_path, readings
 from limen.runtime.plan import Entry, Plan
 from limen.runtime.table import Match, Redirect, Table, Wrong
-from limen.runtime.validations import FULL, MORE, More, MostValues, Validations, heavy
+from limen.runtime.validations import FULL, LIGHT, MORE, More, MostValues, Validations, heavy
 
 _UNSAFE_QUERY = re.compile(rb"[^\x21-\x7e]|#")
 VIA = line()
@@ -136,14 +136,14 @@ def fits(plan: Plan, params: Mapping[str, str], query: bytes, head: Head) -> Fau
     contract = plan.route.contract
     if not contract.params:
         return None
-    if plan.query and query.count(b"&") >= MOST_FIELDS:
+    if plan.query and query.count(b"&") + query.count(b";") >= MOST_FIELDS:
         return _too_many_fields("query")
     if plan.cookie and sum(value.count(b";") for value in head.all(b"cookie")) >= MOST_FIELDS:
         return _too_many_fields("cookie")
     given: dict[Where, Given] = {"path": {name: (value,) for name, value in params.items()}}
     if plan.query:
         read = list(pairs(query.decode("latin-1")))
-        if strange := list(unclear(read, contract.query_names, "query")):
+        if strange := [one for one in unclear(read, contract.query_names, "query") if one is not None]:
             return _unfit(Misfits(tuple(strange[:MOST]), max(0, len(strange) - MOST)))
         given["query"] = grouped(read)
     if plan.header or plan.cookie:
@@ -212,7 +212,8 @@ def declared(
     kinds = head.all(b"content-type")
     if content and not (len(kinds) == 1 and body.takes(kinds[0])):
         return Fault(Kind.MEDIA_TYPE, f"This route takes {body.media_type}.")
-    if not heavy(content):
+    # Of a form, escapes are what takes time.
+    if not (heavy(content) if body.json else len(content) + 8 * content.count(b"%") > LIGHT):
         read = body.read(content)
         if isinstance(read, Misfits):
             return _unfit(read)

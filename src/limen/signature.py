@@ -132,7 +132,7 @@ def _body(route: APIRoute, how: object) -> tuple[Body | Form | Text | None, str 
     info: FieldInfo = fields[0].field_info
     media_type: str = getattr(info, "media_type", "application/json")
     if is_json(media_type.encode()):
-        return Body(_adapter(info), info.is_required(), as_sent=how is not None), None
+        return Body(_adapter(info), info.is_required(), how is not None, media_type), None
     return _text(info, media_type, how), None
 
 

@@ -42,15 +42,17 @@ _UNCLEAR = Misfits((Invalid(("body",), "It cannot be told as which of several ty
 class Body:
     """A declared JSON body. With ``as_sent`` it reaches the service with whatever the type ignores.
 
+    ``media_type`` is the documented one; every kind of JSON is taken.
+
     Raises TypeError, with the place, where what the type ignores cannot be known.
     """
 
     adapter: TypeAdapter[object]
     required: bool = True
     as_sent: bool = False
+    media_type: str = "application/json"
     checker: Checker = field(init=False, repr=False, compare=False)
 
-    media_type: ClassVar[str] = "application/json"
     json: ClassVar[bool] = True
     keeps_parameters: ClassVar[bool] = False
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final, cast
 from limen.declare.misfits import MOST, Misfits, together
 from limen.declare.parameters import Param, names_of
 from limen.declare.structure import Structure
-from limen.declare.urlencoded import Pair, grouped, pairs, unclear
+from limen.declare.urlencoded import Pair, grouped, in_steps, unclear
 from limen.errors import Invalid
 
 FORM: Final = "application/x-www-form-urlencoded"
@@ -19,9 +19,6 @@ MULTIPART: Final = "multipart/form-data"
 
 # Fields of one form; as many as Starlette reads unless it is told otherwise.
 MOST_FIELDS: Final = 1000
-
-# Bytes that are decoded in one turn of the event loop, about.
-_STEP: Final = 65536
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +54,21 @@ class Form:
         """Read the form in steps, between which others have their turn; what is returned is for the service."""
         if not content.isascii():
             return Misfits((Invalid(("body",), "Input should be UTF-8, percent-encoded", "bad_encoding"),))
-        if content.count(b"&") >= MOST_FIELDS:
+        if content.count(b"&") + content.count(b";") >= MOST_FIELDS:
             return Misfits((Invalid(("body",), f"A form may have at most {MOST_FIELDS} fields", "too_long"),))
         found: list[Pair] = []
-        read = 0
-        for pair in pairs(content.decode("ascii")):
-            found.append(pair)
-            read += len(pair[2])
-            if read > _STEP:
-                read = 0
+        for pair in in_steps(content.decode("ascii")):
+            if pair is None:
                 yield
-        if strange := list(unclear(found, self.names, "body")):
+            else:
+                found.append(pair)
+        strange: list[Invalid] = []
+        for one in unclear(found, self.names, "body"):
+            if one is None:
+                yield
+            else:
+                strange.append(one)
+        if strange:
             return Misfits(tuple(strange[:MOST]), max(0, len(strange) - MOST))
         given = grouped(found)
         misfits: list[Misfits] = []
@@ -78,7 +79,7 @@ class Form:
             return wrong
         if self.as_sent or all(name in self.names for name in given):
             return content
-        return "&".join(sent for name, _, sent in found if name in self.names).encode("ascii")
+        return "&".join(pair.sent for pair in found if pair.name in self.names).encode("ascii")
 
     def read(self, content: bytes) -> bytes | Misfits:
         """Read the form at once; see ``reading``."""
