@@ -62,10 +62,13 @@ class Param:
     @property
     def names(self) -> frozenset[str] | None:
         """The names that are read; None is every name, with a model that does not ignore those that it does not have."""
+        return self.own_names if self.group is None or self.group.extra == "ignore" else None
+
+    @property
+    def own_names(self) -> frozenset[str]:
+        """The names that are declared."""
         if self.group is None:
             return frozenset((self.name, *self.others))
-        if self.group.extra != "ignore":
-            return None
         return frozenset(name for member in self.group.members for name, _ in member.names)
 
     def check(self, given: Given) -> Misfits | None:

@@ -80,20 +80,24 @@ def grouped(several: Iterable[Pair]) -> dict[str, list[str]]:
 
 
 def unclear(several: Iterable[Pair], names: Container[str], at: str) -> Iterator[Invalid | None]:
-    """Yield the pairs among ``names`` that could be read in another way; ``at`` is where they stand.
+    """Yield those of ``names`` that could be read in another way, each once; ``at`` is where they stand.
 
     None comes wherever others should have their turn.
     """
+    told: set[str] = set()
     done = 0
     for pair in several:
         if ";" in pair.sent:
             for part in pair.sent.split(";"):
                 sent, _, _ = part.partition("=")
-                if (other := unquote_plus(sent)) in names:
+                other = unquote_plus(sent) if "%" in sent or "+" in sent else sent
+                if other in names and other not in told:
+                    told.add(other)
                     yield misfit((at, other), "Some services end a value at a semicolon: write it as %3B", "ambiguous")
                 done += len(sent)
                 if done >= STEP:
                     done = 0
                     yield None
-        if not pair.whole and pair.name in names:
+        if not pair.whole and pair.name in names and pair.name not in told:
+            told.add(pair.name)
             yield misfit((at, pair.name), "Input should be UTF-8, percent-encoded", "bad_encoding")

@@ -100,7 +100,7 @@ def _lost(route: Route, strip: frozenset[bytes], *, held: bool) -> str | None:
         replaced |= {b"content-type", b"content-encoding"}
     for param in route.contract.params:
         if param.where == "header":
-            for name in sorted(param.names or ()):
+            for name in sorted(param.own_names):
                 line = name.encode("latin-1", "replace")
                 if withheld(line, strip) or line in replaced:
                     return name
