@@ -149,12 +149,16 @@ def fits(plan: Plan, params: Mapping[str, str], query: bytes, head: Head) -> Fau
     if plan.header or plan.cookie:
         # As the service gets them: what a client's Connection names does not pass.
         lines = to_upstream(head.lines, strip=plan.strip)
-        given["header"] = _multi((name.decode("latin-1"), value.decode("latin-1")) for name, value in lines)
-        given["cookie"] = cookies = _cookies(lines) if plan.cookie else {}
-        for text in cookies.get("", ()):
-            if text in contract.cookie_names:  # some services take it for a name with an empty value
-                strange = misfit(("cookie", text), "Input should have a value, even an empty one, after =", "ambiguous")
-                return _unfit(Misfits((strange,)))
+        if plan.header:
+            given["header"] = _multi((name.decode("latin-1"), value.decode("latin-1")) for name, value in lines)
+        if plan.cookie:
+            given["cookie"] = cookies = _cookies(lines)
+            for text in cookies.get("", ()):
+                if text in contract.cookie_names:  # some services take it for a name with an empty value
+                    bare = misfit(
+                        ("cookie", text), "Input should have a value, even an empty one, after =", "ambiguous"
+                    )
+                    return _unfit(Misfits((bare,)))
     misfits = contract.check(given)
     return None if misfits is None else _unfit(misfits)
 
@@ -218,7 +222,8 @@ def declared(
         if isinstance(read, Misfits):
             return _unfit(read)
         return read if content else None  # a form may have no fields, and then there is no content
-    asked = validations.ask(len(content), partial(_read_on, _reading(plan, body, content)))
+    work: Callable[[], bytes | Fault | More] = partial(_read_on, _reading(plan, body, content))
+    asked: Awaitable[bytes | Fault] | None = validations.ask(len(content), work)
     return FULL if asked is None else asked
 
 

@@ -57,6 +57,9 @@ CASES: dict[str, Case] = {
     "no UTF-8": Case(b"/model", FORM, b"name=%e9", 422, place=["body", "name"]),
     "too many fields": Case(b"/model", FORM, b"name=a" + b"&" * MOST_FIELDS, 422, place=["body"]),
     "a large form": Case(b"/model", FORM, b"name=" + b"%41," * 40000, 200, b"name=" + b"%41," * 40000),
+    "a large form that hides a name": Case(
+        b"/model", FORM, b"name=a&x=;" + b"%41" * 9000 + b";name", 422, place=["body", "name"]
+    ),
     "too large a form": Case(b"/model", FORM, b"name=" + b"a" * 262144, 413),
     "JSON to a form": Case(b"/form", b"application/json", b'{"name":"abc","age":5}', 415),
     "multipart to a form": Case(b"/form", MULTIPART, PART, 415),
@@ -69,6 +72,7 @@ CASES: dict[str, Case] = {
     "a text in UTF-8": Case(b"/text", b'Text/Plain; charset="utf-8"', b"abc", 200, b"abc"),
     "a text in another charset": Case(b"/text", b"text/plain; charset=latin-1", b"abc", 415),
     "a text too long": Case(b"/text", b"text/plain", b"abcdef", 422, place=["body"]),
+    "a large text": Case(b"/text", b"text/plain", b"a" * 20000, 422, place=["body"]),
     "a text that is none": Case(b"/text", b"text/plain", b"\xe9", 422, place=["body"]),
     "no text": Case(b"/text", b"text/plain", b"", 422, place=["body"]),
     "JSON to a text": Case(b"/text", b"application/json", b'"abc"', 415),
