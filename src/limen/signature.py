@@ -138,9 +138,7 @@ def _body(route: APIRoute, how: object) -> tuple[Body | Form | Text | None, str 
 
 def _text(info: FieldInfo, media_type: str, how: object) -> Text:
     kinds = set(_alternatives(info.annotation)) - {NoneType}
-    if "*" in media_type or not (
-        kinds and all(isinstance(one, type) and issubclass(one, str | bytes) for one in kinds)
-    ):
+    if "*" in media_type or not kinds or not kinds <= {str, bytes}:
         raise TypeError(
             f"a body of {media_type} is read as str or bytes, and of one media type; declare it so, as JSON, or leave it out "
             "of the signature, so that it streams to the service"
@@ -148,7 +146,7 @@ def _text(info: FieldInfo, media_type: str, how: object) -> Text:
     if how is not None:
         raise TypeError(f"body={how!r} is for what a type ignores, and of {media_type} nothing is; leave it out")
     essence = media_type.partition(";")[0].strip().lower()
-    return Text(_adapter(info), essence, info.is_required(), binary=all(issubclass(one, bytes) for one in kinds))
+    return Text(_adapter(info), essence, info.is_required(), binary=kinds == {bytes})
 
 
 def _form(fields: Sequence[Any], how: object) -> tuple[Form | None, str | None]:
@@ -184,7 +182,11 @@ def _promise(schema: Mapping[str, Any], defined: Mapping[str, Any]) -> str | Non
         if key == "format" and value == "binary":
             continue
         if key == "$ref":
-            within.append(defined[value.rpartition("/")[2]])
+            name = value.rpartition("/")[2]
+            if name in defined:  # else this is within it
+                rest = {one: schema for one, schema in defined.items() if one != name}
+                if (found := _promise(defined[name], rest)) is not None:
+                    return found
         elif key == "properties":
             within += value.values()
         elif key == "items":

@@ -1,7 +1,7 @@
 """What a stub's signature becomes: the contract that requests of its route are held to."""
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Optional
 
 import pytest
 from fastapi import Body, Cookie, File, Form, Header, Path, Query, UploadFile
@@ -95,6 +95,7 @@ class Lax(BaseModel):
 
     name: str = Field("", description="Anything.")
     file: UploadFile | None = None
+    within: Optional["Lax"] = None
 
 
 def test_a_form_with_files_may_promise_nothing_that_is_not_checked() -> None:
@@ -170,6 +171,7 @@ def _hides(a: str, form: Annotated[Ignoring, Form()]) -> None: ...
 def _json(a: str, form: Annotated[Json[Item], Form()]) -> None: ...
 def _jsons(a: str, forms: Annotated[list[Json[Item]], Form()]) -> None: ...
 def _no_text(a: str, item: Annotated[Item, Body(media_type="text/plain")]) -> None: ...
+def _chosen(a: str, text: Annotated[Literal["a"], Body(media_type="text/plain")]) -> None: ...
 def _any_kind(a: str, data: Annotated[bytes, Body(media_type="image/*")]) -> None: ...
 def _text(a: str, text: Annotated[str, Body(media_type="text/plain")]) -> None: ...
 def _host(a: str, host: Annotated[str, Header()]) -> None: ...
@@ -193,9 +195,10 @@ def _nothing(a: str) -> None: ...
         (_union, {}, "'form' is one of several types", "put the fields into one model"),
         (_media, {}, "a form comes as application/x-www-form-urlencoded or multipart", "leave out media_type="),
         (_hides, {}, "what is ignored here cannot be known", "as sent"),
-        (_json, {}, "what Json ignores within its text would reach the service", "as sent"),
-        (_jsons, {}, "what Json ignores within its text would reach the service", "as sent"),
+        (_json, {}, "the form's 'form' holds JSON", "declare a str, or a JSON body"),
+        (_jsons, {"body": "as sent"}, "the form's 'forms' holds JSON", "in place of the form"),
         (_no_text, {}, "a body of text/plain is read as str or bytes", "declare it so"),
+        (_chosen, {}, "a body of text/plain is read as str or bytes", "as JSON"),
         (_any_kind, {}, "of one media type", "leave it out"),
         (_text, {"body": "as sent"}, "of text/plain nothing is", "leave it out"),
         (_host, {}, "the header 'host' never reaches the service", "leave it out of the signature"),

@@ -118,12 +118,15 @@ async def _form_maybe(page: Annotated[Closed | None, Form()] = None) -> None: ..
 async def _form_wide(page: Annotated[Wide, Form()]) -> None: ...
 
 
+async def _form_both(page: Annotated[Page, Form()], other: Annotated[Any_, Form()] = "") -> None: ...
+
+
 async def _text(text: Annotated[Str, Body(media_type="text/plain")]) -> None: ...
 
 
 QUERIES: Final = (_single, _page, _maybe, _wide)
 HEADERS: Final = (_header, _headers, _cookie, _cookies)
-FORMS: Final = (_form, _form_page, _form_closed, _form_maybe, _form_wide)
+FORMS: Final = (_form, _form_page, _form_closed, _form_maybe, _form_wide, _form_both)
 STUBS: Final[tuple[Callable[..., Awaitable[None]], ...]] = (*QUERIES, *HEADERS, *FORMS, _text)
 
 GATEWAY: Final = Gateway()
@@ -254,6 +257,7 @@ SINGLE: Final = {
     "_form": ["limit", "find", "by"],
     "_form_page": ["limit", "q"],
     "_form_closed": ["limit"],
+    "_form_both": ["limit", "q", "other"],
     "_header": ["limit", "x-n", "x-find"],
     "_headers": ["limit", "q"],
     "_cookie": ["limit", "find"],

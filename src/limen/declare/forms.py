@@ -25,7 +25,7 @@ MOST_FIELDS: Final = 1000
 class Form:
     """The fields of a form. With ``as_sent`` it reaches the service with the fields that nothing reads.
 
-    Raises TypeError, with the place, where what is ignored cannot be known.
+    Raises TypeError, with the place, where what is ignored cannot be known, and for JSON within.
     """
 
     params: tuple[Param, ...]
@@ -39,11 +39,15 @@ class Form:
 
     def __post_init__(self) -> None:
         """Derive the names that are read."""
-        if not self.as_sent:
-            for param in self.params:
-                schema = param.adapter.core_schema
-                if param.group is not None or _holds_json(schema):
-                    Structure(schema)
+        for param in self.params:
+            schema = param.adapter.core_schema
+            if _holds_json(schema):
+                # How much it holds is bounded for JSON bodies alone, and names that come twice are refused there alone.
+                raise TypeError(
+                    f"the form's {param.name!r} holds JSON; declare a str, or a JSON body in place of the form"
+                )
+            if param.group is not None and not self.as_sent:
+                Structure(schema)
         object.__setattr__(self, "names", names_of(self.params, "form"))
 
     def takes(self, content_type: bytes) -> bool:
@@ -97,7 +101,7 @@ def at_once(reading: Generator[None, None, bytes | Misfits]) -> bytes | Misfits:
 
 
 def _holds_json(schema: object) -> bool:
-    """Tell whether a text is read as JSON, members of which could be ignored."""
+    """Tell whether a text is read as JSON."""
     if isinstance(schema, Mapping):
         parts = cast("Mapping[str, Any]", schema)
         return parts.get("type") == "json" or any(_holds_json(one) for key, one in parts.items() if key != "metadata")
