@@ -58,7 +58,7 @@ def contract(route: APIRoute, answer: object, body: object = None) -> Contract:
                 f"the path has no parameter {param.name!r}; give it the name that the path has, without alias="
             )
     promised, streamed = _body(route, body)
-    return Contract(params, promised, _answer(answer), streamed)
+    return Contract(params, promised, _answer(answer), streamed=streamed)
 
 
 def _param(where: Where, field: Any) -> Param:
