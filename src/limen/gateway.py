@@ -31,7 +31,7 @@ from limen.jwks import KeysNow, publish
 from limen.local import Registered, on_client_gone, on_http_exception, on_invalid_request, on_unexpected
 from limen.observe import access
 from limen.observe.traces import logger
-from limen.openapi import complete, problems, security, statuses
+from limen.openapi import complete, refusals, security
 from limen.options import OWN_OPTIONS, Allow, Auth, RouteOptions, Stub, Verbs
 from limen.runtime.compile import compile_table
 from limen.runtime.live import Live
@@ -321,7 +321,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         except TypeError as error:
             self._problems.append(f"{name}: {error}")
             return
-        registered.responses = {**problems(*statuses(route)), **registered.responses}
+        registered.responses = {**refusals(route), **registered.responses}
         if not rule.public:
             registered.openapi_extra = {"security": security(self._methods(route)), **(registered.openapi_extra or {})}
         self._change(route)

@@ -41,6 +41,15 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": title(status), "content": content} for status in sorted(statuses)}
 
 
+def refusals(route: Route) -> dict[int | str, dict[str, Any]]:
+    """Return FastAPI ``responses`` that document what ``route`` refuses."""
+    found = problems(*statuses(route))
+    if route.contract.streamed:
+        # FastAPI would say that it is its own document, but nobody here reads the form.
+        found.setdefault(422, {"description": "The service may refuse the form, which it alone reads."})
+    return found
+
+
 def statuses(route: Route) -> set[int]:
     """Return the statuses that the gateway itself may give on ``route``."""
     kinds = {
@@ -57,6 +66,8 @@ def statuses(route: Route) -> set[int]:
         kinds.add(Kind.INVALID_REQUEST)
     if route.contract.body:
         kinds |= {Kind.BODY_TOO_LARGE, Kind.MEDIA_TYPE}
+    if route.contract.streamed:
+        kinds.add(Kind.MEDIA_TYPE)
     if route.after:
         kinds.add(Kind.HOOK_FAILED)
     return {kind.status for kind in kinds}

@@ -37,9 +37,12 @@ class RouteOptions(TypedDict, total=False):
       at once, and the client does not see it. It needs ``Gateway(revocations=)``.
     - ``timeouts``: replaces those of the upstream.
     - ``body``: ``"as sent"`` passes a declared body, once it is checked, with whatever its type ignores. Unless given,
-      members that the type ignores are taken out of it, and where they cannot be known the route does not compile.
-    - ``max_body``, or FastAPI's ``max_body_size``: bytes a request body may have; 256 KiB for declared JSON unless
-      given, and 1 MiB at most; unbounded for streams unless given, or what the application has as ``max_body_size``.
+      members that the type ignores are taken out of it, and where they cannot be known the route does not compile. Of a form
+      with files, which streams unread, it says that its checks are the service's; unless given, nothing of it but texts and
+      files may be declared.
+    - ``max_body``, or FastAPI's ``max_body_size``: bytes a request body may have; 256 KiB for what is declared and read
+      (JSON, a form without files, a text) unless given, and 1 MiB at most; unbounded for streams unless given, or what the
+      application has as ``max_body_size``.
     - ``max_answer``: bytes an answer may have that must be held to be checked; 256 KiB unless given, 1 MiB at most.
 
     The others are FastAPI's.

@@ -13,18 +13,23 @@
 """
 
 import re
-from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from functools import partial
+from http.cookies import SimpleCookie
 from typing import Final
-from urllib.parse import parse_qsl
 
-from limen.declare.contract import Body, Where
-from limen.declare.misfits import Misfits
+from limen.declare.contract import Body
+from limen.declare.forms import Form
+from limen.declare.misfits import MOST, Misfits, misfit
+from limen.declare.parameters import Given, Where
 from limen.declare.principal import Principal
+from limen.declare.text import Text
 from limen.declare.trust import Trust
+from limen.declare.urlencoded import grouped, pairs, unclear
 from limen.errors import Fault, Invalid, Kind
 from limen.http.headers import (
     OF_THE_BYTES,
+    OF_THE_ENCODING,
     OF_THE_ORIGINAL,
     SEVERAL,
     Head,
@@ -44,7 +49,7 @@ from limen.runtime.identify import Identified
 from limen.runtime.path import check_path, readings
 from limen.runtime.plan import Entry, Hook, How, Made, Plan
 from limen.runtime.table import Match, Redirect, Table, Wrong
-from limen.runtime.validations import FULL, MORE, More, MostValues, Validations, heavy
+from limen.runtime.validations import FULL, LIGHT, MORE, More, MostValues, Validations, heavy
 
 _UNSAFE_QUERY = re.compile(rb"[^\x21-\x7e]|#")
 VIA = line()
@@ -56,6 +61,9 @@ ATTEMPTS: Final = 2
 
 # Bytes of a streamed body that are held while it has no connection; with so many it no longer has to wait for its end.
 MOST_HELD: Final = 65536
+
+# What reads the value of a cookie that is in quotes; it holds nothing.
+_COOKIES: Final = SimpleCookie()
 
 # Parameters in one query, and cookies in one request, where any are declared.
 MOST_FIELDS: Final = 1000
@@ -141,16 +149,29 @@ def fits(plan: Plan, params: Mapping[str, str], query: bytes, head: Head) -> Fau
     contract = plan.route.contract
     if not contract.params:
         return None
-    if plan.query and query.count(b"&") >= MOST_FIELDS:
+    if plan.query and query.count(b"&") + query.count(b";") >= MOST_FIELDS:
         return _too_many_fields("query")
     if plan.cookie and sum(value.count(b";") for value in head.all(b"cookie")) >= MOST_FIELDS:
         return _too_many_fields("cookie")
-    given: dict[Where, Mapping[str, Sequence[str]]] = {
-        "path": {name: (value,) for name, value in params.items()},
-        "query": _multi(parse_qsl(query.decode("latin-1"), keep_blank_values=True)) if plan.query else {},
-        "header": _multi((n.decode("latin-1"), v.decode("latin-1")) for n, v in head.lines) if plan.header else {},
-        "cookie": _cookies(head) if plan.cookie else {},
-    }
+    given: dict[Where, Given] = {"path": {name: (value,) for name, value in params.items()}}
+    if plan.query:
+        read = list(pairs(query.decode("latin-1")))
+        if strange := [one for one in unclear(read, contract.query_names, "query") if one is not None]:
+            return _unfit(Misfits(tuple(strange[:MOST]), max(0, len(strange) - MOST)))
+        given["query"] = grouped(read)
+    if plan.header or plan.cookie:
+        # As the service gets them: what a client's Connection names does not pass.
+        lines = to_upstream(head.lines, strip=plan.strip)
+        if plan.header:
+            given["header"] = _multi((name.decode("latin-1"), value.decode("latin-1")) for name, value in lines)
+        if plan.cookie:
+            given["cookie"] = cookies = _cookies(lines)
+            for text in cookies.get("", ()):
+                if text in contract.cookie_names:  # some services take it for a name with an empty value
+                    bare = misfit(
+                        ("cookie", text), "Input should have a value, even an empty one, after =", "ambiguous"
+                    )
+                    return _unfit(Misfits((bare,)))
     misfits = contract.check(given)
     return None if misfits is None else _unfit(misfits)
 
@@ -180,7 +201,13 @@ def announced(plan: Plan, head: Head) -> Announced | Fault:
     limit = plan.route.max_body
     if limit is not None and length is not None and length > limit:
         return too_large(plan)
-    return Announced(length, framed=bool(length) or bool(head.all(b"transfer-encoding")))
+    framed = bool(length) or bool(head.all(b"transfer-encoding"))
+    streamed = plan.route.contract.streamed
+    if framed and streamed is not None:
+        kinds = head.all(b"content-type")
+        if len(kinds) != 1 or kinds[0].partition(b";")[0].strip().lower() != streamed.encode():
+            return Fault(Kind.MEDIA_TYPE, f"This route takes {streamed}.")
+    return Announced(length, framed=framed)
 
 
 def too_large(plan: Plan) -> Fault:
@@ -189,7 +216,7 @@ def too_large(plan: Plan) -> Fault:
 
 
 def declared(
-    plan: Plan, body: Body, validations: Validations, content: bytes, head: Head
+    plan: Plan, body: Body | Form | Text, validations: Validations, content: bytes, head: Head
 ) -> bytes | Fault | Awaitable[bytes | Fault] | None:
     """5. Check a declared body; return the content that the service gets. None when there is none, and need not be.
 
@@ -198,21 +225,24 @@ def declared(
     if not content and not body.required:
         return None
     if content and any(value.lower() != b"identity" for value in head.all(b"content-encoding")):
-        return Fault(Kind.MEDIA_TYPE, "This route takes application/json without a content coding.")
+        return Fault(Kind.MEDIA_TYPE, f"This route takes {body.media_type} without a content coding.")
     kinds = head.all(b"content-type")
-    if content and not (len(kinds) == 1 and is_json(kinds[0])):
-        return Fault(Kind.MEDIA_TYPE)
-    if not heavy(content):
+    if content and not (len(kinds) == 1 and body.takes(kinds[0])):
+        return Fault(Kind.MEDIA_TYPE, f"This route takes {body.media_type}.")
+    # Of a form, escapes are what takes time.
+    if not (heavy(content) if body.json else len(content) + 8 * content.count(b"%") > LIGHT):
         read = body.read(content)
-        return _unfit(read) if isinstance(read, Misfits) else read
+        if isinstance(read, Misfits):
+            return _unfit(read)
+        return read if content else None  # a form may have no fields, and then there is no content
     work: Callable[[], bytes | Fault | More] = partial(_read_on, _reading(plan, body, content))
     asked: Awaitable[bytes | Fault] | None = validations.ask(len(content), work)
     return FULL if asked is None else asked
 
 
-def _reading(plan: Plan, body: Body, content: bytes) -> Generator[None, None, bytes | Misfits]:
+def _reading(plan: Plan, body: Body | Form | Text, content: bytes) -> Generator[None, None, bytes | Misfits]:
     most = MostValues.of(plan.route.max_body or 0)
-    if most.passed(content):
+    if body.json and most.passed(content):
         return Misfits((Invalid(("body",), f"Input may hold {most}", "too_many_values"),))
     return (yield from body.reading(content))
 
@@ -241,16 +271,20 @@ def craft(plan: Plan, match: Match[Plan], method: bytes, query: bytes | None, he
     """
     path = plan.rewrite.fill(match.raw) if plan.rewrite is not None else match.path
     lines = to_upstream(head.lines, strip=plan.strip)
-    if plan.route.contract.body is not None:
+    body = plan.route.contract.body
+    if body is not None:
         # It was read as UTF-8, without a coding: nobody is told otherwise.
         lines = [
-            (name, value.partition(b";")[0].strip() if name == b"content-type" else value)
+            (
+                name,
+                value.partition(b";")[0].strip() if name == b"content-type" and not body.keeps_parameters else value,
+            )
             for name, value in lines
             if name != b"content-encoding"
         ]
     if plan.finish:
         # An answer that has to be read must not come compressed; the client gets it plain, which it always accepts.
-        lines = [line for line in lines if line[0] not in (b"accept-encoding", b"range", b"if-range")]
+        lines = [line for line in lines if line[0] not in OF_THE_ENCODING]
         lines.append((b"accept-encoding", b"identity"))
     if method == b"OPTIONS":
         lines = lowered(lines)
@@ -392,11 +426,17 @@ def _multi(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     return found
 
 
-def _cookies(head: Head) -> dict[str, list[str]]:
-    pairs = (
-        pair.partition("=")
-        for value in head.all(b"cookie")
-        for pair in value.decode("latin-1").split(";")
-        if "=" in pair
+def _cookies(lines: Headers) -> dict[str, list[str]]:
+    # As Starlette reads them, but for a name that comes twice: there, the last one counts. A text without ``=`` has no name.
+    chunks = (
+        chunk.partition("=") if "=" in chunk else ("", "", chunk)
+        for name, value in lines
+        if name == b"cookie"
+        for chunk in value.decode("latin-1").split(";")
+        if chunk.strip()
     )
-    return _multi((name.strip(), value.strip()) for name, _, value in pairs)
+    return _multi((name.strip(), _unquoted(value.strip())) for name, _, value in chunks)
+
+
+def _unquoted(value: str) -> str:
+    return _COOKIES.value_decode(value)[0] if value[:1] == '"' else value

@@ -1,22 +1,31 @@
 """From a FastAPI path operation to a framework-free Contract: FastAPI reads the signature, we keep what it found."""
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from types import NoneType, UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Union, cast, get_args, get_origin
 
 from fastapi.datastructures import DefaultPlaceholder
-from fastapi.params import File, Form
+from fastapi.params import Form as FormParameter
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, TypeAdapter
+from pydantic import AliasChoices, AliasPath, BaseModel, Json, TypeAdapter
 from pydantic.fields import FieldInfo
 from starlette.responses import JSONResponse, Response
 
 from limen.declare.answer import Answer
-from limen.declare.contract import Body, Contract, Param, Where
+from limen.declare.contract import Body, Contract
+from limen.declare.forms import FORM, MULTIPART, Form
+from limen.declare.parameters import Group, Member, Param, Where
+from limen.declare.text import Text
 from limen.http.headers import is_json
 
 AS_SENT = "as sent"
-_MANY = (list, set, frozenset, tuple, Sequence)
+_MANY: Final = (list, set, frozenset, tuple, deque, Sequence)
+
+# What a schema may say of a part of a multipart body: that it is a text or a file, and what people read about it.
+_HARMLESS: Final = frozenset(
+    ("title", "description", "default", "example", "examples", "deprecated", "contentMediaType", "required")
+)
 
 
 def contract(route: APIRoute, answer: object, body: object = None, *, after: bool = False) -> Contract:
@@ -45,33 +54,151 @@ def contract(route: APIRoute, answer: object, body: object = None, *, after: boo
         ("cookie", found.cookie_params),
     )
     params = tuple(_param(where, field) for where, fields in groups for field in fields)
+    for param in params:
+        if param.where == "path" and param.name not in route.param_convertors:
+            raise TypeError(
+                f"the path has no parameter {param.name!r}; give it the name that the path has, without alias="
+            )
+    promised, streamed = _body(route, body)
     answers, rest = _others(route)
-    return Contract(params, _body(route, body), _answer(route, answer, after=after), answers, rest)
+    return Contract(params, promised, _answer(route, answer, after=after), answers, rest, streamed)
 
 
 def _param(where: Where, field: Any) -> Param:
     info: FieldInfo = field.field_info
-    name: str = field.alias
-    model = info.annotation
-    if isinstance(model, type) and issubclass(model, BaseModel):
-        fields = tuple((f.alias or n, _is_many(f.annotation)) for n, f in model.model_fields.items())
-        closed = model.model_config.get("extra") == "forbid"
-        return Param(name, where, TypeAdapter(model), True, fields=fields, closed=closed)
-    return Param(name, where, _adapter(info), info.is_required(), many=_is_many(model))
+    model = None if _is_json_text(info) or getattr(info, "embed", None) else _model(info.annotation)
+    names = [name for name, _ in _names(where, field.name, info, {}, convert=False)]
+    if model is None:
+        many = where != "cookie" and not _is_json_text(info) and _is_many(info.annotation)
+        return Param(names[0], where, _adapter(info), info.is_required(), many=many, others=tuple(names[1:]))
+    extra = model.model_config.get("extra") or "ignore"
+    if where == "header" and extra == "forbid":
+        raise TypeError(
+            f"{model.__name__} forbids headers that it does not have, and every request has some, such as Host; "
+            'let it say extra="ignore"'
+        )
+    convert = where == "header" and getattr(info, "convert_underscores", True)
+    members = tuple(_member(where, name, of, model, convert=convert) for name, of in model.model_fields.items())
+    group = Group(members, extra, optional=info.annotation is not model)
+    return Param(names[0], where, _adapter(info), info.is_required(), group=group)
 
 
-def _body(route: APIRoute, how: object) -> Body | None:
+def _member(where: Where, name: str, info: FieldInfo, model: type[BaseModel], *, convert: bool) -> Member:
+    converts = where == "header" and getattr(info, "convert_underscores", convert)
+    names = _names(where, name, info, cast("Mapping[str, Any]", model.model_config), convert=converts)
+    return Member(tuple(names), where != "cookie" and not _is_json_text(info) and _is_many(info.annotation))
+
+
+def _names(
+    where: Where, name: str, info: FieldInfo, config: Mapping[str, Any], *, convert: bool
+) -> Iterator[tuple[str, str]]:
+    """Yield the names by which a request may have this parameter, the preferred one first, each with the model's own."""
+
+    def sent(given: str) -> str:
+        given = given.replace("_", "-") if convert and given == name else given
+        return given.lower() if where == "header" else given
+
+    alias = info.validation_alias
+    if isinstance(alias, AliasPath) or (
+        isinstance(alias, AliasChoices) and any(isinstance(one, AliasPath) for one in alias.choices)
+    ):
+        raise TypeError(f"the parameter {name!r} has an AliasPath, and parameters have no parts; give it a name")
+    known = [str(one) for one in alias.choices] if isinstance(alias, AliasChoices) else [alias or info.alias or name]
+    by_alias = config.get("validate_by_alias") is not False
+    by_name = config.get("validate_by_name") or config.get("populate_by_name") or not by_alias
+    if by_alias:
+        for one in known:
+            # Of several choices each is a name as it stands.
+            yield (sent(one) if not isinstance(alias, AliasChoices) else _cased(where, one)), one
+    if by_name and (not by_alias or name not in known):
+        yield sent(name), name
+
+
+def _cased(where: Where, name: str) -> str:
+    return name.lower() if where == "header" else name
+
+
+def _body(route: APIRoute, how: object) -> tuple[Body | Form | Text | None, str | None]:
+    """Return the body that is read, and the media type of one that is declared and streams."""
     if how not in (None, AS_SENT):
         raise TypeError(f"body={how!r} is unknown; say body={AS_SENT!r}, or leave it out")
     fields = route.dependant.body_params
-    if not fields or any(isinstance(field.field_info, (Form, File)) for field in fields):
+    if not fields:
         if how is not None:
-            raise TypeError(f"body={how!r} is for a declared JSON body, and there is none; leave it out")
-        return None
+            raise TypeError(f"body={how!r} is for a declared body, and there is none; leave it out")
+        return None, None
+    of_forms = [field for field in fields if isinstance(field.field_info, FormParameter)]
+    if of_forms and len(of_forms) == len(fields):
+        return _form(of_forms, how)
     if len(fields) > 1 or getattr(fields[0].field_info, "embed", None):
         raise TypeError("a stub takes one body; put the fields into one model")
     info: FieldInfo = fields[0].field_info
-    return Body(_adapter(info), info.is_required(), as_sent=how is not None)
+    media_type: str = getattr(info, "media_type", "application/json")
+    if is_json(media_type.encode()):
+        return Body(_adapter(info), info.is_required(), how is not None, media_type), None
+    return _text(info, media_type, how), None
+
+
+def _text(info: FieldInfo, media_type: str, how: object) -> Text:
+    kinds = set(_alternatives(info.annotation)) - {NoneType}
+    if "*" in media_type or not kinds or not kinds <= {str, bytes}:
+        raise TypeError(
+            f"a body of {media_type} is read as str or bytes, and of one media type; declare it so, as JSON, or leave it out "
+            "of the signature, so that it streams to the service"
+        )
+    if how is not None:
+        raise TypeError(f"body={how!r} is for what a type ignores, and of {media_type} nothing is; leave it out")
+    essence = media_type.partition(";")[0].strip().lower()
+    return Text(_adapter(info), essence, info.is_required(), binary=kinds == {bytes})
+
+
+def _form(fields: Sequence[Any], how: object) -> tuple[Form | None, str | None]:
+    kinds = {field.field_info.media_type for field in fields}
+    if not kinds <= {FORM, MULTIPART}:
+        raise TypeError(f"a form comes as {FORM} or {MULTIPART}; leave out media_type=")
+    if kinds == {FORM}:
+        for field in fields:
+            choices = set(_alternatives(field.field_info.annotation)) - {NoneType}
+            if len(choices) > 1 and any(isinstance(one, type) and issubclass(one, BaseModel) for one in choices):
+                raise TypeError(f"the form {field.name!r} is one of several types; put the fields into one model")
+        return Form(tuple(_param("form", field) for field in fields), as_sent=how is not None), None
+    if how is None:
+        for field in fields:
+            schema = _adapter(field.field_info).json_schema()
+            if (promise := _promise(schema, schema.get("$defs", {}))) is not None:
+                raise TypeError(
+                    f"{MULTIPART} streams to the service unread, so that of {field.name!r} {promise} would be documented and "
+                    "not checked; declare a plain str, bytes or UploadFile, put it into the query or a header, or say "
+                    f"body={AS_SENT!r}, which leaves it to the service"
+                )
+    return None, MULTIPART
+
+
+def _promise(schema: Mapping[str, Any], defined: Mapping[str, Any]) -> str | None:
+    """Return what ``schema`` says of a part of a multipart body besides that it is a text or a file; None for nothing."""
+    within: list[Mapping[str, Any]] = []
+    for key, value in schema.items():
+        if key in _HARMLESS or key == "$defs" or key.startswith("x-"):
+            continue
+        if key == "type" and value in ("string", "array", "null", "object"):
+            continue
+        if key == "format" and value == "binary":
+            continue
+        if key == "$ref":
+            name = value.rpartition("/")[2]
+            if name in defined:  # else this is within it
+                rest = {one: schema for one, schema in defined.items() if one != name}
+                if (found := _promise(defined[name], rest)) is not None:
+                    return found
+        elif key == "properties":
+            within += value.values()
+        elif key == "items":
+            within.append(value)
+        elif key == "anyOf":
+            within += value
+        else:
+            return f"{key}={value!r}"
+    return next((found for one in within if (found := _promise(one, defined)) is not None), None)
 
 
 def _adapter(info: FieldInfo) -> TypeAdapter[object]:
@@ -152,9 +279,31 @@ def _schema(annotation: Any) -> TypeAdapter[object]:
 
 
 def _is_many(annotation: Any) -> bool:
+    """Tell whether FastAPI reads every value of a parameter of this type."""
+    return any(
+        isinstance(one, type) and issubclass(one, _MANY) and not issubclass(one, str | bytes)
+        for one in (get_origin(part) or part for part in _alternatives(annotation))
+    )
+
+
+def _is_json_text(info: FieldInfo) -> bool:
+    return any(type(one) is cast("Any", Json) for one in info.metadata)
+
+
+def _model(annotation: Any) -> type[BaseModel] | None:
+    """Return the model that takes a group of parameters, perhaps none of them."""
+    choices = [one for one in _alternatives(annotation) if one is not NoneType]
+    only = choices[0] if len(choices) == 1 else None
+    return only if isinstance(only, type) and issubclass(only, BaseModel) else None
+
+
+def _alternatives(annotation: Any) -> Iterator[Any]:
+    """Yield the types of a union, or the one type."""
     origin = get_origin(annotation)
     if origin is Annotated:
-        return _is_many(get_args(annotation)[0])
-    if origin in (Union, UnionType):
-        return any(_is_many(part) for part in get_args(annotation))
-    return (origin or annotation) in _MANY
+        yield from _alternatives(get_args(annotation)[0])
+    elif origin in (Union, UnionType):
+        for part in get_args(annotation):
+            yield from _alternatives(part)
+    else:
+        yield annotation

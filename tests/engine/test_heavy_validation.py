@@ -216,8 +216,8 @@ async def test_parameters_are_bounded_in_number_where_any_are_declared(where: st
         return await one.served.get(b"/search", b"cookie: " + pairs.replace(b"&", b";"))
 
     async with gate() as one:
-        assert (await ask(b"&".join([b"limit=1"] * 1000))).startswith(b"HTTP/1.1 200 ")
-        answer = await ask(b"&".join([b"limit=1"] * 1001))
+        assert (await ask(b"&".join([b"other=1"] * 1000))).startswith(b"HTTP/1.1 200 ")
+        answer = await ask(b"&".join([b"other=1"] * 1001))
         assert answer.startswith(b"HTTP/1.1 422 ")
         assert json.loads(answer.partition(b"\r\n\r\n")[2])["errors"] == [
             {"loc": [where], "msg": "There may be at most 1000 of these", "type": "too_long"}

@@ -63,6 +63,8 @@ FIXED: dict[str, Unit] = {
     "runtime.validations.MOST_WAITING": count,
     "runtime.validations.MOST_BYTES": size,
     "pipeline.MOST_FIELDS": count,
+    "declare.forms.MOST_FIELDS": count,
+    "declare.urlencoded.STEP": size,
     "declare.misfits.MOST": count,
     "http.replies.MOST_OF_PLACES": size,
     "declare.misfits.MOST_WORDED": count,

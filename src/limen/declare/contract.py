@@ -4,68 +4,41 @@ Parameters and bodies are checked, and what reaches the service is the client's 
 body's type ignores.
 """
 
-from collections.abc import Generator, Mapping, Sequence
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
+from collections.abc import Container, Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Final
 
 from pydantic import TypeAdapter
 
 from limen.declare.answer import Answer
 from limen.declare.checker import UNTOLD, Checker, closed, guarded
+from limen.declare.forms import Form, at_once
 from limen.declare.misfits import Misfits, together
+from limen.declare.parameters import Given, Param, Where, names_of
 from limen.declare.pruning import TooAmbiguous, pruned
 from limen.declare.strict_json import scanned, unclear
 from limen.declare.structure import Structure
+from limen.declare.text import Text
 from limen.errors import Invalid
-
-Where = Literal["path", "query", "header", "cookie"]
+from limen.http import headers
 
 # Members of the largest object of a body that is first read by a type that ignores nothing: pydantic collects each of those
 # that it would refuse.
 MOST_CLOSED = 1000
 
+# RFC 8259 section 8.1: JSON has none, and whoever reads it may ignore it or not. UTF-32 begins as UTF-16 does, or with NUL.
+_MARKS: Final = (BOM_UTF8, BOM_UTF16_LE, BOM_UTF16_BE)
+_MARKED = Misfits((Invalid(("body",), "JSON should be UTF-8 and begin without a byte order mark", "byte_order_mark"),))
+
 _UNCLEAR = Misfits((Invalid(("body",), "It cannot be told as which of several types this is read", "ambiguous_type"),))
-
-
-@dataclass(frozen=True, slots=True)
-class Param:
-    """One declared parameter. ``many`` collects repeats; ``fields`` is set when a model takes the whole group."""
-
-    name: str
-    where: Where
-    adapter: TypeAdapter[object]
-    required: bool
-    many: bool = False
-    fields: tuple[tuple[str, bool], ...] = ()
-    closed: bool = False
-    checker: Checker = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        """Derive what checks values."""
-        object.__setattr__(self, "checker", Checker(self.adapter))
-
-    def check(self, given: Mapping[str, Sequence[str]]) -> Misfits | None:
-        """Return what is wrong with this parameter among the ``given`` values of its place; None when it fits."""
-        checked: object
-        if self.fields:
-            group: dict[str, object] = {n: list(given[n]) if m else given[n][-1] for n, m in self.fields if n in given}
-            if self.closed:
-                known = {name for name, _ in self.fields}
-                group |= {name: found[-1] for name, found in given.items() if name not in known}
-            checked = self.checker.python(group, (self.where,), sum(map(len, given.values())))
-            return checked if isinstance(checked, Misfits) else None
-        found = given.get(self.name)
-        if not found:
-            missing = Invalid((self.where, self.name), "Field required", "missing")
-            return Misfits((missing,)) if self.required else None
-        value = list(found) if self.many else found[-1]
-        checked = self.checker.python(value, (self.where, self.name), len(found))
-        return checked if isinstance(checked, Misfits) else None
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
     """A declared JSON body. With ``as_sent`` it reaches the service with whatever the type ignores.
+
+    ``media_type`` is the documented one; every kind of JSON is taken.
 
     Raises TypeError, with the place, where what the type ignores cannot be known.
     """
@@ -73,7 +46,12 @@ class Body:
     adapter: TypeAdapter[object]
     required: bool = True
     as_sent: bool = False
+    media_type: str = "application/json"
     checker: Checker = field(init=False, repr=False, compare=False)
+
+    json: ClassVar[bool] = True
+    keeps_parameters: ClassVar[bool] = False
+
     _structure: Structure | None = field(init=False, repr=False, compare=False)
     _closed: Checker | None = field(init=False, repr=False, compare=False)
 
@@ -88,11 +66,17 @@ class Body:
         object.__setattr__(self, "_structure", structure if structure is not None and structure.root.drops else None)
         object.__setattr__(self, "_closed", tight)
 
+    def takes(self, content_type: bytes) -> bool:
+        """Tell whether content of this type is JSON."""
+        return headers.is_json(content_type)
+
     def reading(self, content: bytes) -> Generator[None, None, bytes | Misfits]:
         """Read the body in steps, between which others have their turn; what is returned is for the service.
 
         Those are the client's own bytes, without the members that the type ignores.
         """
+        if content.startswith(_MARKS):
+            return _MARKED
         structure, tight = self._structure, self._closed
         scan = scanned(content)
         yield
@@ -118,13 +102,7 @@ class Body:
 
     def read(self, content: bytes) -> bytes | Misfits:
         """Read the body at once; see ``reading``."""
-        reading = self.reading(content)
-        while True:
-            try:
-                next(reading)
-            except StopIteration as done:
-                read: bytes | Misfits = done.value
-                return read
+        return at_once(self.reading(content))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,19 +110,28 @@ class Contract:
     """Everything a signature says.
 
     ``answer`` is that of the documented status, ``answers`` those that ``responses=`` declares for other success statuses,
-    and ``rest`` for all others of these (``2XX``). Whatever is not there passes through unread.
+    and ``rest`` for all others of these (``2XX``). Whatever is not there passes through unread. ``streamed`` is the media
+    type of a body that is declared and not read: it streams, and content of other types is refused.
     """
 
     params: tuple[Param, ...] = ()
-    body: Body | None = None
+    body: Body | Form | Text | None = None
     answer: Answer | None = None
     answers: Mapping[int, Answer] = field(default_factory=dict[int, Answer])
     rest: Answer | None = None
+    streamed: str | None = None
+    query_names: Container[str] = field(init=False, repr=False, compare=False)
+    cookie_names: Container[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Derive the names that are read where services may differ in how they read."""
+        object.__setattr__(self, "query_names", names_of(self.params, "query"))
+        object.__setattr__(self, "cookie_names", names_of(self.params, "cookie"))
 
     def needs(self, where: Where) -> bool:
         """Tell whether any parameter is read from ``where``."""
         return any(param.where == where for param in self.params)
 
-    def check(self, given: Mapping[Where, Mapping[str, Sequence[str]]]) -> Misfits | None:
+    def check(self, given: Mapping[Where, Given]) -> Misfits | None:
         """Return what is wrong with the parameters, all at once; None when all fit."""
         return together([found for param in self.params if (found := param.check(given[param.where])) is not None])

@@ -90,6 +90,9 @@ _BLANK: Final = 0x20
 _NONE: Final[frozenset[bytes]] = frozenset()
 _FROM_CLIENT: Final = HOP_BY_HOP | _OWN | _OVERRIDES
 
+# Of a request whose answer has to be read: it must not come compressed, or in part.
+OF_THE_ENCODING: Final = frozenset((b"accept-encoding", b"range", b"if-range"))
+
 # What describes the bytes of a representation that the gateway has written anew (RFC 9110 section 8, RFC 9530).
 OF_THE_BYTES: Final = frozenset(
     (
@@ -138,6 +141,11 @@ def to_upstream(client: Sequence[tuple[bytes, bytes]], *, strip: Collection[byte
         for name, value in client
         if name not in _FROM_CLIENT and name not in named and name not in strip and _UNDERSCORE not in name
     ]
+
+
+def withheld(name: bytes, strip: Collection[bytes]) -> bool:
+    """Tell whether no header of this ``name`` reaches a service as the client sent it; see ``to_upstream``."""
+    return name in _FROM_CLIENT or name in strip or _UNDERSCORE in name
 
 
 def to_client(upstream: Sequence[tuple[bytes, bytes]], *, bodyless: bool) -> Headers:

@@ -10,7 +10,7 @@ from limen.declare.route import Route
 from limen.declare.upstream import Upstream
 from limen.errors import DeclarationError, Fault, Kind
 from limen.gates.assertion import HEADER, Asserter
-from limen.http.headers import block
+from limen.http.headers import OF_THE_ENCODING, block, withheld
 from limen.runtime.api_keys import LiveApiKeys
 from limen.runtime.ends import ender
 from limen.runtime.finish import finishers
@@ -69,6 +69,12 @@ def _plan(route: Route, pattern: Pattern, runtime: Runtime, tell: Identity, stri
     if missing := route.allow.path_params - names:
         raise ValueError(f"allow={route.allow} needs the path parameter {{{sorted(missing)[0]}}}, which is not there")
     timeouts = route.timeouts or route.upstream.timeouts
+    finish = finishers(route, runtime.validations, timeouts.first_byte)
+    if (lost := _lost(route, strip, held=bool(finish))) is not None:
+        raise ValueError(
+            f"the header {lost!r} never reaches the service as the client sent it: the gateway drops it, or says it itself; "
+            "leave it out of the signature (a name with '_' is dropped: give it with '-')"
+        )
     return Plan(
         route=route,
         pool=runtime.pool(route.upstream),
@@ -76,12 +82,26 @@ def _plan(route: Route, pattern: Pattern, runtime: Runtime, tell: Identity, stri
         strip=strip,
         entry=None if route.allow.public else _entry(route, runtime, tell),
         rewrite=None if route.rewrite is None else Rewrite.parse(route.rewrite, names),
-        finish=finishers(route, runtime.validations, timeouts.first_byte),
+        finish=finish,
         ends=None if route.ends is None else ender(route.ends, runtime.revocations, runtime.auth, runtime.now),
         query=route.contract.needs("query"),
         header=route.contract.needs("header"),
         cookie=route.contract.needs("cookie"),
     )
+
+
+def _lost(route: Route, strip: frozenset[bytes], *, held: bool) -> str | None:
+    """Return a declared header that the service would not get: what is checked of it would be nobody's."""
+    replaced: frozenset[bytes] = OF_THE_ENCODING if held else frozenset()
+    if route.contract.body is not None:
+        replaced |= {b"content-type", b"content-encoding"}
+    for param in route.contract.params:
+        if param.where == "header":
+            for name in sorted(param.own_names):
+                line = name.encode("latin-1", "replace")
+                if withheld(line, strip) or line in replaced:
+                    return name
+    return None
 
 
 def _withheld(identity: IdentityHeaders, auth: Sequence[Methods]) -> frozenset[bytes]:

@@ -2,8 +2,9 @@
 
 from pydantic import BaseModel, TypeAdapter
 
-from limen.declare.contract import Body, Contract, Param
+from limen.declare.contract import Body, Contract
 from limen.declare.misfits import Misfits
+from limen.declare.parameters import Group, Member, Param
 from limen.errors import Invalid
 
 
@@ -49,24 +50,56 @@ def test_parameters_report_all_faults_at_once() -> None:
     assert not contract.needs("cookie")
 
 
-def test_the_last_of_repeated_single_parameters_counts() -> None:
-    param = Param("limit", "query", TypeAdapter(int), required=True)
-    assert param.check({"limit": ["x", "5"]}) is None
+def kinds(found: Misfits | None) -> list[tuple[tuple[str | int, ...], str]]:
+    return [] if found is None else [(one.loc, one.type) for one in found.found]
+
+
+def test_a_single_parameter_that_comes_twice_is_refused_and_one_that_takes_several_is_checked_in_each() -> None:
+    single = Param("limit", "query", TypeAdapter(int), required=True)
+    assert kinds(single.check({"limit": ["5", "5"]})) == [(("query", "limit"), "repeated")]
+    several = Param("ids", "query", TypeAdapter(list[int]), required=True, many=True)
+    assert several.check({"ids": ["1", "2"]}) is None
+    assert kinds(several.check({"ids": ["x", "2"]})) == [(("query", "ids", 0), "int_parsing")]
+
+
+def test_a_parameter_has_one_of_its_names() -> None:
+    param = Param("a", "query", TypeAdapter(int), required=True, others=("b",))
+    assert param.check({"b": ["1"]}) is None
+    assert kinds(param.check({"b": ["x"]})) == [(("query", "b"), "int_parsing")]
+    assert kinds(param.check({"a": ["1"], "b": ["1"]})) == [(("query", "a"), "repeated")]
+    assert kinds(param.check({})) == [(("query", "a"), "missing")]
 
 
 def test_a_model_takes_a_whole_group() -> None:
-    adapter: TypeAdapter[object] = TypeAdapter(Item)
-    fields = (("name", False), ("tags", True))
-    open_model = Param("page", "query", adapter, required=True, fields=fields)
-    assert open_model.check({"name": ["a"], "tags": ["x", "y"], "other": ["1"]}) is None
-    assert open_model.check({}) == Misfits((Invalid(("query", "name"), "Field required", "missing"),))
+    members = (Member((("x-name", "name"),)), Member((("tags", "tags"),), many=True))
+    page = Param("page", "header", TypeAdapter(Item), required=True, group=Group(members))
+    assert page.check({"x-name": ["a"], "tags": ["x", "y"], "other": ["1", "2"]}) is None
+    assert page.check({}) == Misfits((Invalid(("header", "name"), "Field required", "missing"),))
+    assert kinds(page.check({"x-name": ["a", "b"]})) == [(("header", "x-name"), "repeated")]
+    maybe = Param("page", "query", TypeAdapter(Item | None), required=False, group=Group(members, optional=True))
+    assert maybe.check({"other": ["1"]}) is None
+    assert kinds(maybe.check({"tags": ["1"]})) == [(("query", "name"), "missing")]
+
+
+def test_what_a_model_refuses_is_told_by_the_name_that_the_client_wrote() -> None:
+    class Numbers(BaseModel):
+        x_n: int
+
+    param = Param("n", "header", TypeAdapter(Numbers), required=True, group=Group((Member((("x-n", "x_n"),)),)))
+    assert kinds(param.check({"x-n": ["?"]})) == [(("header", "x-n"), "int_parsing")]
 
 
 def test_a_closed_model_refuses_unknown_names() -> None:
     class Closed(BaseModel, extra="forbid"):
         name: str = ""
 
-    param = Param("page", "query", TypeAdapter(Closed), required=True, fields=(("name", False),), closed=True)
-    misfits = param.check({"nmae": ["a"]})
-    assert misfits is not None
-    assert [e.type for e in misfits.found] == ["extra_forbidden"]
+    group = Group((Member((("name", "name"),)),), "forbid")
+    param = Param("page", "query", TypeAdapter(Closed), required=True, group=group)
+    assert kinds(param.check({"nmae": ["a"]})) == [(("query", "nmae"), "extra_forbidden")]
+
+
+def test_json_begins_without_a_byte_order_mark() -> None:
+    for mark in (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff", b"\xff\xfe\x00\x00"):
+        found = Body(TypeAdapter(object), as_sent=True).read(mark + b"{}")
+        assert isinstance(found, Misfits)
+        assert kinds(found) == [(("body",), "byte_order_mark")]

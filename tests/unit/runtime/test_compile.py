@@ -8,8 +8,9 @@ import pytest
 from pydantic import TypeAdapter
 
 from limen import DeclarationError, Principal, Timeouts, Upstream, anyone, owner, role, signed_in
-from limen.declare.contract import Contract, Param, Where
+from limen.declare.contract import Contract
 from limen.declare.jwt import Jwt
+from limen.declare.parameters import Param, Where
 from limen.declare.route import Route
 from limen.errors import Fault, Kind
 from limen.gates.jwt import issue
