@@ -47,6 +47,7 @@ FIXED: dict[str, Unit] = {
     "upstream.connection._MOST_INTERIM": count,
     "pipeline.ATTEMPTS": count,
     "upstream.client.HIGH_WATER": size,
+    "upstream.wire.MOST_LEFT": size,
     "upstream.connection._SMALL_PIECE": size,
     "upstream.pool._MOST_CLOSED": count,
     "upstream.names.FRESH": seconds,

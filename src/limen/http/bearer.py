@@ -1,6 +1,6 @@
 """The ``Authorization`` header, read strictly: one header, scheme Bearer, one space or several, token68.
 
-RFC 6750 section 2.1 writes one space, but leaves it to HTTP how credentials are written, and there it is one or more (RFC 9110
+RFC 6750 section 2.1 writes one space, but leaves it to HTTP how credentials are written: there it is one or more (RFC 9110
 section 11.4). A tab is none.
 """
 

@@ -182,8 +182,12 @@ class Connection(Wire):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever waits."""
         self._take_all()
+        ended = exc is None
+        if exc is not None and self._sink is not None:
+            self._rest, ended = self.left(exc)
+            self._take_all()
         self.lost = True
-        if exc is None:
+        if ended:
             self.eof_received()
         self.resume_writing()
         self._fail(Fault(Kind.UPSTREAM_CLOSED, cause=str(exc or "closed before the answer was whole")))
