@@ -27,6 +27,7 @@ from limen.direct.timers import Timer
 from limen.errors import AGAIN, Fault, Kind
 from limen.http.headers import Head
 from limen.http.replies import problem
+from limen.observe.outcome import Outcome
 from limen.runtime.bodies import Bodies
 
 CLOSE: Final = (b"connection", b"close")
@@ -320,6 +321,7 @@ class PatientProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         cycle: Any = self.cycle
+        outcome: Outcome | None = None
         if stage == BODY:
             if self.pipeline and self.pipeline[0][0] is cycle:
                 self.pipeline.popleft()
@@ -333,13 +335,20 @@ class PatientProtocol(HttpToolsProtocol):
                 return
             elif self.spoil(cycle, fault):
                 return
+            else:
+                outcome = record.taken_over(cycle, self.shared.fresh)
         told = (stage == HEAD and bool(self.url)) or stage == BODY
         parser: Any = self.parser
         method: bytes = parser.get_method() if told else b"-"
         path = self.url.partition(b"?")[0] if told else b"-"
-        request_id = pipeline.request_id(Head(self.headers if told else []), self.shared.fresh)
+        known: tuple[str, str, str] | None = None
+        if outcome is None:
+            request_id = pipeline.request_id(Head(self.headers if told else []), self.shared.fresh)
+        else:
+            request_id = outcome.request_id
+            known = (outcome.route, outcome.upstream, outcome.caller)
         reply = problem(fault, request_id)
-        self.queue(Said(self, reply, fault, method=method, path=path, request_id=request_id))
+        self.queue(Said(self, reply, fault, method=method, path=path, request_id=request_id, known=known))
 
     def forget_cycle(self, cycle: Any) -> None:
         """Let go of a request that is refused while it is in line."""

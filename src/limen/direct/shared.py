@@ -67,6 +67,7 @@ class Said:
         "disconnected",
         "fault",
         "keep_alive",
+        "known",
         "method",
         "more_body",
         "path",
@@ -79,15 +80,24 @@ class Said:
     response_started: ClassVar[bool] = True
 
     def __init__(
-        self, speaker: Speaker, reply: Reply, fault: Fault | None, *, method: bytes, path: bytes, request_id: str
+        self,
+        speaker: Speaker,
+        reply: Reply,
+        fault: Fault | None,
+        *,
+        method: bytes,
+        path: bytes,
+        request_id: str,
+        known: tuple[str, str, str] | None = None,
     ) -> None:
-        """``fault`` ends the connection; without one it goes on."""
+        """``fault`` ends the connection; without one it goes on. ``known`` are route, upstream and caller, where they are."""
         self._speaker = speaker
         self.reply = reply
         self.fault = fault
         self.method = method
         self.path = path
         self.request_id = request_id
+        self.known = known
         self.keep_alive = fault is None
         self.response_complete = False
         self.disconnected = False
