@@ -19,6 +19,7 @@ from urllib.parse import quote
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from limen import pipeline
+from limen.asgi_http10 import unchunked
 from limen.declare.trust import UNIX
 from limen.errors import Fault, Kind
 from limen.http.headers import Head, trimmed
@@ -43,8 +44,13 @@ async def recorded(app: ASGIApp, scope: Scope, receive: Receive, send: Send, fre
     """Call ``app`` and record what became of the request; ``fresh`` makes ids."""
     if scope["type"] not in ("http", "websocket") or OUTCOME in scope:
         await app(scope, receive, send)
-    else:
-        await _Request(scope, receive, send, fresh).run(app)
+        return
+    old = unchunked(scope, send)
+    try:
+        await _Request(scope, receive, send if old is None else old.send, fresh).run(app)
+    finally:
+        if old is not None:
+            old.ended()
 
 
 def begun(scope: Scope, fresh: Callable[[], str]) -> Outcome:

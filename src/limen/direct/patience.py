@@ -11,11 +11,13 @@ import asyncio
 import contextlib
 from typing import Any, Final, cast
 
+from starlette.types import Receive, Scope, Send
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from limen import pipeline
+from limen.asgi_http10 import reset, unchunked
 from limen.asgi_log import ENDED
 from limen.declare.limits import ClientLimits
 from limen.direct import record, server_log
@@ -191,8 +193,22 @@ class PatientProtocol(HttpToolsProtocol):
         else:
             turns = self.shared.turns
             turns.task_begins()
-            super()._start_asgi_task(cycle, app)
+            super()._start_asgi_task(cycle, self._framed(cycle, app))
             turns.task_made()
+
+    def _framed(self, cycle: Any, app: Any) -> Any:
+        """Return ``app``, which gets to send what a client of HTTP/1.0 understands."""
+        old = unchunked(cycle.scope, cycle.send)
+        if old is None:
+            return app
+
+        async def framed(scope: Scope, receive: Receive, send: Send) -> None:
+            try:
+                await app(scope, receive, old.send)
+            finally:
+                old.ended()
+
+        return framed
 
     def _unset_keepalive_if_required(self) -> None:
         """Do nothing: uvicorn's own timer is never set."""
@@ -359,7 +375,7 @@ class PatientProtocol(HttpToolsProtocol):
         cycle.message_event.set()
         cycle.scope[ENDED] = fault if cycle.response_started else None
         if cycle.response_started:
-            self.transport.abort()  # what the client gets must not look whole
+            reset(self.transport)  # what the client gets must not look whole
             return True
         self.cycle = None  # pyright: ignore[reportAttributeAccessIssue] - as it is before the first request
         return False

@@ -8,6 +8,7 @@ import asyncio
 from collections import Counter
 from typing import Any, ClassVar, Protocol
 
+from limen.asgi_http10 import reset
 from limen.declare.limits import MOST_CONNECTIONS, ClientLimits
 from limen.direct.idle import Idle
 from limen.direct.timers import Timer, Timers
@@ -149,7 +150,7 @@ class Reader:
     __slots__ = ("_least", "_protocol", "_seconds", "_size", "_timer", "_transport")
 
     def __init__(self, protocol: Any) -> None:
-        """Nothing waits yet; ``protocol`` is its connection, which has ``transport``, ``shared`` and ``cut_by``."""
+        """Nothing waits yet; ``protocol`` has ``transport``, ``shared``, ``version`` and ``cut_by`` of its connection."""
         shared: Shared = protocol.shared
         limits = shared.limits
         self._protocol = protocol
@@ -173,6 +174,9 @@ class Reader:
         size = self._transport.get_write_buffer_size()
         if size and self._size - size < self._least:
             self._protocol.cut_by = Fault(Kind.ANSWER_NOT_TAKEN)
-            self._transport.abort()
+            if self._protocol.version == "1.0":
+                reset(self._transport)  # the content may have no end but that of the connection
+            else:
+                self._transport.abort()
         elif size:
             self.wait()
