@@ -1,7 +1,6 @@
 """The client's side of an ASGI request: its body as a bounded stream, and the watch for a client that leaves."""
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
@@ -13,11 +12,6 @@ from limen.runtime.bodies import Bodies
 
 # A client that leaves is noticed within about this many seconds; most requests end before and pay one timer handle.
 _WATCH_AFTER = 0.25
-
-
-# Seconds in which a client whose body is refused may go on sending it, as ``ClientLimits.linger``.
-_LINGER = 2.0
-
 
 T = TypeVar("T")
 
@@ -163,18 +157,6 @@ class RequestBody:
         self._bodies.add(self, len(chunk))
         if self._cut:
             raise BodyCut
-
-
-async def drain(receive: Receive) -> None:
-    """Read the rest of a body that is refused, and forget it; the answer is out, but for its end.
-
-    A server that closes while bytes are unread resets the connection, and the client may never see why (RFC 9112 section
-    9.6).
-    """
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_LINGER):
-            while (await receive()).get("more_body", False):
-                pass
 
 
 class Watch:

@@ -109,7 +109,7 @@ FIXED: dict[str, Unit] = {
     "declare.pruning.STEP": count,
     "runtime.validations.LONG": seconds,
     "runtime.validations.REST": count,
-    "direct.patience._MOST_DISCARDED": size,
+    "asgi_refusal.MOST_DISCARDED": size,
     "direct.patience.MOST_TURNED_AWAY": count,
     "direct.patience.UNREAD": seconds,
     "pipeline.MOST_HELD": size,

@@ -17,7 +17,7 @@ from uvicorn.server import ServerState
 
 from limen import pipeline
 from limen.direct import patience, rules
-from limen.direct.patience import BODY, BODY_TIME, DEAF, HEAD, HEAD_TIME, IDLE, KEPT, OFF, PatientProtocol
+from limen.direct.patience import BODY, BODY_TIME, DEAF, HEAD, HEAD_TIME, IDLE, KEPT, OFF, REST, PatientProtocol
 from limen.direct.reading import SMALL
 from limen.direct.shared import Rest, Said
 from limen.errors import AGAIN, Fault, Kind
@@ -308,7 +308,11 @@ class GuardedProtocol(PatientProtocol):
             self.refuse(Fault(Kind.HEAD_TOO_LARGE))
 
     def _flows(self, data: bytes) -> None:
-        """Bound what a body has besides content, and its time."""
+        """Bound what a body has besides content, and its time; of one that nobody wants, how much there is of it."""
+        if self.timing == REST:
+            self._chunked = self._chunked or any(name == b"transfer-encoding" for name, _ in self.headers)
+            self.discard(len(data))
+            return
         pace, now = self.pace, self.loop.time()
         if self.timing != BODY_TIME:
             parser: Any = self.parser

@@ -1,10 +1,12 @@
 """How long, and how often, a client connection is put up with: it is counted, timed, refused, and its end lingered over.
 
 What is read from it is ``limen.direct.guard``'s. Every connection has one coarse timer, for what it is waited for now:
-a first head, another request, the rest of a head, more of a body, or the end after a refusal.
+a first head, another request, the rest of a head, more of a body, the rest of a body that nobody wants any more, or the end
+after a refusal.
 
 After a refusal the client's input is thrown away for a while: closing at once would reset the connection, and the client
-could lose the answer that it has not read (RFC 9112 section 9.6).
+could lose the answer that it has not read (RFC 9112 section 9.6). So is the rest of a body whose request is answered: if it
+ends within the same bounds, the next request follows, else the connection ends.
 """
 
 import asyncio
@@ -19,6 +21,7 @@ from uvicorn.server import ServerState
 from limen import pipeline
 from limen.asgi_http10 import reset, unchunked
 from limen.asgi_log import ENDED
+from limen.asgi_refusal import MOST_DISCARDED
 from limen.declare.limits import ClientLimits
 from limen.direct import record, server_log
 from limen.direct.client import whole
@@ -47,12 +50,10 @@ KEPT: Final = 2
 HEAD_TIME: Final = 3
 BODY_TIME: Final = 4
 LINGER: Final = 5
+REST: Final = 6
 
 # Looks at a body within the time of its silence: a deadline may be late by one of them.
 LOOKS = 4
-
-# Bytes that are thrown away after a refusal, at most.
-_MOST_DISCARDED = 1024 * 1024
 
 # Seconds after which a connection ends of which so much was thrown away, and nothing more is read.
 UNREAD: Final = 0.2
@@ -185,6 +186,9 @@ class PatientProtocol(HttpToolsProtocol):
             self.arm(KEPT, self.timeout_keep_alive)
         elif self.stage == DEAF:
             self.transport.close()
+        elif self.stage == BODY and self.is_unwanted():
+            self._discarded = 0
+            self.arm(REST, self.limits.linger)
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         self.serving = cycle
@@ -277,9 +281,9 @@ class PatientProtocol(HttpToolsProtocol):
             self.transport.abort()
         elif timing == KEPT and self.reading.pending():
             self.arm(KEPT, self.timeout_keep_alive)  # another request is here, and waits for its turn
-        elif timing == LINGER and self._discarded > _MOST_DISCARDED:
+        elif timing == LINGER and self._discarded > MOST_DISCARDED:
             self.transport.abort()  # over TLS, closing would read on, for as long as the client sends
-        elif timing in (LINGER, KEPT) or self.stage == IDLE:
+        elif timing in (LINGER, KEPT, REST) or self.stage == IDLE:
             self._close()
         elif self.reading.stopped():
             # It is we who do not read: this time does not count.
@@ -425,10 +429,17 @@ class PatientProtocol(HttpToolsProtocol):
     def discard(self, size: int) -> None:
         """Throw ``size`` bytes away."""
         self._discarded += size
-        if self.timing == LINGER and self._discarded > _MOST_DISCARDED:
+        if (self.timing == LINGER or self.timing == REST) and self._discarded > MOST_DISCARDED:
             # Who floods is not to be back at once, and that he has left is not noticed meanwhile.
+            self.stage = DEAF
+            self.reading.clear()
             self.flow.pause_reading()
             self.arm(LINGER, min(self.limits.linger, UNREAD))
+
+    def is_unwanted(self) -> bool:
+        """Tell whether the request that comes is answered, and the rest of it of no use to anybody."""
+        cycle: Any = self.cycle
+        return cycle is not None and bool(cycle.response_complete)
 
     def _close(self) -> None:
         """Close; a client that has not read by now what was written to it gets no more time."""

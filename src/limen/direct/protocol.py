@@ -20,6 +20,7 @@ from uvicorn.server import ServerState
 
 from limen import pipeline
 from limen.asgi_http10 import reset
+from limen.asgi_refusal import MOST_DISCARDED
 from limen.direct import rules
 from limen.direct.exchange import Exchange
 from limen.direct.guard import GuardedProtocol
@@ -187,6 +188,11 @@ class GatewayProtocol(GuardedProtocol):
     def go_on(self) -> None:
         """Read from the client again."""
         self.flow.resume_reading()
+
+    def rest_is_long(self) -> bool:
+        """Tell whether more is announced of the body of the request that runs than is thrown away after a refusal."""
+        running: object = self._running
+        return running is self.cycle and self.content_left() > MOST_DISCARDED
 
     def defaults(self) -> list[tuple[bytes, bytes]]:
         """Return uvicorn's default header lines, the date among them, renewed each second."""
