@@ -20,9 +20,9 @@ from urllib.parse import quote
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from limen import asgi_log, pipeline
-from limen.asgi_body import BodyCut, BodyTimeout, BodyTooLarge, ClientGone, RequestBody, Watch
+from limen.asgi_body import BodyCut, BodyLost, BodyTimeout, BodyTooLarge, ClientGone, RequestBody, Watch
 from limen.asgi_local import LocalBody
-from limen.asgi_refusal import Refusing, framed
+from limen.asgi_refusal import LOST, Refusing, framed, may_be_lost
 from limen.errors import AGAIN, Fault, Kind
 from limen.http.headers import Head, Headers
 from limen.http.replies import Reply, allowed, problem, redirect
@@ -178,6 +178,8 @@ class _Exchange:
         except BodyTimeout:
             # What is left of the body may still come: the connection cannot be used again.
             return Fault(Kind.REQUEST_TIMEOUT, headers=((b"connection", b"close"),))
+        except BodyLost:
+            return LOST
         except BodyCut:
             return Fault(Kind.BODIES_FULL, headers=(*AGAIN, (b"connection", b"close")))
         finally:
@@ -187,6 +189,7 @@ class _Exchange:
     async def _request_body(self, plan: Plan, announced: Announced) -> bytes | RequestBody | Fault | None:
         limit = plan.route.max_body
         patience = plan.timeouts.idle
+        lossy = may_be_lost(self._scope)
         self._body = stream = RequestBody(
             self._receive,
             announced.length,
@@ -194,8 +197,11 @@ class _Exchange:
             patience=patience,
             empty=not announced.framed,
             bodies=self._runtime.bodies,
+            lossy=lossy,
         )
         if plan.route.contract.body is None:
+            if lossy:
+                await stream.gather(lambda seen: not seen)  # before a service is asked
             return stream if announced.framed else None
         body = plan.route.contract.body
         try:

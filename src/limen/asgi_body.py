@@ -32,6 +32,10 @@ class BodyCut(Exception):
     """The worker holds too much, and this body had to give way."""
 
 
+class BodyLost(Exception):
+    """The server has emptied the body; see ``limen.asgi_refusal.may_be_lost``."""
+
+
 class RequestBody:
     """An asynchronous iterator over the request body.
 
@@ -40,7 +44,7 @@ class RequestBody:
     """
 
     __slots__ = (
-        *("_bodies", "_cut", "_held", "_limit", "_patience", "_receive", "_waiting"),
+        *("_bodies", "_cut", "_held", "_limit", "_lossy", "_patience", "_receive", "_waiting"),
         *("done", "idle", "length", "seen", "untouched"),
     )
 
@@ -53,8 +57,13 @@ class RequestBody:
         patience: float,
         empty: bool,
         bodies: Bodies,
+        lossy: bool = False,
     ) -> None:
-        """``length`` is the announced one; ``empty`` says that the framing announces no content at all."""
+        """``length`` is the announced one; ``empty`` says that the framing announces no content at all.
+
+        ``lossy`` is a server that may have emptied the body: one without content is taken for that.
+        """
+        self._lossy = lossy
         self._bodies = bodies
         self._cut = False
         self._waiting: asyncio.Timeout | None = None
@@ -109,6 +118,8 @@ class RequestBody:
             self.done = not message.get("more_body", False)
             chunk: bytes = message.get("body", b"")
             self.seen += len(chunk)
+            if self._lossy and self.done and not self.seen:
+                raise BodyLost
             if self._limit is not None and self.seen > self._limit:
                 raise BodyTooLarge
             if chunk:

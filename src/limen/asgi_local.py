@@ -10,7 +10,7 @@ from typing import Final
 
 from starlette.types import Message, Receive, Scope, Send
 
-from limen.asgi_refusal import Refusing
+from limen.asgi_refusal import LOST, Refusing, may_be_lost
 from limen.declare.route import HELD
 from limen.errors import AGAIN, Fault, Invalid, Kind
 from limen.http.headers import is_json
@@ -72,6 +72,8 @@ class LocalBody:
                 self._seen += len(message.get("body", b""))
                 self._count(len(message.get("body", b"")))
                 whole = self._whole = not message.get("more_body", False)
+                if whole and not self._seen and may_be_lost(self._scope):
+                    self._fault = LOST
                 if not self._cut:
                     if self._json is not None:
                         self._look(message.get("body", b""), whole=whole)

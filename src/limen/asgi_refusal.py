@@ -1,4 +1,4 @@
-"""What becomes of the body of a request that is refused, under any ASGI server."""
+"""What becomes of the body of a request that is refused, under any ASGI server; and which one the server may have lost."""
 
 import asyncio
 import contextlib
@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from starlette.types import Receive, Scope
 
+from limen.errors import Fault, Kind
 from limen.http.headers import Headers
 
 # Seconds in which a client whose body is refused may go on sending it, where no ``ClientLimits(linger=)`` says otherwise.
@@ -20,6 +21,26 @@ _OF_FRAMING: Final = frozenset((b"content-length", b"transfer-encoding"))
 def framed(scope: Scope) -> bool:
     """Tell whether a request may have a body; before HTTP/2 its head says so."""
     return not scope["http_version"].startswith("1") or any(name in _OF_FRAMING for name, _ in scope["headers"])
+
+
+def may_be_lost(scope: Scope) -> bool:
+    """Tell whether the server may have emptied the body of a request that offers an upgrade, as Java's client does with h2c.
+
+    uvicorn's httptools protocol takes what follows such a head for the other protocol's: the application is told of an empty
+    body, and what comes later is parsed as the next request. ``limen.direct`` reads on, and so do most other servers.
+    """
+    if "limen.guard" in (scope.get("state") or {}) or scope["http_version"] != "1.1" or not framed(scope):
+        return False
+    headers = scope["headers"]
+    if not any(name == b"connection" and b"upgrade" in value.lower() for name, value in headers):
+        return False
+    return any(name == b"upgrade" for name, _ in headers) and (b"content-length", b"0") not in headers
+
+
+LOST: Final = Fault(
+    Kind.NOT_IMPLEMENTED,
+    "This server does not read the body of a request that offers an upgrade; send it without the offer.",
+)
 
 
 class Refusing:
