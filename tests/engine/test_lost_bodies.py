@@ -1,4 +1,4 @@
-"""A body behind an offer of an upgrade is served, or its request refused; it is never passed on emptied, nor taken for a request.
+"""A body behind an offer of an upgrade is served or refused; it is never passed on emptied, nor taken for a request.
 
 Java's HttpClient and others offer h2c with every first request (RFC 9110 section 7.8). uvicorn's own protocol loses the body.
 """
