@@ -296,7 +296,7 @@ class _Exchange:
     async def _refuse(self, fault: Fault) -> None:
         body, reply = self._body, problem(fault, self._request_id)
         seen, whole = (0, False) if body is None else (body.seen, body.done)
-        rest = Refusing(self._scope, seen, whole=whole, too_large=fault.kind is Kind.BODY_TOO_LARGE)
+        rest = Refusing(self._scope, seen, whole=whole)
         await self._start(reply.status, rest.lines(reply.headers))
         if rest.closes:
             await self._write({"type": "http.response.body", "body": reply.body, "more_body": True})

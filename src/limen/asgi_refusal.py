@@ -53,8 +53,8 @@ class Refusing:
 
     __slots__ = ("_expects", "_linger", "closes")
 
-    def __init__(self, scope: Scope, seen: int, *, whole: bool, too_large: bool = False) -> None:
-        """``seen`` bytes have come; ``whole`` says that these were all. ``too_large`` is a body that has passed its bound."""
+    def __init__(self, scope: Scope, seen: int, *, whole: bool) -> None:
+        """``seen`` bytes have come; ``whole`` says that these were all."""
         headers = scope["headers"]
         state: Any = scope.get("state") or {}
         limits: Any = state.get("limen.limits")
@@ -65,10 +65,8 @@ class Refusing:
             self.closes = False
         elif "limen.guard" not in state:
             self.closes = True
-        elif length.isdigit():
-            self.closes = int(length) - seen > MOST_DISCARDED
         else:
-            self.closes = too_large
+            self.closes = length.isdigit() and int(length) - seen > MOST_DISCARDED
 
     def lines(self, lines: Headers) -> Headers:
         """Return the header lines of the refusal, which say that the connection ends where it does."""

@@ -104,7 +104,6 @@ class Exchange(Sending):
         if self._too_long(plan):
             if self._begun:
                 self._stop()
-                self.keep_alive = False  # nobody has said how much more there is
                 self._refuse(pipeline.too_large(plan))
             else:
                 self._client.hold()  # it is refused in its turn, and only if it is not refused for who is calling
@@ -227,7 +226,6 @@ class Exchange(Sending):
             self._refuse(announced)
             return
         if self._too_long(plan):
-            self.keep_alive = False  # as above
             self._refuse(pipeline.too_large(plan))
             return
         self._own = pipeline.own(self._origin, self._request_id, admitted)

@@ -251,6 +251,8 @@ class PatientProtocol(HttpToolsProtocol):
         """Tell whether the next request in line may begin: the one before is answered, and the client takes its answers."""
         if not self.pipeline or self.reading.write_paused or self.transport.is_closing():
             return False
+        if self.timing == LINGER:
+            return False  # the answer before was the last one
         serving = self.serving
         return serving is None or bool(serving.response_complete)
 
