@@ -162,7 +162,7 @@ class Connection(Wire):
             self._give()
         if not self._head_given:
             if self._raw > self._head_limit:
-                self._fail(Fault(Kind.UPSTREAM_PROTOCOL, cause=f"the head has more than {self._head_limit} bytes"))
+                self._fail(Fault(Kind.UPSTREAM_PROTOCOL, cause=self._too_long()))
         elif self._raw - self._head_bytes - self._content - _CHUNK * self._chunks > self._head_limit:
             # Chunk extensions and trailers, which are dropped, and could go on for ever.
             self._fail(Fault(Kind.UPSTREAM_PROTOCOL, cause=f"more than {self._head_limit} bytes besides content"))
@@ -232,7 +232,7 @@ class Connection(Wire):
             raise httptools.HttpParserError("ambiguous length of the answer")
         # Counted by lines: one read may bring the head and much of the content with it.
         if self._head_bytes > self._head_limit:
-            raise httptools.HttpParserError("the head is too long")
+            raise httptools.HttpParserError(self._too_long())
         bodyless = self._method == b"HEAD" or status in (204, 304)
         self._framed = bodyless or framings == 1
         if version == "1.0" and any(name == b"transfer-encoding" for name, _ in self._headers):
@@ -281,6 +281,9 @@ class Connection(Wire):
             self._end(self._sink)
 
     # --- inside ---
+
+    def _too_long(self) -> str:
+        return f"the head has more than {self._head_limit} bytes"
 
     def _feed_apart(self, parser: httptools.HttpResponseParser, data: bytes) -> None:
         """Feed what ends with the end of a line, its last byte apart.
