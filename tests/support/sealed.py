@@ -358,7 +358,7 @@ class Sealed:
                 break
             protocol.data_received(part)
             await self.settled()
-            while any([service.say_rest() for service in loop.services]):
+            while sum(service.say_rest() for service in loop.services):
                 await self.settled()
         closed = wire.closing or wire.finished
         if not wire.closing:

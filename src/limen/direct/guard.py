@@ -41,6 +41,9 @@ _FEW: Final = 16
 _CHUNK: Final = 24
 
 
+_TOO_MUCH: Final = "The request body has too much besides content."
+
+
 class Stop(Exception):
     """Ends the parser from within a callback."""
 
@@ -64,6 +67,7 @@ class GuardedProtocol(PatientProtocol):
         self._fault: Fault | None = None
         self.fed = 0  # bytes read since the head began, or more
         self._begins = b""  # what was read, where a request begins with it
+        self._read = b""  # what is parsed now
         self._head_bytes = -1  # of a head that comes in pieces
         self._chunked = False
         self._chunks = self._chunks_before = 0
@@ -95,6 +99,7 @@ class GuardedProtocol(PatientProtocol):
         """Parse a read, or a part of one."""
         size = len(data)
         stage = self.stage
+        self._read = data
         if stage == IDLE:
             self.fed = size
             self._begins = data
@@ -213,6 +218,9 @@ class GuardedProtocol(PatientProtocol):
         """Take note of it; False where the parser errs: it takes content after an upgrade for a tunnel's."""
         if self._framing is not None or self.stage == DEAF:
             return False  # refused while it came: the connection is about to end, within the time of lingering
+        if (self._pieces is not None or self._chunked) and self._is_padded():
+            self._fault = Fault(Kind.BAD_BODY, _TOO_MUCH)
+            raise Stop
         if self._pieces is not None:
             self._give()
         self.stage = IDLE
@@ -328,9 +336,24 @@ class GuardedProtocol(PatientProtocol):
         self._chunks_before = self._chunks
         besides = pace.raw - self.content
         if besides - _CHUNK * self._chunks > self.limits.chunk_overhead:
-            self.refuse(Fault(Kind.BAD_BODY, "The request body has too much besides content."))
+            self.refuse(Fault(Kind.BAD_BODY, _TOO_MUCH))
         elif besides - self.content > MOST_FRAMING:
             self.refuse(Fault(Kind.BAD_BODY, "The chunks of the request body are too small."))
+
+    def _is_padded(self) -> bool:
+        """Tell whether a body that ends with this read has too much besides content: nobody looks at it afterwards.
+
+        A step ends where a body does, if not before. A small read may hold other requests behind it, and is let pass.
+        """
+        data = self._read
+        if len(data) <= SMALL or self.timing == REST:
+            return False
+        if self.timing == BODY_TIME:
+            raw = self.pace.raw + len(data)
+        else:
+            parser: Any = self.parser
+            raw = rules.begun(data, parser.get_method(), self.url, self.headers, before=self._head_bytes)
+        return raw - self.content - _CHUNK * self._chunks > self.limits.chunk_overhead
 
     def _upgrades(self, method: bytes, head: Head) -> None:
         """Decide whether a request that asks for another protocol gets it: only a WebSocket, and never on a plain route."""

@@ -163,9 +163,9 @@ class Connection(Wire):
         if not self._head_given:
             if self._raw > self._head_limit:
                 self._fail(Fault(Kind.UPSTREAM_PROTOCOL, cause=self._too_long()))
-        elif self._raw - self._head_bytes - self._content - _CHUNK * self._chunks > self._head_limit:
+        elif self._besides() > self._head_limit:
             # Chunk extensions and trailers, which are dropped, and could go on for ever.
-            self._fail(Fault(Kind.UPSTREAM_PROTOCOL, cause=f"more than {self._head_limit} bytes besides content"))
+            self._fail(Fault(Kind.UPSTREAM_PROTOCOL, cause=self._too_much()))
         elif self._content != before:
             # A part of a head, or of what frames the content, is no progress: byte by byte it would never be too late.
             self._flush()
@@ -225,14 +225,14 @@ class Connection(Wire):
         version = "1.1" if self._is_1_1 else self._parser.get_http_version()
         if (wrong := rules.check(status, version, self._headers)) is not None:
             raise httptools.HttpParserError(wrong)
+        # Counted by lines: one read may bring the head and much of the content with it.
+        if self._head_bytes > self._head_limit:
+            raise httptools.HttpParserError(self._too_long())
         if status < 200:
             return
         framings = rules.framings(self._headers)
         if framings > 1:
             raise httptools.HttpParserError("ambiguous length of the answer")
-        # Counted by lines: one read may bring the head and much of the content with it.
-        if self._head_bytes > self._head_limit:
-            raise httptools.HttpParserError(self._too_long())
         bodyless = self._method == b"HEAD" or status in (204, 304)
         self._framed = bodyless or framings == 1
         if version == "1.0" and any(name == b"transfer-encoding" for name, _ in self._headers):
@@ -271,9 +271,10 @@ class Connection(Wire):
             self._interim += 1
             if self._interim > _MOST_INTERIM:
                 raise httptools.HttpParserError("too many interim answers")
-            interim = self._interim
+            interim, behind = self._interim, max(self._raw - self._head_bytes, 0)
             self._reset()
             self._interim = interim
+            self._raw = behind  # this read may have brought more than the interim head
             return
         if self._pieces is not None:
             self._give()
@@ -284,6 +285,13 @@ class Connection(Wire):
 
     def _too_long(self) -> str:
         return f"the head has more than {self._head_limit} bytes"
+
+    def _too_much(self) -> str:
+        return f"more than {self._head_limit} bytes besides content"
+
+    def _besides(self) -> int:
+        """Return how much of what was read is neither head nor content, nor what frames a chunk."""
+        return self._raw - self._head_bytes - self._content - _CHUNK * self._chunks
 
     def _feed_apart(self, parser: httptools.HttpResponseParser, data: bytes) -> None:
         """Feed what ends with the end of a line, its last byte apart.
@@ -296,6 +304,9 @@ class Connection(Wire):
         parser.feed_data(memoryview(data)[:-1])
         if self._answer_done:
             self._in_step = False
+        elif self._head_given and self._besides() > self._head_limit:
+            # The answer may be whole with the last byte, and then nobody would look any more.
+            raise httptools.HttpParserError(self._too_much())
         else:
             parser.feed_data(data[-1:])
 
