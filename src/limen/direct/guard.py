@@ -41,6 +41,9 @@ _FEW: Final = 16
 _CHUNK: Final = 24
 
 
+# What the parser says of a method that it does not know, or not in HTTP.
+_OF_METHOD: Final = ("Invalid method", "Expected space after method")
+
 _TOO_MUCH: Final = "The request body has too much besides content."
 
 
@@ -68,6 +71,7 @@ class GuardedProtocol(PatientProtocol):
         self.fed = 0  # bytes read since the head began, or more
         self._begins = b""  # what was read, where a request begins with it
         self._read = b""  # what is parsed now
+        self._method = b""  # of a request whose method has not come whole, what has come
         self._head_bytes = -1  # of a head that comes in pieces
         self._chunked = False
         self._chunks = self._chunks_before = 0
@@ -103,6 +107,7 @@ class GuardedProtocol(PatientProtocol):
         if stage == IDLE:
             self.fed = size
             self._begins = data
+            self._method = b""
         else:
             self.fed += size
             self._begins = b""
@@ -300,6 +305,7 @@ class GuardedProtocol(PatientProtocol):
     def _grows(self, data: bytes) -> None:
         """Bound a head that is not whole yet, and its time."""
         limits = self.limits
+        self._method = b"" if self.url else self._method + data
         if self._head_bytes < 0:
             # The newest line is still with the parser, even when it is whole: it could be folded.
             lines = rules.weight(b"", self.url, self.headers)[1] if self.headers else 0
@@ -404,6 +410,8 @@ class GuardedProtocol(PatientProtocol):
                 return
             elif stage == BODY:
                 fault = Fault(Kind.BAD_BODY, cause=str(error))
+            elif str(error).startswith(_OF_METHOD) and rules.names_method(self._method + self._read):
+                fault = Fault(Kind.NOT_IMPLEMENTED)
             else:
                 preface = "PRI/Upgrade" in str(error)
                 fault = Fault(Kind.VERSION_NOT_SUPPORTED if preface else Kind.BAD_REQUEST, cause=str(error))

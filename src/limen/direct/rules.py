@@ -8,8 +8,10 @@ import re
 from functools import lru_cache
 from typing import Final
 
+import httptools
+
 from limen.errors import Fault, Kind
-from limen.http.headers import Head, trimmed
+from limen.http.headers import TOKEN, Head, trimmed
 
 # A registered name, an IPv4 address or an IPv6 literal, and perhaps a port; RFC 3986 section 3.2.2 without
 # sub-delimiters and percent-encoding, which no name that resolves has.
@@ -57,6 +59,35 @@ def check(method: bytes, version: str, head: Head) -> Fault | None:
     if codings and (len(codings) != 1 or codings[0].lower() != b"chunked" or head.all(b"content-length")):
         return _bad("Transfer-Encoding must be chunked, once and alone.")
     return _method(method)
+
+
+def names_method(data: bytes) -> bool:
+    """Tell whether a request that the parser has refused for its method begins with one, if unknown (RFC 9110 section 9.1).
+
+    It does as far as the parser has looked: what comes behind that may be another read. ``data`` begins with a request, and
+    whatever else it holds before the one that was refused is in order.
+    """
+    least, most = 0, len(data)
+    while least < most:  # how many bytes it takes to be refused
+        middle = (least + most) // 2
+        if _is_refused(data[:middle]):
+            most = middle
+        else:
+            least = middle + 1
+    begins = data[: least - 1].rpartition(b"\n")[2]
+    last = data[least - 1 : least]
+    return TOKEN.fullmatch(last) is not None or (last == b" " and begins != b"")
+
+
+def _is_refused(data: bytes) -> bool:
+    parser = httptools.HttpRequestParser(object())
+    try:
+        parser.feed_data(data)
+    except httptools.HttpParserUpgrade:
+        return False
+    except httptools.HttpParserError:
+        return True
+    return False
 
 
 def origin(target: bytes, method: bytes, head: Head) -> tuple[bytes, bytes] | Fault:
