@@ -3,7 +3,9 @@
 import pytest
 from fastapi import FastAPI
 
+from guarded import door, refused
 from limen import Gateway, Upstream, anyone
+from limen.declare.limits import ClientLimits
 from serving import serving
 
 PATHS = (b"/svc/x", b"/one", b"/local", b"/nothing")
@@ -52,3 +54,10 @@ async def test_an_application_that_is_mounted_may_know_any() -> None:
     async with serving(app) as served:
         got = await served.raw(b"PURGE /nothing HTTP/1.1\r\nHost: g\r\nConnection: close\r\n\r\n")
     assert got.startswith(b"HTTP/1.1 404 ")
+
+
+async def test_the_line_of_an_unknown_method_is_waited_for_as_for_any_head() -> None:
+    async with door(ClientLimits(head_time=0.2)) as gate:
+        assert refused(await gate.served.raw(b"BREW /sv"), 408, "head_timeout")
+        assert refused(await gate.served.raw(b"BREW /" + b"x" * 9000), 414, "uri_too_long")
+        assert refused(await gate.served.raw(b"BR", b"EW /svc/x HT", b"TP/1.1\r\n"), 501, "not_implemented")

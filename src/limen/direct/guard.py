@@ -41,8 +41,9 @@ _FEW: Final = 16
 _CHUNK: Final = 24
 
 
-# What the parser says of a method that it does not know, or not in HTTP.
-_OF_METHOD: Final = ("Invalid method", "Expected space after method")
+# What the parser says of a method that it does not know, and of one that is another protocol's.
+_OF_METHOD: Final = ("Invalid method encountered", "Expected space after method")
+_OF_RTSP: Final = "Invalid method for HTTP"
 
 _TOO_MUCH: Final = "The request body has too much besides content."
 
@@ -71,6 +72,7 @@ class GuardedProtocol(PatientProtocol):
         self.fed = 0  # bytes read since the head began, or more
         self._begins = b""  # what was read, where a request begins with it
         self._read = b""  # what is parsed now
+        self._unknown: bytes | None = None  # the line of a request whose method the parser does not know
         self._method = b""  # of a request whose method has not come whole, what has come
         self._head_bytes = -1  # of a head that comes in pieces
         self._chunked = False
@@ -101,6 +103,9 @@ class GuardedProtocol(PatientProtocol):
 
     def parse(self, data: bytes) -> None:
         """Parse a read, or a part of one."""
+        if self._unknown is not None:
+            self._spell(data)
+            return
         size = len(data)
         stage = self.stage
         self._read = data
@@ -396,6 +401,22 @@ class GuardedProtocol(PatientProtocol):
         if rest := data[offset:]:
             self.reading.put_back(rest)
 
+    def _spell(self, data: bytes) -> None:
+        """Refuse a request whose method the parser does not know, once its line is whole: how it was read changes nothing."""
+        assert self._unknown is not None
+        line, end, _ = (self._unknown + data).partition(b"\n")
+        if end:
+            known = rules.is_request_line(line, whole=True)
+            self.refuse(Fault(Kind.NOT_IMPLEMENTED if known else Kind.BAD_REQUEST, cause="no method that is known"))
+        elif len(line) > self.limits.request_line:
+            self.refuse(Fault(Kind.URI_TOO_LONG, cause=f"more than {self.limits.request_line} bytes"))
+        elif not rules.is_request_line(line, whole=False):
+            self.refuse(Fault(Kind.BAD_REQUEST, cause="no method that is known"))
+        else:
+            self._unknown = line
+            if self.timing != HEAD_TIME:
+                self.arm(HEAD_TIME, self.limits.head_time)
+
     def _unreadable(self, error: Exception) -> None:
         stage, fault = self.stage, self._fault
         if stage == DEAF:
@@ -410,8 +431,13 @@ class GuardedProtocol(PatientProtocol):
                 return
             elif stage == BODY:
                 fault = Fault(Kind.BAD_BODY, cause=str(error))
-            elif str(error).startswith(_OF_METHOD) and rules.names_method(self._method + self._read):
-                fault = Fault(Kind.NOT_IMPLEMENTED)
+            elif str(error).startswith(_OF_RTSP):
+                fault = Fault(Kind.NOT_IMPLEMENTED, cause=str(error))
+            elif str(error).startswith(_OF_METHOD):
+                self.stage = HEAD
+                self._unknown = b""
+                self._spell(rules.refused_line(self._method + self._read))
+                return
             else:
                 preface = "PRI/Upgrade" in str(error)
                 fault = Fault(Kind.VERSION_NOT_SUPPORTED if preface else Kind.BAD_REQUEST, cause=str(error))

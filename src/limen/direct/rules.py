@@ -19,6 +19,9 @@ _HOST = re.compile(rb"(?:[A-Za-z0-9._~\-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?
 _ABSOLUTE = re.compile(rb"(https?)://([^/?#]*)([^#]*)", re.IGNORECASE)
 _PORTS = {b"http": b":80", b"https": b":443"}
 
+_LINE = re.compile(TOKEN.pattern + rb" [\x21-\x7e]+ HTTP/1\.[01]\r")
+_PART_OF_LINE = re.compile(TOKEN.pattern + rb"(?: [\x21-\x7e]*(?: [\x21-\x7e]{0,8}\r?)?)?")
+
 # A tunnel is not ours to build, and a trace would show what the gateway adds (RFC 9110, sections 9.3.6 and 9.3.8).
 _NEVER: Final = frozenset((b"CONNECT", b"TRACE"))
 
@@ -61,12 +64,8 @@ def check(method: bytes, version: str, head: Head) -> Fault | None:
     return _method(method)
 
 
-def names_method(data: bytes) -> bool:
-    """Tell whether a request that the parser has refused for its method begins with one, if unknown (RFC 9110 section 9.1).
-
-    It does as far as the parser has looked: what comes behind that may be another read. ``data`` begins with a request, and
-    whatever else it holds before the one that was refused is in order.
-    """
+def refused_line(data: bytes) -> bytes:
+    """Return what ``data`` holds from the line on for which the parser refuses it; ``data`` begins with a request."""
     least, most = 0, len(data)
     while least < most:  # how many bytes it takes to be refused
         middle = (least + most) // 2
@@ -74,9 +73,12 @@ def names_method(data: bytes) -> bool:
             most = middle
         else:
             least = middle + 1
-    begins = data[: least - 1].rpartition(b"\n")[2]
-    last = data[least - 1 : least]
-    return TOKEN.fullmatch(last) is not None or (last == b" " and begins != b"")
+    return data[data.rfind(b"\n", 0, max(least - 1, 0)) + 1 :]
+
+
+def is_request_line(line: bytes, *, whole: bool) -> bool:
+    """Tell whether ``line``, without its LF, is a request line of HTTP/1, or may become one if it is not ``whole``."""
+    return (_LINE if whole else _PART_OF_LINE).fullmatch(line) is not None
 
 
 def _is_refused(data: bytes) -> bool:

@@ -271,10 +271,11 @@ class Connection(Wire):
             self._interim += 1
             if self._interim > _MOST_INTERIM:
                 raise httptools.HttpParserError("too many interim answers")
-            interim, behind = self._interim, max(self._raw - self._head_bytes, 0)
+            interim = self._interim
+            behind = self._raw - self._head_bytes
             self._reset()
             self._interim = interim
-            self._raw = behind  # this read may have brought more than the interim head
+            self._raw += max(behind, 0)  # this read may have brought more than the interim head
             return
         if self._pieces is not None:
             self._give()
@@ -356,10 +357,10 @@ class Connection(Wire):
             self._take(piece)
 
     def _reset(self) -> None:
-        self._raw = 0  # bytes read
-        self._content = 0  # of them, those that are content
-        self._chunks = 0
-        self._head_bytes = _LEAST_HEAD
+        self._raw: int = 0  # bytes read
+        self._content: int = 0  # of them, those that are content
+        self._chunks: int = 0
+        self._head_bytes: int = _LEAST_HEAD
         self._interim = 0
         self._reason = b""
         self._headers: Headers = []
