@@ -19,8 +19,9 @@ from urllib.parse import quote
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from limen import asgi_log, pipeline
-from limen.asgi_body import BodyCut, BodyTimeout, BodyTooLarge, ClientGone, RequestBody, Watch, drain
-from limen.asgi_local import LocalBody, framed
+from limen.asgi_body import BodyCut, BodyLost, BodyTimeout, BodyTooLarge, ClientGone, RequestBody, Watch
+from limen.asgi_local import LocalBody
+from limen.asgi_refusal import LOST, Refusing, framed, may_be_lost
 from limen.errors import AGAIN, Fault, Kind
 from limen.http.headers import Head, Headers
 from limen.http.replies import Reply, allowed, problem, redirect
@@ -65,11 +66,11 @@ class Engine:
 
     async def _local(self, runtime: Runtime, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a request that no route knows on; what is read of its body counts among what the worker holds."""
-        if not framed(scope["http_version"], scope["headers"]):
+        if not framed(scope):
             await self._app(scope, receive, send)
             return
         outcome = scope.get(asgi_log.OUTCOME) or asgi_log.begun(scope, runtime.request_id)
-        body = LocalBody(receive, send, runtime.bodies, outcome, scope["headers"])
+        body = LocalBody(scope, receive, send, runtime.bodies, outcome)
         try:
             await self._app(scope, body.receive, body.send)
         finally:
@@ -129,7 +130,7 @@ class _Exchange:
             _log.exception("%s %s failed", *shown(self._outcome))
             fault = Fault(Kind.INTERNAL_ERROR)
         if fault is not None and not self._sent:
-            await self._reply(problem(fault, self._request_id), linger=fault.kind is Kind.BODY_TOO_LARGE)
+            await self._refuse(fault)
         return fault
 
     async def _answer(self, found: Match[Plan] | Redirect | Wrong | Fault) -> Fault | None:
@@ -177,6 +178,8 @@ class _Exchange:
         except BodyTimeout:
             # What is left of the body may still come: the connection cannot be used again.
             return Fault(Kind.REQUEST_TIMEOUT, headers=((b"connection", b"close"),))
+        except BodyLost:
+            return LOST
         except BodyCut:
             return Fault(Kind.BODIES_FULL, headers=(*AGAIN, (b"connection", b"close")))
         finally:
@@ -186,6 +189,7 @@ class _Exchange:
     async def _request_body(self, plan: Plan, announced: Announced) -> bytes | RequestBody | Fault | None:
         limit = plan.route.max_body
         patience = plan.timeouts.idle
+        lossy = may_be_lost(self._scope)
         self._body = stream = RequestBody(
             self._receive,
             announced.length,
@@ -193,8 +197,11 @@ class _Exchange:
             patience=patience,
             empty=not announced.framed,
             bodies=self._runtime.bodies,
+            lossy=lossy,
         )
         if plan.route.contract.body is None:
+            if lossy:
+                await stream.gather(lambda seen: not seen)  # before a service is asked
             return stream if announced.framed else None
         body = plan.route.contract.body
         try:
@@ -283,14 +290,21 @@ class _Exchange:
         await self._reply(pipeline.replaced(answer.status, answer.headers, made, self._request_id))
         return None
 
-    async def _reply(self, reply: Reply, *, linger: bool = False) -> None:
+    async def _reply(self, reply: Reply) -> None:
         await self._start(reply.status, reply.headers)
-        if linger and (self._body is None or not self._body.done):
-            await self._write({"type": "http.response.body", "body": reply.body, "more_body": True})
-            await drain(self._receive)
-            await self._write({"type": "http.response.body", "body": b"", "more_body": False})
-            return
         await self._write({"type": "http.response.body", "body": reply.body, "more_body": False})
+
+    async def _refuse(self, fault: Fault) -> None:
+        body, reply = self._body, problem(fault, self._request_id)
+        seen, whole = (0, False) if body is None else (body.seen, body.done)
+        rest = Refusing(self._scope, seen, whole=whole)
+        await self._start(reply.status, rest.lines(reply.headers))
+        if rest.closes:
+            await self._write({"type": "http.response.body", "body": reply.body, "more_body": True})
+            await rest.drain(self._receive)
+            await self._write({"type": "http.response.body", "body": b"", "more_body": False})
+        else:
+            await self._write({"type": "http.response.body", "body": reply.body, "more_body": False})
 
     async def _start(self, status: int, headers: Headers) -> None:
         self._sent = status

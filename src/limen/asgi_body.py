@@ -1,7 +1,6 @@
 """The client's side of an ASGI request: its body as a bounded stream, and the watch for a client that leaves."""
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
@@ -13,11 +12,6 @@ from limen.runtime.bodies import Bodies
 
 # A client that leaves is noticed within about this many seconds; most requests end before and pay one timer handle.
 _WATCH_AFTER = 0.25
-
-
-# Seconds in which a client whose body is refused may go on sending it, as ``ClientLimits.linger``.
-_LINGER = 2.0
-
 
 T = TypeVar("T")
 
@@ -38,6 +32,10 @@ class BodyCut(Exception):
     """The worker holds too much, and this body had to give way."""
 
 
+class BodyLost(Exception):
+    """The server has emptied the body; see ``limen.asgi_refusal.may_be_lost``."""
+
+
 class RequestBody:
     """An asynchronous iterator over the request body.
 
@@ -46,7 +44,7 @@ class RequestBody:
     """
 
     __slots__ = (
-        *("_bodies", "_cut", "_held", "_limit", "_patience", "_receive", "_waiting"),
+        *("_bodies", "_cut", "_held", "_limit", "_lossy", "_patience", "_receive", "_waiting"),
         *("done", "idle", "length", "seen", "untouched"),
     )
 
@@ -59,8 +57,13 @@ class RequestBody:
         patience: float,
         empty: bool,
         bodies: Bodies,
+        lossy: bool = False,
     ) -> None:
-        """``length`` is the announced one; ``empty`` says that the framing announces no content at all."""
+        """``length`` is the announced one; ``empty`` says that the framing announces no content at all.
+
+        ``lossy`` is a server that may have emptied the body: one without content is taken for that.
+        """
+        self._lossy = lossy
         self._bodies = bodies
         self._cut = False
         self._waiting: asyncio.Timeout | None = None
@@ -115,6 +118,8 @@ class RequestBody:
             self.done = not message.get("more_body", False)
             chunk: bytes = message.get("body", b"")
             self.seen += len(chunk)
+            if self._lossy and self.done and not self.seen:
+                raise BodyLost
             if self._limit is not None and self.seen > self._limit:
                 raise BodyTooLarge
             if chunk:
@@ -163,18 +168,6 @@ class RequestBody:
         self._bodies.add(self, len(chunk))
         if self._cut:
             raise BodyCut
-
-
-async def drain(receive: Receive) -> None:
-    """Read the rest of a body that is refused, and forget it; the answer is out, but for its end.
-
-    A server that closes while bytes are unread resets the connection, and the client may never see why (RFC 9112 section
-    9.6).
-    """
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_LINGER):
-            while (await receive()).get("more_body", False):
-                pass
 
 
 class Watch:

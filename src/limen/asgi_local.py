@@ -8,8 +8,9 @@ gateway's routes: what it costs to check is how many there are.
 import asyncio
 from typing import Final
 
-from starlette.types import Message, Receive, Send
+from starlette.types import Message, Receive, Scope, Send
 
+from limen.asgi_refusal import LOST, Refusing, may_be_lost
 from limen.declare.route import HELD
 from limen.errors import AGAIN, Fault, Invalid, Kind
 from limen.http.headers import is_json
@@ -20,13 +21,6 @@ from limen.runtime.validations import MostValues, heavy
 
 MOST_COUNTED: Final = 10 * 1024 * 1024
 
-_OF_FRAMING: Final = frozenset((b"content-length", b"transfer-encoding"))
-
-
-def framed(version: str, headers: list[tuple[bytes, bytes]]) -> bool:
-    """Tell whether a request may have a body; before HTTP/2 its head says so."""
-    return not version.startswith("1") or any(name in _OF_FRAMING for name, _ in headers)
-
 
 class LocalBody:
     """``receive`` and ``send`` of one request, for the application.
@@ -36,17 +30,19 @@ class LocalBody:
     """
 
     __slots__ = (
-        *("_bodies", "_counted", "_cut", "_fault", "_json", "_outcome", "_receive", "_replaced", "_send", "_started"),
-        "_waiting",
+        *("_bodies", "_counted", "_cut", "_fault", "_json", "_outcome", "_receive", "_replaced", "_rest", "_scope"),
+        *("_seen", "_send", "_started", "_waiting", "_whole"),
     )
 
-    def __init__(
-        self, receive: Receive, send: Send, bodies: Bodies, outcome: Outcome, headers: list[tuple[bytes, bytes]]
-    ) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, bodies: Bodies, outcome: Outcome) -> None:
         """Nothing is read yet; ``outcome`` is what becomes of the request."""
         self._json: list[bytes] | None = (
-            [] if any(name == b"content-type" and is_json(value) for name, value in headers) else None
+            [] if any(name == b"content-type" and is_json(value) for name, value in scope["headers"]) else None
         )
+        self._scope = scope
+        self._seen = 0
+        self._whole = False
+        self._rest: Refusing | None = None  # once it is refused
         self._fault: Fault | None = None
         self._receive = receive
         self._send = send
@@ -69,12 +65,16 @@ class LocalBody:
                     raise
             else:
                 if message["type"] != "http.request":  # the client has left: what has come is no document
+                    self._whole = True  # as whole as it gets
                     self._json = None
                     self.release()
                     return message
+                self._seen += len(message.get("body", b""))
                 self._count(len(message.get("body", b"")))
+                whole = self._whole = not message.get("more_body", False)
+                if whole and not self._seen and may_be_lost(self._scope):
+                    self._fault = LOST
                 if not self._cut:
-                    whole = not message.get("more_body", False)
                     if self._json is not None:
                         self._look(message.get("body", b""), whole=whole)
                     if whole:
@@ -93,11 +93,25 @@ class LocalBody:
                 self._replaced = True
                 self._outcome.code = fault.kind.code
                 reply = problem(fault, self._outcome.request_id)
-                await self._send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
-                await self._send({"type": "http.response.body", "body": reply.body, "more_body": False})
+                await self._pass_on({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
+                await self._pass_on({"type": "http.response.body", "body": reply.body, "more_body": False})
             return
         self._started = True
-        await self._send(message)
+        await self._pass_on(message)
+
+    async def _pass_on(self, message: Message) -> None:
+        """Send ``message``; of a refusal that ends the connection, see to what comes of the body meanwhile."""
+        kind: str = message["type"]
+        if kind == "http.response.start" and message["status"] >= 400:
+            self._rest = Refusing(self._scope, self._seen, whole=self._whole)
+            message = {**message, "headers": self._rest.lines(list(message.get("headers", ())))}
+        rest = self._rest
+        if rest is None or not rest.closes or kind != "http.response.body" or message.get("more_body", False):
+            await self._send(message)
+            return
+        await self._send({**message, "more_body": True})
+        await rest.drain(self._receive)
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def cut(self) -> None:
         """Give up: the worker holds too much."""

@@ -18,6 +18,8 @@ from urllib.parse import quote
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from limen import pipeline
+from limen.asgi_http10 import unchunked
+from limen.asgi_refusal import may_be_lost
 from limen.declare.trust import UNIX
 from limen.errors import Fault, Kind
 from limen.http.headers import Head, trimmed
@@ -43,8 +45,13 @@ async def recorded(app: ASGIApp, scope: Scope, receive: Receive, send: Send, fre
     """Call ``app`` and record what became of the request; ``fresh`` makes ids."""
     if scope["type"] not in ("http", "websocket") or OUTCOME in scope:
         await app(scope, receive, send)
-    else:
-        await _Request(scope, receive, send, fresh).run(app)
+        return
+    old = unchunked(scope, send)
+    try:
+        await _Request(scope, receive, send if old is None else old.send, fresh).run(app)
+    finally:
+        if old is not None:
+            old.ended()
 
 
 def begun(scope: Scope, fresh: Callable[[], str]) -> Outcome:
@@ -111,7 +118,11 @@ class _Request:
             self._status = message.get("status", 101)
             headers: list[tuple[bytes, bytes]] = list(message.get("headers", ()))
             if not any(bytes(name).lower() == _ID for name, _ in headers):
-                message = {**message, "headers": [*headers, (_ID, self._outcome.request_id.encode())]}
+                headers.append((_ID, self._outcome.request_id.encode()))
+            if may_be_lost(self._scope):  # what follows may be a part of the body
+                headers = [line for line in headers if bytes(line[0]).lower() != b"connection"]
+                headers.append((b"connection", b"close"))
+            message = {**message, "headers": headers}
         elif kind == "websocket.close" and not self._status:
             self._status = 403
         try:

@@ -5,7 +5,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Match
+from starlette.routing import Match, Mount
 from starlette.types import Scope
 
 from limen.asgi_log import OUTCOME
@@ -14,6 +14,7 @@ from limen.errors import Kind
 from limen.http.replies import places, title
 from limen.observe.access import shown_path
 from limen.observe.traces import logger
+from limen.pipeline import IMPLEMENTED
 
 _log = logger("limen.local")
 
@@ -63,8 +64,19 @@ def _problem(
 async def on_http_exception(request: Request, error: Exception) -> Response:
     """Answer what an endpoint, or FastAPI's router, raised."""
     assert isinstance(error, HTTPException)
+    if error.status_code in (404, 405) and not _implemented(request):
+        kind = Kind.NOT_IMPLEMENTED
+        return _problem(request, kind.status, kind.value.detail, code=kind.code)
     detail = "There is nothing at this path." if error.detail == "Not Found" else str(error.detail)
     return _problem(request, error.status_code, detail, dict(error.headers or {}))
+
+
+def _implemented(request: Request) -> bool:
+    """Tell whether anybody here may know the method of ``request``; an application that is mounted may know any."""
+    if request.method.encode("latin-1", "replace") in IMPLEMENTED:
+        return True
+    routes: list[object] = request.app.router.routes
+    return any(isinstance(one, Mount) or request.method in (getattr(one, "methods", None) or ()) for one in routes)
 
 
 async def on_invalid_request(request: Request, error: Exception) -> Response:

@@ -59,6 +59,10 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._\-]{1,128}")
 IDEMPOTENT: Final = frozenset((b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"TRACE"))
 ATTEMPTS: Final = 2
 
+# Methods that are recognized whether or not a route has them: a path that has not is 405. Any other that no route has is 501
+# (RFC 9110 section 9.1).
+IMPLEMENTED: Final = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"))
+
 # Bytes of a streamed body that are held while it has no connection; with so many it no longer has to wait for its end.
 MOST_HELD: Final = 65536
 
@@ -89,6 +93,8 @@ def route(
     if (fault := check_path(path)) is not None:
         return fault
     found = table.match(method, path)
+    if isinstance(found, Wrong) and method not in IMPLEMENTED and method not in table.methods:
+        return Fault(Kind.NOT_IMPLEMENTED)
     if isinstance(found, Match):
         for other in map(partial(table.match, method), readings(path)):
             if isinstance(other, Match) and other.plan is not found.plan:

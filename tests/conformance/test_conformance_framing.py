@@ -332,7 +332,30 @@ CASES.update(
         "A13 CONNECT": refused(b"CONNECT g:443 HTTP/1.1\r\nHost: g:443\r\n\r\n" + SMUGGLED, statuses=(501,)),
         "A13 CONNECT with a path": refused(request(b"CONNECT /svc/x") + SMUGGLED, statuses=(501,)),
         "A13 TRACE": (Says(request(b"TRACE /svc/x", b"Connection: close")), Refused(501)),
-        "A13 a method that nobody knows": (Says(request(b"BREW /svc/x", b"Connection: close")), Refused(400, 405, 501)),
+        **{
+            f"A13 {start.decode()}, which nobody knows": (Says(request(start, b"Connection: close")), Refused(501))
+            for start in (
+                b"BREW /svc/x",
+                b"get /svc/x",
+                b"GETX /svc/x",
+                b"GE /svc/x",
+                b"BREW /nothing",
+                b"SETUP /svc/x",
+            )
+        },
+        **{
+            f"A13 {start.decode()}, which no route has": (
+                Says(request(start, b"Content-Length: 2", b"Connection: close") + b"ab"),
+                Gets(501, code="not_implemented", lacks=(b"allow",), closed=True),
+            )
+            for start in (b"PROPFIND /svc/x", b"PURGE /mine", b"MKCOL /nothing", b"LINK /local/ping")
+        },
+        **{
+            f"A13 no method at all, {begins!r}": refused(
+                begins + b" /svc/x HTTP/1.1\r\nHost: g\r\n\r\n", statuses=(400,)
+            )
+            for begins in (b"(x)", b"GE(", b"G\tET", b"\x16\x03\x01", b"GET\r\n", b" GET", b"G\x80T")
+        },
     }
 )
 

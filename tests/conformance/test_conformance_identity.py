@@ -81,6 +81,7 @@ def odd_and_honest() -> dict[str, Case]:
     return {
         "a scheme in lower case": admitted(b"/secret", b"authorization: bearer " + good),
         "a scheme in capitals": admitted(b"/secret", b"Authorization: BEARER " + good),
+        "several spaces behind the scheme": admitted(b"/secret", b"Authorization: Bearer    " + good),
         "white space before the value": admitted(b"/secret", b"Authorization: \t Bearer " + good),
         "white space behind the value": admitted(b"/secret", bearer(good) + b" \t"),
         "an audience among others": admitted(b"/secret", bearer(secret_token(aud=["mallory", AUDIENCE]))),

@@ -26,6 +26,45 @@ async def test_the_first_read_of_a_body_counts(path: bytes, begun: bytes) -> Non
         await drained(gate.app)
 
 
+WHOLE = {
+    "an extension": b"1;" + b"x" * 3000 + b"\r\na\r\n0\r\n\r\n",
+    "extensions": BEGUN["extensions"] + b"0\r\n\r\n",
+    "of the last chunk": b"1\r\na\r\n0;" + b"x" * 3000 + b"\r\n\r\n",
+    "trailers": BEGUN["trailers"] + b"\r\n",
+    "one trailer": b"1\r\na\r\n0\r\nx: " + b"y" * 3000 + b"\r\n\r\n",
+    "far more than a step": b"1;" + b"x" * 60000 + b"\r\na\r\n0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("apart", [False, True], ids=["with the head", "behind it"])
+@pytest.mark.parametrize("whole", WHOLE.values(), ids=WHOLE)
+async def test_so_does_a_body_that_comes_whole_in_one_read(path: bytes, whole: bytes, apart: bool) -> None:
+    async with door(ClientLimits(chunk_overhead=1000)) as gate:
+        reader, writer = await gate.open()
+        writer.write(b"POST " + path + FRAMING + (b"" if apart else whole))
+        if apart:
+            await gate.serves()
+            writer.write(whole)
+        assert refused(await reader.read(), 400, "bad_body")
+        writer.close()
+        await drained(gate.app)
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_what_comes_behind_it_does_not(path: bytes) -> None:
+    """Neither requests in line behind a body, nor their bodies, are its framing."""
+    body = b"PUT " + path + FRAMING + b"5;x=y\r\nhello\r\n0\r\n\r\n"
+    sized = b"PUT /local/raw HTTP/1.1\r\nhost: g\r\ncontent-length: 5000\r\n\r\n" + b"." * 5000
+    async with door(ClientLimits(chunk_overhead=100)) as gate:
+        for behind in (PING * 3, PING * 10, sized, body * 10, b"\r\n" + PING * 9):
+            reader, writer = await gate.open()
+            writer.write(body + behind)
+            for _ in range((body + behind).count(b" HTTP/1.1\r\n")):
+                await reader.readuntil(b"HTTP/1.1 200 ")
+            writer.close()
+
+
 @pytest.mark.parametrize("path", PATHS)
 async def test_what_came_whole_before_it_does_not(path: bytes) -> None:
     """Neither the requests in line before a body nor their content are its framing."""

@@ -69,7 +69,8 @@ def forms() -> Attacks:
         }
         for odd in ODD_BYTES:
             found[f"{odd!r} behind"] = good + odd
-            found[f"{odd!r} before"] = odd + good
+            if odd != b" ":  # else it is one more behind the scheme, where several may stand (RFC 9110 section 11.4)
+                found[f"{odd!r} before"] = odd + good
             found[f"{odd!r} behind the header"] = header + odd + b"." + payload + b"." + signature
             found[f"{odd!r} behind the payload"] = header + b"." + payload + odd + b"." + signature
             if odd != b".":  # else it is behind the part before

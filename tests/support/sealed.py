@@ -134,7 +134,8 @@ class Service:
         self.wire.protocol = protocol
         self._loop = loop
         self._reader = h11.Connection(h11.SERVER, max_incomplete_event_size=1 << 20)
-        self._dirty = False
+        self._dirty = self._ends = False
+        self._late = b""  # of the answer, what is to come as a read of its own
         self._next: tuple[bytes, bytes, bool] = (b"GET", b"", False)
 
     def _got(self, data: bytes) -> None:
@@ -174,11 +175,27 @@ class Service:
             return
         if method == b"HEAD" and b"\r\nx-target: " in content:
             content = content.removesuffix(b"ok")
-        clean, ends = judged(method, content)
+        clean, self._ends = judged(method, content)
         self._dirty = not clean
-        if content:
-            self.protocol.data_received(content)
-        if ends and not self.wire.closing:
+        cut = self._loop.cut
+        self._late = content[cut:] if cut else b""
+        if first := content[: cut or len(content)]:
+            self.protocol.data_received(first)
+        if self._ends and not self._late:
+            self._leave()
+
+    def say_rest(self) -> bool:
+        """Say what was cut off, if there is any; tell whether there was."""
+        rest, self._late = self._late, b""
+        if not rest or self.wire.closing:
+            return False
+        self.protocol.data_received(rest)
+        if self._ends:
+            self._leave()
+        return True
+
+    def _leave(self) -> None:
+        if not self.wire.closing:
             self.protocol.eof_received()
             self.wire.lose()
 
@@ -215,6 +232,7 @@ class Loop(asyncio.SelectorEventLoop):
         self.services: list[Service] = []
         self.violations: list[str] = []
         self.answer: bytes | None = None
+        self.cut = 0
         self.scripted = True
         self.calls = 0
         self.set_exception_handler(self._excepted)
@@ -297,8 +315,12 @@ class Sealed:
         """Return ``data`` with a valid token where it asks for one."""
         return data.replace(TOKEN_MARK, self._token)
 
-    def run(self, parts: Iterable[bytes], *, answer: bytes | None = None) -> Run:
-        """Play a client that writes ``parts`` and then leaves; ``answer`` is what the service always says."""
+    def run(self, parts: Iterable[bytes], *, answer: bytes | None = None, cut: int = 0) -> Run:
+        """Play a client that writes ``parts`` and then leaves; ``answer`` is what the service always says.
+
+        ``cut`` has each answer come in two reads, of which the first has so many bytes.
+        """
+        self.loop.cut = cut
         return self.loop.run_until_complete(self._run(parts, answer))
 
     def _watch(self, protocol: Any) -> None:
@@ -336,6 +358,8 @@ class Sealed:
                 break
             protocol.data_received(part)
             await self.settled()
+            while sum(service.say_rest() for service in loop.services):
+                await self.settled()
         closed = wire.closing or wire.finished
         if not wire.closing:
             protocol.eof_received()

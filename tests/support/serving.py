@@ -111,14 +111,16 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serving(app: ASGIApp, engine: Engine | None = None, *, keep_alive: int = 5) -> AsyncGenerator[Served]:
+async def serving(
+    app: ASGIApp, engine: Engine | None = None, *, keep_alive: int = 5, plain: bool = False
+) -> AsyncGenerator[Served]:
     """Serve ``app`` on a free loopback port, on ``engine`` or the one that is set, until the block ends.
 
-    Idle connections are kept for ``keep_alive`` seconds.
+    Idle connections are kept for ``keep_alive`` seconds. ``plain`` is uvicorn's own protocol: no guard, no engine but asgi.
     """
     config = uvicorn.Config(
         app,
-        http=PROTOCOLS[engine or ENGINE],
+        http="httptools" if plain else PROTOCOLS[engine or ENGINE],
         log_config=None,
         access_log=False,
         server_header=False,

@@ -97,6 +97,33 @@ def test_what_an_answer_has_besides_content_is_bounded(first: bytes, then: bytes
     assert fed < 2 * LIMIT
 
 
+MUCH = LIMIT + 100
+AT_ONCE = {
+    "an extension": CHUNKED + b"2;" + b"x" * MUCH + b"\r\nok\r\n0\r\n\r\n",
+    "that of the last chunk": CHUNKED + b"2\r\nok\r\n0;" + b"x" * MUCH + b"\r\n\r\n",
+    "trailers": CHUNKED + b"2\r\nok\r\n0\r\n" + b"x: y\r\n" * (LIMIT // 32) + b"\r\n",
+    "one trailer": CHUNKED + b"2\r\nok\r\n0\r\nx: " + b"y" * MUCH + b"\r\n\r\n",
+    "an interim head": b"HTTP/1.1 103 Early Hints\r\nlink: " + b"y" * MUCH + b"\r\n\r\n" + WHOLE["a length"][1],
+    "behind an interim head": b"HTTP/1.1 100 Continue\r\n\r\n" + CHUNKED + b"2;" + b"x" * MUCH + b"\r\nok\r\n0\r\n\r\n",
+    "a head": b"HTTP/1.1 200 OK\r\nx: " + b"y" * MUCH + b"\r\ncontent-length: 2\r\n\r\nok",
+}
+
+
+@pytest.mark.parametrize("answer", AT_ONCE.values(), ids=AT_ONCE)
+def test_so_it_is_where_all_of_it_comes_at_once(answer: bytes) -> None:
+    for first in (0, 1, 40, 500, len(answer) // 2, len(answer) - 3, len(answer) - 1):
+        talk = Talk()
+        # Not as a read, of which a long one is taken in pieces: the bound must not hang upon that.
+        for part in filter(None, (answer[:first], answer[first:])):
+            if not talk.wire.aborted:
+                vars(type(talk.connection))["_take"](talk.connection, part)
+        assert (talk.seen.ended, talk.seen.kind) == (False, Kind.UPSTREAM_PROTOCOL), first
+        assert talk.wire.aborted
+        talk = Talk()
+        talk.feed(*filter(None, (answer[:first], answer[first:])))
+        assert (talk.seen.ended, talk.seen.kind) == (False, Kind.UPSTREAM_PROTOCOL), first
+
+
 @pytest.mark.parametrize("size", [1, 7, 1000])
 def test_many_chunks_are_not_too_much(size: int) -> None:
     talk = Talk()

@@ -38,6 +38,10 @@ MALFORMED = (
     b"POST /a HTTP/1.1\r\nHost: g\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     b"GET /a\r\n\r\n",
     b"nonsense\r\n\r\n",
+    b"BREW /a HTTP/1.1\r\nHost: g\r\n\r\n",
+    b"GETX /a HTTP/1.1\r\nHost: g\r\n\r\n",
+    b"PROP\tFIND /a HTTP/1.1\r\nHost: g\r\n\r\n",
+    b"SETUP /a HTTP/1.1\r\nHost: g\r\n\r\n",
 )
 
 

@@ -149,6 +149,10 @@ class Answering(Ending):
             return
         assert self._plan is not None
         self._plan.pool.release(connection)
+        if self._out:
+            # The answer has begun, whether or not what is wrong with it came in one read with its head.
+            self._client.write(self._out)
+            self._out = b""
         try:
             self._failed(fault, sent=True, reused=connection.reused and not connection.answering)
         except Exception:

@@ -41,6 +41,10 @@ class Client(Protocol):
         """Read from the client again."""
         ...
 
+    def rest_is_long(self) -> bool:
+        """Tell whether more is announced of the request's body than is thrown away after a refusal."""
+        ...
+
     def defaults(self) -> list[tuple[bytes, bytes]]:
         """Return the header lines that every answer has: the date."""
         ...

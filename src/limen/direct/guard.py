@@ -16,7 +16,7 @@ from uvicorn.server import ServerState
 
 from limen import pipeline
 from limen.direct import patience, rules
-from limen.direct.patience import BODY, BODY_TIME, DEAF, HEAD, HEAD_TIME, IDLE, KEPT, OFF, PatientProtocol
+from limen.direct.patience import BODY, BODY_TIME, DEAF, HEAD, HEAD_TIME, IDLE, KEPT, OFF, REST, PatientProtocol
 from limen.direct.reading import SMALL
 from limen.direct.shared import Rest, Said
 from limen.errors import AGAIN, Fault, Kind
@@ -39,6 +39,13 @@ _FEW: Final = 16
 
 # Bytes of framing that a chunk may have: 16 digits, two line ends, and some air.
 _CHUNK: Final = 24
+
+
+# What the parser says of a method that it does not know, and of one that is another protocol's.
+_OF_METHOD: Final = ("Invalid method encountered", "Expected space after method")
+_OF_RTSP: Final = "Invalid method for HTTP"
+
+_TOO_MUCH: Final = "The request body has too much besides content."
 
 
 class Stop(Exception):
@@ -64,6 +71,9 @@ class GuardedProtocol(PatientProtocol):
         self._fault: Fault | None = None
         self.fed = 0  # bytes read since the head began, or more
         self._begins = b""  # what was read, where a request begins with it
+        self._read = b""  # what is parsed now
+        self._unknown: bytes | None = None  # the line of a request whose method the parser does not know
+        self._method = b""  # of a request whose method has not come whole, what has come
         self._head_bytes = -1  # of a head that comes in pieces
         self._chunked = False
         self._chunks = self._chunks_before = 0
@@ -93,11 +103,16 @@ class GuardedProtocol(PatientProtocol):
 
     def parse(self, data: bytes) -> None:
         """Parse a read, or a part of one."""
+        if self._unknown is not None:
+            self._spell(data)
+            return
         size = len(data)
         stage = self.stage
+        self._read = data
         if stage == IDLE:
             self.fed = size
             self._begins = data
+            self._method = b""
         else:
             self.fed += size
             self._begins = b""
@@ -213,6 +228,9 @@ class GuardedProtocol(PatientProtocol):
         """Take note of it; False where the parser errs: it takes content after an upgrade for a tunnel's."""
         if self._framing is not None or self.stage == DEAF:
             return False  # refused while it came: the connection is about to end, within the time of lingering
+        if (self._pieces is not None or self._chunked) and self._is_padded():
+            self._fault = Fault(Kind.BAD_BODY, _TOO_MUCH)
+            raise Stop
         if self._pieces is not None:
             self._give()
         self.stage = IDLE
@@ -292,6 +310,7 @@ class GuardedProtocol(PatientProtocol):
     def _grows(self, data: bytes) -> None:
         """Bound a head that is not whole yet, and its time."""
         limits = self.limits
+        self._method = b"" if self.url else self._method + data
         if self._head_bytes < 0:
             # The newest line is still with the parser, even when it is whole: it could be folded.
             lines = rules.weight(b"", self.url, self.headers)[1] if self.headers else 0
@@ -308,7 +327,11 @@ class GuardedProtocol(PatientProtocol):
             self.refuse(Fault(Kind.HEAD_TOO_LARGE))
 
     def _flows(self, data: bytes) -> None:
-        """Bound what a body has besides content, and its time."""
+        """Bound what a body has besides content, and its time; of one that nobody wants, how much there is of it."""
+        if self.timing == REST:
+            self._chunked = self._chunked or any(name == b"transfer-encoding" for name, _ in self.headers)
+            self.discard(len(data))
+            return
         pace, now = self.pace, self.loop.time()
         if self.timing != BODY_TIME:
             parser: Any = self.parser
@@ -324,9 +347,24 @@ class GuardedProtocol(PatientProtocol):
         self._chunks_before = self._chunks
         besides = pace.raw - self.content
         if besides - _CHUNK * self._chunks > self.limits.chunk_overhead:
-            self.refuse(Fault(Kind.BAD_BODY, "The request body has too much besides content."))
+            self.refuse(Fault(Kind.BAD_BODY, _TOO_MUCH))
         elif besides - self.content > MOST_FRAMING:
             self.refuse(Fault(Kind.BAD_BODY, "The chunks of the request body are too small."))
+
+    def _is_padded(self) -> bool:
+        """Tell whether a body that ends with this read has too much besides content: nobody looks at it afterwards.
+
+        A step ends where a body does, if not before. A small read may hold other requests behind it, and is let pass.
+        """
+        data = self._read
+        if len(data) <= SMALL or self.timing == REST:
+            return False
+        if self.timing == BODY_TIME:
+            raw = self.pace.raw + len(data)
+        else:
+            parser: Any = self.parser
+            raw = rules.begun(data, parser.get_method(), self.url, self.headers, before=self._head_bytes)
+        return raw - self.content - _CHUNK * self._chunks > self.limits.chunk_overhead
 
     def _upgrades(self, method: bytes, head: Head) -> None:
         """Decide whether a request that asks for another protocol gets it: only a WebSocket, and never on a plain route."""
@@ -363,6 +401,22 @@ class GuardedProtocol(PatientProtocol):
         if rest := data[offset:]:
             self.reading.put_back(rest)
 
+    def _spell(self, data: bytes) -> None:
+        """Refuse a request whose method the parser does not know, once its line is whole: how it was read changes nothing."""
+        assert self._unknown is not None
+        line, end, _ = (self._unknown + data).partition(b"\n")
+        if end:
+            known = rules.is_request_line(line, whole=True)
+            self.refuse(Fault(Kind.NOT_IMPLEMENTED if known else Kind.BAD_REQUEST, cause="no method that is known"))
+        elif len(line) > self.limits.request_line:
+            self.refuse(Fault(Kind.URI_TOO_LONG, cause=f"more than {self.limits.request_line} bytes"))
+        elif not rules.is_request_line(line, whole=False):
+            self.refuse(Fault(Kind.BAD_REQUEST, cause="no method that is known"))
+        else:
+            self._unknown = line
+            if self.timing != HEAD_TIME:
+                self.arm(HEAD_TIME, self.limits.head_time)
+
     def _unreadable(self, error: Exception) -> None:
         stage, fault = self.stage, self._fault
         if stage == DEAF:
@@ -377,6 +431,13 @@ class GuardedProtocol(PatientProtocol):
                 return
             elif stage == BODY:
                 fault = Fault(Kind.BAD_BODY, cause=str(error))
+            elif str(error).startswith(_OF_RTSP):
+                fault = Fault(Kind.NOT_IMPLEMENTED, cause=str(error))
+            elif str(error).startswith(_OF_METHOD):
+                self.stage = HEAD
+                self._unknown = b""
+                self._spell(rules.refused_line(self._method + self._read))
+                return
             else:
                 preface = "PRI/Upgrade" in str(error)
                 fault = Fault(Kind.VERSION_NOT_SUPPORTED if preface else Kind.BAD_REQUEST, cause=str(error))

@@ -1,22 +1,27 @@
 """How long, and how often, a client connection is put up with: it is counted, timed, refused, and its end lingered over.
 
 What is read from it is ``limen.direct.guard``'s. Every connection has one coarse timer, for what it is waited for now:
-a first head, another request, the rest of a head, more of a body, or the end after a refusal.
+a first head, another request, the rest of a head, more of a body, the rest of a body that nobody wants any more, or the end
+after a refusal.
 
 After a refusal the client's input is thrown away for a while: closing at once would reset the connection, and the client
-could lose the answer that it has not read (RFC 9112 section 9.6).
+could lose the answer that it has not read (RFC 9112 section 9.6). So is the rest of a body whose request is answered: if it
+ends within the same bounds, the next request follows, else the connection ends.
 """
 
 import asyncio
 import contextlib
 from typing import Any, Final, cast
 
+from starlette.types import Receive, Scope, Send
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from limen import pipeline
+from limen.asgi_http10 import reset, unchunked
 from limen.asgi_log import ENDED
+from limen.asgi_refusal import MOST_DISCARDED
 from limen.declare.limits import ClientLimits
 from limen.direct import record, server_log
 from limen.direct.client import whole
@@ -27,6 +32,7 @@ from limen.direct.timers import Timer
 from limen.errors import AGAIN, Fault, Kind
 from limen.http.headers import Head
 from limen.http.replies import problem
+from limen.observe.outcome import Outcome
 from limen.runtime.bodies import Bodies
 
 CLOSE: Final = (b"connection", b"close")
@@ -44,12 +50,10 @@ KEPT: Final = 2
 HEAD_TIME: Final = 3
 BODY_TIME: Final = 4
 LINGER: Final = 5
+REST: Final = 6
 
 # Looks at a body within the time of its silence: a deadline may be late by one of them.
 LOOKS = 4
-
-# Bytes that are thrown away after a refusal, at most.
-_MOST_DISCARDED = 1024 * 1024
 
 # Seconds after which a connection ends of which so much was thrown away, and nothing more is read.
 UNREAD: Final = 0.2
@@ -182,6 +186,9 @@ class PatientProtocol(HttpToolsProtocol):
             self.arm(KEPT, self.timeout_keep_alive)
         elif self.stage == DEAF:
             self.transport.close()
+        elif self.stage == BODY and self.is_unwanted():
+            self._discarded = 0
+            self.arm(REST, self.limits.linger)
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         self.serving = cycle
@@ -190,8 +197,22 @@ class PatientProtocol(HttpToolsProtocol):
         else:
             turns = self.shared.turns
             turns.task_begins()
-            super()._start_asgi_task(cycle, app)
+            super()._start_asgi_task(cycle, self._framed(cycle, app))
             turns.task_made()
+
+    def _framed(self, cycle: Any, app: Any) -> Any:
+        """Return ``app``, which gets to send what a client of HTTP/1.0 understands."""
+        old = unchunked(cycle.scope, cycle.send)
+        if old is None:
+            return app
+
+        async def framed(scope: Scope, receive: Receive, send: Send) -> None:
+            try:
+                await app(scope, receive, old.send)
+            finally:
+                old.ended()
+
+        return framed
 
     def _unset_keepalive_if_required(self) -> None:
         """Do nothing: uvicorn's own timer is never set."""
@@ -230,6 +251,8 @@ class PatientProtocol(HttpToolsProtocol):
         """Tell whether the next request in line may begin: the one before is answered, and the client takes its answers."""
         if not self.pipeline or self.reading.write_paused or self.transport.is_closing():
             return False
+        if self.timing == LINGER:
+            return False  # the answer before was the last one
         serving = self.serving
         return serving is None or bool(serving.response_complete)
 
@@ -260,9 +283,9 @@ class PatientProtocol(HttpToolsProtocol):
             self.transport.abort()
         elif timing == KEPT and self.reading.pending():
             self.arm(KEPT, self.timeout_keep_alive)  # another request is here, and waits for its turn
-        elif timing == LINGER and self._discarded > _MOST_DISCARDED:
+        elif timing == LINGER and self._discarded > MOST_DISCARDED:
             self.transport.abort()  # over TLS, closing would read on, for as long as the client sends
-        elif timing in (LINGER, KEPT) or self.stage == IDLE:
+        elif timing in (LINGER, KEPT, REST) or self.stage == IDLE:
             self._close()
         elif self.reading.stopped():
             # It is we who do not read: this time does not count.
@@ -320,6 +343,7 @@ class PatientProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         cycle: Any = self.cycle
+        outcome: Outcome | None = None
         if stage == BODY:
             if self.pipeline and self.pipeline[0][0] is cycle:
                 self.pipeline.popleft()
@@ -333,13 +357,20 @@ class PatientProtocol(HttpToolsProtocol):
                 return
             elif self.spoil(cycle, fault):
                 return
+            else:
+                outcome = record.taken_over(cycle, self.shared.fresh)
         told = (stage == HEAD and bool(self.url)) or stage == BODY
         parser: Any = self.parser
         method: bytes = parser.get_method() if told else b"-"
         path = self.url.partition(b"?")[0] if told else b"-"
-        request_id = pipeline.request_id(Head(self.headers if told else []), self.shared.fresh)
+        known: tuple[str, str, str] | None = None
+        if outcome is None:
+            request_id = pipeline.request_id(Head(self.headers if told else []), self.shared.fresh)
+        else:
+            request_id = outcome.request_id
+            known = (outcome.route, outcome.upstream, outcome.caller)
         reply = problem(fault, request_id)
-        self.queue(Said(self, reply, fault, method=method, path=path, request_id=request_id))
+        self.queue(Said(self, reply, fault, method=method, path=path, request_id=request_id, known=known))
 
     def forget_cycle(self, cycle: Any) -> None:
         """Let go of a request that is refused while it is in line."""
@@ -350,7 +381,7 @@ class PatientProtocol(HttpToolsProtocol):
         cycle.message_event.set()
         cycle.scope[ENDED] = fault if cycle.response_started else None
         if cycle.response_started:
-            self.transport.abort()  # what the client gets must not look whole
+            reset(self.transport)  # what the client gets must not look whole
             return True
         self.cycle = None  # pyright: ignore[reportAttributeAccessIssue] - as it is before the first request
         return False
@@ -400,10 +431,17 @@ class PatientProtocol(HttpToolsProtocol):
     def discard(self, size: int) -> None:
         """Throw ``size`` bytes away."""
         self._discarded += size
-        if self.timing == LINGER and self._discarded > _MOST_DISCARDED:
+        if (self.timing == LINGER or self.timing == REST) and self._discarded > MOST_DISCARDED:
             # Who floods is not to be back at once, and that he has left is not noticed meanwhile.
+            self.stage = DEAF
+            self.reading.clear()
             self.flow.pause_reading()
             self.arm(LINGER, min(self.limits.linger, UNREAD))
+
+    def is_unwanted(self) -> bool:
+        """Tell whether the request that comes is answered, and the rest of it of no use to anybody."""
+        cycle: Any = self.cycle
+        return cycle is not None and bool(cycle.response_complete)
 
     def _close(self) -> None:
         """Close; a client that has not read by now what was written to it gets no more time."""

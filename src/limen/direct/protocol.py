@@ -19,6 +19,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from limen import pipeline
+from limen.asgi_http10 import reset
+from limen.asgi_refusal import MOST_DISCARDED
 from limen.direct import rules
 from limen.direct.exchange import Exchange
 from limen.direct.guard import GuardedProtocol
@@ -187,6 +189,11 @@ class GatewayProtocol(GuardedProtocol):
         """Read from the client again."""
         self.flow.resume_reading()
 
+    def rest_is_long(self) -> bool:
+        """Tell whether more is announced of the body of the request that runs than is thrown away after a refusal."""
+        running: object = self._running
+        return running is self.cycle and self.content_left() > MOST_DISCARDED
+
     def defaults(self) -> list[tuple[bytes, bytes]]:
         """Return uvicorn's default header lines, the date among them, renewed each second."""
         lines = self.server_state.default_headers
@@ -199,10 +206,12 @@ class GatewayProtocol(GuardedProtocol):
 
     def completed(self, *, close: bool) -> None:
         """Close, or go on to the next request."""
-        if self._running is not None:
-            self._running = None
+        running, self._running = self._running, None
+        if running is not None:
             self.shared.running -= 1
-        if close and (self.stage == BODY or self.stage == DEAF):
+        if running is not None and running.cut_by is not None and self.version == "1.0":
+            reset(self.transport)  # nothing else tells that the content is not whole
+        elif close and (self.stage == BODY or self.stage == DEAF):
             self.linger()  # what still comes would reset the connection before the client has read its answer
         elif close:
             self.transport.close()

@@ -8,7 +8,7 @@ from typing import Any, Final
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from limen import pipeline
-from limen.asgi_log import OUTCOME
+from limen.asgi_log import OUTCOME, begun
 from limen.declare.trust import UNIX
 from limen.direct.shared import Said
 from limen.errors import Fault, Kind
@@ -53,7 +53,21 @@ def _of_application(cycle: RequestResponseCycle) -> Fault | None:
 
 def said(answer: Said, peer: bytes, status: int, fault: Fault | None) -> None:
     """Record a finished answer, or one that is not written any more."""
-    _settle(Outcome(answer.method, answer.path, answer.request_id, peer), status, fault)
+    outcome = Outcome(answer.method, answer.path, answer.request_id, peer)
+    if answer.known is not None:
+        outcome.route, outcome.upstream, outcome.caller = answer.known
+    _settle(outcome, status, fault)
+
+
+def taken_over(cycle: RequestResponseCycle, fresh: Callable[[], str]) -> Outcome:
+    """Return the outcome of a request of uvicorn's that will be answered, and recorded, in the application's place.
+
+    The application may have told a service its id. Where it has not begun yet, it finds this one, and records nothing.
+    """
+    scope: Any = cycle.scope
+    outcome: Outcome = scope.setdefault(OUTCOME, None) or begun(scope, fresh)
+    scope[OUTCOME] = outcome
+    return outcome
 
 
 def never_begun(cycle: Any, peer: bytes, fresh: Callable[[], str], fault: Fault) -> None:

@@ -8,14 +8,19 @@ import re
 from functools import lru_cache
 from typing import Final
 
+import httptools
+
 from limen.errors import Fault, Kind
-from limen.http.headers import Head, trimmed
+from limen.http.headers import TOKEN, Head, trimmed
 
 # A registered name, an IPv4 address or an IPv6 literal, and perhaps a port; RFC 3986 section 3.2.2 without
 # sub-delimiters and percent-encoding, which no name that resolves has.
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~\-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
 _ABSOLUTE = re.compile(rb"(https?)://([^/?#]*)([^#]*)", re.IGNORECASE)
 _PORTS = {b"http": b":80", b"https": b":443"}
+
+_LINE = re.compile(TOKEN.pattern + rb" [\x21-\x7e]+ HTTP/1\.[01]\r")
+_PART_OF_LINE = re.compile(TOKEN.pattern + rb"(?: [\x21-\x7e]*(?: [\x21-\x7e]{0,8}\r?)?)?")
 
 # A tunnel is not ours to build, and a trace would show what the gateway adds (RFC 9110, sections 9.3.6 and 9.3.8).
 _NEVER: Final = frozenset((b"CONNECT", b"TRACE"))
@@ -57,6 +62,34 @@ def check(method: bytes, version: str, head: Head) -> Fault | None:
     if codings and (len(codings) != 1 or codings[0].lower() != b"chunked" or head.all(b"content-length")):
         return _bad("Transfer-Encoding must be chunked, once and alone.")
     return _method(method)
+
+
+def refused_line(data: bytes) -> bytes:
+    """Return what ``data`` holds from the line on for which the parser refuses it; ``data`` begins with a request."""
+    least, most = 0, len(data)
+    while least < most:  # how many bytes it takes to be refused
+        middle = (least + most) // 2
+        if _is_refused(data[:middle]):
+            most = middle
+        else:
+            least = middle + 1
+    return data[data.rfind(b"\n", 0, max(least - 1, 0)) + 1 :]
+
+
+def is_request_line(line: bytes, *, whole: bool) -> bool:
+    """Tell whether ``line``, without its LF, is a request line of HTTP/1, or may become one if it is not ``whole``."""
+    return (_LINE if whole else _PART_OF_LINE).fullmatch(line) is not None
+
+
+def _is_refused(data: bytes) -> bool:
+    parser = httptools.HttpRequestParser(object())
+    try:
+        parser.feed_data(data)
+    except httptools.HttpParserUpgrade:
+        return False
+    except httptools.HttpParserError:
+        return True
+    return False
 
 
 def origin(target: bytes, method: bytes, head: Head) -> tuple[bytes, bytes] | Fault:

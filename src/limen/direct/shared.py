@@ -8,6 +8,7 @@ import asyncio
 from collections import Counter
 from typing import Any, ClassVar, Protocol
 
+from limen.asgi_http10 import reset
 from limen.declare.limits import MOST_CONNECTIONS, ClientLimits
 from limen.direct.idle import Idle
 from limen.direct.timers import Timer, Timers
@@ -67,6 +68,7 @@ class Said:
         "disconnected",
         "fault",
         "keep_alive",
+        "known",
         "method",
         "more_body",
         "path",
@@ -79,15 +81,24 @@ class Said:
     response_started: ClassVar[bool] = True
 
     def __init__(
-        self, speaker: Speaker, reply: Reply, fault: Fault | None, *, method: bytes, path: bytes, request_id: str
+        self,
+        speaker: Speaker,
+        reply: Reply,
+        fault: Fault | None,
+        *,
+        method: bytes,
+        path: bytes,
+        request_id: str,
+        known: tuple[str, str, str] | None = None,
     ) -> None:
-        """``fault`` ends the connection; without one it goes on."""
+        """``fault`` ends the connection; without one it goes on. ``known`` are route, upstream and caller, where they are."""
         self._speaker = speaker
         self.reply = reply
         self.fault = fault
         self.method = method
         self.path = path
         self.request_id = request_id
+        self.known = known
         self.keep_alive = fault is None
         self.response_complete = False
         self.disconnected = False
@@ -139,7 +150,7 @@ class Reader:
     __slots__ = ("_least", "_protocol", "_seconds", "_size", "_timer", "_transport")
 
     def __init__(self, protocol: Any) -> None:
-        """Nothing waits yet; ``protocol`` is its connection, which has ``transport``, ``shared`` and ``cut_by``."""
+        """Nothing waits yet; ``protocol`` has ``transport``, ``shared``, ``version`` and ``cut_by`` of its connection."""
         shared: Shared = protocol.shared
         limits = shared.limits
         self._protocol = protocol
@@ -163,6 +174,9 @@ class Reader:
         size = self._transport.get_write_buffer_size()
         if size and self._size - size < self._least:
             self._protocol.cut_by = Fault(Kind.ANSWER_NOT_TAKEN)
-            self._transport.abort()
+            if self._protocol.version == "1.0":
+                reset(self._transport)  # the content may have no end but that of the connection
+            else:
+                self._transport.abort()
         elif size:
             self.wait()

@@ -1,10 +1,14 @@
-"""The ``Authorization`` header, read strictly (RFC 6750 section 2.1): one header, scheme Bearer, one space, token68."""
+"""The ``Authorization`` header, read strictly: one header, scheme Bearer, one space or several, token68.
+
+RFC 6750 section 2.1 writes one space, but leaves it to HTTP how credentials are written: there it is one or more (RFC 9110
+section 11.4). A tab is none.
+"""
 
 import re
 
 from limen.errors import Fault, Kind
 
-_BEARER = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] ([A-Za-z0-9\-._~+/]+=*)")
+_BEARER = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9\-._~+/]+=*)")
 
 MISSING = Fault(Kind.TOKEN_MISSING, headers=((b"www-authenticate", b"Bearer"),))
 EXPIRED = Fault(Kind.TOKEN_EXPIRED, headers=((b"www-authenticate", b'Bearer error="invalid_token"'),))

@@ -86,11 +86,25 @@ class Table(Generic[P]):
         clashes = [clash for method, pattern, plan in entries if (clash := self._add(method.encode(), pattern, plan))]
         if clashes:
             raise ValueError("\n".join(clashes))
+        self.methods = frozenset(method for leaf in self._all() for method in leaf.plans)
+        """Those of all routes together."""
         self._exact = {
             (method, path): Match(plan, path, {}, {})
             for path, leaf in self._literal.items()
             for method, (plan, _) in leaf.plans.items()
         }
+
+    def _all(self) -> Iterator[_Leaf[P]]:
+        """Yield every leaf."""
+        nodes = [self._root]
+        while nodes:
+            node = nodes.pop()
+            nodes += node.literals.values()
+            if node.parameter is not None:
+                nodes.append(node.parameter)
+            for leaf in (node.leaf, node.tail):
+                if leaf is not None:
+                    yield leaf
 
     def exact(self, method: bytes, raw: bytes) -> Match[P] | None:
         """Return the match of a path that a pattern without parameters spells just so: one look, made in advance."""

@@ -162,10 +162,10 @@ class Connection(Wire):
             self._give()
         if not self._head_given:
             if self._raw > self._head_limit:
-                self._fail(Fault(Kind.UPSTREAM_PROTOCOL, cause=f"the head has more than {self._head_limit} bytes"))
-        elif self._raw - self._head_bytes - self._content - _CHUNK * self._chunks > self._head_limit:
+                self._fail(Fault(Kind.UPSTREAM_PROTOCOL, cause=self._too_long()))
+        elif self._besides() > self._head_limit:
             # Chunk extensions and trailers, which are dropped, and could go on for ever.
-            self._fail(Fault(Kind.UPSTREAM_PROTOCOL, cause=f"more than {self._head_limit} bytes besides content"))
+            self._fail(Fault(Kind.UPSTREAM_PROTOCOL, cause=self._too_much()))
         elif self._content != before:
             # A part of a head, or of what frames the content, is no progress: byte by byte it would never be too late.
             self._flush()
@@ -182,8 +182,12 @@ class Connection(Wire):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever waits."""
         self._take_all()
+        ended = exc is None
+        if exc is not None and self._sink is not None:
+            self._rest, ended = self.left(exc)
+            self._take_all()
         self.lost = True
-        if exc is None:
+        if ended:
             self.eof_received()
         self.resume_writing()
         self._fail(Fault(Kind.UPSTREAM_CLOSED, cause=str(exc or "closed before the answer was whole")))
@@ -221,14 +225,14 @@ class Connection(Wire):
         version = "1.1" if self._is_1_1 else self._parser.get_http_version()
         if (wrong := rules.check(status, version, self._headers)) is not None:
             raise httptools.HttpParserError(wrong)
+        # Counted by lines: one read may bring the head and much of the content with it.
+        if self._head_bytes > self._head_limit:
+            raise httptools.HttpParserError(self._too_long())
         if status < 200:
             return
         framings = rules.framings(self._headers)
         if framings > 1:
             raise httptools.HttpParserError("ambiguous length of the answer")
-        # Counted by lines: one read may bring the head and much of the content with it.
-        if self._head_bytes > self._head_limit:
-            raise httptools.HttpParserError("the head is too long")
         bodyless = self._method == b"HEAD" or status in (204, 304)
         self._framed = bodyless or framings == 1
         if version == "1.0" and any(name == b"transfer-encoding" for name, _ in self._headers):
@@ -268,8 +272,10 @@ class Connection(Wire):
             if self._interim > _MOST_INTERIM:
                 raise httptools.HttpParserError("too many interim answers")
             interim = self._interim
+            behind = self._raw - self._head_bytes
             self._reset()
             self._interim = interim
+            self._raw += max(behind, 0)  # this read may have brought more than the interim head
             return
         if self._pieces is not None:
             self._give()
@@ -277,6 +283,16 @@ class Connection(Wire):
             self._end(self._sink)
 
     # --- inside ---
+
+    def _too_long(self) -> str:
+        return f"the head has more than {self._head_limit} bytes"
+
+    def _too_much(self) -> str:
+        return f"more than {self._head_limit} bytes besides content"
+
+    def _besides(self) -> int:
+        """Return how much of what was read is neither head nor content, nor what frames a chunk."""
+        return self._raw - self._head_bytes - self._content - _CHUNK * self._chunks
 
     def _feed_apart(self, parser: httptools.HttpResponseParser, data: bytes) -> None:
         """Feed what ends with the end of a line, its last byte apart.
@@ -289,6 +305,9 @@ class Connection(Wire):
         parser.feed_data(memoryview(data)[:-1])
         if self._answer_done:
             self._in_step = False
+        elif self._head_given and self._besides() > self._head_limit:
+            # The answer may be whole with the last byte, and then nobody would look any more.
+            raise httptools.HttpParserError(self._too_much())
         else:
             parser.feed_data(data[-1:])
 
@@ -338,10 +357,10 @@ class Connection(Wire):
             self._take(piece)
 
     def _reset(self) -> None:
-        self._raw = 0  # bytes read
-        self._content = 0  # of them, those that are content
-        self._chunks = 0
-        self._head_bytes = _LEAST_HEAD
+        self._raw: int = 0  # bytes read
+        self._content: int = 0  # of them, those that are content
+        self._chunks: int = 0
+        self._head_bytes: int = _LEAST_HEAD
         self._interim = 0
         self._reason = b""
         self._headers: Headers = []

@@ -1,9 +1,15 @@
 """The wire under a connection to a target: what goes out, and back-pressure both ways. Nothing of HTTP lives here."""
 
 import asyncio
-from typing import cast
+import socket
+import sys
+from typing import Final, cast
 
 from limen.upstream.turns import CLOSE_COST, READ_COST, Turns
+
+# Bytes that are read, at most, after a write has failed; and those of one read.
+MOST_LEFT: Final = 1024 * 1024
+_READ: Final = 65536
 
 
 class Wire(asyncio.Protocol):
@@ -101,6 +107,32 @@ class Wire(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
         self._transport = None
+
+    def left(self, error: Exception) -> tuple[bytes, bool]:
+        """Return what the peer had sent when a write failed with ``error``, and whether it had said that nothing follows.
+
+        A server that answers early closes while the request still comes, and the reset for what it did not read fails our
+        next write. The transport then reads no more; but what had come before the reset is still in the socket's buffer, and
+        may be the answer (RFC 9112, sections 9.5 and 9.6). Only for the time of ``connection_lost``: behind it the transport
+        closes the socket. Nothing where the bytes on the socket are not those of the connection: over TLS.
+        """
+        found = b""
+        transport = self._transport
+        theirs = None if transport is None else transport.get_extra_info("socket")
+        if transport is None or theirs is None or transport.get_extra_info("sslcontext") is not None:
+            return found, False
+        try:
+            with cast("socket.socket", theirs.dup()) as ours:
+                ours.setblocking(False)
+                while len(found) < MOST_LEFT:
+                    data = ours.recv(_READ)
+                    if not data:
+                        # So it looks behind a reset, too. Linux tells the two apart: EPIPE is a reset behind a FIN.
+                        return found, sys.platform == "linux" and isinstance(error, BrokenPipeError)
+                    found += data
+        except OSError:  # the reset itself, or nothing more has come
+            pass
+        return found, False
 
     # --- asyncio.Protocol ---
 

@@ -41,6 +41,9 @@ class Peer:
 
     def go_on(self) -> None: ...
 
+    def rest_is_long(self) -> bool:
+        return False
+
     def defaults(self) -> list[tuple[bytes, bytes]]:
         return []
 

@@ -10,7 +10,7 @@ import uvicorn
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from limen import Gateway, Upstream, anyone
@@ -199,6 +199,12 @@ async def test_a_cycle_shows_the_guard_how_far_it_is() -> None:
     assert (cycle.response_started, cycle.response_complete) == (True, True)
     assert protocol.timeout_keep_alive_task is not None
     protocol.timeout_keep_alive_task.cancel()
+
+
+def test_a_cycle_has_what_keeps_chunks_from_a_client_of_http_1_0() -> None:
+    source = inspect.getsource(RequestResponseCycle.send)
+    for name in ("chunked_encoding", "expected_content_length", "transport"):
+        assert f"self.{name}" in source, name
 
 
 @pytest.mark.parametrize("name", ["body", "more_body", "response_started"])
