@@ -5,7 +5,7 @@ import contextlib
 import signal
 import socket
 import ssl
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from types import FrameType
 from typing import Any
 
@@ -112,11 +112,17 @@ class _Server(uvicorn.Server):
 
 @contextlib.asynccontextmanager
 async def serving(
-    app: ASGIApp, engine: Engine | None = None, *, keep_alive: int = 5, plain: bool = False
+    app: ASGIApp,
+    engine: Engine | None = None,
+    *,
+    keep_alive: int = 5,
+    plain: bool = False,
+    headers: Sequence[tuple[str, str]] = (),
 ) -> AsyncGenerator[Served]:
     """Serve ``app`` on a free loopback port, on ``engine`` or the one that is set, until the block ends.
 
     Idle connections are kept for ``keep_alive`` seconds. ``plain`` is uvicorn's own protocol: no guard, no engine but asgi.
+    ``headers`` are to be in every answer.
     """
     config = uvicorn.Config(
         app,
@@ -124,6 +130,7 @@ async def serving(
         log_config=None,
         access_log=False,
         server_header=False,
+        headers=list(headers),
         proxy_headers=False,
         timeout_keep_alive=keep_alive,
         timeout_graceful_shutdown=2,
