@@ -46,7 +46,8 @@ async def test_wrong_content_type_and_oversized_bodies(client: httpx2.AsyncClien
     assert (await client.post("/api/suppliers", content=body, headers=TOKEN)).status_code == 415
     form = {"content-type": "application/x-www-form-urlencoded"}
     assert (await client.post("/api/suppliers", content=b"name=x", headers=TOKEN | form)).status_code == 415
-    huge = await client.post("/api/suppliers", content=b" " * (11 << 20), headers=TOKEN | JSON)
+    # Within what is thrown away after a refusal: of a client that sends far more before it reads, the connection is reset.
+    huge = await client.post("/api/suppliers", content=b" " * (1 << 19), headers=TOKEN | JSON)
     assert (huge.status_code, huge.json()["code"]) == (413, "body_too_large")
 
 
