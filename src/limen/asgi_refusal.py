@@ -66,7 +66,9 @@ class Refusing:
         elif "limen.guard" not in state:
             self.closes = True
         else:
-            self.closes = length.isdigit() and int(length) - seen > MOST_DISCARDED
+            last = any(name == b"connection" and b"close" in value.lower() for name, value in headers)
+            long = length.isdigit() and int(length) - seen > MOST_DISCARDED
+            self.closes = last or long or scope["http_version"] == "1.0"
 
     def lines(self, lines: Headers) -> Headers:
         """Return the header lines of the refusal, which say that the connection ends where it does."""

@@ -1,6 +1,7 @@
 """Whoever answers, every answer goes one way out: what the server is told to say in all of them is in each, once."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -51,7 +52,7 @@ def build(url: str) -> Gateway:
 
     @app.get("/streams")
     async def streams() -> StreamingResponse:
-        async def parts() -> Any:
+        async def parts() -> AsyncIterator[bytes]:
             yield b"a"
             await asyncio.sleep(0)
             yield b"b"

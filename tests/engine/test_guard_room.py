@@ -15,7 +15,7 @@ Open = Callable[[], Awaitable[Streams]]
 @contextlib.asynccontextmanager
 async def roomy(connections: int) -> AsyncGenerator[tuple[Door, Open]]:
     """A gateway with so many places, and so much time that nobody is closed for anything else; how to connect to it."""
-    async with door(ClientLimits(connections=connections, head_time=50.0), keep_alive=50) as gate:
+    async with door(ClientLimits(connections=connections, head_time=50.0, keepalive=50.0)) as gate:
         with contextlib.ExitStack() as stack:
 
             async def opened() -> Streams:

@@ -105,3 +105,14 @@ async def test_a_client_that_does_not_read_is_cut_and_the_log_says_by_whom(
     assert found.levelno == logging.WARNING
     assert " 200 " in found.getMessage()
     assert "cut=true code=answer_not_taken" in found.getMessage()
+
+
+async def test_an_idle_connection_is_kept_for_as_long_as_is_declared() -> None:
+    async with door(ClientLimits(keepalive=0.2)) as gate:
+        for path in (b"/svc/ping", b"/local/shared"):
+            reader, writer = await gate.open()
+            writer.write(b"GET " + path + b" HTTP/1.1\r\nhost: g\r\n\r\n")
+            got = await reader.read()
+            assert got.startswith(b"HTTP/1.1 200 ")
+            assert b"connection: close" not in got
+            writer.close()

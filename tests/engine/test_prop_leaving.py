@@ -134,7 +134,7 @@ async def scene(engine: str) -> AsyncGenerator[Scene]:
                 shared.append(request.scope["state"]["limen.guard"])
 
             del find
-            async with serving(app, keep_alive=60) as gateway:  # the second client is idle while an example goes on
+            async with serving(app) as gateway:
                 assert b" 200 " in await gateway.get(b"/shared")
                 stage = Stage(app, service, upstream, gateway)
                 await stage.open()

@@ -95,7 +95,7 @@ async def stage(engine: str) -> AsyncGenerator[Stage]:
     service = Service()
     async with ScriptedUpstream(service) as upstream:
         app = build(upstream.url)
-        async with serving(app, keep_alive=60) as gateway:  # the second client is idle while an example goes on
+        async with serving(app) as gateway:
             made = Stage(app, service, upstream, gateway)
             await made.open()
             yield made

@@ -68,8 +68,8 @@ class Door:
 
 
 @contextlib.asynccontextmanager
-async def door(limits: ClientLimits | None = None, *, keep_alive: int = 5) -> AsyncGenerator[Door]:
-    """Serve until the block ends; idle connections are kept for ``keep_alive`` seconds."""
+async def door(limits: ClientLimits | None = None) -> AsyncGenerator[Door]:
+    """Serve until the block ends."""
     async with ScriptedUpstream() as upstream:
         app = Gateway(limits=limits)
         app.forward("/svc/{path:path}", upstream=Upstream("svc", [upstream.url]), allow=anyone)
@@ -84,7 +84,7 @@ async def door(limits: ClientLimits | None = None, *, keep_alive: int = 5) -> As
             made.seen.add(request.scope["state"]["limen.guard"])
 
         del raw, shared
-        async with serving(app, keep_alive=keep_alive) as served:
+        async with serving(app) as served:
             made = Door(app, served, upstream)
             upstream.scripts[:] = [made.script]
             yield made

@@ -115,13 +115,12 @@ async def serving(
     app: ASGIApp,
     engine: Engine | None = None,
     *,
-    keep_alive: int = 5,
     plain: bool = False,
     headers: Sequence[tuple[str, str]] = (),
 ) -> AsyncGenerator[Served]:
     """Serve ``app`` on a free loopback port, on ``engine`` or the one that is set, until the block ends.
 
-    Idle connections are kept for ``keep_alive`` seconds. ``plain`` is uvicorn's own protocol: no guard, no engine but asgi.
+    ``plain`` is uvicorn's own protocol: no guard, no engine but asgi.
     ``headers`` are to be in every answer.
     """
     config = uvicorn.Config(
@@ -132,7 +131,6 @@ async def serving(
         server_header=False,
         headers=list(headers),
         proxy_headers=False,
-        timeout_keep_alive=keep_alive,
         timeout_graceful_shutdown=2,
         loop="none",
     )

@@ -91,7 +91,6 @@ FIXED: dict[str, Unit] = {
     "cli.opening._LARGEST_RECORD": size,
     "cli.open_files.RESERVE": count,
     "cli.server._MOST_TURNS": count,
-    "cli.serve._KEEP_ALIVE": seconds,
     "direct.guard.MOST_FRAMING": size,
     "direct.reading.MOST_WAITING": count,
     "direct.reading.SMALL": size,

@@ -37,9 +37,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("limen.serve")
 
-# Seconds an idle client connection is kept; uvicorn's own 5 makes clients of a gateway reconnect all the time.
-_KEEP_ALIVE = 60
-
 _BACKLOG = 2048
 
 # Of WebSockets, which uvicorn serves: bytes of a message, and messages that wait for the application. Uncompressed, for what
@@ -143,7 +140,6 @@ def configure(
         access_log=False,  # limen writes its own
         proxy_headers=False,  # nobody is trusted with another client's address unless we decide so
         server_header=False,
-        timeout_keep_alive=_KEEP_ALIVE,
         ws_max_size=_MOST_MESSAGE,
         ws_max_queue=_MOST_MESSAGES,
         ws_per_message_deflate=False,

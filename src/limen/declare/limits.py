@@ -17,7 +17,7 @@ _LEAST = {
 # Client connections of one worker unless it is said otherwise, or the process may not open so many files.
 MOST_CONNECTIONS = 10_000
 
-_SECONDS = ("head_time", "body_silence", "body_grace", "reader_silence", "linger")
+_SECONDS = ("keepalive", "head_time", "body_silence", "body_grace", "reader_silence", "linger")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,8 @@ class ClientLimits:
       client has the same address.
     - ``requests``: requests in flight in one worker (503, with ``Retry-After``). As many as connections, unless lowered: slow
       clients count here, and fewer of them would shut others out; what a service gets is bounded by ``Limits``.
+    - ``keepalive``: seconds that a connection is kept between two requests; uvicorn's ``--timeout-keep-alive`` says nothing
+      of it where ``limen.direct`` has the connection.
     - ``head_time``: seconds for a head from its first byte, and for the first one from the connection (408).
     - ``body_silence``: seconds without any of a body (408). ``body_rate``: bytes per second that a body must average in each
       span of ``body_grace`` seconds but the first (408); 0 is no bound.
@@ -53,6 +55,7 @@ class ClientLimits:
     connections: int | None = None
     connections_per_address: int | None = None
     requests: int = 10_000
+    keepalive: float = 60.0
     head_time: float = 10.0
     body_silence: float = 30.0
     body_rate: int = 240

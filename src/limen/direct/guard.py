@@ -238,7 +238,7 @@ class GuardedProtocol(PatientProtocol):
             self.disarm()
         cycle: Any = self.cycle
         if cycle is not None and cycle.response_complete and not self.transport.is_closing():
-            self.arm(KEPT, self.timeout_keep_alive)
+            self.arm(KEPT, self.limits.keepalive)
         return True
 
     # --- uvicorn ---

@@ -183,7 +183,7 @@ class PatientProtocol(HttpToolsProtocol):
         if reading.in_line():
             reading.go_on()  # not from here: many in line would nest as deep
         elif self.stage == IDLE:
-            self.arm(KEPT, self.timeout_keep_alive)
+            self.arm(KEPT, self.limits.keepalive)
         elif self.stage == DEAF:
             self.transport.close()
         elif self.stage == BODY and self.is_unwanted():
@@ -282,7 +282,7 @@ class PatientProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             self.transport.abort()
         elif timing == KEPT and self.reading.pending():
-            self.arm(KEPT, self.timeout_keep_alive)  # another request is here, and waits for its turn
+            self.arm(KEPT, self.limits.keepalive)  # another request is here, and waits for its turn
         elif timing == LINGER and self._discarded > MOST_DISCARDED:
             self.transport.abort()  # over TLS, closing would read on, for as long as the client sends
         elif timing in (LINGER, KEPT, REST) or self.stage == IDLE:
@@ -307,7 +307,7 @@ class PatientProtocol(HttpToolsProtocol):
             return None
         if self.transport.get_write_buffer_size() or self.reading.pending():
             return None
-        return self._patience.deadline - (self.timeout_keep_alive if timing == KEPT else self.limits.head_time)
+        return self._patience.deadline - (self.limits.keepalive if timing == KEPT else self.limits.head_time)
 
     def give_way(self) -> None:
         """End an idle connection, now: with TLS a farewell would wait for the client's."""

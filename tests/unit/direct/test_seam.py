@@ -33,7 +33,6 @@ PROTOCOL = (
     "scheme",
     "server_state",
     "tasks",
-    "timeout_keep_alive",
     "transport",
 )
 METHODS = (
