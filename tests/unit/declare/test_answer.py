@@ -190,3 +190,12 @@ def test_what_does_not_fit_is_told_by_its_place_and_kind(kind: Any, sent: bytes,
     found = Answer(TypeAdapter(kind)).checked(sent)
     assert isinstance(found, Misfits)
     assert [one.type for one in found.found] == kinds
+
+
+class OpenAndComputed(Computed):
+    model_config = ConfigDict(extra="allow")
+
+
+def test_what_would_be_written_twice_is_refused() -> None:
+    with pytest.raises(TypeError, match='computed fields and extra="allow" would have each of them twice'):
+        Answer(TypeAdapter(OpenAndComputed))
