@@ -98,7 +98,7 @@ def as_written(schema: Schema, config: Schema, made: dict[str, Any]) -> None:
             made["extra_behavior"] = "ignore"  # of all that it does not name: nothing that is ignored is written
         elif behavior == "allow":
             raise TypeError(
-                'an answer with computed fields and extra="allow" would have each of them twice: as the service wrote it, and '
+                'an answer with computed fields and extra="allow" would have each of them twice, as it came and '
                 "computed anew; leave out one of the two"
             )
     if kind == "model-field" and schema.get("serialization_exclude"):
