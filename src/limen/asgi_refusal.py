@@ -40,6 +40,7 @@ def may_be_lost(scope: Scope) -> bool:
 LOST: Final = Fault(
     Kind.NOT_IMPLEMENTED,
     "This server does not read the body of a request that offers an upgrade; send it without the offer.",
+    headers=((b"connection", b"close"),),  # or what comes of the body would be read as a request
 )
 
 

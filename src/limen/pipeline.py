@@ -15,7 +15,6 @@
 import re
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from functools import partial
-from http.cookies import SimpleCookie
 from typing import Final
 
 from limen.declare.contract import Body
@@ -66,8 +65,8 @@ IMPLEMENTED: Final = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DE
 # Bytes of a streamed body that are held while it has no connection; with so many it no longer has to wait for its end.
 MOST_HELD: Final = 65536
 
-# What reads the value of a cookie that is in quotes; it holds nothing.
-_COOKIES: Final = SimpleCookie()
+# In the quotes of a cookie's value: a byte by its number, or any character.
+_ESCAPED: Final = re.compile(r"\\(?:([0-3][0-7][0-7])|(.))")
 
 # Parameters in one query, and cookies in one request, where any are declared.
 MOST_FIELDS: Final = 1000
@@ -445,4 +444,12 @@ def _cookies(lines: Headers) -> dict[str, list[str]]:
 
 
 def _unquoted(value: str) -> str:
-    return _COOKIES.value_decode(value)[0] if value[:1] == '"' else value
+    """Return a cookie's value as Python reads it, whose own reader takes the square of the time on older versions."""
+    if len(value) < 2 or value[0] != '"' or value[-1] != '"':
+        return value
+    return _ESCAPED.sub(_unescaped, value[1:-1])
+
+
+def _unescaped(found: "re.Match[str]") -> str:
+    octal: str | None = found[1]
+    return chr(int(octal, 8)) if octal is not None else found[2]

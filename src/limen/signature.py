@@ -16,6 +16,7 @@ from limen.declare.answer import Answer
 from limen.declare.contract import Body, Contract
 from limen.declare.forms import FORM, MULTIPART, Form
 from limen.declare.parameters import Group, Member, Param, Where
+from limen.declare.structure import takes_objects
 from limen.declare.text import Text
 from limen.http.headers import is_json
 
@@ -66,6 +67,7 @@ def contract(route: APIRoute, answer: object, body: object = None, *, after: boo
 
 def _param(where: Where, field: Any) -> Param:
     info: FieldInfo = field.field_info
+    _refuse_objects(where, field.name, info)
     model = None if _is_json_text(info) or getattr(info, "embed", None) else _model(info.annotation)
     names = [name for name, _ in _names(where, field.name, info, {}, convert=False)]
     if model is None:
@@ -84,6 +86,7 @@ def _param(where: Where, field: Any) -> Param:
 
 
 def _member(where: Where, name: str, info: FieldInfo, model: type[BaseModel], *, convert: bool) -> Member:
+    _refuse_objects(where, name, info)
     converts = where == "header" and getattr(info, "convert_underscores", convert)
     names = _names(where, name, info, cast("Mapping[str, Any]", model.model_config), convert=converts)
     return Member(tuple(names), where != "cookie" and not _is_json_text(info) and _is_many(info.annotation))
@@ -284,6 +287,23 @@ def _is_many(annotation: Any) -> bool:
         isinstance(one, type) and issubclass(one, _MANY) and not issubclass(one, str | bytes)
         for one in (get_origin(part) or part for part in _alternatives(annotation))
     )
+
+
+def _refuse_objects(where: Where, name: str, info: FieldInfo) -> None:
+    """Refuse JSON in a parameter that may hold objects: it passes as text, with whatever is repeated or ignored in it."""
+    if where == "form" or not _is_json_text(info):  # of a form, all JSON is refused
+        return
+    left: list[Any] = [_adapter(info).core_schema]
+    while left:
+        one = left.pop()
+        if one["type"] == "json":
+            if takes_objects(one.get("schema", {"type": "any"})):
+                raise TypeError(
+                    f"the {where} parameter {name!r} is JSON that may hold objects, and what is repeated or ignored in them "
+                    "would reach the service; take a list of plain values, or send it as a body"
+                )
+        elif "schema" in one:
+            left.append(one["schema"])
 
 
 def _is_json_text(info: FieldInfo) -> bool:

@@ -1,11 +1,11 @@
 """What a stub says of its answers and of the size of its bodies: kept as FastAPI does, or refused with a sentence."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from fastapi import Response
+from fastapi import Query, Response
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, Json
 
 from limen import DeclarationError, Gateway, Upstream, anyone
 from limen.declare.contract import Contract
@@ -144,3 +144,24 @@ def test_a_declared_body_is_bounded_by_both(size: int | None, most: int) -> None
     app.forward("/y", upstream=SVC, allow=anyone)
     app.forward("/z", upstream=SVC, allow=anyone, max_body=7)
     assert [route.max_body for route in app.declared()] == [most, size, 7]
+
+
+class OfObjects(BaseModel):
+    q: Json[dict[str, int]] = {}
+
+
+def test_json_in_a_parameter_holds_no_objects() -> None:
+    """It passes as text: what is repeated or ignored in them could be read otherwise."""
+    app = Gateway()
+
+    @app.get("/list", upstream=SVC, allow=anyone)
+    def plain(q: Annotated[Json[list[int]] | None, Query()] = None) -> None: ...
+
+    @app.get("/object", upstream=SVC, allow=anyone)
+    def holds(query: Annotated[OfObjects, Query()]) -> None: ...
+
+    del plain, holds
+    with pytest.raises(DeclarationError) as raised:
+        app.compile()
+    (problem,) = raised.value.problems
+    assert problem.startswith("GET /object: the query parameter 'q' is JSON that may hold objects")

@@ -292,6 +292,11 @@ class Structure:
         return choice
 
 
+def takes_objects(schema: Schema) -> bool:
+    """Tell whether a document of that core ``schema`` may have objects in it. Raises TypeError where that cannot be known."""
+    return any(one is WHOLE or isinstance(one, Members | Values) for one in reached(Structure(schema).root))
+
+
 def _bounded(choice: Choice, at: tuple[str, ...]) -> None:
     """Refuse a type within itself of which pydantic tries several at each level: they take twice as long with each."""
     ways = Counter(

@@ -51,5 +51,11 @@ class Text:
         """Return ``content``, or what is wrong with it."""
         if not content:
             return Misfits((Invalid(("body",), "Field required", "missing"),))
-        checked = self.checker.python(content, ("body",))
+        value: bytes | str = content
+        if not self.binary:
+            try:
+                value = content.decode()
+            except UnicodeDecodeError:
+                return Misfits((Invalid(("body",), "Input should be text in UTF-8", "string_unicode"),))
+        checked = self.checker.python(value, ("body",))
         return checked if isinstance(checked, Misfits) else content

@@ -89,7 +89,8 @@ def unclear(several: Iterable[Pair], names: Container[str], at: str) -> Iterator
     for pair in several:
         if ";" in pair.sent:
             for part in pair.sent.split(";"):
-                sent, _, _ = part.partition("=")
+                # No declared name is as long as what is decoded in one step.
+                sent = part.partition("=")[0][:STEP]
                 other = unquote_plus(sent) if "%" in sent or "+" in sent else sent
                 if other in names and other not in told:
                     told.add(other)

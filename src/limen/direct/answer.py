@@ -80,6 +80,8 @@ class Answering(Ending):
             self._held = []
             self._status_of_held = (status, headers)
             return
+        if not self._request_done:
+            self.keep_alive = self.keep_alive and not self._client.rest_is_long()
         self._framing = Framing()
         self._out, self.keep_alive = self._framing.head(
             status,

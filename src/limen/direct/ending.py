@@ -130,11 +130,11 @@ class Ending:
             self._refuse(fault)
 
     def _refuse(self, fault: Fault) -> None:
-        self.keep_alive = self.keep_alive and not self._client.rest_is_long()
         self._reply(problem(fault, self._request_id), fault)
 
     def _reply(self, reply: Reply, fault: Fault | None = None) -> None:
         self._sent = reply.status
+        self.keep_alive = self.keep_alive and not self._client.rest_is_long()
         head = self._method == b"HEAD"
         self._client.write(whole(reply, self._client.defaults(), keep_alive=self.keep_alive, bodyless=head))
         self._complete(fault)

@@ -285,6 +285,8 @@ class PatientProtocol(HttpToolsProtocol):
             self.arm(KEPT, self.limits.keepalive)  # another request is here, and waits for its turn
         elif timing == LINGER and self._discarded > MOST_DISCARDED:
             self.transport.abort()  # over TLS, closing would read on, for as long as the client sends
+        elif timing == REST and self.transport.get_write_buffer_size():
+            self.arm(REST, limits.linger)  # an answer is on its way yet: its own time decides
         elif timing in (LINGER, KEPT, REST) or self.stage == IDLE:
             self._close()
         elif self.reading.stopped():
@@ -422,6 +424,8 @@ class PatientProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self.stage = DEAF
+        if self.timing not in (LINGER, REST):
+            self._discarded = 0  # of a body before
         self.discard(self.reading.clear())
         self.arm(LINGER, self.limits.linger)
         if self.transport.can_write_eof():

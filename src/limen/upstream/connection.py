@@ -351,7 +351,7 @@ class Connection(Wire):
             self.yield_turn()
 
     def _take_all(self) -> None:
-        """Take what waits for its turn: nothing comes after it. Less than one read."""
+        """Take what waits for its turn: nothing comes after it. One read, at most."""
         while self._rest:
             piece, self._rest = self._rest[:_PIECE], self._rest[_PIECE:]
             self._take(piece)

@@ -7,8 +7,8 @@ from typing import Final, cast
 
 from limen.upstream.turns import CLOSE_COST, READ_COST, Turns
 
-# Bytes that are read, at most, after a write has failed; and those of one read.
-MOST_LEFT: Final = 1024 * 1024
+# Bytes that are read, at most, after a write has failed: as many as one read of the loop brings; and those of one here.
+MOST_LEFT: Final = 256 * 1024
 _READ: Final = 65536
 
 
@@ -125,7 +125,7 @@ class Wire(asyncio.Protocol):
             with cast("socket.socket", theirs.dup()) as ours:
                 ours.setblocking(False)
                 while len(found) < MOST_LEFT:
-                    data = ours.recv(_READ)
+                    data = ours.recv(min(_READ, MOST_LEFT - len(found)))
                     if not data:
                         # So it looks behind a reset, too. Linux tells the two apart: EPIPE is a reset behind a FIN.
                         return found, sys.platform == "linux" and isinstance(error, BrokenPipeError)

@@ -1,10 +1,13 @@
 """Contracts: parameters, bodies, and messages that never repeat the input."""
 
-from pydantic import BaseModel, TypeAdapter
+from typing import Annotated
+
+from pydantic import BaseModel, Field, TypeAdapter
 
 from limen.declare.contract import Body, Contract
 from limen.declare.misfits import Misfits
 from limen.declare.parameters import Group, Member, Param
+from limen.declare.text import Text
 from limen.errors import Invalid
 
 
@@ -103,3 +106,12 @@ def test_json_begins_without_a_byte_order_mark() -> None:
         found = Body(TypeAdapter(object), as_sent=True).read(mark + b"{}")
         assert isinstance(found, Misfits)
         assert kinds(found) == [(("body",), "byte_order_mark")]
+
+
+def test_a_text_is_read_as_text_and_strictly_too() -> None:
+    text = Text(TypeAdapter(Annotated[str, Field(strict=True, max_length=3)]), "text/plain", binary=False)
+    assert text.read("é".encode()) == "é".encode()
+    for content, kind in ((b"abcd", "string_too_long"), (b"\xff", "string_unicode")):
+        found = text.read(content)
+        assert isinstance(found, Misfits)
+        assert [one.type for one in found.found] == [kind]
