@@ -100,5 +100,5 @@ async def test_an_offer_without_a_body_is_passed_over(path: bytes) -> None:
 
         del not_read
         async with serving(app, plain=True) as served:
-            got = await served.raw(b"GET " + path + b" HTTP/1.1\r\nHost: g\r\n" + OFFER + b"\r\n", LAST)
+            got = await served.raw(b"GET " + path + b" HTTP/1.1\r\nHost: g\r\nConnection: close\r\n" + OFFER + b"\r\n")
     assert got.startswith(b"HTTP/1.1 200 ")
