@@ -356,7 +356,7 @@ def replaced(status: int, headers: Headers, made: Made, request_id: str) -> Repl
     """Return the answer that ``finish`` has made of one with ``status`` and ``headers``."""
     status, content = made.status or status, made.content
     lines = described(to_client(headers, bodyless=False), made.how)
-    own = [(name, value) for name, value in made.headers if name != b"content-length"]
+    own = list(made.headers)  # none of which frames it
     if made.problem is not None:
         content = document(status, made.problem, "error", request_id)
         own = [line for line in own if line[0] != b"content-type"]
