@@ -30,16 +30,16 @@ from bench.gateways.shop import app, service
 from bench.scenarios import ITEM
 from limen import Principal
 from limen.auth import Assertion, Jwt, issue
-from limen.direct import GatewayProtocol
-from limen.gates.assertion import Asserter
-from limen.gates.jwt import Verifier
+from limen.auth.assertion_live import Asserter
+from limen.auth.jwt_live import Verifier
+from limen.engines.direct import GatewayProtocol
+from limen.exchange.outcome import Outcome
+from limen.fairness.turns import turns_of
 from limen.http.headers import Headers, block, to_client, to_upstream
 from limen.observe.access import LOG
 from limen.observe.handler import LineHandler
-from limen.observe.outcome import Outcome
 from limen.upstream import request
 from limen.upstream.connection import Connection
-from limen.upstream.turns import turns_of
 
 _REPEATS = 7
 _COUNT = 20_000

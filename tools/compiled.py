@@ -45,7 +45,7 @@ KEPT = 5
 _FILES = ("tools/build_wheel.py", "tools/mypy.ini", "pyproject.toml", "README.md", "LICENSE")
 _TOOLS = ("mypy", "setuptools", "librt")
 
-_IMPORT = "import limen.direct, limen.cli.version as v; assert v.version().endswith(', compiled'), v.version()"
+_IMPORT = "import limen.engines.direct, limen.cli.version as v; assert v.version().endswith(', compiled'), v.version()"
 
 
 class FailedError(Exception):

@@ -5,16 +5,16 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from limen.declare.limits import ClientLimits
-    from limen.declare.policy import Rule, anyone, owner, role, scope, signed_in
-    from limen.declare.principal import Principal
-    from limen.declare.tls import Tls
-    from limen.declare.trust import Trust
-    from limen.declare.upstream import Limits, Timeouts, Upstream
+    from limen.app.gateway import IDENTITY, Gateway
+    from limen.app.group import Group
+    from limen.app.openapi import Problem, problems
+    from limen.auth.rules import Rule, anyone, owner, role, scope, signed_in
+    from limen.client.limits import ClientLimits
+    from limen.client.trust import Trust
     from limen.errors import DeclarationError
-    from limen.gateway import IDENTITY, Gateway
-    from limen.group import Group
-    from limen.openapi import Problem, problems
+    from limen.exchange.principal import Principal
+    from limen.upstream.declared import Limits, Timeouts, Upstream
+    from limen.upstream.tls_declared import Tls
 
 __all__ = [
     "IDENTITY",
@@ -41,25 +41,25 @@ __all__ = [
 # Where each is from, whence it is imported when it is first asked for. FastAPI comes with most of them, and takes longer
 # to import than all of the rest: who imports a part of limen, such as the command line, is not to wait for that.
 _HOMES = {
-    "IDENTITY": "limen.gateway",
-    "ClientLimits": "limen.declare.limits",
+    "IDENTITY": "limen.app.gateway",
+    "ClientLimits": "limen.client.limits",
     "DeclarationError": "limen.errors",
-    "Gateway": "limen.gateway",
-    "Group": "limen.group",
-    "Limits": "limen.declare.upstream",
-    "Principal": "limen.declare.principal",
-    "Problem": "limen.openapi",
-    "Rule": "limen.declare.policy",
-    "Timeouts": "limen.declare.upstream",
-    "Tls": "limen.declare.tls",
-    "Trust": "limen.declare.trust",
-    "Upstream": "limen.declare.upstream",
-    "anyone": "limen.declare.policy",
-    "owner": "limen.declare.policy",
-    "problems": "limen.openapi",
-    "role": "limen.declare.policy",
-    "scope": "limen.declare.policy",
-    "signed_in": "limen.declare.policy",
+    "Gateway": "limen.app.gateway",
+    "Group": "limen.app.group",
+    "Limits": "limen.upstream.declared",
+    "Principal": "limen.exchange.principal",
+    "Problem": "limen.app.openapi",
+    "Rule": "limen.auth.rules",
+    "Timeouts": "limen.upstream.declared",
+    "Tls": "limen.upstream.tls_declared",
+    "Trust": "limen.client.trust",
+    "Upstream": "limen.upstream.declared",
+    "anyone": "limen.auth.rules",
+    "owner": "limen.auth.rules",
+    "problems": "limen.app.openapi",
+    "role": "limen.auth.rules",
+    "scope": "limen.auth.rules",
+    "signed_in": "limen.auth.rules",
 }
 
 

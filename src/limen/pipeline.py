@@ -17,15 +17,19 @@ from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from functools import partial
 from typing import Final
 
-from limen.declare.contract import Body
-from limen.declare.forms import Form
-from limen.declare.misfits import MOST, Misfits, misfit
-from limen.declare.parameters import Given, Where
-from limen.declare.principal import Principal
-from limen.declare.text import Text
-from limen.declare.trust import Trust
-from limen.declare.urlencoded import grouped, pairs, unclear
+from limen.auth.identify import Identified
+from limen.client.trust import Trust
+from limen.contract.contract import Body
+from limen.contract.forms import Form
+from limen.contract.made import Hook, How, Made
+from limen.contract.misfits import MOST, Misfits, misfit
+from limen.contract.parameters import Given, Where
+from limen.contract.text import Text
+from limen.contract.urlencoded import grouped, pairs, unclear
 from limen.errors import Fault, Invalid, Kind
+from limen.exchange.outcome import Outcome
+from limen.exchange.principal import Principal
+from limen.fairness.validations import FULL, LIGHT, MORE, More, MostValues, Validations, heavy
 from limen.http.headers import (
     OF_THE_BYTES,
     OF_THE_ENCODING,
@@ -43,12 +47,9 @@ from limen.http.max_forwards import lowered, spent
 from limen.http.replies import Reply, document
 from limen.http.via import line, loops
 from limen.observe import access
-from limen.observe.outcome import Outcome
-from limen.runtime.identify import Identified
-from limen.runtime.path import check_path, readings
-from limen.runtime.plan import Entry, Hook, How, Made, Plan
-from limen.runtime.table import Match, Redirect, Table, Wrong
-from limen.runtime.validations import FULL, LIGHT, MORE, More, MostValues, Validations, heavy
+from limen.routing.path import check_path, readings
+from limen.routing.table import Match, Redirect, Table, Wrong
+from limen.runtime.plan import Entry, Plan
 
 _UNSAFE_QUERY = re.compile(rb"[^\x21-\x7e]|#")
 VIA = line()

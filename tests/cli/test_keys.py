@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from limen.auth.jose.keys import Keys
+from limen.auth.jwt import Jwt
+from limen.auth.jwt_live import Verifier, issue
 from limen.cli.keys import new, rotate, show
 from limen.cli.main import main
-from limen.declare.jwt import Jwt
-from limen.declare.keys import Keys
-from limen.declare.principal import Principal
-from limen.gates.jwt import Verifier, issue
+from limen.exchange.principal import Principal
 from tokens import NOW
 
 PRIVATE = ("d", "p", "q", "dp", "dq", "qi", "k")

@@ -12,8 +12,8 @@ from fastapi import APIRouter, FastAPI, WebSocket
 
 from limen import Gateway, Principal, Upstream, anyone, owner, role, scope
 from limen.auth import Jwt
+from limen.auth.api_keys import ApiKeys
 from limen.cli.matrix import FASTAPI, as_json, markdown, of, text, write
-from limen.declare.api_keys import ApiKeys
 from tokens import SECRET
 
 APP = """

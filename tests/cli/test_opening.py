@@ -16,8 +16,8 @@ from certificates import Authority
 from limen.cli import opening as opening_module
 from limen.cli.listener import Listener
 from limen.cli.opening import HANDSHAKE_COST, Opening, left
-from limen.upstream.line import Line
-from limen.upstream.turns import ROUND, Turns
+from limen.fairness.line import Line
+from limen.fairness.turns import ROUND, Turns
 from serving import until
 
 MOST = 8

@@ -27,7 +27,16 @@ def local() -> str:
 async def test_every_request_is_one_line_and_queries_are_none_of_it(tmp_path: Path, protocol: str) -> None:
     (tmp_path / "app.py").write_text(APP)
     (port,) = free_ports(1)
-    argv = ["-m", "uvicorn", "app:app", "--port", str(port), "--http", f"limen.direct:{protocol}", "--no-use-colors"]
+    argv = [
+        "-m",
+        "uvicorn",
+        "app:app",
+        "--port",
+        str(port),
+        "--http",
+        f"limen.engines.direct:{protocol}",
+        "--no-use-colors",
+    ]
     process = await asyncio.create_subprocess_exec(
         sys.executable, *argv, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )

@@ -1,7 +1,7 @@
 """Two routes of one service, one of them guarded: no spelling of the open one reaches the guarded one.
 
 The service here reads as FastAPI does, which decodes a path before it splits it, or as servlets do, which cut
-``;parameters`` off. The property is in ``tests/unit/runtime/test_prop_paths.py``; this is what it means.
+``;parameters`` off. The property is in ``tests/unit/routing/test_prop_paths.py``; this is what it means.
 """
 
 import pytest

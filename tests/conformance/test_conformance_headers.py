@@ -11,7 +11,7 @@ from conformance import OK, Answers, Case, Freed, Gets, Says, Sees, answer, get,
 from conformance_gateway import AUTH
 from conformance_refusal import Checks, SeesHost, dated
 from conformance_stage import Stage
-from limen.gates.jwt import issue
+from limen.auth.jwt_live import issue
 
 TOKEN = b"Authorization: Bearer " + issue(AUTH, 7, "default", time()).encode()
 OWN = (

@@ -17,7 +17,7 @@ from conformance import Case, Gets, Says, Turns, get
 from conformance_refusal import Refused
 from conformance_stage import Stage
 from engines import Engine
-from limen.declare.limits import ClientLimits
+from limen.client.limits import ClientLimits
 from limen.errors import Kind
 from limen.testing import ScriptedUpstream
 from serving import serving

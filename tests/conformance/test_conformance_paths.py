@@ -11,7 +11,7 @@ from conformance import OK, Answers, Case, Gets, Says, Sees, answer, get, reques
 from conformance_gateway import AUTH
 from conformance_refusal import Checks
 from conformance_stage import Stage
-from limen.gates.jwt import issue
+from limen.auth.jwt_live import issue
 
 ADMIN = b"Authorization: Bearer " + issue(AUTH, 1, "admin", time()).encode()
 

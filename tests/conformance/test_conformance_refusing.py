@@ -7,7 +7,7 @@ import pytest
 from conformance import OK, Answers, Case, Gets, Logs, Says, Sees, Turns, get, request
 from conformance_gateway import AUTH
 from conformance_stage import Stage
-from limen.gates.jwt import issue
+from limen.auth.jwt_live import issue
 
 ADMIN = b"Authorization: Bearer " + issue(AUTH, 1, "admin", time()).encode()
 USER = b"Authorization: Bearer " + issue(AUTH, 7, "default", time()).encode()

@@ -34,7 +34,8 @@ kind = "interpreted" if (root / "not-compiled").exists() else "compiled"
 Path("dist").mkdir()
 with zipfile.ZipFile("dist/limen-0.0.0-py3-none-any.whl", "w") as wheel:
     wheel.writestr("limen/__init__.py", "")
-    wheel.writestr("limen/direct.py", "")
+    wheel.writestr("limen/engines/__init__.py", "")
+    wheel.writestr("limen/engines/direct/__init__.py", "")
     wheel.writestr("limen/cli/__init__.py", "import sys\\ndef main(): print('fake limen', *sys.argv[1:])")
     wheel.writestr("limen/cli/version.py", f"def version(): return 'limen 0.0.0, {kind}'")
     wheel.writestr("limen-0.0.0.dist-info/METADATA", "Metadata-Version: 2.1\\nName: limen\\nVersion: 0.0.0\\n")

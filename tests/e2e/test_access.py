@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from limen.auth import Jwt, issue
-from limen.gates.jwt import issue as issue_at
+from limen.auth.jwt_live import issue as issue_at
 from shop_processes import SECRET
 
 AUTH = Jwt(SECRET)

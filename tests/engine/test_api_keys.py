@@ -6,7 +6,7 @@ from typing import Any
 
 from limen import Gateway, Upstream, anyone, role, scope, signed_in
 from limen.auth import Jwt, issue
-from limen.declare.api_keys import ApiKeys
+from limen.auth.api_keys import ApiKeys
 from limen.testing import ScriptedUpstream
 from limen.testing.upstream import Conversation
 from serving import Served, serving, until

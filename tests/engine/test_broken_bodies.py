@@ -11,7 +11,7 @@ from fastapi import Request
 from pydantic import BaseModel
 
 from limen import Gateway, Upstream, anyone
-from limen.declare.limits import ClientLimits
+from limen.client.limits import ClientLimits
 from limen.testing import Conversation, ScriptedUpstream, drained, flush_log
 from serving import Served, serving
 

@@ -5,8 +5,8 @@ import gc
 import pytest
 
 from limen import Gateway, Upstream, anyone
-from limen.direct import GuardedProtocol
-from limen.direct.exchange import Exchange
+from limen.engines.direct import GuardedProtocol
+from limen.engines.direct.exchange import Exchange
 from limen.testing import ScriptedUpstream, saying
 from limen.upstream.connection import Connection
 from serving import serving, until

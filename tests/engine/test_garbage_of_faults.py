@@ -6,13 +6,14 @@ import gc
 import pytest
 
 from engines import Engine
-from limen import Gateway, Timeouts, Upstream, anyone, asgi_body
-from limen.asgi_body import RequestBody, Watch
-from limen.direct import GuardedProtocol
-from limen.direct.exchange import Exchange
+from limen import Gateway, Timeouts, Upstream, anyone
+from limen.engines.asgi import body as asgi_body
+from limen.engines.asgi.body import RequestBody, Watch
+from limen.engines.direct import GuardedProtocol
+from limen.engines.direct.exchange import Exchange
 from limen.testing import Conversation, ScriptedUpstream
-from limen.upstream.client import Answer
 from limen.upstream.connection import Connection
+from limen.upstream.request_sender import Answer
 from serving import serving, until
 
 CUT = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nshort"

@@ -3,7 +3,7 @@
 import pytest
 
 from guarded import PATHS, PING, door, refused
-from limen.declare.limits import ClientLimits
+from limen.client.limits import ClientLimits
 from limen.testing import drained
 
 FRAMING = b" HTTP/1.1\r\nhost: g\r\ntransfer-encoding: chunked\r\n\r\n"

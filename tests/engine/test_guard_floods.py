@@ -9,7 +9,7 @@ import os
 import pytest
 
 from guarded import HOLD, PING, Door, door, refused
-from limen.declare.limits import ClientLimits
+from limen.client.limits import ClientLimits
 from serving import until
 
 MANY = int(os.environ.get("LIMEN_FLOOD", "300"))

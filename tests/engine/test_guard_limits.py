@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from guarded import HOLD, LAST, OK, PATHS, PING, Door, door, refused
-from limen.declare.limits import ClientLimits
+from limen.client.limits import ClientLimits
 from limen.testing import drained
 
 HEAD = b" HTTP/1.1\r\nhost: g\r\n"

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from commands import Streams
 from guarded import HOLD, LAST, PING, Door, door, refused
-from limen.declare.limits import ClientLimits
+from limen.client.limits import ClientLimits
 from serving import until
 
 Open = Callable[[], Awaitable[Streams]]

@@ -9,7 +9,7 @@ import logging
 import pytest
 
 from guarded import PATHS, PING, door, refused
-from limen.declare.limits import ClientLimits
+from limen.client.limits import ClientLimits
 from limen.testing import drained, flush_log
 
 NEVER = 600.0

@@ -11,9 +11,9 @@ from fastapi import Cookie
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from limen import Gateway, Upstream, anyone
-from limen.runtime import validations as module
-from limen.runtime.bodies import Bodies
-from limen.runtime.validations import LIGHT, Validations
+from limen.fairness import validations as module
+from limen.fairness.body_memory import Bodies
+from limen.fairness.validations import LIGHT, Validations
 from limen.testing import Conversation, ScriptedUpstream
 from serving import Served, serving, until
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from examples import part
 from limen import Gateway, Principal, Rule, Upstream, anyone, owner, role, scope, signed_in
 from limen.auth import Jwt
+from limen.auth.api_keys import ApiKeys
+from limen.auth.method import Methods
+from limen.auth.rules import as_rule
 from limen.cli.matrix import of
-from limen.declare.api_keys import ApiKeys
-from limen.declare.method import Methods
-from limen.declare.policy import as_rule
 from limen.runtime.matrix import Caller, Credential, Verdict, ask, judge
 from limen.testing import Conversation, ScriptedUpstream
 from serving import Served, serving

@@ -11,10 +11,10 @@ from pydantic import BaseModel
 
 from guarded import PING, door
 from limen import Gateway, Upstream, anyone
-from limen.declare.limits import ClientLimits
-from limen.direct.guard import MOST_FRAMING
-from limen.direct.patience import DEAF, LINGER
-from limen.direct.reading import MOST_WAITING
+from limen.client.limits import ClientLimits
+from limen.engines.direct.guard import MOST_FRAMING
+from limen.engines.direct.reading import MOST_WAITING
+from limen.engines.direct.timeouts import DEAF, LINGER
 from limen.testing import ScriptedUpstream
 from serving import Served, serving, until
 

@@ -12,7 +12,7 @@ from certificates import Authority
 from engines import ONE_ENGINE
 from limen import Gateway, Timeouts, Tls, Upstream, signed_in
 from limen.auth import Jwt, issue
-from limen.declare.issuer import Issuer
+from limen.auth.issuer.declared import Issuer
 from limen.testing import Conversation, ScriptedUpstream
 from outside import DISCOVERY, Outside, outside
 from serving import Served, serving

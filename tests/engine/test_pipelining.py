@@ -12,7 +12,7 @@ from fastapi import FastAPI, HTTPException, Request, Response
 
 from limen import Gateway, Timeouts, Upstream, anyone, signed_in
 from limen.auth import Jwt
-from limen.direct import record
+from limen.engines.direct import record
 from limen.testing import Conversation, ScriptedUpstream, saying
 from serving import serving, until
 from tokens import SECRET

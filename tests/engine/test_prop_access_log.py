@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from examples import part
 from limen import Gateway, Upstream, anyone, signed_in
 from limen.auth import Jwt
-from limen.declare.limits import ClientLimits
+from limen.client.limits import ClientLimits
 from limen.testing import Conversation, ScriptedUpstream, flush_log
 from serving import Served, serving, until
 from tokens import SECRET, token

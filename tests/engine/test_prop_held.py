@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from examples import part
 from held import held
 from limen import Gateway, Upstream, anyone
-from limen.declare.limits import ClientLimits
-from limen.direct.reading import MOST_WAITING, STEP, STRETCH
+from limen.client.limits import ClientLimits
+from limen.engines.direct.reading import MOST_WAITING, STEP, STRETCH
 from limen.pipeline import MOST_HELD
 from limen.testing import Conversation, ScriptedUpstream
 from serving import Served, serving, until

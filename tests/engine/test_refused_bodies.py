@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from limen import Gateway, Upstream, anyone, signed_in
 from limen.auth import Jwt
-from limen.declare.limits import ClientLimits
+from limen.client.limits import ClientLimits
 from limen.testing import Conversation, ScriptedUpstream, drained
 from serving import Served, serving
 from tokens import SECRET

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from limen import Gateway, Limits, Timeouts, Upstream, anyone
-from limen.declare.limits import ClientLimits
+from limen.client.limits import ClientLimits
 from limen.testing import Conversation, ScriptedUpstream, drained, snapshot
 from serving import Served, serving, until
 

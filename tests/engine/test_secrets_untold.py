@@ -115,7 +115,7 @@ def written() -> Generator[Callable[[], str]]:
     handler = logging.StreamHandler(out)
     handler.setFormatter(logging.Formatter("%(name)s %(levelname)s %(message)s"))
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # the test's own client tells what it asks for
-    names = ["", "uvicorn", "uvicorn.error", "uvicorn.access", "limen", "limen.access", "limen.hooks"]
+    names = ["", "uvicorn", "uvicorn.error", "uvicorn.access", "limen", "limen.access", "limen.app.hooks"]
     levels = {name: logging.getLogger(name).level for name in names}
     for name in names:
         logging.getLogger(name).setLevel(logging.DEBUG if name else logging.INFO)

@@ -18,8 +18,8 @@ from joserfc.jwt import encode
 from engines import ONE_ENGINE
 from limen import Gateway, Upstream, anyone, signed_in
 from limen.auth import Jwt, issue
-from limen.declare.assertion import Assertion
-from limen.declare.keys import Keys
+from limen.auth.assertion import Assertion
+from limen.auth.jose.keys import Keys
 from limen.testing import ScriptedUpstream, saying
 from limen_kit.app import create_service
 from limen_kit.identity import CurrentCaller

@@ -1,7 +1,7 @@
 """Proxies in front, on both engines: nobody is believed by default; one that is speaks for many over one connection."""
 
 from limen import Gateway, Upstream, anyone
-from limen.declare.trust import Trust
+from limen.client.trust import Trust
 from limen.testing import ScriptedUpstream, saying
 from serving import serving
 

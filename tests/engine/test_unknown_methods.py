@@ -5,7 +5,7 @@ from fastapi import FastAPI
 
 from guarded import door, refused
 from limen import Gateway, Upstream, anyone
-from limen.declare.limits import ClientLimits
+from limen.client.limits import ClientLimits
 from serving import serving
 
 PATHS = (b"/svc/x", b"/one", b"/local", b"/nothing")

@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from limen import Gateway
-from limen.direct.reading import SMALL, STEP
+from limen.engines.direct.reading import SMALL, STEP
 from serving import serving, until
 
 FRAME = b"\x81\x85\0\0\0\0hello"

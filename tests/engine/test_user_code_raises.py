@@ -185,11 +185,11 @@ async def test_a_hook_that_waits_for_ever_is_given_up(caplog: pytest.LogCaptureF
         app.forward("/x", upstream=svc, allow=anyone)
         del stub
         async with serving(app) as served:
-            with caplog.at_level(logging.ERROR, "limen.hooks"):
+            with caplog.at_level(logging.ERROR, "limen.app.hooks"):
                 got = await served.client.get("/never")
             assert (got.status_code, got.json()["code"]) == (500, "hook_failed")
             assert ended == [True]
             assert (await served.client.get("/x")).status_code == 200
-    assert [record.getMessage() for record in caplog.records if record.name == "limen.hooks"] == [
+    assert [record.getMessage() for record in caplog.records if record.name == "limen.app.hooks"] == [
         "the after hook of GET /never was given up after 1 s"
     ]

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from limen import Gateway, Upstream, anyone, signed_in
 from limen.auth import Jwt
-from limen.gates.jwt import issue
+from limen.auth.jwt_live import issue
 from limen.testing import Conversation, ScriptedUpstream
 from plain_asgi import http_scope
 from serving import serving

@@ -23,7 +23,7 @@ from attacks import (
     secret_token,
     signers,
 )
-from limen.declare.compact import MOST_BYTES, MOST_HEADER, MOST_SIGNATURE
+from limen.auth.jose.compact import MOST_BYTES, MOST_HEADER, MOST_SIGNATURE
 from limen.errors import Kind
 from tokens import b64
 

@@ -8,7 +8,7 @@ from attacks import Attack, verifiers
 from conformance import OK, Answers, Case, Gets, Says, Sees, get
 from conformance_stage import Stage
 from limen import Gateway, Upstream, role, scope, signed_in
-from limen.declare.limits import ClientLimits
+from limen.client.limits import ClientLimits
 from limen.errors import Kind
 from serving import until
 from tokens import SECRET

@@ -13,9 +13,9 @@ from typing import Any
 
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
-from limen.declare.compact import MOST_BYTES
-from limen.declare.jwt import Jwt
-from limen.declare.keys import Keys
+from limen.auth.jose.compact import MOST_BYTES
+from limen.auth.jose.keys import Keys
+from limen.auth.jwt import Jwt
 from limen.errors import Kind
 from tokens import SECRET, b64, sign, sign_with
 

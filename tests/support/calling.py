@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 from limen import Limits, Timeouts, Upstream
 from limen.http.headers import Headers
-from limen.upstream.client import Answer, send
 from limen.upstream.pool import Pool
+from limen.upstream.request_sender import Answer, send
 
 PATIENT = Timeouts(connect=10, first_byte=10, idle=10)
 

@@ -8,8 +8,8 @@ from collections.abc import AsyncGenerator
 from fastapi import Request
 
 from limen import Gateway, Upstream, anyone
-from limen.declare.limits import ClientLimits
-from limen.direct.shared import Shared
+from limen.client.limits import ClientLimits
+from limen.engines.direct.shared import Shared
 from limen.testing import Conversation, ScriptedUpstream
 from serving import Served, serving
 

@@ -12,7 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.server import ServerState
 
-from limen.direct.shared import Shared
+from limen.engines.direct.shared import Shared
 from limen.runtime.plan import Plan
 from limen.runtime.state import Runtime
 from limen.upstream.pool import Pool

@@ -8,10 +8,10 @@ from typing import Any
 from joserfc import jws
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
-from limen.declare.issuer import Issuer
-from limen.declare.principal import Principal
+from limen.auth.issuer.declared import Issuer
+from limen.auth.issuer.live import Identified, LiveIssuer
 from limen.errors import Fault, Kind
-from limen.runtime.issuer import Identified, LiveIssuer
+from limen.exchange.principal import Principal
 from limen.upstream.fetch import NotFetchedError
 from tokens import NOW
 

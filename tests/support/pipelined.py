@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from limen import Gateway, Upstream, anyone, scope, signed_in
 from limen.auth import Jwt
-from limen.declare.api_keys import ApiKeys
+from limen.auth.api_keys import ApiKeys
 from limen.testing import Conversation
 from tokens import SECRET
 

@@ -22,7 +22,7 @@ from answers import BAD, GOOD, SHORT
 from engines import Engine
 from limen import Gateway, Limits, Upstream, anyone, role, signed_in
 from limen.auth import Jwt, issue
-from limen.direct import GatewayProtocol, GuardedProtocol
+from limen.engines.direct import GatewayProtocol, GuardedProtocol
 from limen.testing import snapshot
 from tokens import SECRET
 

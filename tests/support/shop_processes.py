@@ -17,7 +17,7 @@ from urllib.request import ProxyHandler, build_opener
 
 from limen import Principal
 from limen.auth import Assertion, Keys
-from limen.gates.assertion import Asserter
+from limen.auth.assertion_live import Asserter
 
 SERVICES = ("users", "orders", "suppliers")
 SECRET = "a key that only these tests know, long enough"

@@ -4,11 +4,11 @@ import asyncio
 from dataclasses import dataclass, field
 
 from answers import LIMIT
-from limen.declare.target import Target
 from limen.errors import Fault, Kind
+from limen.fairness.turns import Turns
 from limen.http.headers import Headers
 from limen.upstream.connection import Connection
-from limen.upstream.turns import Turns
+from limen.upstream.target import Target
 from turning import timeless
 
 TARGET = Target.parse("http://localhost:1")

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
-from limen.upstream.turns import Turns
+from limen.fairness.turns import Turns
 
 
 class Loop:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 from calling import PATIENT, call, pool_for
 from limen.testing import Conversation, ScriptedUpstream
-from limen.upstream.client import HIGH_WATER
+from limen.upstream.request_sender import HIGH_WATER
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 SHORT = 0.05

@@ -9,8 +9,8 @@ import pytest
 
 from certificates import Authority
 from limen import Timeouts, Tls
-from limen.declare.issuer import Issuer
-from limen.runtime.provider import Provider
+from limen.auth.issuer.declared import Issuer
+from limen.auth.issuer.provider import Provider
 from limen.testing import Conversation, Script, ScriptedUpstream
 from limen.upstream.fetch import NotFetchedError
 

@@ -18,9 +18,9 @@ from typing import Literal
 import click
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
-from limen.declare.jwk import Jwk
-from limen.declare.keyring import Keyring
-from limen.declare.keys import SUFFIXES, Keys
+from limen.auth.jose.jwk import Jwk
+from limen.auth.jose.keyring import Keyring
+from limen.auth.jose.keys import SUFFIXES, Keys
 
 ALGORITHMS = ("ES256", "ES384", "EdDSA", "RS256", "HS256")
 

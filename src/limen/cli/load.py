@@ -17,7 +17,7 @@ from limen.errors import DeclarationError
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
-    from limen.gateway import Gateway
+    from limen.app.gateway import Gateway
 
 
 def load(spec: str) -> object:
@@ -29,8 +29,8 @@ def load(spec: str) -> object:
 
 
 def is_gateway(app: object) -> "TypeGuard[Gateway]":
-    """Tell whether ``app`` is one. Nothing is before ``limen.gateway`` is imported, and FastAPI with it: not here."""
-    module = sys.modules.get("limen.gateway")
+    """Tell whether ``app`` is one. Nothing is before ``limen.app.gateway`` is imported, and FastAPI with it: not here."""
+    module = sys.modules.get("limen.app.gateway")
     return module is not None and isinstance(app, module.Gateway)
 
 

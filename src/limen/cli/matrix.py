@@ -12,9 +12,9 @@ import click
 from fastapi.routing import iter_route_contexts
 from starlette.routing import Mount
 
+from limen.app.gateway import Gateway
+from limen.app.local import Registered
 from limen.cli.load import load_gateway
-from limen.gateway import Gateway
-from limen.local import Registered
 from limen.runtime.matrix import Matrix, Row
 from limen.runtime.matrix import matrix as judged
 

@@ -22,13 +22,13 @@ from dataclasses import dataclass
 
 import click
 
+from limen.app.gateway import Gateway
+from limen.auth.api_keys import ApiKeys
 from limen.cli.opening import MOST_HANDSHAKES
 from limen.cli.scarcity import RAISE
-from limen.declare.api_keys import ApiKeys
-from limen.declare.limits import MOST_CONNECTIONS
-from limen.declare.upstream import Upstream
-from limen.direct.patience import MOST_TURNED_AWAY
-from limen.gateway import Gateway
+from limen.client.limits import MOST_CONNECTIONS
+from limen.engines.direct.timeouts import MOST_TURNED_AWAY
+from limen.upstream.declared import Upstream
 
 logger = logging.getLogger("limen.serve")
 

@@ -18,8 +18,8 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 
+from limen.fairness.turns import turns_of
 from limen.http.networks import network_of
-from limen.upstream.turns import turns_of
 
 # Connections of one worker that may be in their handshake at once.
 MOST_HANDSHAKES = 256

@@ -51,7 +51,7 @@ _ADVICE = {
 }
 
 # The protocol class of each engine. What the direct engine does not serve, it leaves to uvicorn request by request.
-PROTOCOLS = {"direct": "limen.direct:GatewayProtocol", "asgi": "limen.direct:GuardedProtocol"}
+PROTOCOLS = {"direct": "limen.engines.direct:GatewayProtocol", "asgi": "limen.engines.direct:GuardedProtocol"}
 
 
 @dataclass(frozen=True)

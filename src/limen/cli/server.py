@@ -37,8 +37,8 @@ from limen.cli.listener import Listener
 from limen.cli.scarcity import Scarcity
 from limen.cli.supervision import CLEANUP, LIFESPAN
 from limen.cli.tls import Files, Renewal, warn
-from limen.declare.limits import ClientLimits
-from limen.direct.shared import Shared
+from limen.client.limits import ClientLimits
+from limen.engines.direct.shared import Shared
 from limen.errors import Fault, Kind
 
 logger = logging.getLogger("limen.serve")

@@ -120,7 +120,7 @@ class _Startup:
 def prepare(engine: str) -> None:
     """Import what takes time and is not the application: what serves, and what most applications are made with."""
     with collector_rests():
-        for name in (PROTOCOLS[engine].partition(":")[0], "limen.gateway"):
+        for name in (PROTOCOLS[engine].partition(":")[0], "limen.app.gateway"):
             import_module(name)
 
 

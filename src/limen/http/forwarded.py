@@ -1,5 +1,5 @@
 """``Forwarded`` (RFC 7239) and ``X-Forwarded-*`` as grammar: read into elements, written in one canonical form. No trust
-and no I/O here: who is believed is said in ``limen.declare.trust``.
+and no I/O here: who is believed is said in ``limen.client.trust``.
 
 Reading never raises. What is malformed becomes an element of which nothing is known, so that it ends a chain instead of
 being skipped: whoever skipped it would take the element before it for something that it is not.

@@ -25,7 +25,7 @@ HOP_BY_HOP: Final = frozenset(
     )
 )
 
-# The gateway states these itself: what a client says of them is replaced, or believed as ``limen.declare.trust`` says.
+# The gateway states these itself: what a client says of them is replaced, or believed as ``limen.client.trust`` says.
 _OWN = frozenset(
     (
         b"content-length",

@@ -21,9 +21,9 @@ from collections import deque
 from time import localtime, strftime, time
 from typing import Final
 
+from limen.exchange.outcome import Outcome
 from limen.observe.escape import escaped, quoted
 from limen.observe.handler import LineHandler
-from limen.observe.outcome import Outcome
 
 MOST_PATH: Final = 256
 """Characters of a path that are logged."""

@@ -2,24 +2,24 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from limen.declare.api_keys import ApiKeys
-from limen.declare.issuer import Issuer, clashes
-from limen.declare.method import Methods
-from limen.declare.principal import Principal
-from limen.declare.route import Route
-from limen.declare.upstream import Upstream
+from limen.auth.api_keys import ApiKeys
+from limen.auth.api_keys_live import LiveApiKeys
+from limen.auth.assertion_live import HEADER, Asserter
+from limen.auth.identify import identify_by
+from limen.auth.issuer.declared import Issuer, clashes
+from limen.auth.method import Methods
+from limen.auth.session_ends import ender
+from limen.contract.finish import finishers
 from limen.errors import DeclarationError, Fault, Kind
-from limen.gates.assertion import HEADER, Asserter
+from limen.exchange.principal import Principal
 from limen.http.headers import OF_THE_ENCODING, block, withheld
-from limen.runtime.api_keys import LiveApiKeys
-from limen.runtime.ends import ender
-from limen.runtime.finish import finishers
-from limen.runtime.identify import identify_by
-from limen.runtime.path import Pattern
+from limen.routing.path import Pattern
+from limen.routing.rewrite import Rewrite
+from limen.routing.table import Table
 from limen.runtime.plan import Entry, Identity, Plan
-from limen.runtime.rewrite import Rewrite
+from limen.runtime.route import Route
 from limen.runtime.state import Runtime
-from limen.runtime.table import Table
+from limen.upstream.declared import Upstream
 
 IdentityHeaders = Mapping[str, Callable[[Principal], str]]
 
@@ -69,7 +69,15 @@ def _plan(route: Route, pattern: Pattern, runtime: Runtime, tell: Identity, stri
     if missing := route.allow.path_params - names:
         raise ValueError(f"allow={route.allow} needs the path parameter {{{sorted(missing)[0]}}}, which is not there")
     timeouts = route.timeouts or route.upstream.timeouts
-    finish = finishers(route, runtime.validations, timeouts.first_byte)
+    finish = finishers(
+        route.contract,
+        route.after,
+        route.status,
+        name=route.name,
+        max_answer=route.max_answer,
+        validations=runtime.validations,
+        seconds=timeouts.first_byte,
+    )
     if (lost := _lost(route, strip, held=bool(finish))) is not None:
         raise ValueError(
             f"the header {lost!r} never reaches the service as the client sent it: the gateway drops it, or says it itself; "

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal
 
-from limen.declare.api_keys import ApiKeys
-from limen.declare.method import Methods
-from limen.declare.policy import Params, Rule
-from limen.declare.principal import Principal
-from limen.declare.route import Route
+from limen.auth.api_keys import ApiKeys
+from limen.auth.method import Methods
+from limen.auth.rules import Params, Rule
+from limen.exchange.principal import Principal
+from limen.runtime.route import Route
 
 Credential = Literal["none", "token", "key"]
 Verdict = Literal["allowed", "401", "403", "?", "-"]

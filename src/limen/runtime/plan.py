@@ -1,17 +1,17 @@
 """One route, compiled: immutable, ready to run, replaced whole. What is off is absent."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
-from limen.declare.policy import Rule
-from limen.declare.principal import Principal
-from limen.declare.route import Route
-from limen.declare.upstream import Timeouts
+from limen.auth.identify import Identify
+from limen.auth.rules import Rule
+from limen.auth.session_ends import Ends
+from limen.contract.made import Hook
 from limen.errors import Fault
-from limen.runtime.ends import Ends
-from limen.runtime.identify import Identify
-from limen.runtime.rewrite import Rewrite
+from limen.exchange.principal import Principal
+from limen.routing.rewrite import Rewrite
+from limen.runtime.route import Route
+from limen.upstream.declared import Timeouts
 from limen.upstream.pool import Pool
 
 Identity = Callable[[Principal, str, float], bytes | Fault]
@@ -25,31 +25,6 @@ class Entry:
     identify: Identify
     rule: Rule
     identity: Identity
-
-
-How = Literal["same", "rewritten", "made", "alone"]
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """What the client gets in the place of what the service has answered.
-
-    ``how`` tells what of the service's head is still true: all of it ("same"), all but what is said of the very bytes
-    ("rewritten": the same representation, written anew), nothing that describes content ("made", by a hook), or nothing
-    ("alone"). ``status`` None is the service's. ``problem`` is the detail of a problem document in the place of ``content``.
-    """
-
-    content: bytes
-    how: How = "made"
-    status: int | None = None
-    headers: tuple[tuple[bytes, bytes], ...] = ()
-    problem: str | None = None
-
-
-Finished = Made | Fault
-
-Hook = Callable[[bytes, Principal | None], Finished | Awaitable[Finished]]
-"""What an answer goes through: its content and the caller in, what the client gets out, at once or later."""
 
 
 @dataclass(frozen=True, slots=True)

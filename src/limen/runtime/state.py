@@ -3,24 +3,24 @@
 from collections.abc import Callable
 from time import time
 
-from limen.declare.api_keys import ApiKeys
-from limen.declare.assertion import Assertion
-from limen.declare.issuer import Issuer
-from limen.declare.jwt import Jwt
-from limen.declare.limits import ClientLimits
-from limen.declare.method import Method, Methods
-from limen.declare.revocation import RevocationStore
-from limen.declare.trust import Trust
-from limen.declare.upstream import Upstream
-from limen.gates.assertion import Asserter
-from limen.gates.jwt import Verifier
-from limen.runtime.api_keys import LiveApiKeys
-from limen.runtime.bodies import Bodies
-from limen.runtime.ids import RequestIds
-from limen.runtime.issuer import LiveIssuer
-from limen.runtime.provider import Provider
+from limen.auth.api_keys import ApiKeys
+from limen.auth.api_keys_live import LiveApiKeys
+from limen.auth.assertion import Assertion
+from limen.auth.assertion_live import Asserter
+from limen.auth.issuer.declared import Issuer
+from limen.auth.issuer.live import LiveIssuer
+from limen.auth.issuer.provider import Provider
+from limen.auth.jwt import Jwt
+from limen.auth.jwt_live import Verifier
+from limen.auth.method import Method, Methods
+from limen.auth.revocation import RevocationStore
+from limen.client.limits import ClientLimits
+from limen.client.trust import Trust
+from limen.exchange.ids import RequestIds
+from limen.fairness.body_memory import Bodies
+from limen.fairness.validations import Validations
 from limen.runtime.snapshot import Snapshot
-from limen.runtime.validations import Validations
+from limen.upstream.declared import Upstream
 from limen.upstream.names import Names
 from limen.upstream.pool import Pool
 

@@ -1,6 +1,6 @@
 """What a test may ask of a gateway that runs in its own event loop: what is in use now, and to be told when nothing is."""
 
-from limen.runtime.live import Door
+from limen.runtime.host import Door
 from limen.runtime.snapshot import Snapshot
 
 

@@ -9,12 +9,12 @@ from typing import Final
 
 import httptools
 
-from limen.declare.target import Target
 from limen.errors import Fault, Kind
+from limen.fairness.turns import LONG_READ, Turns
 from limen.http.headers import Headers
 from limen.upstream import rules
 from limen.upstream.sink import Sink
-from limen.upstream.turns import LONG_READ, Turns
+from limen.upstream.target import Target
 from limen.upstream.wire import Wire
 
 # Interim answers (1xx) before the real one; more is a service that will never answer.

@@ -5,12 +5,12 @@ Strict, because what comes back decides who is believed: 200 and nothing else, n
 
 from time import monotonic
 
-from limen.declare.upstream import Timeouts
 from limen.errors import Kind
 from limen.http.headers import Headers, is_json, values
-from limen.upstream.client import Answer, send
+from limen.upstream.declared import Timeouts
 from limen.upstream.error import UpstreamError
 from limen.upstream.pool import Pool
+from limen.upstream.request_sender import Answer, send
 
 KiB = 1024
 

@@ -9,16 +9,16 @@ from collections import deque
 from time import monotonic
 from typing import Final
 
-from limen.declare.target import Target
-from limen.declare.upstream import Upstream
 from limen.errors import AGAIN, Fault, Kind
+from limen.fairness.turns import turns_of
 from limen.upstream.connection import Connection
+from limen.upstream.declared import Upstream
 from limen.upstream.error import UpstreamError
 from limen.upstream.names import Names, literal
 from limen.upstream.renewal import Renewal
 from limen.upstream.snapshot import UpstreamSnapshot
+from limen.upstream.target import Target
 from limen.upstream.tls import TlsConnection, failed, server_name
-from limen.upstream.turns import turns_of
 
 # Seconds between two looks at what is idle, at least, and connections that one look, or one request, closes, at most.
 _LOOK: Final = 0.5

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from time import monotonic, time
 
-from limen.declare.upstream import Upstream
+from limen.upstream.declared import Upstream
 from limen.upstream.tls import client_context
 
 _log = logging.getLogger("limen.upstream")

@@ -8,10 +8,10 @@ import logging
 import ssl
 from pathlib import Path
 
-from limen.declare.target import Target
-from limen.declare.upstream import Upstream
 from limen.errors import Fault, Kind
 from limen.upstream.connection import Connection
+from limen.upstream.declared import Upstream
+from limen.upstream.target import Target
 
 _log = logging.getLogger("limen.upstream")
 

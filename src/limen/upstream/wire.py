@@ -5,7 +5,7 @@ import socket
 import sys
 from typing import Final, cast
 
-from limen.upstream.turns import CLOSE_COST, READ_COST, Turns
+from limen.fairness.turns import CLOSE_COST, READ_COST, Turns
 
 # Bytes that are read, at most, after a write has failed: as many as one read of the loop brings; and those of one here.
 MOST_LEFT: Final = 256 * 1024

@@ -13,8 +13,8 @@ from bench.attacks import requests  # bench is no package of ours: it is found f
 from bench.attacks.requests import KiB
 from bench.attacks.table import ANCHORS, ATTACKS, Attack, named
 
-from limen.declare.compact import MOST_BYTES
-from limen.declare.limits import ClientLimits
+from limen.auth.jose.compact import MOST_BYTES
+from limen.client.limits import ClientLimits
 
 _LIMITS = ClientLimits()
 

@@ -12,8 +12,8 @@ from limen.cli import open_files
 from limen.cli.open_files import RESERVE, Need, need
 from limen.cli.opening import MOST_HANDSHAKES
 from limen.cli.scarcity import SAID, Scarcity
-from limen.declare.limits import MOST_CONNECTIONS
-from limen.direct.patience import MOST_TURNED_AWAY
+from limen.client.limits import MOST_CONNECTIONS
+from limen.engines.direct.timeouts import MOST_TURNED_AWAY
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from counting import calls
-from limen.declare.trust import Trust
+from limen.client.trust import Trust
 from limen.http import forwarded
 from limen.http.forwarded import MOST_ELEMENTS, NOTHING, Element
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from answers import LIMIT
-from limen.direct.client import Framing
+from limen.engines.direct.client import Framing
 from limen.http.headers import HOP_BY_HOP, Headers, block, nominated, to_client, to_upstream
 from limen.upstream import request
 from talk import Talk

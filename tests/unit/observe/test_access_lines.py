@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from limen.exchange.outcome import Outcome
 from limen.observe.access import LINES, LOG, MOST_KEPT, MOST_PATH, message
 from limen.observe.handler import LineHandler
-from limen.observe.outcome import Outcome
 from limen.testing import flush_log
 
 ACCESS = logging.getLogger("limen.access")

@@ -6,9 +6,9 @@ from collections.abc import Generator
 
 import pytest
 
+from limen.exchange.outcome import Outcome
 from limen.observe.access import AccessLog
 from limen.observe.handler import LineHandler
-from limen.observe.outcome import Outcome
 
 SECONDS = 10.0
 """Within which all is said, unless it never is."""

@@ -8,19 +8,19 @@ import pytest
 from pydantic import TypeAdapter
 
 from limen import DeclarationError, Principal, Timeouts, Upstream, anyone, owner, role, signed_in
-from limen.declare.contract import Contract
-from limen.declare.jwt import Jwt
-from limen.declare.parameters import Param, Where
-from limen.declare.route import Route
+from limen.app.hooks import after_hook
+from limen.auth.jwt import Jwt
+from limen.auth.jwt_live import issue
+from limen.contract.contract import Contract
+from limen.contract.parameters import Param, Where
 from limen.errors import Fault, Kind
-from limen.gates.jwt import issue
-from limen.hooks import after_hook
 from limen.http.headers import Head
+from limen.routing.table import Match
 from limen.runtime.compile import compile_table
 from limen.runtime.plan import Plan
+from limen.runtime.route import Route
 from limen.runtime.snapshot import Snapshot
 from limen.runtime.state import Runtime
-from limen.runtime.table import Match
 from limen.upstream.snapshot import UpstreamSnapshot
 from tokens import NOW, SECRET
 

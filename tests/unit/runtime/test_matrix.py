@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 
 from limen import Principal, Rule, Upstream, anyone, owner, role, scope, signed_in
 from limen.auth import Jwt
-from limen.declare.api_keys import ApiKeys
-from limen.declare.method import Methods
-from limen.declare.policy import as_rule
-from limen.declare.route import Route
+from limen.auth.api_keys import ApiKeys
+from limen.auth.method import Methods
+from limen.auth.rules import as_rule
 from limen.runtime.matrix import Caller, Matrix, Row, Verdict, ask, callers, judge, matrix, reads
+from limen.runtime.route import Route
 from tokens import SECRET
 
 SERVICE = Upstream("svc", ["http://127.0.0.1:9"])

@@ -9,8 +9,8 @@ import pytest
 
 from answers import LIMIT
 from limen.errors import Kind
+from limen.fairness.turns import CLOSE_COST, LONG_READ, READ_COST, ROUND, Turns
 from limen.upstream.connection import Connection
-from limen.upstream.turns import CLOSE_COST, LONG_READ, READ_COST, ROUND, Turns
 from talk import Seen, Talk
 from turning import timeless
 

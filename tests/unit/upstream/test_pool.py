@@ -6,11 +6,11 @@ from collections.abc import Callable
 import pytest
 
 from limen import Limits, Upstream
-from limen.declare.target import Target
 from limen.errors import Kind
 from limen.upstream.connection import Connection
 from limen.upstream.error import UpstreamError
 from limen.upstream.pool import Pool
+from limen.upstream.target import Target
 from talk import Seen, Wire
 from turning import timeless
 

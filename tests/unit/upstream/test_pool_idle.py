@@ -9,10 +9,10 @@ import pytest
 
 from calling import counts, pool_for
 from limen import Limits
-from limen.declare.target import Target
 from limen.upstream import pool as module
 from limen.upstream.connection import Connection
 from limen.upstream.pool import Pool
+from limen.upstream.target import Target
 from talk import Wire
 from turning import timeless
 

@@ -7,11 +7,11 @@ import pytest
 
 from calling import pool_for
 from limen import Limits
-from limen.declare.target import Target
 from limen.upstream.connection import Connection
 from limen.upstream.error import UpstreamError
 from limen.upstream.pool import Pool
 from limen.upstream.snapshot import UpstreamSnapshot
+from limen.upstream.target import Target
 from talk import Wire
 from turning import timeless
 

@@ -12,10 +12,10 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 from calling import counts, pool_for
 from limen import Limits
-from limen.declare.target import Target
 from limen.upstream.connection import Connection
 from limen.upstream.error import UpstreamError
 from limen.upstream.pool import Pool
+from limen.upstream.target import Target
 from talk import Seen, Wire
 from turning import timeless
 

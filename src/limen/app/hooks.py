@@ -1,0 +1,145 @@
+"""``after`` hooks as people write them: functions with FastAPI's ``Response``, ``HTTPException`` and the caller in reach."""
+
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, cast, get_args, get_origin, get_type_hints
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from limen.contract.after import After, Changed
+from limen.exchange.principal import Principal
+
+_Function = Callable[..., object] | Callable[..., Awaitable[object]]
+
+
+def after_hook(function: _Function, *, public: bool) -> After:
+    """Return ``function`` as a hook of a route; ``public`` says that everybody may call it, so that there may be no caller.
+
+    Its first argument is the service's answer: decoded JSON, or what its annotation makes of that. Arguments annotated with
+    ``Response`` and ``Principal`` are recognized as such, wherever they stand. Raises TypeError for any others.
+    """
+    name = _name(function)
+    hints = _hints(name, function)
+    try:
+        parameters = inspect.signature(function).parameters
+    except ValueError:  # of many that are written in C
+        raise TypeError(f"after={name} does not tell what it takes; wrap it in a function") from None
+    answer: inspect.Parameter | None = None
+    responses: list[str] = []
+    callers: list[str] = []
+    for one in parameters.values():
+        hint: Any = _plain(hints.get(one.name, Any))
+        if _is_response(hint):
+            if hint not in (Response, Response | None):
+                raise TypeError(
+                    f"after={name} takes a {getattr(hint, '__name__', hint)}; take a Response, to set status and headers"
+                )
+            responses.append(one.name)
+        elif _is_principal(hint):
+            if public and hint is Principal:
+                raise TypeError(f"after={name} takes a Principal, and anyone may call; take a Principal | None")
+            callers.append(one.name)
+        elif answer is None and one.kind not in (one.KEYWORD_ONLY, one.VAR_KEYWORD):
+            answer = one
+        elif one.default is one.empty and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD):
+            raise TypeError(
+                f"after={name} must take one argument, the service's decoded answer, and perhaps a Response and a Principal; "
+                f"{one.name} is none of these"
+            )
+    if answer is None:
+        raise TypeError(f"after={name} must take one argument, the service's decoded answer")
+    if answer.kind is answer.VAR_POSITIONAL and (responses or callers):
+        raise TypeError(f"after={name} must take the service's answer as an argument of its own, not as *{answer.name}")
+    positional = [one for one in (*responses, *callers) if parameters[one].kind is inspect.Parameter.POSITIONAL_ONLY]
+    if positional:
+        raise TypeError(f"after={name} takes {positional[0]} by position alone; take it by its name")
+    run = _runner(name, function, answer, responses, callers)
+    return After(name, hints.get(answer.name, Any), run)
+
+
+def _runner(
+    name: str, function: _Function, answer: inspect.Parameter, responses: list[str], callers: list[str]
+) -> Callable[[object, Principal | None], Changed | Awaitable[Changed]]:
+    by_name = answer.kind is answer.POSITIONAL_OR_KEYWORD and bool(responses or callers)
+
+    async def later(made: Awaitable[object], response: Response | None) -> Changed:
+        try:
+            return _changed(name, await made, response)
+        except HTTPException as error:
+            return _raised(error)
+
+    def run(value: object, caller: Principal | None) -> Changed | Awaitable[Changed]:
+        given: dict[str, object] = dict.fromkeys(callers, caller)
+        response: Response | None = None
+        if responses:
+            response = Response()
+            del response.headers["content-length"]
+            cast("Any", response).status_code = None  # until the hook says another
+            given |= dict.fromkeys(responses, response)
+        try:
+            made = function(**{answer.name: value}, **given) if by_name else function(value, **given)
+        except HTTPException as error:
+            return _raised(error)
+        return later(made, response) if inspect.isawaitable(made) else _changed(name, made, response)
+
+    return run
+
+
+def _changed(name: str, made: object, response: Response | None) -> Changed:
+    if not isinstance(made, Response):
+        return Changed(made) if response is None else Changed(made, response.status_code, tuple(response.raw_headers))
+    content: Any = getattr(made, "body", None)
+    if not isinstance(content, bytes | memoryview) or made.background is not None:
+        raise TypeError(f"{name} returned a {type(made).__name__} without content of its own, or with tasks of its own")
+    # What was set on the other is not lost, as with FastAPI's own endpoints.
+    more = () if response is None else tuple(response.raw_headers)
+    lines = tuple(line for line in made.raw_headers if line[0] != b"content-length")
+    return Changed(None, made.status_code, (*more, *lines), content=_content(content))
+
+
+def _content(content: Any) -> bytes:
+    return bytes(content)
+
+
+def _raised(error: HTTPException) -> Changed:
+    lines = tuple((name.lower().encode(), value.encode("latin-1")) for name, value in (error.headers or {}).items())
+    return Changed(None, error.status_code, lines, problem=str(error.detail))
+
+
+def _name(function: object) -> str:
+    while isinstance(function, functools.partial):
+        function = cast("functools.partial[object]", function).func
+    return getattr(function, "__name__", type(function).__name__)
+
+
+def _hints(name: str, function: object) -> Mapping[str, Any]:
+    """Return the annotations of what is called in the end."""
+    while isinstance(function, functools.partial):
+        function = cast("functools.partial[object]", function).func
+    if inspect.isclass(function):
+        function = function.__init__
+    elif not inspect.isroutine(function):
+        function = type(function).__call__
+    try:
+        return get_type_hints(function, include_extras=True)
+    except NameError as error:
+        raise TypeError(f"after={name} has an annotation that is not known when it is declared: {error}") from None
+
+
+def _plain(hint: Any) -> Any:
+    return get_args(hint)[0] if get_origin(hint) is Annotated else hint
+
+
+def _is_response(hint: object) -> bool:
+    if get_origin(hint) in (Union, UnionType):
+        return any(part is not NoneType and _is_response(part) for part in get_args(hint))
+    return isinstance(hint, type) and issubclass(hint, Response)
+
+
+def _is_principal(hint: object) -> bool:
+    if get_origin(hint) in (Union, UnionType):
+        return all(part in (Principal, NoneType) for part in get_args(hint))
+    return hint is Principal

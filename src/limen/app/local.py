@@ -1,0 +1,102 @@
+"""The gateway's own FastAPI endpoints, and what is none of them: problems are the same documents as on gateway routes."""
+
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Match, Mount
+from starlette.types import Scope
+
+from limen.contract.misfits import MOST, misfit
+from limen.engines.asgi.record import OUTCOME
+from limen.errors import Kind
+from limen.http.replies import places, title
+from limen.observe.access import shown_path
+from limen.observe.traces import logger
+from limen.pipeline import IMPLEMENTED
+
+_log = logger("limen.app.local")
+
+_CODES = {
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "body_too_large",
+    422: "invalid_request",
+    500: "internal_error",
+}
+
+
+class Registered(APIRoute):
+    """A stub as FastAPI knows it, for the documentation alone.
+
+    FastAPI decodes a path before it matches, and would run the stub itself for one that our table refuses to know:
+    ``/admin%2f1``, say, without asking who calls.
+    """
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Match nothing: requests are matched by our table."""
+        return Match.NONE, {}
+
+
+def _shown(request: Request) -> tuple[str, str]:
+    """Return method and path as they may be logged: decoded, a path could speak to a terminal."""
+    raw: bytes = request.scope.get("raw_path") or request.url.path.encode()
+    return request.method[:32], shown_path(raw)
+
+
+def _problem(
+    request: Request, status: int, detail: str, headers: dict[str, str] | None = None, **members: object
+) -> Response:
+    document = {
+        "type": "about:blank",
+        "title": title(status),
+        "status": status,
+        "detail": detail,
+        "code": _CODES.get(status, "error"),
+        **members,
+    }
+    if (outcome := request.scope.get(OUTCOME)) is not None:
+        outcome.code = document["code"]
+    return JSONResponse(document, status, headers, "application/problem+json")
+
+
+async def on_http_exception(request: Request, error: Exception) -> Response:
+    """Answer what an endpoint, or FastAPI's router, raised."""
+    assert isinstance(error, HTTPException)
+    if error.status_code in (404, 405) and not _implemented(request):
+        kind = Kind.NOT_IMPLEMENTED
+        return _problem(request, kind.status, kind.value.detail, code=kind.code)
+    detail = "There is nothing at this path." if error.detail == "Not Found" else str(error.detail)
+    return _problem(request, error.status_code, detail, dict(error.headers or {}))
+
+
+def _implemented(request: Request) -> bool:
+    """Tell whether anybody here may know the method of ``request``; an application that is mounted may know any."""
+    if request.method.encode("latin-1", "replace") in IMPLEMENTED:
+        return True
+    routes: list[object] = request.app.router.routes
+    return any(isinstance(one, Mount) or request.method in (getattr(one, "methods", None) or ()) for one in routes)
+
+
+async def on_invalid_request(request: Request, error: Exception) -> Response:
+    """Answer 422 without repeating the input."""
+    assert isinstance(error, RequestValidationError)
+    found = error.errors()
+    told = [misfit(one["loc"], one["msg"], one["type"]) for one in found[:MOST]]
+    members = places(told, max(0, len(found) - MOST))
+    return _problem(request, 422, "The request does not fit the contract of this route.", None, **members)
+
+
+async def on_client_gone(request: Request, error: Exception) -> Response:
+    """End a request whose client left before its body was whole: nothing here has failed, and nobody reads this."""
+    assert isinstance(error, ClientDisconnect)
+    kind = Kind.CLIENT_CLOSED
+    _log.info("%s %s: the client left before its body was whole", *_shown(request))
+    return _problem(request, kind.status, kind.value.detail, code=kind.code)
+
+
+async def on_unexpected(request: Request, error: Exception) -> Response:
+    """Answer 500; the trace goes to the log, by the server, and nowhere else."""
+    _log.error("%s %s failed: %s", *_shown(request), type(error).__name__)
+    return _problem(request, 500, "The gateway failed to answer; its log says more.")

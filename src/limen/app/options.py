@@ -1,0 +1,114 @@
+"""What a route decorator takes, spelled once: the gateway's own options and FastAPI's, and the verbs that take them."""
+
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable, Sequence
+from enum import Enum
+from typing import Any, Literal, TypedDict, TypeVar, Unpack
+
+from fastapi import Response
+from fastapi.params import Depends
+
+from limen.auth.method import Method, Methods
+from limen.auth.rules import Rule
+from limen.contract.answer import IncEx
+from limen.exchange.principal import Principal
+from limen.upstream.declared import Timeouts, Upstream
+
+Stub = TypeVar("Stub", bound=Callable[..., Any])
+Allow = Rule | Callable[[Principal], bool]
+Auth = Method | Methods | Sequence[Method]
+
+
+class RouteOptions(TypedDict, total=False):
+    """Keyword options of ``get``, ``post`` and the other verbs.
+
+    With ``upstream`` the function is a stub: its signature is the contract and its body is never run. Without, it is a
+    path operation of FastAPI as ever, and only FastAPI's options apply.
+
+    - ``upstream``: the service that answers.
+    - ``allow``: who may call. Required for a stub: there is no default, and no way to leave it out.
+    - ``auth``: how callers prove who they are on this route, such as ``tokens | keys``; as the gateway says unless given.
+    - ``rewrite``: the path at the service, ``{name}`` for path parameters; without it the path passes byte for byte.
+    - ``after``: a function, sync or async, from the service's answer of the documented status, decoded, to what the client
+      gets instead. Further arguments may be a ``Response`` of FastAPI's, to set status, headers and cookies, and a
+      ``Principal``, the caller (``Principal | None`` where anyone may call). It may return a ``Response``, and raise
+      ``HTTPException``. Where the status is 204 and it returns None, the answer has no content.
+    - ``ends``: the header in which the service names sessions that have ended, in an answer of any status: their tokens end
+      at once, and the client does not see it. It needs ``Gateway(revocations=)``.
+    - ``timeouts``: replaces those of the upstream.
+    - ``body``: ``"as sent"`` passes a declared body, once it is checked, with whatever its type ignores. Unless given,
+      members that the type ignores are taken out of it, and where they cannot be known the route does not compile. Of a form
+      with files, which streams unread, it says that its checks are the service's; unless given, nothing of it but texts and
+      files may be declared.
+    - ``max_body``, or FastAPI's ``max_body_size``: bytes a request body may have; 256 KiB for what is declared and read
+      (JSON, a form without files, a text) unless given, and 1 MiB at most; unbounded for streams unless given, or what the
+      application has as ``max_body_size``.
+    - ``max_answer``: bytes an answer may have that must be held to be checked; 256 KiB unless given, 1 MiB at most.
+
+    The others are FastAPI's.
+    """
+
+    upstream: Upstream
+    allow: Allow
+    auth: Auth
+    rewrite: str
+    after: Callable[..., object] | Callable[..., Awaitable[object]]
+    ends: str
+    timeouts: Timeouts
+    body: Literal["as sent"]
+    max_body: int
+    max_answer: int
+    max_body_size: int | None
+    response_model: Any
+    response_model_include: IncEx | None
+    response_model_exclude: IncEx | None
+    response_model_by_alias: bool
+    response_model_exclude_unset: bool
+    response_model_exclude_defaults: bool
+    response_model_exclude_none: bool
+    status_code: int | None
+    tags: list[str | Enum] | None
+    dependencies: Sequence[Depends] | None
+    summary: str | None
+    description: str | None
+    response_description: str
+    responses: dict[int | str, dict[str, Any]] | None
+    deprecated: bool | None
+    operation_id: str | None
+    include_in_schema: bool
+    response_class: type[Response]
+    name: str | None
+    openapi_extra: dict[str, Any] | None
+
+
+OWN_OPTIONS = frozenset(
+    ("upstream", "allow", "auth", "rewrite", "after", "ends", "timeouts", "body", "max_body", "max_answer")
+)
+
+
+class Verbs:
+    """The decorators, one per method; a gateway and a group of routes have the same ones."""
+
+    @abstractmethod
+    def declare(self, method: str, path: str, options: RouteOptions) -> Callable[[Stub], Stub]:
+        """Return the decorator that declares ``method path``."""
+
+    def get(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[Stub], Stub]:
+        """Declare a GET route; HEAD comes with it."""
+        return self.declare("GET", path, options)
+
+    def post(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[Stub], Stub]:
+        """Declare a POST route."""
+        return self.declare("POST", path, options)
+
+    def put(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[Stub], Stub]:
+        """Declare a PUT route."""
+        return self.declare("PUT", path, options)
+
+    def patch(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[Stub], Stub]:
+        """Declare a PATCH route."""
+        return self.declare("PATCH", path, options)
+
+    def delete(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[Stub], Stub]:
+        """Declare a DELETE route."""
+        return self.declare("DELETE", path, options)

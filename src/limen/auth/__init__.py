@@ -1,0 +1,45 @@
+"""Tokens, as a gateway's code needs them: the configuration, issuing one (say, in ``after`` of a login), and ending some."""
+
+from collections.abc import Sequence
+from time import time
+
+from limen.auth.api_keys import ApiKeys
+from limen.auth.assertion import Assertion
+from limen.auth.issuer.declared import Issuer
+from limen.auth.jose.keys import Keys
+from limen.auth.jwt import Jwt
+from limen.auth.jwt_live import issue as _issue
+from limen.auth.method import Method, Methods
+from limen.auth.revocation import RevocationStore
+from limen.auth.revocation_live import Revocations
+
+
+def issue(
+    config: Jwt,
+    subject: int | str,
+    role: str,
+    *,
+    session: str | None = None,
+    scopes: Sequence[str] = (),
+    now: float | None = None,
+) -> str:
+    """Return a token for ``subject`` with ``role``, signed as ``config`` says and beginning at ``now``.
+
+    ``session`` becomes the claim ``sid``, by which ``Revocations.end_session`` ends it early. ``now`` is in seconds since the
+    epoch, this moment by default. Raises ValueError where there is no private key, or what is said cannot be a claim.
+    """
+    return _issue(config, subject, role, time() if now is None else now, session=session, scopes=scopes)
+
+
+__all__ = [
+    "ApiKeys",
+    "Assertion",
+    "Issuer",
+    "Jwt",
+    "Keys",
+    "Method",
+    "Methods",
+    "RevocationStore",
+    "Revocations",
+    "issue",
+]

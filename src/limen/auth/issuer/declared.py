@@ -1,0 +1,180 @@
+"""Other people's tokens: who issues them, and what of them is believed. Configuration only; nothing is fetched here.
+
+An outside issuer says who its callers are. What they may do here is the gateway's to say: no role of theirs counts until
+it is named, and no id of theirs can be mistaken for one of ours.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from limen.auth.issuer.location import Location
+from limen.auth.jose.claims import Claims
+from limen.auth.method import Method
+from limen.upstream.declared import Timeouts
+from limen.upstream.tls_declared import Tls
+
+ASYMMETRIC = ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/~-]{0,127}")
+_PREFIX = re.compile(r"(?:[\x21-\x7e][\x20-\x7e]{0,127})?")
+# A comma would make two roles of one in the header that services read.
+_ROLE = re.compile(r"[\x21-\x2b\x2d-\x7e](?:[\x20-\x2b\x2d-\x7e]{0,254}[\x21-\x2b\x2d-\x7e])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer(Method):
+    """Tokens of an OpenID provider or an authorization server (OpenID Connect Discovery, RFC 8414, RFC 9068).
+
+    ``url`` is the issuer exactly as its tokens say it in ``iss``; ``audience`` is what they must be made for. Keys come from
+    ``jwks_uri``, or from where the provider's discovery document says. ``algorithms`` is all that is ever accepted: a token's
+    own word for it counts for nothing. ``leeway`` is in seconds, for clocks that differ.
+
+    A caller's id is the claim ``id_claim`` behind ``id_prefix``, which is ``"<name>:"`` unless given, so that the id 7 of an
+    outside issuer is never the user 7 of this system; ``id_prefix=""`` is for issuers whose ids are the system's own.
+    ``name`` is the issuer's address without its scheme unless given. Roles are none unless ``role_claim`` says where they
+    are (a path such as ``realm_access.roles`` is one, too); ``roles`` then renames those that count and drops all others.
+    Scopes are those of ``scope_claim``.
+
+    ``refresh`` is the age in seconds at which keys are fetched again, while the old ones serve. An unknown key asks the
+    provider at once, but not within ``floor`` seconds of the last time. While the provider cannot be reached, its keys serve
+    until they are ``stale`` seconds old. ``cache`` bounds how many verified tokens are remembered.
+
+    ``tls`` says more about https: an authority of one's own, a client certificate (shown to the origin of ``url`` alone).
+    ``allow_http`` gives up that protection: whoever is on the way can then sign in as anybody.
+
+    Raises ValueError that says what to mend.
+    """
+
+    url: str
+    audience: str = field(kw_only=True)
+    name: str = field(default="", kw_only=True)
+    jwks_uri: str | None = field(default=None, kw_only=True)
+    algorithms: Sequence[str] = field(default=("RS256", "ES256"), kw_only=True)
+    leeway: float = field(default=30, kw_only=True)
+    id_claim: str = field(default="sub", kw_only=True)
+    id_prefix: str | None = field(default=None, kw_only=True)
+    role_claim: str | None = field(default=None, kw_only=True)
+    roles: Mapping[str, str] | None = field(default=None, kw_only=True, hash=False)
+    scope_claim: str = field(default="scope", kw_only=True)
+    cache: int = field(default=4096, kw_only=True)
+    refresh: float = field(default=300, kw_only=True)
+    floor: float = field(default=10, kw_only=True)
+    stale: float = field(default=86400, kw_only=True)
+    tls: Tls | None = field(default=None, kw_only=True)
+    timeouts: Timeouts = field(default=Timeouts(connect=2, first_byte=5, idle=5, total=10), kw_only=True)
+    allow_http: bool = field(default=False, kw_only=True)
+    location: Location = field(init=False, repr=False, compare=False)
+    keys: Location | None = field(init=False, repr=False, compare=False)
+    claims: Claims = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Refuse configurations that would protect nothing, or could not work."""
+        try:
+            location = Location.parse(self.url, allow_http=self.allow_http)
+            keys = None if self.jwks_uri is None else Location.parse(self.jwks_uri, allow_http=self.allow_http)
+        except ValueError as error:
+            raise ValueError(f"Issuer: {error}") from None
+        where = f"Issuer {self.url!r}"
+        if location.query or "?" in self.url:
+            raise ValueError(
+                f"{where}: an issuer has no query (RFC 8414 section 2); give jwks_uri= for the address of keys"
+            )
+        if not self.audience or not self.audience.isprintable():
+            raise ValueError(f"{where}: audience= is what its tokens must be made for, such as 'shop'")
+        name = self.name or re.sub(r"[^A-Za-z0-9._/~-]", "_", self.url.partition("://")[2].rstrip("/"))[:128]
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{where}: name={self.name!r} may have letters, digits and ._/~-, and no colon")
+        self._check_algorithms(where)
+        self._check_claims(where)
+        self._check_numbers(where)
+        if self.tls is not None and not any(one.origin.startswith("https:") for one in (location, keys or location)):
+            raise ValueError(f"{where}: tls= is for https://, and this is http://")
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "algorithms", tuple(self.algorithms))
+        object.__setattr__(self, "roles", None if self.roles is None else dict(self.roles))
+        object.__setattr__(self, "location", location)
+        object.__setattr__(self, "keys", keys)
+        object.__setattr__(self, "claims", self._claims(name))
+
+    def documents(self) -> tuple[Location, ...]:
+        """Return where the discovery document may be, the likeliest first.
+
+        OpenID Connect appends the well-known part to the issuer's path; RFC 8414 section 3.1 puts it before.
+        """
+        path = self.location.path.rstrip("/")
+        places = (f"{path}/.well-known/openid-configuration", f"/.well-known/oauth-authorization-server{path}")
+        return tuple(self.location.at(place) for place in places)
+
+    def _claims(self, name: str) -> Claims:
+        return Claims(
+            issuer=self.url,
+            audience=self.audience,
+            leeway=self.leeway,
+            id_claim=self.id_claim,
+            role_claim=self.role_claim or "",
+            scope_claim=self.scope_claim,
+            id_prefix=f"{name}:" if self.id_prefix is None else self.id_prefix,
+            roles_needed=False,
+        )
+
+    def _check_algorithms(self, where: str) -> None:
+        if isinstance(self.algorithms, str) or not self.algorithms:
+            raise ValueError(f"{where}: algorithms is a list, such as ['RS256']")
+        for algorithm in self.algorithms:
+            if algorithm not in ASYMMETRIC:
+                # A shared secret has no place here: whoever can verify with it can also issue.
+                raise ValueError(f"{where}: algorithm {algorithm!r} is not one of {sorted(ASYMMETRIC)}")
+
+    def _check_claims(self, where: str) -> None:
+        for option in ("id_claim", "scope_claim"):
+            if not getattr(self, option):
+                raise ValueError(
+                    f"{where}: {option}= names a claim, such as {'sub' if option == 'id_claim' else 'scope'!r}"
+                )
+        if self.role_claim == "":
+            raise ValueError(f"{where}: role_claim='' names no claim; leave it out, and no role of the issuer counts")
+        if not _PREFIX.fullmatch(self.id_prefix or ""):
+            raise ValueError(
+                f"{where}: id_prefix= is printable ASCII that does not begin with a blank, such as 'partner:'"
+            )
+        if self.roles is not None and self.role_claim is None:
+            raise ValueError(
+                f"{where}: roles= renames what role_claim= finds; say which claim, such as role_claim='roles'"
+            )
+        for outside, inside in (self.roles or {}).items():
+            if not _ROLE.fullmatch(inside):
+                raise ValueError(
+                    f"{where}: roles={{{outside!r}: {inside!r}}}: a role is printable ASCII without a comma"
+                )
+
+    def _check_numbers(self, where: str) -> None:
+        if self.leeway < 0 or self.cache < 0:
+            raise ValueError(f"{where}: leeway and cache must not be negative")
+        if not 0 < self.floor <= self.refresh <= self.stale:
+            raise ValueError(f"{where}: seconds must be more than 0, and floor <= refresh <= stale")
+        if self.timeouts.total is None:
+            raise ValueError(
+                f"{where}: Timeouts(total=...) must be given, or a slow provider is waited for without end"
+            )
+
+
+def usable_role(name: str) -> bool:
+    """Tell whether a role of a token can be told to services as it is."""
+    return _ROLE.fullmatch(name) is not None
+
+
+def clashes(issuers: Sequence[Issuer]) -> list[str]:
+    """Return what is wrong with several issuers together, one line each: two that are one, two whose ids would be alike."""
+    found: list[str] = []
+    for index, one in enumerate(issuers):
+        for other in issuers[:index]:
+            if one.url == other.url and one.audience == other.audience:
+                found.append(
+                    f"auth: the issuer {one.url!r} is named twice for the audience {one.audience!r}; leave one out"
+                )
+            elif one.url != other.url and one.name == other.name:
+                found.append(
+                    f"auth: the issuers {other.url!r} and {one.url!r} are both named {one.name!r}, so their callers' ids "
+                    "could be the same; give one another name="
+                )
+    return found

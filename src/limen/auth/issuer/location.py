@@ -1,0 +1,71 @@
+"""Where a document lies that the gateway fetches for itself: an origin to connect to, and what to ask for there.
+
+Taken apart before anything connects, because such an address may come from another document, and nobody has read it.
+"""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from limen.upstream.target import Target
+
+# What RFC 3986 lets a path and a query hold; nothing else may enter a request line.
+_PATH = re.compile(r"(?:/[A-Za-z0-9\-._~!$&'()*+,;=:@%]*)*")
+_QUERY = re.compile(r"[A-Za-z0-9\-._~!$&'()*+,;=:@%/?]*")
+
+_CREDENTIALS = "the address must not hold a user name or a password"
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A document: ``origin`` is scheme, host and port, ``path`` and ``query`` the rest, without the question mark."""
+
+    origin: str
+    path: str
+    query: str = ""
+
+    @classmethod
+    def parse(cls, url: str, *, allow_http: bool) -> "Location":
+        """Take ``url`` apart; raises ValueError that says what is wrong with it.
+
+        Only https is taken, and http where it is allowed. User names, passwords and fragments are refused.
+        """
+        if not url.isascii() or not url.isprintable() or " " in url:
+            raise ValueError("the address has characters that no URL has")
+        try:
+            parts = urlsplit(url)
+            _ = parts.port
+        except ValueError as error:
+            if "@" in url:  # a password, of which a part was taken for the port
+                raise ValueError(_CREDENTIALS) from None
+            raise ValueError(f"{url!r}: {error}") from None
+        if "@" in parts.netloc or "@" in parts.fragment:
+            # Before all else, because the messages below repeat the address.
+            raise ValueError(_CREDENTIALS)
+        if parts.scheme == "http" and not allow_http:
+            raise ValueError(
+                f"{url!r} is not protected: write https://, or say allow_http=True on a network of your own"
+            )
+        if parts.scheme not in ("http", "https"):
+            raise ValueError(f"{url!r} must begin with https://")
+        if "#" in url:
+            raise ValueError(f"{url!r} must not have a fragment")
+        if not _PATH.fullmatch(parts.path) or not _QUERY.fullmatch(parts.query):
+            raise ValueError(f"{url!r} has characters that must be percent-encoded")
+        origin = f"{parts.scheme}://{parts.netloc}"
+        Target.parse(origin)
+        return cls(origin, parts.path, parts.query)
+
+    @property
+    def target(self) -> bytes:
+        """What stands in the request line (RFC 9112 section 3.2.1)."""
+        path = self.path or "/"
+        return (f"{path}?{self.query}" if self.query else path).encode()
+
+    def at(self, path: str) -> "Location":
+        """Return another document of the same origin."""
+        return Location(self.origin, path)
+
+    def __str__(self) -> str:
+        """Show the address."""
+        return f"{self.origin}{self.target.decode()}"

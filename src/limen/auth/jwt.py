@@ -1,0 +1,109 @@
+"""What the gateway accepts as a token, and how it makes its own: configuration only, checked when it is made."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from time import time
+
+from limen.auth.jose.claims import Claims
+from limen.auth.jose.jwk import ASYMMETRIC, LEAST_SECRET, SYMMETRIC, unnamed
+from limen.auth.jose.keyring import Keyring
+from limen.auth.jose.keys import Keys
+from limen.auth.method import Method
+
+# Told from the same algorithms said by the user by identity: with keys=, nothing said means those of the keys.
+_UNSAID: Sequence[str] = tuple(["HS256"])  # noqa: C409  # a literal may be one object with the user's
+
+
+@dataclass(frozen=True, slots=True)
+class Jwt(Method):
+    """How tokens are verified and issued (RFC 7519, RFC 8725).
+
+    ``key`` is a shared secret of at least 32 bytes for HS algorithms, or a PEM key for the others. ``algorithms`` is all
+    that is ever accepted: a token's own word for it counts for nothing. Instead of ``key``, ``keys`` is a set of keys that
+    may change while the gateway runs, each with its own algorithm; ``algorithms`` then narrows which may be among them.
+
+    ``issuer`` and ``audience`` are checked when given. ``leeway`` is in seconds. ``lifetime`` is that of issued tokens. The
+    claims named hold the caller's id, role (text or list) and scopes (space-separated text or list). ``cache`` bounds how
+    many verified tokens are remembered.
+
+    ``ring`` holds the keys in use. It is here, and live, because whoever issues, verifies and publishes by one configuration
+    must do so with one set.
+    """
+
+    key: str | bytes | None = field(default=None, repr=False)
+    algorithms: Sequence[str] = _UNSAID
+    keys: Keys | None = field(default=None, kw_only=True)
+    issuer: str | None = field(default=None, kw_only=True)
+    audience: str | None = field(default=None, kw_only=True)
+    leeway: int = field(default=0, kw_only=True)
+    lifetime: timedelta = field(default=timedelta(minutes=15), kw_only=True)
+    id_claim: str = field(default="id", kw_only=True)
+    role_claim: str = field(default="user_type", kw_only=True)
+    scope_claim: str = field(default="scope", kw_only=True)
+    cache: int = field(default=4096, kw_only=True)
+    ring: Keyring = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Refuse configurations that would protect nothing, and read the keys; the messages never repeat one."""
+        accepted = () if self.keys is not None and self.algorithms is _UNSAID else tuple(self.algorithms)
+        if self.keys is None or self.algorithms is not _UNSAID:
+            self._check_algorithms(accepted)
+        if self.leeway < 0 or self.lifetime <= timedelta(0) or self.cache < 0:
+            raise ValueError("Jwt: leeway and cache must not be negative, and lifetime must be more than nothing")
+        if (self.key is None) == (self.keys is None):
+            raise ValueError("Jwt: give either a key, such as Jwt(secret), or keys=, such as Keys.directory('keys')")
+        if self.keys is not None:
+            try:
+                ring = Keyring(self.keys, accepted)
+            except ValueError as error:
+                raise ValueError(f"Jwt: {error}") from None
+            accepted = accepted or tuple(sorted({key.algorithm for key in ring.keys}))
+        else:
+            key = self.key.encode() if isinstance(self.key, str) else self.key or b""
+            self._check_key(key, accepted)
+            ring = Keyring([unnamed(key, algorithm, "Jwt") for algorithm in accepted])
+            object.__setattr__(self, "key", key)
+        object.__setattr__(self, "algorithms", accepted)
+        object.__setattr__(self, "ring", ring)
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether a shared secret signs and verifies."""
+        return self.algorithms[0] in SYMMETRIC
+
+    @property
+    def claims(self) -> Claims:
+        """The rules for the claims of a token whose signature is good."""
+        names = (self.id_claim, self.role_claim, self.scope_claim)
+        return Claims(self.issuer, self.audience, self.leeway, *names)
+
+    def outlived(self, now: float) -> float:
+        """Return when every token issued until ``now`` has ended, both in seconds since the epoch: what revocations need."""
+        return now + self.lifetime.total_seconds() + self.leeway
+
+    def public_jwks(self, now: float | None = None) -> dict[str, list[dict[str, str]]]:
+        """Return the JWK Set to publish (RFC 7517 section 5): public halves only, of the keys that have not ended.
+
+        ``now`` is in seconds since the epoch, this moment by default. Shared secrets are never a part of it.
+        """
+        return self.ring.public(time() if now is None else now)
+
+    def _check_algorithms(self, algorithms: tuple[str, ...]) -> None:
+        if isinstance(self.algorithms, str) or not algorithms:
+            raise ValueError("Jwt: algorithms is a list, such as ['HS256']")
+        unknown = [name for name in algorithms if name not in SYMMETRIC + ASYMMETRIC]
+        if unknown:
+            raise ValueError(f"Jwt: algorithm {unknown[0]!r} is not one of {sorted(SYMMETRIC + ASYMMETRIC)}")
+
+    def _check_key(self, key: bytes, algorithms: tuple[str, ...]) -> None:
+        if 0 < sum(name in SYMMETRIC for name in algorithms) < len(algorithms):
+            raise ValueError("Jwt: HS and public-key algorithms must not be mixed: one key cannot serve both")
+        pem = key.lstrip().startswith(b"-----BEGIN")
+        if algorithms[0] not in SYMMETRIC:
+            if not pem:
+                raise ValueError(f"Jwt: {algorithms[0]} needs a PEM key")
+        elif pem:
+            raise ValueError("Jwt: the key is a PEM document; name its algorithm, such as algorithms=['RS256']")
+        elif len(key) < LEAST_SECRET:
+            raise ValueError(f"Jwt: the secret has {len(key)} bytes; use at least {LEAST_SECRET} random ones")

@@ -1,6 +1,0 @@
-"""The fast engine: gateway routes answered inside uvicorn's parser callbacks, everything else by uvicorn unchanged."""
-
-from limen.direct.guard import GuardedProtocol
-from limen.direct.protocol import GatewayProtocol
-
-__all__ = ["GatewayProtocol", "GuardedProtocol"]

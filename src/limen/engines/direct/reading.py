@@ -1,0 +1,260 @@
+"""When a client connection is read and parsed: what was read and must wait, and when more is read.
+
+One read brings up to 256 KiB, which can be ten thousand requests or 40,000 chunks. So it is parsed in steps, of which each
+ends with the first head in it, and no further than the line of pipelined requests allows. As long as something waits to
+be parsed, the socket is not read; nor is it after a long read, before the connection has had its turn.
+"""
+
+import asyncio
+from collections import deque
+from typing import Any, Final
+
+from uvicorn.protocols.http.flow_control import FlowControl
+
+from limen.fairness.body_memory import Bodies
+from limen.fairness.turns import LONG_READ, READ_COST, Turns
+from limen.http.networks import network_of
+
+# Pipelined requests in line before nothing more is parsed or read. While it is read, a client that leaves is noticed.
+MOST_WAITING: Final = 16
+
+# Bytes of a read that are parsed at once where nothing waits: nearly every request. So many are 39 of the smallest ones.
+SMALL: Final = 1024
+
+# Bytes of one step: of heads and small chunks, whose number is what they cost; and of content, of known length or in large
+# chunks.
+STEP: Final = 4096
+STRETCH: Final = 65536
+
+# Steps of a read that are done at once, while the turn of the loop has time: a head, and content that came with it. Chunks,
+# of which a step may have many, wait for a turn.
+_AT_ONCE: Final = 2
+
+_END_OF_HEAD: Final = b"\r\n\r\n"
+
+
+class Reading:
+    """One connection's bytes that are not parsed yet."""
+
+    __slots__ = (
+        "_at",
+        "_bodies",
+        "_counted",
+        "_data",
+        "_flow",
+        "_line",
+        "_network",
+        "_protocol",
+        "_stopped",
+        "_transport",
+        "_turns",
+        "_yields",
+        "paused",
+        "queued",
+        "write_paused",
+    )
+
+    def __init__(
+        self, protocol: Any, transport: asyncio.Transport, turns: Turns, bodies: Bodies, line: "deque[Any]"
+    ) -> None:
+        """``protocol`` has what ``PatientProtocol`` has under "what reading asks"; ``line`` is that of its requests."""
+        self._protocol: Any = protocol
+        self._transport = transport
+        self._turns = turns
+        self._bodies = bodies
+        self._line = line
+        self._network: bytes | None = None  # of the client, once it is known
+        self._counted = False  # among what the worker holds
+        self._flow = Flow(transport, self)
+        self._data = b""
+        self._at = 0
+        self._stopped = False  # the socket is not read
+        self._yields = False  # since the last read was a long one
+        self.queued = False
+        # As uvicorn's flow control has it. Here, since a look at an attribute of Python's takes a hundred times as long.
+        self.paused = False
+        self.write_paused = False
+
+    @property
+    def flow(self) -> "Flow":
+        """What pauses and resumes, in the place of uvicorn's."""
+        return self._flow
+
+    def free(self) -> bool:
+        """Tell whether nothing waits, and nobody wants to wait: what comes may be parsed as it comes."""
+        return not self._line and not self.paused and not self._data
+
+    def in_line(self) -> bool:
+        """Tell whether requests are in line."""
+        return bool(self._line)
+
+    def stopped(self) -> bool:
+        """Tell whether it is the gateway that does not read, or does not get to parse what it has read."""
+        return self._stopped or self.pending()
+
+    def pending(self) -> bool:
+        """Tell whether bytes wait to be parsed."""
+        return len(self._data) > self._at
+
+    def take(self, data: bytes) -> None:
+        """Parse ``data`` step by step, at most a few of them now."""
+        self._data = self._data[self._at :] + data if self._data else data
+        self._at = 0
+        self._yields = self._yields or len(data) >= LONG_READ
+        turns = self._turns
+        if turns.room():
+            begun = turns.now()
+            for _ in range(_AT_ONCE):
+                if not self.pending() or not self._may_parse() or self._protocol.is_chunked():
+                    break
+                self._parse()
+            turns.did(begun)
+        self._rests(len(data))
+
+    def keep(self, data: bytes) -> None:
+        """Parse ``data``, a small read where nothing else waits, in its turn with others of its kind."""
+        self._data = data
+        self._at = 0
+        self._rests(len(data))
+
+    def _rests(self, size: int) -> None:
+        self.go_on()
+        if self.pending():
+            self._counted = True
+            self._bodies.add(self, size)
+
+    def thrown_away(self, size: int) -> None:
+        """Count a read of which nothing is parsed any more."""
+        if size >= LONG_READ:
+            self._yields = True
+            self.go_on()
+
+    def put_back(self, data: bytes) -> None:
+        """Parse ``data``, a rest of what was parsed last, before all else that waits."""
+        self._data = data + self._data[self._at :]
+        self._at = 0
+        self.go_on()
+
+    def step(self) -> None:
+        """Begin the next request in line, or parse one step; asked for by ``go_on``."""
+        if self._protocol is None:
+            return
+        if not self._protocol.begin_next() and self.pending() and self._may_parse():
+            self._parse()
+        if self._yields and not self.pending():
+            self._yields = False
+            self._turns.spend(READ_COST)
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Ask for a turn if there is something to do, and read the socket only if nothing waits."""
+        protocol = self._protocol
+        if protocol is None:
+            return
+        waits = self.pending()
+        if protocol.may_begin() or (self._may_parse() if waits else self._yields):
+            if self._network is None:  # few have to ask
+                self._network = network_of(protocol.client)
+            self._turns.ask(self, self._network, light=waits and len(self._data) <= SMALL and not self._line)
+        stop = waits or self._yields or self.paused or protocol.line_is_full()
+        if stop is not self._stopped and not self._transport.is_closing():
+            self._stopped = stop
+            if stop:
+                self._transport.pause_reading()
+            else:
+                self._transport.resume_reading()
+
+    def take_back(self) -> bytes:
+        """Parse nothing of what waits; return it."""
+        data = self._data[self._at :]
+        self._empty()
+        return data
+
+    def clear(self) -> int:
+        """Parse nothing of what waits; return how many bytes that were."""
+        return len(self.take_back())
+
+    def cut(self) -> None:
+        """Give up: the worker holds too much."""
+        self._counted = False
+        if self._protocol is not None:
+            self._protocol.give_up_reading()
+
+    def give_away(self) -> None:
+        """Read nothing more: the connection belongs to another protocol now, which reads for itself."""
+        if self._stopped and not self._transport.is_closing():
+            self._transport.resume_reading()
+        self.close()
+
+    def close(self) -> None:
+        """The connection is lost: let go of it, and of one another, which else would wait for the collector."""
+        self.clear()
+        self._protocol = None
+        self._flow.reading = None
+
+    def _may_parse(self) -> bool:
+        return not self.paused and not self._protocol.line_is_full() and bool(self._protocol.parses())
+
+    def _empty(self) -> None:
+        self._data = b""
+        self._at = 0
+        if self._counted:
+            self._counted = False
+            self._bodies.drop(self)
+
+    def _parse(self) -> None:
+        data, at = self._data, self._at
+        left: int = self._protocol.content_left()
+        if left:
+            end = at + min(left, STRETCH)
+        else:
+            # What ends a head may have begun in the step before.
+            most = at + (STRETCH if self._protocol.chunks_are_large() else STEP)
+            found = data.find(_END_OF_HEAD, max(at - 3, 0), most)
+            end = most if found < 0 else found + 4
+        if end >= len(data):
+            self._empty()
+        else:
+            self._at = end
+        self._protocol.parse(data[at:end])
+
+    def __repr__(self) -> str:
+        """Show what waits, and why."""
+        return f"<Reading {len(self._data) - self._at} bytes wait{', not read' if self._stopped else ''}>"
+
+
+class Flow(FlowControl):
+    """uvicorn's flow control, with a say in reading but not the last word: ``Reading`` has that."""
+
+    def __init__(self, transport: asyncio.Transport, reading: Reading) -> None:
+        """Everything flows."""
+        super().__init__(transport)
+        self.reading: Reading | None = reading
+
+    def pause_reading(self) -> None:
+        """Read no more, and parse no more of what was read."""
+        if not self.read_paused:
+            self.read_paused = True
+            if self.reading is not None:
+                self.reading.paused = True
+                self.reading.go_on()
+
+    def resume_reading(self) -> None:
+        """Go on."""
+        if self.read_paused:
+            self.read_paused = False
+            if self.reading is not None:
+                self.reading.paused = False
+                self.reading.go_on()
+
+    def pause_writing(self) -> None:
+        """The client does not take what is written."""
+        super().pause_writing()
+        if self.reading is not None:
+            self.reading.write_paused = True
+
+    def resume_writing(self) -> None:
+        """It does."""
+        super().resume_writing()
+        if self.reading is not None:
+            self.reading.write_paused = False

@@ -1,0 +1,65 @@
+"""One declared route: what the user said, frozen. Nothing here runs a request."""
+
+from dataclasses import dataclass, field
+
+from limen.auth.method import Methods
+from limen.auth.rules import Rule
+from limen.contract.after import After
+from limen.contract.contract import Contract
+from limen.upstream.declared import Timeouts, Upstream
+
+KiB = 1024
+MiB = 1024 * 1024
+
+# What is held to be checked may have so many bytes unless a route says otherwise, and no route may say more than the
+# second: it is checked in the event loop (docs/decisions/0009).
+HELD = 256 * KiB
+MOST_HELD = MiB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """What a decorator or ``forward`` declared.
+
+    ``rewrite`` is the path at the service, with ``{name}`` for parameters; None forwards the path byte for byte.
+    ``status`` is the documented success status: the one whose answer is checked and given to ``after``.
+    ``max_body`` bounds the request body in bytes; None means unbounded, which only streamed bodies may be.
+    ``max_answer`` bounds, in bytes, an answer that has to be held to be checked. What is held may not have more than 1 MiB.
+    ``auth`` None is the gateway's own.
+    ``ends`` is the header in which answers name sessions that have ended; it never reaches the client.
+    """
+
+    methods: tuple[str, ...]
+    path: str
+    upstream: Upstream
+    allow: Rule
+    auth: Methods | None = None
+    ends: str | None = None
+    status: int = 200
+    rewrite: str | None = None
+    after: After | None = None
+    timeouts: Timeouts | None = None
+    max_body: int | None = None
+    max_answer: int = HELD
+    contract: Contract = field(default_factory=Contract)
+
+    def __post_init__(self) -> None:
+        """Refuse what could hold the event loop; raises TypeError."""
+        if self.contract.body is not None and self.max_body is not None and self.max_body > MOST_HELD:
+            raise TypeError(
+                f"max_body={self.max_body} is more than 1 MiB ({MOST_HELD} bytes), the most for a declared body: checking it "
+                "holds up all other requests; leave the body out of the signature, so that it streams to the service, or "
+                "lower max_body"
+            )
+        if self.max_answer > MOST_HELD and (self.after is not None or self.contract.answer is not None):
+            out = "the return annotation (or give response_model=None)" if self.after is None else "after="
+            raise TypeError(
+                f"max_answer={self.max_answer} is more than 1 MiB ({MOST_HELD} bytes), the most for an answer that is "
+                f"checked or given to after=: reading it holds up all other requests; leave out {out}, so that answers "
+                "stream to the client, or lower max_answer"
+            )
+
+    @property
+    def name(self) -> str:
+        """Method and path, as messages name a route."""
+        return f"{'|'.join(self.methods)} {self.path}"

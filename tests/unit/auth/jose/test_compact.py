@@ -1,0 +1,52 @@
+"""Tokens taken apart and put together, with nobody believed."""
+
+import json
+from typing import Any
+
+import pytest
+from joserfc.jwk import ECKey
+
+from limen.auth.jose.compact import MOST_BYTES, dissect, signed
+from limen.auth.jose.jwk import Jwk
+from tokens import CHOOSING, b64, token
+
+KEY = Jwk("k", "ES256", ECKey.generate_key("P-256"), "")
+
+
+def test_there_and_back() -> None:
+    made = signed(KEY, {"a": 1}, "limen-test+jwt").encode()
+    assert dissect(made) is None
+    parts = dissect(made, frozenset(("limen-test+jwt",)))
+    assert parts is not None
+    assert (parts.algorithm, parts.kid, json.loads(parts.payload)) == ("ES256", "k", {"a": 1})
+    assert KEY.verifies(parts.signed, parts.signature)
+    assert made == parts.signed + b"." + b64(parts.signature)
+
+
+def test_a_key_without_a_name_is_not_named() -> None:
+    parts = dissect(signed(Jwk("", "ES256", KEY.key, ""), {}).encode())
+    assert parts is not None
+    assert parts.kid is None
+
+
+@pytest.mark.parametrize("size", [MOST_BYTES, MOST_BYTES + 1])
+def test_the_bound_is_exact(size: int) -> None:
+    head = b64(b'{"alg":"x"}') + b"."
+    room = size - len(head) - 5
+    payload = b"A" * (room - (1 if room % 4 == 1 else 0))
+    last = b"A" * (size - len(head) - len(payload) - 1)
+    made = head + payload + b"." + last
+    assert len(made) == size
+    assert (dissect(made) is None) is (size > MOST_BYTES)
+
+
+@pytest.mark.parametrize("header", [{"nonce": "x"}, {"pi.atm": "k9"}, {"cty": "JWT"}, {"x": [1]}], ids=repr)
+def test_what_others_say_may_mean_nothing_to_us(header: dict[str, Any]) -> None:
+    made = token(header)
+    assert dissect(made) is None
+    assert dissect(made, others=True) is not None
+
+
+@pytest.mark.parametrize("header", [each for each in CHOOSING if "alg" not in each and "kid" not in each], ids=repr)
+def test_what_chooses_is_refused_from_anybody(header: dict[str, Any]) -> None:
+    assert dissect(token(header), others=True) is None

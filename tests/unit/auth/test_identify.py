@@ -1,0 +1,88 @@
+"""Which method a credential is for, before any of them looks at it."""
+
+import base64
+import json
+
+import pytest
+
+from limen import Principal
+from limen.auth.identify import identify_by, issuer_of
+from limen.auth.jwt import Jwt
+from limen.auth.jwt_live import Verifier, issue
+from limen.auth.method import Methods
+from limen.errors import Fault, Kind
+from limen.http.headers import Head
+from tokens import NOW, SECRET
+
+INSIDE = Jwt(SECRET, issuer="inside")
+OUTSIDE = Jwt(b"another secret that is long enough", issuer="outside")
+
+
+def bearer(token: str | bytes, *more: bytes) -> Head:
+    text = token.encode() if isinstance(token, str) else token
+    return Head([(b"authorization", b"Bearer " + text), *((b"authorization", value) for value in more)])
+
+
+def kind(found: object) -> Kind:
+    assert isinstance(found, Fault)
+    return found.kind
+
+
+def test_each_issuer_judges_its_own_tokens() -> None:
+    identify = identify_by([Verifier(INSIDE), Verifier(OUTSIDE)], [])
+    for config in (INSIDE, OUTSIDE):
+        for _ in range(2):  # verified, then remembered
+            assert isinstance(identify(bearer(issue(config, 1, "admin", NOW)), NOW, b""), Principal)
+    # Signed by one, claimed to be of the other.
+    forged = issue(Jwt(SECRET, issuer="outside"), 1, "admin", NOW)
+    assert kind(identify(bearer(forged), NOW, b"")) is Kind.TOKEN_CORRUPTED
+    unknown = issue(Jwt(SECRET, issuer="nobody"), 1, "admin", NOW)
+    assert kind(identify(bearer(unknown), NOW, b"")) is Kind.TOKEN_CORRUPTED
+
+
+def test_the_reason_that_says_most_is_told() -> None:
+    identify = identify_by([Verifier(Jwt(SECRET)), Verifier(OUTSIDE)], [])
+    late = issue(OUTSIDE, 1, "admin", NOW - 10**6)
+    assert kind(identify(bearer(late), NOW, b"")) is Kind.TOKEN_EXPIRED
+    assert kind(identify(Head([]), NOW, b"")) is Kind.TOKEN_MISSING
+    assert kind(identify(bearer("a.b.c", b"Bearer d"), NOW, b"")) is Kind.TOKEN_CORRUPTED
+
+
+def test_without_tokens_a_token_is_no_credential() -> None:
+    identify = identify_by([], [])
+    assert kind(identify(Head([]), NOW, b"")) is Kind.TOKEN_MISSING
+    assert kind(identify(bearer("a.b.c"), NOW, b"")) is Kind.TOKEN_CORRUPTED
+
+
+def with_payload(payload: bytes) -> bytes:
+    return b"e30." + base64.urlsafe_b64encode(payload).rstrip(b"=") + b".c2ln"
+
+
+@pytest.mark.parametrize(
+    ("token", "issuer"),
+    [
+        (with_payload(b'{"iss":"a"}'), "a"),
+        (with_payload(b'{"iss":7}'), None),
+        (with_payload(b'["iss"]'), None),
+        (with_payload(b"\xff"), None),
+        (with_payload(b"[" * 3000), None),
+        (with_payload(json.dumps({"iss": "a", "x": "y" * 9000}).encode()), None),
+        (b"e30.e30", None),
+        (b"e30.!!!.c2ln", None),
+        (b"..", None),
+        (b"", None),
+    ],
+)
+def test_the_issuer_of_whatever_comes(token: bytes, issuer: str | None) -> None:
+    assert issuer_of(token) == issuer
+
+
+def test_methods_combine_in_order_and_each_once() -> None:
+    assert list(INSIDE | OUTSIDE) == [INSIDE, OUTSIDE]
+    assert list(INSIDE | (OUTSIDE | INSIDE)) == [INSIDE, OUTSIDE]
+    assert list(Methods.of([INSIDE, OUTSIDE])) == [INSIDE, OUTSIDE]
+    assert len(Methods.of(None)) == 0
+    assert SECRET.decode() not in repr(INSIDE | OUTSIDE)
+    for wrong in ("jwt", [INSIDE, "x"], 7):
+        with pytest.raises(TypeError, match="is no method: use Jwt"):
+            Methods.of(wrong)

@@ -1,0 +1,225 @@
+"""The matcher: precedence, methods, slashes, encodings, clashes, and agreement with Starlette's router."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.routing import Match as Found
+from starlette.routing import Route, Router
+
+from limen.routing.path import Pattern, check_path
+from limen.routing.table import Match, Redirect, Table, Wrong
+
+
+def table(*entries: str) -> Table[str]:
+    """Build from ``"METHOD /path"``; the plan of an entry is its own text."""
+    split = [entry.partition(" ") for entry in entries]
+    return Table([(method, Pattern.parse(path), f"{method} {path}") for method, _, path in split])
+
+
+def plan(found: Table[str], method: str, raw: str) -> str | None:
+    match = found.match(method.encode(), raw.encode())
+    return match.plan if isinstance(match, Match) else None
+
+
+SHOP = table(
+    "GET /",
+    "GET /users",
+    "POST /users",
+    "GET /users/me",
+    "GET /users/{user_id}",
+    "DELETE /users/{id}",
+    "GET /users/{user_id}/orders",
+    "GET /users/me/{what}/x",
+    "GET /users/{user_id}/{what}/y",
+    "GET /files/{path:path}",
+    "GET /files/special",
+    "GET /files/{name}/info",
+    "POST /upload/",
+    "GET /@me",
+    "GET /{name}",
+)
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected", "params"),
+    [
+        ("/", "GET /", {}),
+        ("/users", "GET /users", {}),
+        ("/users/me", "GET /users/me", {}),
+        ("/users/7", "GET /users/{user_id}", {"user_id": "7"}),
+        ("/users/7/orders", "GET /users/{user_id}/orders", {"user_id": "7"}),
+        # Literal first; where it leads nowhere, back to the parameter.
+        ("/users/me/orders", "GET /users/{user_id}/orders", {"user_id": "me"}),
+        ("/users/me/z/x", "GET /users/me/{what}/x", {"what": "z"}),
+        ("/users/me/z/y", "GET /users/{user_id}/{what}/y", {"user_id": "me", "what": "z"}),
+        ("/files/special", "GET /files/special", {}),
+        ("/files/a/info", "GET /files/{name}/info", {"name": "a"}),
+        ("/files/a/info/b", "GET /files/{path:path}", {"path": "a/info/b"}),
+        ("/files/special/x", "GET /files/{path:path}", {"path": "special/x"}),
+        ("/files/", "GET /files/{path:path}", {"path": ""}),
+        ("/files/a/", "GET /files/{path:path}", {"path": "a/"}),
+        ("/x", "GET /{name}", {"name": "x"}),
+    ],
+)
+def test_literal_before_parameter_before_rest(raw: str, expected: str, params: dict[str, str]) -> None:
+    match = SHOP.match(b"GET", raw.encode())
+    assert isinstance(match, Match)
+    assert (match.plan, match.params, match.path) == (expected, params, raw.encode())
+
+
+@pytest.mark.parametrize(
+    ("raw", "params", "given"),
+    [
+        (b"/users/a%20b", {"user_id": "a b"}, b"a%20b"),
+        (b"/users/a%2Fb", {"user_id": "a/b"}, b"a%2Fb"),
+        (b"/users/%C3%A9", {"user_id": "é"}, b"%C3%A9"),
+        (b"/users/%37", {"user_id": "7"}, b"%37"),
+        (b"/users/a+b", {"user_id": "a+b"}, b"a+b"),
+    ],
+)
+def test_parameters_are_decoded_for_deciding_and_kept_raw_for_forwarding(
+    raw: bytes, params: dict[str, str], given: bytes
+) -> None:
+    match = SHOP.match(b"GET", raw)
+    assert isinstance(match, Match)
+    assert (match.params, match.raw) == (params, {"user_id": given})
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ("/%75sers", "GET /users"),
+        ("/users/%6De", "GET /users/me"),
+        ("/%55sers", "GET /{name}"),
+        ("/USERS", "GET /{name}"),
+        # Services decode before they match: a literal must not be dodged by encoding what needs no encoding.
+        ("/%40me", "GET /@me"),
+        ("/%40m%65", "GET /@me"),
+        ("/users%2Fme", "GET /{name}"),
+    ],
+)
+def test_literals_are_compared_as_services_read_them(raw: str, expected: str) -> None:
+    assert plan(SHOP, "GET", raw) == expected
+
+
+def test_head_is_answered_by_get_unless_declared() -> None:
+    assert plan(SHOP, "HEAD", "/users") == "GET /users"
+    assert plan(table("GET /a", "HEAD /a"), "HEAD", "/a") == "HEAD /a"
+    assert SHOP.match(b"HEAD", b"/upload/") == Wrong((b"OPTIONS", b"POST"))
+
+
+def test_a_method_is_looked_for_in_less_specific_patterns() -> None:
+    assert plan(SHOP, "DELETE", "/users/me") == "DELETE /users/{id}"
+    match = SHOP.match(b"DELETE", b"/users/7")
+    assert isinstance(match, Match)
+    assert match.params == {"id": "7"}
+
+
+@pytest.mark.parametrize(
+    ("method", "raw", "allow"),
+    [
+        ("PUT", "/users", b"GET HEAD OPTIONS POST"),
+        ("PUT", "/users/me", b"DELETE GET HEAD OPTIONS"),
+        ("OPTIONS", "/users/7", b"DELETE GET HEAD OPTIONS"),
+        ("GET", "/upload/", b"OPTIONS POST"),
+        ("get", "/files/x/y", b"GET HEAD OPTIONS"),
+    ],
+)
+def test_a_wrong_method_names_the_right_ones(method: str, raw: str, allow: bytes) -> None:
+    assert SHOP.match(method.encode(), raw.encode()) == Wrong(tuple(allow.split()))
+
+
+@pytest.mark.parametrize(
+    ("raw", "other"),
+    [("/users/", b"/users"), ("/users/7/", b"/users/7"), ("/files", None), ("/a%2Fb/", b"/a%2Fb")],
+)
+def test_a_slash_too_many_or_too_few_is_a_redirect(raw: str, other: bytes | None) -> None:
+    found = SHOP.match(b"GET", raw.encode())
+    # ``/files`` is also a name, and a match is better than a redirect.
+    assert found == Redirect(other) if other else isinstance(found, Match)
+
+
+def test_redirects_stay_on_the_host() -> None:
+    assert table("POST /upload/").match(b"POST", b"/upload") == Redirect(b"/upload/")
+    anything = table("GET /{a}/", "GET /{a}")
+    assert anything.match(b"GET", b"/") is None
+    # Not reached by way of check_path, and still no way to "//host".
+    for raw in (b"//", b"/", b"//evil", b""):
+        found = table("GET /{p:path}", "GET /a").match(b"POST", raw)
+        assert not isinstance(found, Redirect)
+        found = table("GET /a").match(b"GET", raw)
+        assert found is None
+
+
+@pytest.mark.parametrize("raw", ["/users/7/nothing", "/users/7/a/b/c", "/x/y", "/upload/x", "/users//x"])
+def test_an_unknown_path_is_nothing(raw: str) -> None:
+    assert SHOP.match(b"GET", raw.encode()) is None
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        (("GET /a", "GET /a"), "GET /a: /a answers the same requests; remove one of the two"),
+        (("GET /{a}", "GET /{b}"), "GET /{b}: /{a} answers the same requests"),
+        (("GET /x/{a:path}", "GET /x/{b:path}"), "GET /x/{b:path}: /x/{a:path} answers the same requests"),
+        (("GET /{a:int}/b", "GET /{a}/b"), "GET /{a}/b: /{a:int}/b answers the same requests"),
+    ],
+)
+def test_clashes_are_named(entries: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ValueError, match="answers the same requests") as caught:
+        table(*entries)
+    assert message in str(caught.value)
+
+
+def test_all_clashes_are_told_at_once() -> None:
+    with pytest.raises(ValueError, match="same requests") as caught:
+        table("GET /a", "GET /a", "POST /a", "GET /{x}", "GET /{y}")
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def endpoint(request: Any) -> Any:
+    raise AssertionError("never called")
+
+
+WORDS = st.sampled_from(["a", "b", "c1", "x-y", "{p}", "{q}"])
+METHODS = st.lists(st.sampled_from(["GET", "POST", "DELETE"]), min_size=1, max_size=2, unique=True)
+TAILS = st.sampled_from(["", "", "/", "/{rest:path}"])
+ROUTES = st.lists(st.tuples(METHODS, st.lists(WORDS, max_size=3, unique=True), TAILS), min_size=1, max_size=6)
+PATHS = st.lists(st.sampled_from(["r0", "r1", "r2", "a", "b", "c1", "x-y", "zz"]), max_size=5)
+
+
+@given(ROUTES, PATHS, st.booleans(), st.sampled_from(["GET", "HEAD", "POST", "DELETE", "PUT"]))
+def test_the_table_answers_as_starlettes_router_does(
+    routes: list[tuple[list[str], list[str], str]], words: list[str], slash: bool, method: str
+) -> None:
+    # A first segment of its own keeps any two patterns apart, which is where order would matter.
+    declared = [(methods, "/" + "/".join([f"r{i}", *parts]) + tail) for i, (methods, parts, tail) in enumerate(routes)]
+    raw = ("/" + "/".join(words)).rstrip("/") + "/" * slash or "/"
+    assert check_path(raw.encode()) is None
+    found = table(*(f"{m} {path}" for methods, path in declared for m in methods)).match(method.encode(), raw.encode())
+    router = Router([Route(path, endpoint, methods=methods) for methods, path in declared])
+
+    def verdict(path: str) -> tuple[Found, str, dict[str, Any]]:
+        """Return the best match, its pattern and parameters."""
+        scope: Any = {"type": "http", "method": method, "path": path, "root_path": ""}
+        best: tuple[Found, str, dict[str, Any]] = (Found.NONE, "", {})
+        for route in router.routes:
+            assert isinstance(route, Route)
+            match, child = route.matches(scope)
+            if match.value > best[0].value:
+                best = (match, route.path, child["path_params"])
+        return best
+
+    match, path, params = verdict(raw)
+    if match is Found.FULL:
+        assert isinstance(found, Match)
+        assert (found.plan.partition(" ")[2], found.params) == (path, params)
+    elif match is Found.PARTIAL:
+        assert isinstance(found, Wrong)
+        assert {m.encode() for methods, p in declared if p == path for m in methods} <= set(found.allow)
+    else:
+        other = raw.rstrip("/") if slash else raw + "/"
+        known = raw != "/" and verdict(other)[0] is not Found.NONE
+        assert found == (Redirect(other.encode()) if known else None)
