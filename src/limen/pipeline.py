@@ -5,10 +5,10 @@
 3. ``fits``       parameters against the contract (after 2: an anonymous caller cannot probe schemas)
 4. ``announced``  what the head says of the body
 5. ``declared``   a declared body against the contract
-6. ``craft``      the head for the service
-   ``waits``      whether a body that streams may have a connection yet
-7. ``again``      whether a failed attempt may be repeated
-8. ``holds``      whether the answer is read (``readable``, ``replaced``) or passes as it is (``answered``)
+6. ``build_upstream_head``      the head for the service
+   ``must_buffer_body``      whether a body that streams may have a connection yet
+7. ``may_retry``      whether a failed attempt may be repeated
+8. ``must_buffer_answer``      whether the answer is read (``readable``, ``replaced``) or passes as it is (``answered``)
 9. ``settle``     exactly once: the access log
 """
 
@@ -48,7 +48,7 @@ from limen.http.replies import Reply, document
 from limen.http.via import line, loops
 from limen.observe import access
 from limen.routing.path import check_path, readings
-from limen.routing.table import Match, Redirect, Table, Wrong
+from limen.routing.table import Match, MethodNotAllowed, Redirect, Table
 from limen.runtime.plan import Entry, Plan
 
 _UNSAFE_QUERY = re.compile(rb"[^\x21-\x7e]|#")
@@ -84,7 +84,7 @@ _OF_THE_BODY: Final = frozenset((b"content-md5", b"content-digest", b"repr-diges
 
 def route(
     table: Table[Plan], method: bytes, path: bytes, query: bytes
-) -> Match[Plan] | Redirect | Wrong | Fault | None:
+) -> Match[Plan] | Redirect | MethodNotAllowed | Fault | None:
     """1. Find the plan on raw bytes; None means that the table knows nothing of this path."""
     if query and _UNSAFE_QUERY.search(query):
         return check_path(path) or Fault(Kind.BAD_PATH, "The query holds bytes that must be percent-encoded.")
@@ -93,7 +93,7 @@ def route(
     if (fault := check_path(path)) is not None:
         return fault
     found = table.match(method, path)
-    if isinstance(found, Wrong) and method not in IMPLEMENTED and method not in table.methods:
+    if isinstance(found, MethodNotAllowed) and method not in IMPLEMENTED and method not in table.methods:
         return Fault(Kind.NOT_IMPLEMENTED)
     if isinstance(found, Match):
         for other in map(partial(table.match, method), readings(path)):
@@ -103,12 +103,12 @@ def route(
 
 
 def final(
-    table: Table[Plan], found: Match[Plan] | Redirect | Wrong | Fault, path: bytes, head: Head
-) -> Match[Plan] | Redirect | Wrong | Fault:
+    table: Table[Plan], found: Match[Plan] | Redirect | MethodNotAllowed | Fault, path: bytes, head: Head
+) -> Match[Plan] | Redirect | MethodNotAllowed | Fault:
     """Return what was ``found`` for an OPTIONS request, unless it may not be passed on: that one is answered here."""
     if isinstance(found, Match) and spent(head):
         here = table.match(b"", path)  # no route has this method: all that it has are named
-        return here if isinstance(here, Wrong) else found
+        return here if isinstance(here, MethodNotAllowed) else found
     return found
 
 
@@ -182,7 +182,7 @@ def fits(plan: Plan, params: Mapping[str, str], query: bytes, head: Head) -> Fau
     return None if misfits is None else _unfit(misfits)
 
 
-class Announced:
+class BodyFraming:
     """What a head says of the body: its ``length`` if known, and whether there is one at all.
 
     No dataclass: compiled, making one of those takes 3,100 instructions, and this 200.
@@ -196,10 +196,10 @@ class Announced:
         self.framed = framed
 
 
-def announced(plan: Plan, head: Head) -> Announced | Fault:
+def announced(plan: Plan, head: Head) -> BodyFraming | Fault:
     """4. Read what the head says of the body; a Fault for too much, and for an expectation that is not ours."""
     if head.none(_OF_FRAMING):
-        return Announced(None, framed=False)
+        return BodyFraming(None, framed=False)
     if any(value.lower() != b"100-continue" for value in head.all(b"expect")):
         return Fault(Kind.EXPECTATION_FAILED)
     given = head.all(b"content-length")
@@ -213,7 +213,7 @@ def announced(plan: Plan, head: Head) -> Announced | Fault:
         kinds = head.all(b"content-type")
         if len(kinds) != 1 or kinds[0].partition(b";")[0].strip().lower() != streamed.encode():
             return Fault(Kind.MEDIA_TYPE, f"This route takes {streamed}.")
-    return Announced(length, framed=framed)
+    return BodyFraming(length, framed=framed)
 
 
 def too_large(plan: Plan) -> Fault:
@@ -270,8 +270,10 @@ def _too_many_fields(where: Where) -> Fault:
     return _unfit(Misfits((Invalid((where,), f"There may be at most {MOST_FIELDS} of these", "too_long"),)))
 
 
-def craft(plan: Plan, match: Match[Plan], method: bytes, query: bytes | None, head: Head) -> tuple[bytes, Headers]:
-    """6. Return the target and what the service gets of the client's header lines; ``own`` makes the others.
+def build_upstream_head(
+    plan: Plan, match: Match[Plan], method: bytes, query: bytes | None, head: Head
+) -> tuple[bytes, Headers]:
+    """6. Return the target and what the service gets of the client's header lines; ``gateway_lines`` makes the others.
 
     ``query`` None is a target without a question mark: it reaches the service as it came (RFC 9110 section 7.7).
     """
@@ -304,7 +306,7 @@ def pruned(lines: Headers, content: bytes | None, length: int) -> Headers:
     return [line for line in lines if line[0] not in _OF_THE_BODY]
 
 
-def waits(plan: Plan, seen: int) -> bool:
+def must_buffer_body(plan: Plan, seen: int) -> bool:
     """Tell whether a streamed body, of which ``seen`` bytes have come and not all, must do without a connection for now.
 
     While connections are plenty it streams from its first byte, and the service may answer as it comes. When they are
@@ -313,7 +315,7 @@ def waits(plan: Plan, seen: int) -> bool:
     return seen < MOST_HELD and plan.pool.scarce()
 
 
-def again(fault: Fault, *, sent: bool, reused: bool, method: bytes, replayable: bool, attempts: int) -> bool:
+def may_retry(fault: Fault, *, sent: bool, reused: bool, method: bytes, replayable: bool, attempts: int) -> bool:
     """7. Tell whether another attempt is safe.
 
     What was never sent may be tried again; what died on a reused connection before any answer may be tried once more if
@@ -326,7 +328,7 @@ def again(fault: Fault, *, sent: bool, reused: bool, method: bytes, replayable: 
     return fault.kind.retry == "reused" and reused and method in IDEMPOTENT
 
 
-def holds(plan: Plan, method: bytes, status: int) -> Hook | None:
+def must_buffer_answer(plan: Plan, method: bytes, status: int) -> Hook | None:
     """8. Return what an answer of that ``status`` has to go through; None for one that passes as it comes."""
     if not plan.finish or method == b"HEAD" or status == 204:
         return None
@@ -347,7 +349,7 @@ def answered(plan: Plan, status: int, headers: Headers, request_id: str) -> Head
 
 
 def readable(headers: Headers) -> Fault | None:
-    """Refuse content that was encoded although ``craft`` asked for it plain."""
+    """Refuse content that was encoded although ``build_upstream_head`` asked for it plain."""
     if values(headers, b"content-encoding"):
         return Fault(Kind.UPSTREAM_CONTRACT, cause="the answer is encoded although identity was asked for")
     return None
@@ -409,7 +411,7 @@ def request_id(head: Head, fresh: Callable[[], str]) -> str:
     return fresh()
 
 
-def own(origin: bytes, request_id: str, identity: bytes) -> bytes:
+def gateway_lines(origin: bytes, request_id: str, identity: bytes) -> bytes:
     """Return the lines that the gateway adds for the service: where the request comes from, its id, who is calling.
 
     As bytes and not as a list: all but the id is the same for many requests, which saves 2 us for each.

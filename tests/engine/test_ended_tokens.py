@@ -88,7 +88,7 @@ async def test_a_service_names_sessions_that_are_over_and_the_client_does_not_se
         upstream = Upstream("svc", [service.url])
         app = build(service.url, revocations=Revocations())
 
-        @app.post("/out", upstream=upstream, allow=anyone, ends="Session-Ended")
+        @app.post("/out", upstream=upstream, allow=anyone, session_ended_header="Session-Ended")
         def out() -> None: ...
 
         del out
@@ -106,7 +106,7 @@ async def test_an_answer_that_is_read_names_them_as_well() -> None:
     async with ScriptedUpstream(saying(answer)) as service:
         app = build(service.url, revocations=Revocations())
 
-        @app.post("/out", upstream=Upstream("svc", [service.url]), allow=anyone, ends="session-ended")
+        @app.post("/out", upstream=Upstream("svc", [service.url]), allow=anyone, session_ended_header="session-ended")
         def out() -> dict[str, int]: ...
 
         del out
@@ -125,7 +125,7 @@ async def test_a_store_that_fails_is_in_the_log_and_the_answer_goes_on(caplog: p
     async with ScriptedUpstream(saying(answer)) as service:
         app = build(service.url, revocations=Broken())
 
-        @app.post("/out", upstream=Upstream("svc", [service.url]), allow=anyone, ends="session-ended")
+        @app.post("/out", upstream=Upstream("svc", [service.url]), allow=anyone, session_ended_header="session-ended")
         def out() -> None: ...
 
         del out
@@ -138,15 +138,19 @@ async def test_a_store_that_fails_is_in_the_log_and_the_answer_goes_on(caplog: p
 @pytest.mark.parametrize(
     ("options", "ends", "message"),
     [
-        ({"auth": AUTH}, "session-ended", r"ends='session-ended' ends tokens; give the gateway"),
-        ({"revocations": Revocations()}, "session-ended", r"ends='session-ended' ends tokens; give the gateway"),
-        ({"auth": AUTH, "revocations": Revocations()}, "a b", r"ends='a b' is no name of a header"),
+        ({"auth": AUTH}, "session-ended", r"session_ended_header='session-ended' ends tokens; give the gateway"),
+        (
+            {"revocations": Revocations()},
+            "session-ended",
+            r"session_ended_header='session-ended' ends tokens; give the gateway",
+        ),
+        ({"auth": AUTH, "revocations": Revocations()}, "a b", r"session_ended_header='a b' is no name of a header"),
     ],
 )
 def test_what_could_end_nothing_is_refused(options: dict[str, Any], ends: str, message: str) -> None:
     app = Gateway(**options)
 
-    @app.post("/out", upstream=Upstream("svc", ["http://127.0.0.1:1"]), allow=anyone, ends=ends)
+    @app.post("/out", upstream=Upstream("svc", ["http://127.0.0.1:1"]), allow=anyone, session_ended_header=ends)
     def out() -> None: ...
 
     del out

@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from guarded import HOLD, PING, Door, door, refused
+from guarded import HOLD, PING, EngineHost, door, refused
 from limen.client.limits import ClientLimits
 from serving import until
 
@@ -27,7 +27,7 @@ def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
-async def flood(gate: Door, sent: bytes) -> list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def flood(gate: EngineHost, sent: bytes) -> list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """Open many connections and send the same on each."""
     clients: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
     for _ in range(MANY):

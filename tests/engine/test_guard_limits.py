@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from guarded import HOLD, LAST, OK, PATHS, PING, Door, door, refused
+from guarded import HOLD, LAST, OK, PATHS, PING, EngineHost, door, refused
 from limen.client.limits import ClientLimits
 from limen.testing import drained
 
@@ -124,7 +124,7 @@ async def test_connections_of_an_address() -> None:
         await _serves_again(gate)
 
 
-async def _serves_again(gate: Door) -> None:
+async def _serves_again(gate: EngineHost) -> None:
     """What has left is counted no more, which the gateway may learn a moment later."""
     while not (await gate.served.raw(LAST)).startswith(OK[:13]):
         continue

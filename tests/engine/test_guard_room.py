@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from commands import Streams
-from guarded import HOLD, LAST, PING, Door, door, refused
+from guarded import HOLD, LAST, PING, EngineHost, door, refused
 from limen.client.limits import ClientLimits
 from serving import until
 
@@ -13,7 +13,7 @@ Open = Callable[[], Awaitable[Streams]]
 
 
 @contextlib.asynccontextmanager
-async def roomy(connections: int) -> AsyncGenerator[tuple[Door, Open]]:
+async def roomy(connections: int) -> AsyncGenerator[tuple[EngineHost, Open]]:
     """A gateway with so many places, and so much time that nobody is closed for anything else; how to connect to it."""
     async with door(ClientLimits(connections=connections, head_time=50.0, keepalive=50.0)) as gate:
         with contextlib.ExitStack() as stack:

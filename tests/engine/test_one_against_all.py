@@ -14,7 +14,7 @@ from limen import Gateway, Upstream, anyone
 from limen.client.limits import ClientLimits
 from limen.engines.direct.guard import MOST_FRAMING
 from limen.engines.direct.reading import MOST_WAITING
-from limen.engines.direct.timeouts import DEAF, LINGER
+from limen.engines.direct.timeouts import DISCARDING, LINGER
 from limen.testing import ScriptedUpstream
 from serving import Served, serving, until
 
@@ -226,7 +226,7 @@ async def test_a_body_that_is_refused_in_line_is_let_go() -> None:
         (one,) = [one for one in gate.served.connections if one.pipeline]
         await until(lambda: one.content == 0xF000)
         writer.write(b"no chunk\r\n")
-        await until(lambda: one.stage == DEAF)
+        await until(lambda: one.stage == DISCARDING)
         gate.release.set()
         got = await reader.read()
         assert re.findall(rb"HTTP/1\.1 (\d+)", got) == [b"200", b"400"]
@@ -243,6 +243,6 @@ async def test_what_lingers_after_a_refusal_is_thrown_away_within_its_bounds(eng
         assert got.startswith(b"HTTP/1.1 400 ")
         if engine == "direct":  # on asgi uvicorn closes by itself
             (one,) = gate.served.connections
-            assert (one.stage, one.timing) == (DEAF, LINGER)
+            assert (one.stage, one.timing) == (DISCARDING, LINGER)
         await until(lambda: not gate.served.connections)  # though the client does not close
         writer.close()

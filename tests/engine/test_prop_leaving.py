@@ -74,7 +74,7 @@ LEAVES = st.builds(
 
 
 KNOWN = ("ClientDisconnect", "ASGI callable returned without completing response.")
-"""Said to an endpoint that reads its body itself; and how uvicorn tells that an answer was cut on the ASGI engine."""
+"""LocalReply to an endpoint that reads its body itself; and how uvicorn tells that an answer was cut on the ASGI engine."""
 
 
 class Log(logging.Handler):

@@ -9,7 +9,7 @@ from fastapi import Request
 
 from limen import Gateway, Upstream, anyone
 from limen.client.limits import ClientLimits
-from limen.engines.direct.shared import Shared
+from limen.engines.direct.shared import WorkerState
 from limen.testing import Conversation, ScriptedUpstream
 from serving import Served, serving
 
@@ -22,7 +22,7 @@ LAST = b"GET /svc/ping HTTP/1.1\r\nhost: g\r\nconnection: close\r\n\r\n"
 PATHS = (b"/svc/x", b"/local/raw")
 
 
-class Door:
+class EngineHost:
     """The gateway, what reaches its service, and the switch that lets held answers go."""
 
     def __init__(self, app: Gateway, served: Served, upstream: ScriptedUpstream) -> None:
@@ -31,7 +31,7 @@ class Door:
         self.upstream = upstream
         self.arrived: asyncio.Queue[bytes] = asyncio.Queue()
         self.release = asyncio.Event()
-        self.seen: set[Shared] = set()
+        self.seen: set[WorkerState] = set()
 
     async def open(self, *, buffer: int = 0) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect; ``buffer`` bytes are all that the system then holds for this client."""
@@ -48,7 +48,7 @@ class Door:
         assert got.startswith(b"HTTP/1.1 200 "), got
         assert got.endswith(b"ok"), got
 
-    async def shared(self) -> Shared:
+    async def shared(self) -> WorkerState:
         """Return what the connections of this worker share."""
         await self.served.get(b"/local/shared")
         (found,) = self.seen
@@ -68,7 +68,7 @@ class Door:
 
 
 @contextlib.asynccontextmanager
-async def door(limits: ClientLimits | None = None) -> AsyncGenerator[Door]:
+async def door(limits: ClientLimits | None = None) -> AsyncGenerator[EngineHost]:
     """Serve until the block ends."""
     async with ScriptedUpstream() as upstream:
         app = Gateway(limits=limits)
@@ -85,7 +85,7 @@ async def door(limits: ClientLimits | None = None) -> AsyncGenerator[Door]:
 
         del raw, shared
         async with serving(app) as served:
-            made = Door(app, served, upstream)
+            made = EngineHost(app, served, upstream)
             upstream.scripts[:] = [made.script]
             yield made
             made.release.set()

@@ -12,7 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.server import ServerState
 
-from limen.engines.direct.shared import Shared
+from limen.engines.direct.shared import WorkerState
 from limen.runtime.plan import Plan
 from limen.runtime.state import Runtime
 from limen.upstream.pool import Pool
@@ -21,7 +21,7 @@ from limen.upstream.pool import Pool
 _SHARED: tuple[type[Any], ...] = (
     *(BuiltinFunctionType, CodeType, FunctionType, ModuleType, type, Logger, Context, ContextVar),
     *(asyncio.AbstractEventLoop, asyncio.BaseTransport, FastAPI, uvicorn.Config, ServerState),
-    *(Shared, Plan, Runtime, Pool),
+    *(WorkerState, Plan, Runtime, Pool),
 )
 
 # The type of an asynchronous function that is compiled, which is none of the above and does not say in which module it is.

@@ -33,7 +33,7 @@ from limen.exchange.principal import Principal
 from limen.observe import access
 from limen.observe.traces import logger
 from limen.runtime.compile import compile_table
-from limen.runtime.host import Live
+from limen.runtime.host import ActiveConfig
 from limen.runtime.plan import RouteInfo
 from limen.runtime.route import HELD, Route
 from limen.runtime.state import Runtime
@@ -95,7 +95,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         self._declared: list[Route] = []
         self._problems: list[str] = []
         self._user_lifespan = lifespan
-        self._live: Live | None = None
+        self._live: ActiveConfig | None = None
         self._runtime = self._fresh()
         fastapi.setdefault("generate_unique_id_function", _function_name)
         super().__init__(lifespan=_lifespan, **fastapi)
@@ -215,14 +215,14 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
             await runtime.aclose()
             access.LOG.flush()
 
-    def live(self) -> Live:
+    def live(self) -> ActiveConfig:
         """Return what requests run against now, compiling it first if something was declared since."""
         if self._live is None:
             # The runtime outlives a change of the declaration: connections and verified tokens stay.
             table = compile_table(
                 self._declared, runtime=self._runtime, identity=self._identity, problems=tuple(self._problems)
             )
-            self._live = Live(table, self._runtime)
+            self._live = ActiveConfig(table, self._runtime)
             local_checks.bound(self.routes)
         return self._live
 
@@ -312,7 +312,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
                 status=status,
                 rewrite=options.get("rewrite"),
                 after=None if after is None else after_hook(after, public=rule.public),
-                ends=options.get("ends"),
+                session_ended_header=options.get("session_ended_header"),
                 timeouts=options.get("timeouts"),
                 max_answer=options.get("max_answer", HELD),
                 contract=(promised := contract(registered, answer, options.get("body"), after=after is not None)),

@@ -33,8 +33,8 @@ class RouteOptions(TypedDict, total=False):
       gets instead. Further arguments may be a ``Response`` of FastAPI's, to set status, headers and cookies, and a
       ``Principal``, the caller (``Principal | None`` where anyone may call). It may return a ``Response``, and raise
       ``HTTPException``. Where the status is 204 and it returns None, the answer has no content.
-    - ``ends``: the header in which the service names sessions that have ended, in an answer of any status: their tokens end
-      at once, and the client does not see it. It needs ``Gateway(revocations=)``.
+    - ``session_ended_header``: the header in which the service names sessions that have ended, in an answer of any status:
+      their tokens end at once, and the client does not see it. It needs ``Gateway(revocations=)``.
     - ``timeouts``: replaces those of the upstream.
     - ``body``: ``"as sent"`` passes a declared body, once it is checked, with whatever its type ignores. Unless given,
       members that the type ignores are taken out of it, and where they cannot be known the route does not compile. Of a form
@@ -53,7 +53,7 @@ class RouteOptions(TypedDict, total=False):
     auth: Auth
     rewrite: str
     after: Callable[..., object] | Callable[..., Awaitable[object]]
-    ends: str
+    session_ended_header: str
     timeouts: Timeouts
     body: Literal["as sent"]
     max_body: int
@@ -82,7 +82,18 @@ class RouteOptions(TypedDict, total=False):
 
 
 OWN_OPTIONS = frozenset(
-    ("upstream", "allow", "auth", "rewrite", "after", "ends", "timeouts", "body", "max_body", "max_answer")
+    (
+        "upstream",
+        "allow",
+        "auth",
+        "rewrite",
+        "after",
+        "session_ended_header",
+        "timeouts",
+        "body",
+        "max_body",
+        "max_answer",
+    )
 )
 
 

@@ -32,9 +32,11 @@ def ender(name: str, revocations: RevocationStore | None, auth: Methods, now: Ca
     header = name.lower().encode()
     issuing: Sequence[Jwt] = [method for method in auth if isinstance(method, Jwt)]
     if not TOKEN.fullmatch(header):
-        raise ValueError(f"ends={name!r} is no name of a header, such as 'session-ended'")
+        raise ValueError(f"session_ended_header={name!r} is no name of a header, such as 'session-ended'")
     if revocations is None or not issuing:
-        raise ValueError(f"ends={name!r} ends tokens; give the gateway auth=Jwt(...) and revocations=Revocations()")
+        raise ValueError(
+            f"session_ended_header={name!r} ends tokens; give the gateway auth=Jwt(...) and revocations=Revocations()"
+        )
 
     def ends(lines: Headers) -> Headers:
         found = values(lines, header)

@@ -38,7 +38,7 @@ from limen.cli.scarcity import Scarcity
 from limen.cli.supervision import CLEANUP, LIFESPAN
 from limen.cli.tls import Files, Renewal, warn
 from limen.client.limits import ClientLimits
-from limen.engines.direct.shared import Shared
+from limen.engines.direct.shared import WorkerState
 from limen.errors import Fault, Kind
 
 logger = logging.getLogger("limen.serve")
@@ -139,7 +139,7 @@ class Server(uvicorn.Server):
 
     def _make_room(self) -> None:
         """Close idle connections, as there is no file left: whatever needs one next gets it."""
-        shared: Shared | None = self.lifespan.state.get("limen.guard")
+        shared: WorkerState | None = self.lifespan.state.get("limen.guard")
         for _ in range(_ROOM):
             if shared is None or not shared.idle.make_room(self.server_state.connections):
                 return

@@ -29,7 +29,7 @@ class Match(Generic[P]):
 
 
 @dataclass(frozen=True, slots=True)
-class Wrong:
+class MethodNotAllowed:
     """The path is known, the method is not; ``allow`` names those that are."""
 
     allow: tuple[bytes, ...]
@@ -110,7 +110,7 @@ class Table(Generic[P]):
         """Return the match of a path that a pattern without parameters spells just so: one look, made in advance."""
         return self._exact.get((method, raw))
 
-    def match(self, method: bytes, raw: bytes) -> Match[P] | Redirect | Wrong | None:
+    def match(self, method: bytes, raw: bytes) -> Match[P] | Redirect | MethodNotAllowed | None:
         """Return the plan for a raw path, or why there is none; None for a path that no pattern knows."""
         allow: set[bytes] = set()
         for leaf, values in self._leaves(raw):
@@ -121,7 +121,7 @@ class Table(Generic[P]):
                 return Match(plan, raw, {n: unquote_to_bytes(v).decode() for n, v in named.items()}, named)
             allow |= leaf.allow
         if allow:
-            return Wrong(tuple(sorted(allow)))
+            return MethodNotAllowed(tuple(sorted(allow)))
         other = raw[:-1] if raw.endswith(b"/") else raw + b"/"
         # A path of slashes only would make "//host", which browsers read as another host.
         if other and not other.startswith(b"//") and any(True for _ in self._leaves(other)):

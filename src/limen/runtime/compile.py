@@ -91,7 +91,9 @@ def _plan(route: Route, pattern: Pattern, runtime: Runtime, tell: Identity, stri
         entry=None if route.allow.public else _entry(route, runtime, tell),
         rewrite=None if route.rewrite is None else Rewrite.parse(route.rewrite, names),
         finish=finish,
-        ends=None if route.ends is None else ender(route.ends, runtime.revocations, runtime.auth, runtime.now),
+        session_ended=None
+        if route.session_ended_header is None
+        else ender(route.session_ended_header, runtime.revocations, runtime.auth, runtime.now),
         query=route.contract.needs("query"),
         header=route.contract.needs("header"),
         cookie=route.contract.needs("cookie"),

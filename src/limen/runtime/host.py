@@ -9,17 +9,17 @@ from limen.runtime.state import Runtime
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
+class ActiveConfig:
     """The compiled table and the runtime that it was compiled against; a new one replaces the old as a whole."""
 
     table: Table[Plan]
     runtime: Runtime
 
 
-class Door(Protocol):
+class EngineHost(Protocol):
     """What an application shows to an engine; asked once per request, so that no request sees half of a change."""
 
-    def live(self) -> Live:
+    def live(self) -> ActiveConfig:
         """Return what requests run against now."""
         ...
 

@@ -32,7 +32,7 @@ class Plan:
     """Everything one request of a route needs.
 
     ``entry`` None is a public route. ``finish`` has a hook for each status whose answers are held, bounded by
-    ``route.max_answer``, checked and perhaps replaced; others stream through. ``ends`` heeds what an answer says of sessions.
+    ``route.max_answer``, checked and perhaps replaced; others stream through. ``session_ended`` heeds what an answer says of sessions.
     """
 
     route: Route
@@ -42,7 +42,7 @@ class Plan:
     entry: Entry | None
     rewrite: Rewrite | None
     finish: Mapping[int, Hook]
-    ends: Ends | None
+    session_ended: Ends | None
     query: bool
     header: bool
     cookie: bool

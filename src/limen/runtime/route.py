@@ -26,7 +26,7 @@ class Route:
     ``max_body`` bounds the request body in bytes; None means unbounded, which only streamed bodies may be.
     ``max_answer`` bounds, in bytes, an answer that has to be held to be checked. What is held may not have more than 1 MiB.
     ``auth`` None is the gateway's own.
-    ``ends`` is the header in which answers name sessions that have ended; it never reaches the client.
+    ``session_ended_header`` is the header in which answers name sessions that have ended; it never reaches the client.
     """
 
     methods: tuple[str, ...]
@@ -34,7 +34,7 @@ class Route:
     upstream: Upstream
     allow: Rule
     auth: Methods | None = None
-    ends: str | None = None
+    session_ended_header: str | None = None
     status: int = 200
     rewrite: str | None = None
     after: After | None = None

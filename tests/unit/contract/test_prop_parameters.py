@@ -160,7 +160,7 @@ def _through(stub: str, query: bytes, headers: list[tuple[bytes, bytes]], conten
         if isinstance(passed, Fault):
             return passed
         assert passed is None or isinstance(passed, bytes)
-    target, lines = pipeline.craft(plan, found, b"POST", query, head)
+    target, lines = pipeline.build_upstream_head(plan, found, b"POST", query, head)
     return Sent(target, lines, passed if isinstance(passed, bytes) else b"")
 
 

@@ -9,7 +9,7 @@ from starlette.routing import Match as Found
 from starlette.routing import Route, Router
 
 from limen.routing.path import Pattern, check_path
-from limen.routing.table import Match, Redirect, Table, Wrong
+from limen.routing.table import Match, MethodNotAllowed, Redirect, Table
 
 
 def table(*entries: str) -> Table[str]:
@@ -107,7 +107,7 @@ def test_literals_are_compared_as_services_read_them(raw: str, expected: str) ->
 def test_head_is_answered_by_get_unless_declared() -> None:
     assert plan(SHOP, "HEAD", "/users") == "GET /users"
     assert plan(table("GET /a", "HEAD /a"), "HEAD", "/a") == "HEAD /a"
-    assert SHOP.match(b"HEAD", b"/upload/") == Wrong((b"OPTIONS", b"POST"))
+    assert SHOP.match(b"HEAD", b"/upload/") == MethodNotAllowed((b"OPTIONS", b"POST"))
 
 
 def test_a_method_is_looked_for_in_less_specific_patterns() -> None:
@@ -128,7 +128,7 @@ def test_a_method_is_looked_for_in_less_specific_patterns() -> None:
     ],
 )
 def test_a_wrong_method_names_the_right_ones(method: str, raw: str, allow: bytes) -> None:
-    assert SHOP.match(method.encode(), raw.encode()) == Wrong(tuple(allow.split()))
+    assert SHOP.match(method.encode(), raw.encode()) == MethodNotAllowed(tuple(allow.split()))
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_the_table_answers_as_starlettes_router_does(
         assert isinstance(found, Match)
         assert (found.plan.partition(" ")[2], found.params) == (path, params)
     elif match is Found.PARTIAL:
-        assert isinstance(found, Wrong)
+        assert isinstance(found, MethodNotAllowed)
         assert {m.encode() for methods, p in declared if p == path for m in methods} <= set(found.allow)
     else:
         other = raw.rstrip("/") if slash else raw + "/"

@@ -30,9 +30,9 @@ from limen.http.headers import Head, Headers
 from limen.http.replies import Reply, allowed, problem, redirect
 from limen.observe.access import shown
 from limen.observe.traces import logger
-from limen.pipeline import Announced
-from limen.routing.table import Match, Redirect, Wrong
-from limen.runtime.host import Door
+from limen.pipeline import BodyFraming
+from limen.routing.table import Match, MethodNotAllowed, Redirect
+from limen.runtime.host import EngineHost
 from limen.runtime.plan import Plan
 from limen.runtime.state import Runtime
 from limen.upstream.error import UpstreamError
@@ -44,7 +44,7 @@ _log = logger("limen.asgi")
 class Engine:
     """ASGI middleware that answers gateway routes and hands everything else on."""
 
-    def __init__(self, app: ASGIApp, door: Door) -> None:
+    def __init__(self, app: ASGIApp, door: EngineHost) -> None:
         """Stand before ``app`` and behind ``door``."""
         self._app = app
         self._door = door
@@ -111,7 +111,7 @@ class _Exchange:
         self._body: RequestBody | None = None
         self._sent = 0  # the status, once the answer has begun
 
-    async def run(self, found: Match[Plan] | Redirect | Wrong | Fault) -> None:
+    async def run(self, found: Match[Plan] | Redirect | MethodNotAllowed | Fault) -> None:
         outcome = self._outcome
         if isinstance(found, Match):
             outcome.route, outcome.upstream = found.plan.route.path, found.plan.route.upstream.name
@@ -122,7 +122,7 @@ class _Exchange:
         if fault is not None:
             outcome.code, outcome.cause = fault.kind.code, fault.cause
 
-    async def _end(self, found: Match[Plan] | Redirect | Wrong | Fault) -> Fault | None:
+    async def _end(self, found: Match[Plan] | Redirect | MethodNotAllowed | Fault) -> Fault | None:
         """Answer; return the fault if that is what it ends with, whatever raises but for a client that leaves."""
         try:
             fault = await self._answer(found)
@@ -135,7 +135,7 @@ class _Exchange:
             await self._refuse(fault)
         return fault
 
-    async def _answer(self, found: Match[Plan] | Redirect | Wrong | Fault) -> Fault | None:
+    async def _answer(self, found: Match[Plan] | Redirect | MethodNotAllowed | Fault) -> Fault | None:
         match found:
             case Match():
                 return await self._proxy(found)
@@ -144,7 +144,7 @@ class _Exchange:
             case Redirect():
                 location = found.path if self._query is None else found.path + b"?" + self._query
                 await self._reply(redirect(location, self._request_id))
-            case Wrong():
+            case MethodNotAllowed():
                 if self._method != b"OPTIONS":
                     allow = b", ".join(found.allow)
                     return Fault(Kind.METHOD_NOT_ALLOWED, headers=((b"allow", allow),))
@@ -169,8 +169,8 @@ class _Exchange:
             body = await self._request_body(plan, announced)
             if isinstance(body, Fault):
                 return body
-            own = pipeline.own(origin, self._request_id, admitted)
-            target, lines = pipeline.craft(plan, match, self._method, self._query, self._head)
+            own = pipeline.gateway_lines(origin, self._request_id, admitted)
+            target, lines = pipeline.build_upstream_head(plan, match, self._method, self._query, self._head)
             if isinstance(body, bytes) and self._body is not None:
                 lines = pipeline.pruned(lines, body, self._body.seen)
             with Watch(self._receive, self._body):
@@ -188,7 +188,7 @@ class _Exchange:
             if self._body is not None:
                 self._body.release()
 
-    async def _request_body(self, plan: Plan, announced: Announced) -> bytes | RequestBody | Fault | None:
+    async def _request_body(self, plan: Plan, announced: BodyFraming) -> bytes | RequestBody | Fault | None:
         limit = plan.route.max_body
         patience = plan.timeouts.idle
         lossy = may_be_lost(self._scope)
@@ -239,7 +239,7 @@ class _Exchange:
         while True:
             attempts += 1
             if isinstance(body, RequestBody):
-                await body.gather(partial(pipeline.waits, plan))
+                await body.gather(partial(pipeline.must_buffer_body, plan))
             try:
                 connection = plan.pool.idle()
                 if connection is None:
@@ -262,7 +262,7 @@ class _Exchange:
                 )
             except UpstreamError as error:
                 whole = not isinstance(body, RequestBody) or body.untouched
-                if not pipeline.again(
+                if not pipeline.may_retry(
                     error.fault,
                     sent=error.sent,
                     reused=error.reused and not error.answered,
@@ -273,9 +273,9 @@ class _Exchange:
                     return error.fault
 
     async def _pass_on(self, plan: Plan, answer: Answer) -> Fault | None:
-        if plan.ends is not None:
-            answer.headers = plan.ends(answer.headers)
-        hook = pipeline.holds(plan, self._method, answer.status)
+        if plan.session_ended is not None:
+            answer.headers = plan.session_ended(answer.headers)
+        hook = pipeline.must_buffer_answer(plan, self._method, answer.status)
         if hook is None:
             await self._start(answer.status, pipeline.answered(plan, answer.status, answer.headers, self._request_id))
             async for chunk in answer:

@@ -69,9 +69,9 @@ class Answering(Ending):
     def _head_of_answer(self, status: int, headers: Headers) -> None:
         assert self._plan is not None
         plan = self._plan
-        if plan.ends is not None:
-            headers = plan.ends(headers)
-        self._hook = pipeline.holds(plan, self._method, status)
+        if plan.session_ended is not None:
+            headers = plan.session_ended(headers)
+        self._hook = pipeline.must_buffer_answer(plan, self._method, status)
         if self._hook is not None:
             fault = pipeline.readable(headers)
             if fault is not None:

@@ -15,15 +15,15 @@ from typing import ClassVar
 from limen import pipeline
 from limen.engines.direct.client import Client
 from limen.engines.direct.sending import Sending
-from limen.engines.direct.shared import Silent
+from limen.engines.direct.shared import NoopEvent
 from limen.errors import AGAIN, Fault, Kind
 from limen.http.headers import Head
 from limen.http.replies import allowed, redirect
-from limen.routing.table import Match, Redirect, Wrong
+from limen.routing.table import Match, MethodNotAllowed, Redirect
 from limen.runtime.plan import Plan
 from limen.runtime.state import Runtime
 
-Found = Match[Plan] | Redirect | Wrong | Fault
+Found = Match[Plan] | Redirect | MethodNotAllowed | Fault
 
 
 class Exchange(Sending):
@@ -42,7 +42,7 @@ class Exchange(Sending):
         "disconnected",
     )
 
-    message_event: ClassVar[Silent] = Silent()
+    message_event: ClassVar[NoopEvent] = NoopEvent()
 
     def __init__(
         self,
@@ -228,8 +228,8 @@ class Exchange(Sending):
         if self._too_long(plan):
             self._refuse(pipeline.too_large(plan))
             return
-        self._own = pipeline.own(self._origin, self._request_id, admitted)
-        self._target, self._lines = pipeline.craft(plan, found, self._method, self._query, self._head)
+        self._own = pipeline.gateway_lines(self._origin, self._request_id, admitted)
+        self._target, self._lines = pipeline.build_upstream_head(plan, found, self._method, self._query, self._head)
         self._upstream_length = announced.length
         if plan.route.contract.body is not None:
             self._declared = True
@@ -247,7 +247,7 @@ class Exchange(Sending):
         most = plan.route.max_body
         return most is not None and self._seen > most
 
-    def _answer_without_plan(self, found: Redirect | Wrong | Fault) -> None:
+    def _answer_without_plan(self, found: Redirect | MethodNotAllowed | Fault) -> None:
         if isinstance(found, Fault):
             self._refuse(found)
         elif isinstance(found, Redirect):

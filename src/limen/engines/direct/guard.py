@@ -18,13 +18,24 @@ from limen import pipeline
 from limen.engines.direct import rules
 from limen.engines.direct import timeouts as patience
 from limen.engines.direct.reading import SMALL
-from limen.engines.direct.shared import Rest, Said
-from limen.engines.direct.timeouts import BODY, BODY_TIME, DEAF, HEAD, HEAD_TIME, IDLE, KEPT, OFF, REST, PatientProtocol
+from limen.engines.direct.shared import LocalReply, ResumedBodyCallbacks
+from limen.engines.direct.timeouts import (
+    BODY,
+    BODY_TIME,
+    DISCARDING,
+    HEAD,
+    HEAD_TIME,
+    IDLE,
+    KEPT,
+    OFF,
+    REST,
+    PatientProtocol,
+)
 from limen.errors import AGAIN, Fault, Kind
 from limen.http.headers import Head
 from limen.http.replies import Reply
 from limen.observe.traces import logger
-from limen.runtime.host import Door
+from limen.runtime.host import EngineHost
 
 _log = logger("limen.direct")
 
@@ -89,7 +100,7 @@ class GuardedProtocol(PatientProtocol):
         """Parse what has come: a small read at once, else in steps."""
         size = len(data)
         reading = self.reading
-        if self.stage == DEAF:
+        if self.stage == DISCARDING:
             self.discard(size)
             reading.thrown_away(size)
             return
@@ -144,7 +155,7 @@ class GuardedProtocol(PatientProtocol):
         """Take note of it, unless the request before has said that it is the last."""
         cycle: Any = self.cycle
         if cycle is not None and not cycle.keep_alive:
-            self.stage = DEAF
+            self.stage = DISCARDING
             self.discard(self.reading.clear())
             raise Stop
         self.stage = HEAD
@@ -185,7 +196,7 @@ class GuardedProtocol(PatientProtocol):
         if self.url == b"*":
             request_id = pipeline.request_id(head, self.shared.fresh)
             reply = Reply(204, [(b"x-request-id", request_id.encode())], b"")
-            self.queue(Said(self, reply, None, method=method, path=b"*", request_id=request_id))
+            self.queue(LocalReply(self, reply, None, method=method, path=b"*", request_id=request_id))
         else:
             self.serve(method, head)
 
@@ -227,7 +238,7 @@ class GuardedProtocol(PatientProtocol):
 
     def end_message(self) -> bool:
         """Take note of it; False where the parser errs: it takes content after an upgrade for a tunnel's."""
-        if self._framing is not None or self.stage == DEAF:
+        if self._framing is not None or self.stage == DISCARDING:
             return False  # refused while it came: the connection is about to end, within the time of lingering
         if (self._pieces is not None or self._chunked) and self._is_padded():
             self._fault = Fault(Kind.BAD_BODY, _TOO_MUCH)
@@ -247,7 +258,7 @@ class GuardedProtocol(PatientProtocol):
     def handle_websocket_upgrade(self) -> None:
         """Give the connection away."""
         self.forget()
-        self.stage = DEAF
+        self.stage = DISCARDING
         self.reading.give_away()
         super().handle_websocket_upgrade()
 
@@ -379,7 +390,7 @@ class GuardedProtocol(PatientProtocol):
             self._framing = b"%b / HTTP/1.1\r\ncontent-length: %b\r\n\r\n" % (method, length[0])
 
     def _is_plain(self, method: bytes) -> bool:
-        door: Door | None = self.app_state.get("limen")
+        door: EngineHost | None = self.app_state.get("limen")
         path, _, query = self.url.partition(b"?")
         return door is not None and pipeline.route(door.live().table, method, path, query) is not None
 
@@ -396,7 +407,7 @@ class GuardedProtocol(PatientProtocol):
             return
         framing, self._framing = self._framing, None
         if framing is not None:
-            self.parser = httptools.HttpRequestParser(Rest(self))
+            self.parser = httptools.HttpRequestParser(ResumedBodyCallbacks(self))
             self.parser.set_dangerous_leniencies(lenient_data_after_close=False)
             self.parser.feed_data(framing)
         if rest := data[offset:]:
@@ -420,7 +431,7 @@ class GuardedProtocol(PatientProtocol):
 
     def _unreadable(self, error: Exception) -> None:
         stage, fault = self.stage, self._fault
-        if stage == DEAF:
+        if stage == DISCARDING:
             return
         cycle: Any = self.cycle
         if fault is None:
@@ -428,7 +439,7 @@ class GuardedProtocol(PatientProtocol):
                 _log.error("a request could not be served", exc_info=error)
                 fault = Fault(Kind.INTERNAL_ERROR)
             elif stage == IDLE and cycle is not None and not cycle.keep_alive:
-                self.stage = DEAF  # data after a request that ends the connection
+                self.stage = DISCARDING  # data after a request that ends the connection
                 return
             elif stage == BODY:
                 fault = Fault(Kind.BAD_BODY, cause=str(error))

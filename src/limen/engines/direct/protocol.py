@@ -24,10 +24,10 @@ from limen.engines.asgi.refusal import MOST_DISCARDED
 from limen.engines.direct import rules
 from limen.engines.direct.exchange import Exchange
 from limen.engines.direct.guard import GuardedProtocol
-from limen.engines.direct.timeouts import BODY, CLOSE, DEAF, HEAD
+from limen.engines.direct.timeouts import BODY, CLOSE, DISCARDING, HEAD
 from limen.errors import Fault
 from limen.http.headers import Head
-from limen.runtime.host import Door
+from limen.runtime.host import EngineHost
 
 # Bytes of a head beyond which a request waits for its turn with all that is in line: a long token, query or list of cookies
 # costs a hundred times as much as a short one, and who sends it all the time must not be served before everybody else.
@@ -211,7 +211,7 @@ class GatewayProtocol(GuardedProtocol):
             self.shared.running -= 1
         if running is not None and running.cut_by is not None and self.version == "1.0":
             reset(self.transport)  # nothing else tells that the content is not whole
-        elif close and (self.stage == BODY or self.stage == DEAF):
+        elif close and (self.stage == BODY or self.stage == DISCARDING):
             self.linger()  # what still comes would reset the connection before the client has read its answer
         elif close:
             self.transport.close()
@@ -219,7 +219,7 @@ class GatewayProtocol(GuardedProtocol):
 
     # --- inside ---
 
-    def _exchange(self, door: Door, method: bytes, head: Head) -> Exchange | None:
+    def _exchange(self, door: EngineHost, method: bytes, head: Head) -> Exchange | None:
         """Make the exchange for this head; None leaves it to uvicorn."""
         parser: Any = self.parser
         if self._should_upgrade():
@@ -265,7 +265,7 @@ class GatewayProtocol(GuardedProtocol):
         self.headers.extend(headers)  # the scope holds this very list
 
 
-def _door(config: Config, app_state: dict[str, Any]) -> Door | None:
+def _door(config: Config, app_state: dict[str, Any]) -> EngineHost | None:
     """Return the gateway, if it is the application itself: what wraps one must see every request."""
     found: Any = app_state.get("limen")
     app: Any = vars(config)["loaded_app"]

@@ -10,7 +10,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from limen import pipeline
 from limen.client.trust import UNIX
 from limen.engines.asgi.record import OUTCOME, begun
-from limen.engines.direct.shared import Said
+from limen.engines.direct.shared import LocalReply
 from limen.errors import Fault, Kind
 from limen.exchange.outcome import Outcome
 from limen.http.headers import Head
@@ -38,7 +38,7 @@ def behind(before: Any, *, stopping: bool) -> Fault:
     if isinstance(before, RequestResponseCycle):
         if not before.response_complete:
             return _of_application(before) or GONE
-    elif not isinstance(before, Said) and before.cut_by is not None:
+    elif not isinstance(before, LocalReply) and before.cut_by is not None:
         return before.cut_by
     return STOPPED if stopping else LAST
 
@@ -51,7 +51,7 @@ def _of_application(cycle: RequestResponseCycle) -> Fault | None:
     return None if outcome is None or kind is None else Fault(kind, cause=outcome.cause)
 
 
-def said(answer: Said, peer: bytes, status: int, fault: Fault | None) -> None:
+def said(answer: LocalReply, peer: bytes, status: int, fault: Fault | None) -> None:
     """Record a finished answer, or one that is not written any more."""
     outcome = Outcome(answer.method, answer.path, answer.request_id, peer)
     if answer.known is not None:

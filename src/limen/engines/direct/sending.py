@@ -78,7 +78,7 @@ class Sending(Answering):
 
     def _must_wait(self, plan: Plan) -> bool:
         """Tell whether more of the body has to come first. Each piece of it asks again, and so does its end."""
-        waits = not self._request_done and pipeline.waits(plan, self._seen)
+        waits = not self._request_done and pipeline.must_buffer_body(plan, self._seen)
         if waits:
             self._want_body()
             self._timer.set(self, plan.timeouts.idle)
@@ -165,7 +165,7 @@ class Sending(Answering):
 
     def _failed(self, fault: Fault, *, sent: bool, reused: bool) -> None:
         """Try once more where that is safe, else tell the client."""
-        if not self._sent and pipeline.again(
+        if not self._sent and pipeline.may_retry(
             fault,
             sent=sent,
             reused=reused,

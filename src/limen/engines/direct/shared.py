@@ -1,7 +1,7 @@
 """What the connections of one worker share, and the small parts that stand in for something else on a guarded one.
 
-``Said`` stands for uvicorn's cycle where the answer is finished already; ``Rest`` stands between a parser and its protocol
-while the body of a request that asked for an upgrade is read; ``Reader`` waits for a client that takes its answer slowly.
+``LocalReply`` stands for uvicorn's cycle where the answer is finished already; ``ResumedBodyCallbacks`` stands between a parser and its protocol
+while the body of a request that asked for an upgrade is read; ``WriteTimeout`` waits for a client that takes its answer slowly.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from limen.fairness.turns import turns_of
 from limen.http.replies import Reply
 
 
-class Shared:
+class WorkerState:
     """One worker's: ``running`` counts what the direct engine serves now, ``addresses`` the connections of each client.
 
     ``connections`` is how many there may be, and ``idle`` finds those that make room then.
@@ -41,25 +41,25 @@ class Shared:
 
     def __repr__(self) -> str:
         """Show what is counted."""
-        return f"<Shared {self.running} running {self.addresses.total()} connected {self.timers!r}>"
+        return f"<WorkerState {self.running} running {self.addresses.total()} connected {self.timers!r}>"
 
 
-class Speaker(Protocol):
+class LocalReplyWriter(Protocol):
     """A connection on which something finished can be said."""
 
-    def say(self, said: "Said") -> None:
+    def say(self, said: "LocalReply") -> None:
         """Write it now."""
         ...
 
 
-class Silent:
+class NoopEvent:
     """Stands for the event that uvicorn sets to wake an ASGI application."""
 
     def set(self) -> None:
         """Nobody waits."""
 
 
-class Said:
+class LocalReply:
     """A finished answer, in line like any other; it shows what uvicorn looks at in a cycle."""
 
     __slots__ = (
@@ -77,12 +77,12 @@ class Said:
         "response_complete",
     )
 
-    message_event: ClassVar[Silent] = Silent()
+    message_event: ClassVar[NoopEvent] = NoopEvent()
     response_started: ClassVar[bool] = True
 
     def __init__(
         self,
-        speaker: Speaker,
+        speaker: LocalReplyWriter,
         reply: Reply,
         fault: Fault | None,
         *,
@@ -110,7 +110,7 @@ class Said:
         self._speaker.say(self)
 
 
-class Rest:
+class ResumedBodyCallbacks:
     """Reads a body whose head another parser has read: the first head, which only states the framing, is kept back."""
 
     def __init__(self, protocol: Any) -> None:
@@ -144,14 +144,14 @@ class Rest:
             self._protocol.on_headers_complete()
 
 
-class Reader:
+class WriteTimeout:
     """A client that is behind with reading: it must take so many bytes in so many seconds, or it is cut."""
 
     __slots__ = ("_least", "_protocol", "_seconds", "_size", "_timer", "_transport")
 
     def __init__(self, protocol: Any) -> None:
         """Nothing waits yet; ``protocol`` has ``transport``, ``shared``, ``version`` and ``cut_by`` of its connection."""
-        shared: Shared = protocol.shared
+        shared: WorkerState = protocol.shared
         limits = shared.limits
         self._protocol = protocol
         self._transport: asyncio.Transport = protocol.transport

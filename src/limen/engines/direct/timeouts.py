@@ -27,7 +27,7 @@ from limen.engines.direct import record, server_log
 from limen.engines.direct.client import whole
 from limen.engines.direct.pace import Pace
 from limen.engines.direct.reading import MOST_WAITING, Reading
-from limen.engines.direct.shared import Reader, Said, Shared
+from limen.engines.direct.shared import LocalReply, WorkerState, WriteTimeout
 from limen.engines.direct.timers import Timer
 from limen.errors import AGAIN, Fault, Kind
 from limen.exchange.outcome import Outcome
@@ -37,11 +37,11 @@ from limen.http.replies import problem
 
 CLOSE: Final = (b"connection", b"close")
 
-# Where the client's input is. DEAF: nothing more of it is parsed.
+# Where the client's input is. DISCARDING: nothing more of it is parsed.
 IDLE: Final = 0
 HEAD: Final = 1
 BODY: Final = 2
-DEAF: Final = 3
+DISCARDING: Final = 3
 
 # What the connection's timer is for.
 OFF: Final = 0
@@ -74,12 +74,12 @@ class PatientProtocol(HttpToolsProtocol):
     ) -> None:
         """Made by uvicorn for each connection; ``app_state`` is what the application's lifespan has left."""
         super().__init__(config, server_state, app_state, _loop)
-        shared: Shared | None = app_state.get("limen.guard")
+        shared: WorkerState | None = app_state.get("limen.guard")
         if shared is None:
             limits: ClientLimits = app_state.get("limen.limits") or ClientLimits()
             if (bodies := app_state.get("limen.bodies")) is None:  # one that holds nothing is false
                 bodies = Bodies.within(limits.body_memory)
-            shared = app_state["limen.guard"] = Shared(self.loop, limits, bodies)
+            shared = app_state["limen.guard"] = WorkerState(self.loop, limits, bodies)
             server_log.share(config, gateway="limen" in app_state)
         self.shared = shared
         if "limen" in app_state:
@@ -95,7 +95,7 @@ class PatientProtocol(HttpToolsProtocol):
         self.pace = Pace(shared.limits)  # of the body that comes
         self._discarded = 0
         self._counted: str | None = None
-        self._reader: Reader | None = None
+        self._reader: WriteTimeout | None = None
         self._gave_way = False
 
     # --- asyncio.Protocol ---
@@ -184,7 +184,7 @@ class PatientProtocol(HttpToolsProtocol):
             reading.go_on()  # not from here: many in line would nest as deep
         elif self.stage == IDLE:
             self.arm(KEPT, self.limits.keepalive)
-        elif self.stage == DEAF:
+        elif self.stage == DISCARDING:
             self.transport.close()
         elif self.stage == BODY and self.is_unwanted():
             self._discarded = 0
@@ -192,7 +192,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         self.serving = cycle
-        if isinstance(cycle, Said):
+        if isinstance(cycle, LocalReply):
             cycle.begin()
         else:
             turns = self.shared.turns
@@ -224,7 +224,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     def parses(self) -> bool:
         """Tell whether what the client sends is parsed still."""
-        return self.stage != DEAF and not self.transport.is_closing()
+        return self.stage != DISCARDING and not self.transport.is_closing()
 
     def give_up_reading(self) -> None:
         """Refuse what was read and has to wait for too long: the worker holds too much."""
@@ -339,7 +339,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     def refuse(self, fault: Fault) -> None:
         """Answer with ``fault`` when it is its turn; nothing more is parsed, and then the connection ends."""
-        stage, self.stage = self.stage, DEAF
+        stage, self.stage = self.stage, DISCARDING
         self.reading.clear()
         self.disarm()
         if self.transport.is_closing():
@@ -354,7 +354,7 @@ class PatientProtocol(HttpToolsProtocol):
             elif cycle.response_complete:
                 self.linger()
                 return
-            elif isinstance(cycle, Said):
+            elif isinstance(cycle, LocalReply):
                 cycle.keep_alive = False  # it is about to be written, and the last
                 return
             elif self.spoil(cycle, fault):
@@ -372,7 +372,7 @@ class PatientProtocol(HttpToolsProtocol):
             request_id = outcome.request_id
             known = (outcome.route, outcome.upstream, outcome.caller)
         reply = problem(fault, request_id)
-        self.queue(Said(self, reply, fault, method=method, path=path, request_id=request_id, known=known))
+        self.queue(LocalReply(self, reply, fault, method=method, path=path, request_id=request_id, known=known))
 
     def forget_cycle(self, cycle: Any) -> None:
         """Let go of a request that is refused while it is in line."""
@@ -388,7 +388,7 @@ class PatientProtocol(HttpToolsProtocol):
         self.cycle = None  # pyright: ignore[reportAttributeAccessIssue] - as it is before the first request
         return False
 
-    def queue(self, said: Said) -> None:
+    def queue(self, said: LocalReply) -> None:
         """Say it now, or when the requests before have been answered."""
         before: Any = self.cycle
         self.cycle = cast("Any", said)
@@ -400,7 +400,7 @@ class PatientProtocol(HttpToolsProtocol):
             line.appendleft((said, None))
             self.reading.go_on()
 
-    def say(self, said: Said) -> None:
+    def say(self, said: LocalReply) -> None:
         """Write a finished answer."""
         said.response_complete = True
         lines = [line for line in self.server_state.default_headers if line != CLOSE]
@@ -414,7 +414,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     def drop(self, cycle: Any) -> None:
         """Record a request in line whose turn does not come: the client is gone, or ``cut_by`` says why."""
-        if isinstance(cycle, Said):
+        if isinstance(cycle, LocalReply):
             record.said(cycle, self.peer, self.cut_by.kind.status, self.cut_by)
         else:
             record.never_begun(cycle, self.peer, self.shared.fresh, self.cut_by)
@@ -423,7 +423,7 @@ class PatientProtocol(HttpToolsProtocol):
         """Say that nothing follows, and throw away what still comes, for a while."""
         if self.transport.is_closing():
             return
-        self.stage = DEAF
+        self.stage = DISCARDING
         if self.timing not in (LINGER, REST):
             self._discarded = 0  # of a body before
         self.discard(self.reading.clear())
@@ -437,7 +437,7 @@ class PatientProtocol(HttpToolsProtocol):
         self._discarded += size
         if (self.timing == LINGER or self.timing == REST) and self._discarded > MOST_DISCARDED:
             # Who floods is not to be back at once, and that he has left is not noticed meanwhile.
-            self.stage = DEAF
+            self.stage = DISCARDING
             self.reading.clear()
             self.flow.pause_reading()
             self.arm(LINGER, min(self.limits.linger, UNREAD))
@@ -456,5 +456,5 @@ class PatientProtocol(HttpToolsProtocol):
 
     def _watch_reader(self) -> None:
         if self._reader is None:
-            self._reader = Reader(self)
+            self._reader = WriteTimeout(self)
         self._reader.wait()

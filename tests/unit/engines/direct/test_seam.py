@@ -16,7 +16,7 @@ from uvicorn.server import ServerState
 from limen import Gateway, Upstream, anyone
 from limen.engines.direct import GatewayProtocol
 from limen.engines.direct.exchange import Exchange
-from limen.engines.direct.shared import Said
+from limen.engines.direct.shared import LocalReply
 
 PROTOCOL = (
     "app",
@@ -143,7 +143,7 @@ class Plain(HttpToolsProtocol):
             vars(self)["pipeline"].appendleft((one, None))
 
 
-@pytest.mark.parametrize("shown", [Exchange, Said])
+@pytest.mark.parametrize("shown", [Exchange, LocalReply])
 def test_what_stands_in_line_shows_what_uvicorn_touches(shown: type) -> None:
     assert set(Cycle.__slots__) <= set(dir(shown))
 
@@ -208,7 +208,7 @@ def test_a_cycle_has_what_keeps_chunks_from_a_client_of_http_1_0() -> None:
 
 @pytest.mark.parametrize("name", ["body", "more_body", "response_started"])
 def test_an_answer_in_line_shows_the_guard_the_same(name: str) -> None:
-    assert hasattr(Said, name)
+    assert hasattr(LocalReply, name)
 
 
 def test_the_parser_has_what_is_used() -> None:

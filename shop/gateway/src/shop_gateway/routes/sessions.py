@@ -17,7 +17,7 @@ SessionId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_\-]{22}$")]
 def declare(app: Gateway, upstream: Upstream, sessions: Sessions) -> None:
     """Declare the routes."""
     # Whoever has no token gets one here, and a refresh token is enough to log out: the access token may have ended.
-    door = app.group("/api", upstream=upstream, allow=anyone, ends=SESSION_ENDED, tags=["login"])
+    door = app.group("/api", upstream=upstream, allow=anyone, session_ended_header=SESSION_ENDED, tags=["login"])
 
     @door.post("/login", status_code=201, after=sessions.begun, responses=problems(401, 429))
     def login(credentials: Credentials) -> TokenPair: ...
@@ -28,7 +28,7 @@ def declare(app: Gateway, upstream: Upstream, sessions: Sessions) -> None:
     @door.post("/logout", responses=problems(401))
     def logout(form: RefreshForm) -> Ended: ...
 
-    own = app.group("/api", upstream=upstream, allow=signed_in, ends=SESSION_ENDED, tags=["sessions"])
+    own = app.group("/api", upstream=upstream, allow=signed_in, session_ended_header=SESSION_ENDED, tags=["sessions"])
 
     @own.post("/logout-all")
     def logout_all() -> Ended: ...

@@ -28,10 +28,10 @@ def declare(app: Gateway, upstream: Upstream) -> None:
         "/{user_id}/password",
         allow=owner("user_id") | role("admin"),
         status_code=204,
-        ends=SESSION_ENDED,
+        session_ended_header=SESSION_ENDED,
         responses=problems(404, 429),
     )
     def change_password(user_id: RowId, change: PasswordChange) -> None: ...
 
-    @accounts.delete("/{user_id}", status_code=204, ends=SESSION_ENDED, responses=problems(404))
+    @accounts.delete("/{user_id}", status_code=204, session_ended_header=SESSION_ENDED, responses=problems(404))
     def delete_user(user_id: RowId) -> None: ...
