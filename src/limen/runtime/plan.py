@@ -32,7 +32,8 @@ class Plan:
     """Everything one request of a route needs.
 
     ``entry`` None is a public route. ``finish`` has a hook for each status whose answers are held, bounded by
-    ``route.max_answer``, checked and perhaps replaced; others stream through. ``session_ended`` heeds what an answer says of sessions.
+    ``route.max_answer``, checked and perhaps replaced; others stream through. ``session_ended`` heeds what an answer says of
+    sessions.
     """
 
     route: Route

@@ -1,7 +1,8 @@
 """What the connections of one worker share, and the small parts that stand in for something else on a guarded one.
 
-``LocalReply`` stands for uvicorn's cycle where the answer is finished already; ``ResumedBodyCallbacks`` stands between a parser and its protocol
-while the body of a request that asked for an upgrade is read; ``WriteTimeout`` waits for a client that takes its answer slowly.
+``LocalReply`` stands for uvicorn's cycle where the answer is finished already; ``ResumedBodyCallbacks`` stands between a
+parser and its protocol while the body of a request that asked for an upgrade is read; ``WriteTimeout`` waits for a client
+that takes its answer slowly.
 """
 
 import asyncio
