@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from limen.exchange.hooks import NONE, Hooks
 from limen.routing.table import Table
 from limen.runtime.plan import Plan
 from limen.runtime.state import Runtime
@@ -10,10 +11,14 @@ from limen.runtime.state import Runtime
 
 @dataclass(frozen=True, slots=True)
 class ActiveConfig:
-    """The compiled table and the runtime that it was compiled against; a new one replaces the old as a whole."""
+    """The compiled table and the runtime that it was compiled against; a new one replaces the old as a whole.
+
+    ``hooks`` are those of the gateway's own policies, for what no route answers; ``enter`` is among them alone.
+    """
 
     table: Table[Plan]
     runtime: Runtime
+    hooks: Hooks = NONE
 
 
 class EngineHost(Protocol):

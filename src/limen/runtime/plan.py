@@ -8,6 +8,7 @@ from limen.auth.rules import Rule
 from limen.auth.session_ends import Ends
 from limen.contract.made import Hook
 from limen.errors import Fault
+from limen.exchange.hooks import NONE, Hooks
 from limen.exchange.principal import Principal
 from limen.routing.rewrite import Rewrite
 from limen.runtime.route import Route
@@ -33,7 +34,7 @@ class Plan:
 
     ``entry`` None is a public route. ``finish`` has a hook for each status whose answers are held, bounded by
     ``route.max_answer``, checked and perhaps replaced; others stream through. ``session_ended`` heeds what an answer says of
-    sessions.
+    sessions. ``hooks`` are those of the policies, the gateway's included.
     """
 
     route: Route
@@ -47,6 +48,7 @@ class Plan:
     query: bool
     header: bool
     cookie: bool
+    hooks: Hooks = NONE
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,66 @@
+"""One request as everybody may speak of it: what the client sent, where it comes from, and who is calling once that is known.
+
+An engine makes it from a parsed head. Nobody changes it but the pipeline, which says who is calling and which route it is.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from limen.exchange.principal import Principal
+from limen.http.headers import Head
+
+_NO_PARAMS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+class Request:
+    """What a policy, a rule or a route sees of one request.
+
+    ``path`` is raw, without the query; ``query`` None is a target without a question mark. ``peer`` is the address of the
+    connection's other end, ``client`` that of the client as far as it can be believed: behind a proxy that ``Trust`` names,
+    what the proxy says; ``b"unknown"``, or a name that begins with ``_``, where that is no address. ``scheme`` and ``host``
+    are those that the client used. ``origin`` are the header lines that tell the service so.
+
+    ``params`` are the route's path parameters, percent-decoded, and ``principal`` is who is calling: empty and None before
+    phases 1 and 3. ``route`` is the pattern of the route, ``-`` where there is none.
+
+    No dataclass: compiled, making one of those takes 3,900 instructions, and this 300.
+    """
+
+    __slots__ = (
+        *("client", "head", "host", "method", "origin", "params", "path", "peer"),
+        *("principal", "query", "request_id", "route", "scheme"),
+    )
+
+    def __init__(
+        self,
+        method: bytes,
+        path: bytes,
+        query: bytes | None,
+        head: Head,
+        *,
+        request_id: str,
+        peer: bytes,
+        client: bytes,
+        scheme: bytes,
+        host: bytes,
+        origin: bytes,
+    ) -> None:
+        """Keep what the head says, and where it comes from."""
+        self.method = method
+        self.path = path
+        self.query = query
+        self.head = head
+        self.request_id = request_id
+        self.peer = peer
+        self.client = client
+        self.scheme = scheme
+        self.host = host
+        self.origin = origin
+        self.params: Mapping[str, str] = _NO_PARAMS
+        self.principal: Principal | None = None
+        self.route = "-"
+
+    def __repr__(self) -> str:
+        """Show which request it is; no query, header or body."""
+        return f"<Request {self.method.decode('ascii', 'replace')} {self.route} {self.request_id}>"
