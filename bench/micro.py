@@ -151,7 +151,12 @@ async def operations(loop: Loop) -> dict[str, Callable[[], object]]:
 async def whole(loop: Loop) -> Callable[[], object]:
     """Return a whole request: bytes of the client in, bytes of the service in, all that the engine does with them."""
     config = Config(
-        app, http=GatewayProtocol, proxy_headers=False, access_log=False, log_level="error", log_config=None
+        app,
+        http="limen.engines.direct:GatewayProtocol",
+        proxy_headers=False,
+        access_log=False,
+        log_level="error",
+        log_config=None,
     )
     config.load()
     protocol = GatewayProtocol(config, ServerState(), {"limen": app}, loop)

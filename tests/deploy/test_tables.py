@@ -29,11 +29,11 @@ LIMITS = """# Limits
 
 | limit | default | setting | at the limit |
 |---|---|---|---|
-| attempts \\| tries | 3 | fixed: `pipeline.ATTEMPTS` | the last one |
+| attempts \\| tries | 3 | fixed: `upstream.retry.ATTEMPTS` | the last one |
 
 The end.
 """
-KNOWN = {"`Timeouts(connect=)`": "2 s", "fixed: `pipeline.ATTEMPTS`": "3"}
+KNOWN = {"`Timeouts(connect=)`": "2 s", "fixed: `upstream.retry.ATTEMPTS`": "3"}
 
 
 def test_the_tables_are_those_of_the_code() -> None:
@@ -58,7 +58,7 @@ def test_a_table_is_written_as_it_was_read(page: str) -> None:
 def test_a_table_knows_its_heading_and_a_bar_that_is_a_cells_own() -> None:
     _, second = tables(LIMITS)
     assert second.heading == "# Limits"
-    assert second.rows == (("attempts \\| tries", "3", "fixed: `pipeline.ATTEMPTS`", "the last one"),)
+    assert second.rows == (("attempts \\| tries", "3", "fixed: `upstream.retry.ATTEMPTS`", "the last one"),)
 
 
 def test_a_row_that_does_not_fit_its_head_is_no_row() -> None:
@@ -77,9 +77,17 @@ def test_a_default_is_written_and_the_rest_is_kept() -> None:
     ("text", "known", "problem"),
     [
         (LIMITS, KNOWN | {"`Limits(head=)`": "64 KiB"}, "no row is of `Limits\\(head=\\)`"),
-        (LIMITS, {"`Timeouts(connect=)`": "2 s"}, "there is no fixed: `pipeline.ATTEMPTS` in the code"),
-        (LIMITS.replace("fixed: `pipeline.ATTEMPTS`", "`Timeouts(connect=)`"), KNOWN, "another row is of `Timeouts"),
-        (LIMITS.replace("fixed: `pipeline.ATTEMPTS`", "fixed"), KNOWN, "no row is of fixed: `pipeline.ATTEMPTS`"),
+        (LIMITS, {"`Timeouts(connect=)`": "2 s"}, "there is no fixed: `upstream.retry.ATTEMPTS` in the code"),
+        (
+            LIMITS.replace("fixed: `upstream.retry.ATTEMPTS`", "`Timeouts(connect=)`"),
+            KNOWN,
+            "another row is of `Timeouts",
+        ),
+        (
+            LIMITS.replace("fixed: `upstream.retry.ATTEMPTS`", "fixed"),
+            KNOWN,
+            "no row is of fixed: `upstream.retry.ATTEMPTS`",
+        ),
     ],
     ids=["a bound without a row", "a row without a bound", "two rows of one", "a row that names nothing"],
 )
@@ -114,7 +122,7 @@ def test_a_bound_of_each_kind_is_found() -> None:
     assert found["`Timeouts(connect=)`"] == "2 s"
     assert found["`Issuer(cache=)`"] == "4,096"
     assert found["`ClientLimits(head=)`"] == "32 KiB"
-    assert found["fixed: `pipeline.ATTEMPTS`"] == "2"
+    assert found["fixed: `upstream.retry.ATTEMPTS`"] == "2"
     assert found["`Revocations(most=)`"] == "100,000"
     assert found["`max_body=`, where it streams"] == "none"
     assert found["`--grace`"] == "10 s"

@@ -5,8 +5,8 @@ import gc
 import pytest
 
 from limen import Gateway, Upstream, anyone
-from limen.engines.direct import GuardedProtocol
-from limen.engines.direct.exchange import Exchange
+from limen.engines.direct import GatewayProtocol
+from limen.engines.direct.exchange import DirectExchange
 from limen.testing import ScriptedUpstream, saying
 from limen.upstream.connection import Connection
 from serving import serving, until
@@ -17,7 +17,7 @@ GET = b"GET /svc/x HTTP/1.1\r\nhost: g\r\nconnection: close\r\n\r\n"
 
 
 def left() -> int:
-    return sum(isinstance(one, GuardedProtocol | Exchange | Connection) for one in gc.get_objects())
+    return sum(isinstance(one, GatewayProtocol | DirectExchange | Connection) for one in gc.get_objects())
 
 
 @pytest.mark.usefixtures("no_collector")

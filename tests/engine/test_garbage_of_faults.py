@@ -9,8 +9,8 @@ from engines import Engine
 from limen import Gateway, Timeouts, Upstream, anyone
 from limen.engines.asgi import body as asgi_body
 from limen.engines.asgi.body import RequestBody, Watch
-from limen.engines.direct import GuardedProtocol
-from limen.engines.direct.exchange import Exchange
+from limen.engines.direct import GatewayProtocol
+from limen.engines.direct.exchange import DirectExchange
 from limen.testing import Conversation, ScriptedUpstream
 from limen.upstream.connection import Connection
 from limen.upstream.request_sender import Answer
@@ -18,7 +18,7 @@ from serving import serving, until
 
 CUT = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nshort"
 GET = b"GET /svc/x HTTP/1.1\r\nhost: g\r\nconnection: close\r\n\r\n"
-KINDS = Answer | Connection | Exchange | GuardedProtocol | RequestBody | Watch
+KINDS = Answer | Connection | DirectExchange | GatewayProtocol | RequestBody | Watch
 
 
 async def silent(conversation: Conversation) -> None:

@@ -12,9 +12,10 @@ from pydantic import BaseModel
 from guarded import PING, door
 from limen import Gateway, Upstream, anyone
 from limen.client.limits import ClientLimits
-from limen.engines.direct.guard import MOST_FRAMING
-from limen.engines.direct.reading import MOST_WAITING
-from limen.engines.direct.timeouts import DISCARDING, LINGER
+from limen.engines.direct.body_meter import MOST_FRAMING
+from limen.engines.direct.connection_timer import LINGER
+from limen.engines.direct.input_buffer import MOST_WAITING
+from limen.engines.direct.stages import DISCARDING
 from limen.testing import ScriptedUpstream
 from serving import Served, serving, until
 
@@ -42,10 +43,10 @@ async def test_a_client_that_pipelines_and_reads_nothing(path: bytes) -> None:
         line, unread, held = [0], [0], [0]
 
         def stuck() -> bool:
-            line.append(len(protocol.pipeline))
+            line.append(len(protocol.line))
             unread.append(protocol.transport.get_write_buffer_size())
-            held.append(protocol.shared.bodies.total)
-            return protocol.flow.write_paused and protocol.reading.pending() and protocol.line_is_full()
+            held.append(protocol.state.bodies.total)
+            return protocol.input.write_paused and protocol.input.pending() and protocol.line_is_full()
 
         await until(stuck)
         answered = 0
@@ -59,7 +60,7 @@ async def test_a_client_that_pipelines_and_reads_nothing(path: bytes) -> None:
         assert max(held) <= 512 * KiB  # one read of the loop's, and what was left of the one before
         writer.close()
         await until(lambda: not gate.served.connections)
-        assert protocol.shared.bodies.total == 0
+        assert protocol.state.bodies.total == 0
 
 
 async def test_chunks_of_one_byte_are_one_piece_for_each_step_and_not_without_end() -> None:
@@ -222,11 +223,11 @@ async def test_a_body_that_is_refused_in_line_is_let_go() -> None:
         assert bodies is gate.app.live().runtime.bodies  # what engines hold, and what waits before them, is one sum
         writer.write(b"POST /svc/x HTTP/1.1\r\nhost: g\r\ntransfer-encoding: chunked\r\n\r\n")
         writer.write(b"f000\r\n" + bytes(0xF000) + b"\r\n")
-        await until(lambda: any(one.pipeline for one in gate.served.connections))
-        (one,) = [one for one in gate.served.connections if one.pipeline]
-        await until(lambda: one.content == 0xF000)
+        await until(lambda: any(one.line for one in gate.served.connections))
+        (one,) = [one for one in gate.served.connections if one.line]
+        await until(lambda: one.parser.meter.content == 0xF000)
         writer.write(b"no chunk\r\n")
-        await until(lambda: one.stage == DISCARDING)
+        await until(lambda: one.parser.stage == DISCARDING)
         gate.release.set()
         got = await reader.read()
         assert re.findall(rb"HTTP/1\.1 (\d+)", got) == [b"200", b"400"]
@@ -241,8 +242,8 @@ async def test_what_lingers_after_a_refusal_is_thrown_away_within_its_bounds(eng
         writer.write(b"PUT /svc//x HTTP/1.1\r\nhost: g\r\nconnection: close\r\ncontent-length: 5\r\n\r\nhello")
         got = await reader.read()
         assert got.startswith(b"HTTP/1.1 400 ")
-        if engine == "direct":  # on asgi uvicorn closes by itself
+        if engine == "direct":  # on asgi the engine has thrown it away before
             (one,) = gate.served.connections
-            assert (one.stage, one.timing) == (DISCARDING, LINGER)
+            assert (one.parser.stage, one.timer_of_connection.timing) == (DISCARDING, LINGER)
         await until(lambda: not gate.served.connections)  # though the client does not close
         writer.close()

@@ -261,7 +261,7 @@ async def test_requests_in_line_at_a_stop_are_logged_with_the_stop(caplog: pytes
     caplog.set_level(logging.INFO, "limen.access")
     async with ScriptedUpstream(held) as upstream, serving(build(upstream.url)) as gateway:
         request = asyncio.create_task(gateway.raw(get(b"/svc/1", b"x-request-id: first") + IN_LINE))
-        await until(lambda: len(upstream.requests) == 1 and len(gateway.connections[0].pipeline) == 3)
+        await until(lambda: len(upstream.requests) == 1 and len(gateway.connections[0].line) == 3)
         state = gateway.connections[0].server_state
         state.default_headers = [*state.default_headers, (b"connection", b"close")]
         gateway.connections[0].serving.keep_alive = False  # as the answer's head has it
@@ -293,12 +293,9 @@ async def test_requests_in_line_behind_a_refusal_at_a_stop_are_logged_with_the_s
             writer.write(get(b"/svc/1") + get(b"/mine") + IN_LINE)
             await reader.readuntil(b"\r\n\r\no")
             (connection,) = gateway.connections
-            await until(lambda: len(connection.pipeline) == 4)
+            await until(lambda: len(connection.line) == 4)
             state = connection.server_state
             state.default_headers = [*state.default_headers, (b"connection", b"close")]
-            for cycle, _ in connection.pipeline:
-                if hasattr(cycle, "default_headers"):  # uvicorn's, which it has made before
-                    cycle.default_headers = state.default_headers
             release.set()
             assert b"HTTP/1.1 401 " in await reader.read()
             writer.close()
@@ -324,7 +321,7 @@ async def test_requests_behind_an_answer_that_says_it_is_the_last_are_not_their_
     caplog.set_level(logging.INFO, "limen.access")
     async with serving(app) as gateway:
         request = asyncio.create_task(gateway.raw(get(b"/last") * 2))
-        await until(lambda: bool(gateway.connections) and len(gateway.connections[0].pipeline) == 1)
+        await until(lambda: bool(gateway.connections) and len(gateway.connections[0].line) == 1)
         release.set()
         assert (await request).endswith(b'"last"')
         await until(lambda: len(logged(caplog)) == 2)
@@ -355,15 +352,15 @@ async def test_requests_behind_a_refusal_of_an_endpoint_are_let_go_when_their_cl
         loop = asyncio.get_running_loop()
         await loop.sock_connect(client, ("127.0.0.1", gateway.port))
         await loop.sock_sendall(client, get(b"/refuses") * 8)
-        await until(lambda: refused and gateway.connections[0].reading.write_paused)
+        await until(lambda: refused and gateway.connections[0].input.write_paused)
         (connection,) = gateway.connections
-        in_line = len(connection.pipeline)
+        in_line = len(connection.line)
         assert in_line
-        bodies = connection.shared.bodies
+        bodies = connection.state.bodies
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.close()
         await until(lambda: not gateway.connections)
-        assert not connection.shared.addresses
+        assert not connection.state.addresses
         assert (bodies.total, len(bodies)) == (0, 0)
     told = logged(caplog)
     assert sum("code=client_closed" in line for line in told) >= in_line
@@ -382,27 +379,27 @@ async def test_what_fails_at_the_end_of_a_connection_keeps_nothing(
 
     failures: list[Any] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context.get("exception")))
-    never_begun, calls = record.never_begun, 0
+    settle, calls = record.settle, 0
 
     def fails_once(*given: Any) -> None:
         nonlocal calls
         calls += 1
         if calls == 1:
             raise RuntimeError("no room for a line")
-        never_begun(*given)
+        settle(*given)
 
-    monkeypatch.setattr(record, "never_begun", fails_once)
+    monkeypatch.setattr(record, "settle", fails_once)
     caplog.set_level(logging.INFO, "limen.access")
     async with ScriptedUpstream(waits) as upstream, serving(build(upstream.url)) as gateway:
         _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
         writer.write(get(b"/svc/1") + get(b"/local") * 3)
-        await until(lambda: len(upstream.requests) == 1 and len(gateway.connections[0].pipeline) == 3)
+        await until(lambda: len(upstream.requests) == 1 and len(gateway.connections[0].line) == 3)
         (connection,) = gateway.connections
         writer.close()
-        await until(lambda: not connection.pipeline)
+        await until(lambda: not connection.line)
         assert gateway.connections == []
-        assert not connection.shared.addresses
-        assert connection.shared.running == 0
+        assert not connection.state.addresses
+        assert connection.state.running == 0
         await until(lambda: len(logged(caplog)) == 3)
     assert [str(one) for one in failures] == ["no room for a line"]
 

@@ -16,8 +16,8 @@ from examples import part
 from held import held
 from limen import Gateway, Upstream, anyone
 from limen.client.limits import ClientLimits
-from limen.engines.direct.reading import MOST_WAITING, STEP, STRETCH
-from limen.pipeline import MOST_HELD
+from limen.engines.direct.input_buffer import MOST_WAITING, STEP, STRETCH
+from limen.pipeline.steps import MOST_HELD
 from limen.testing import Conversation, ScriptedUpstream
 from serving import Served, serving, until
 
@@ -127,7 +127,7 @@ async def test_what_is_kept_of_what_a_client_sends_is_bounded(pieces: list[bytes
     data = b"".join(pieces)
     async with connected() as (served, writer):
         (protocol,) = served.connections
-        bodies = protocol.shared.bodies
+        bodies = protocol.state.bodies
         before = held([protocol])
         at = turn = 0
         while at < len(data) and served.connections:

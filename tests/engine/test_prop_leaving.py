@@ -73,7 +73,7 @@ LEAVES = st.builds(
 )
 
 
-KNOWN = ("ClientDisconnect", "ASGI callable returned without completing response.")
+KNOWN = ("ClientDisconnect", "the application has ended before its answer was whole")
 """LocalReply to an endpoint that reads its body itself; and how uvicorn tells that an answer was cut on the ASGI engine."""
 
 

@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from limen import Gateway
-from limen.engines.direct.reading import SMALL, STEP
+from limen.engines.direct.input_buffer import SMALL, STEP
 from serving import serving, until
 
 FRAME = b"\x81\x85\0\0\0\0hello"
@@ -55,7 +55,7 @@ async def test_frames_arrive_that_came_with_the_head_and_after_it(padding: int, 
         reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
         await until(lambda: bool(gateway.connections))
         old = gateway.connections[0]
-        old.ws_protocol_class = Taker
+        old.config.ws_protocol_class = Taker
         writer.write(head(padding) + FRAME * early)
         assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 101 Switching Protocols\r\n\r\n"
         for _ in range(3):
@@ -67,8 +67,8 @@ async def test_frames_arrive_that_came_with_the_head_and_after_it(padding: int, 
         await until(lambda: len(taker.got.partition(b"\r\n\r\n")[2]) >= len(whole))
         assert taker.got.partition(b"\r\n\r\n")[2] == whole
         # Nothing of it was read by the one before, which is none of the server's connections any more.
-        assert (old.reading.pending(), old in gateway.connections) == (False, False)
-        assert len(old.pipeline) == 0
+        assert (old.input.pending(), old in gateway.connections) == (False, False)
+        assert len(old.line) == 0
         taker.transport.write(b"bye")
         taker.transport.close()
         assert await reader.read() == b"bye"
@@ -88,7 +88,7 @@ async def test_a_connection_that_was_not_read_when_it_is_given_away_is_read_agai
     async with serving(app) as gateway:
         reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
         await until(lambda: bool(gateway.connections))
-        gateway.connections[0].ws_protocol_class = Taker
+        gateway.connections[0].config.ws_protocol_class = Taker
         writer.write(b"GET /quick HTTP/1.1\r\nhost: g\r\n\r\n")
         assert (await reader.readuntil(b'"quick"')).startswith(b"HTTP/1.1 200 ")
         writer.write(head(3 * STEP) + FRAME * 100)

@@ -9,7 +9,7 @@ from fastapi import Request
 
 from limen import Gateway, Upstream, anyone
 from limen.client.limits import ClientLimits
-from limen.engines.direct.shared import WorkerState
+from limen.engines.direct.worker_state import WorkerState
 from limen.testing import Conversation, ScriptedUpstream
 from serving import Served, serving
 

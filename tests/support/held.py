@@ -12,7 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.server import ServerState
 
-from limen.engines.direct.shared import WorkerState
+from limen.engines.direct.worker_state import WorkerState
 from limen.runtime.plan import Plan
 from limen.runtime.state import Runtime
 from limen.upstream.pool import Pool

@@ -34,8 +34,8 @@ _CHOICE = re.compile(rb"answer=(\d{1,3})")
 _JWT = Jwt(SECRET)
 _TURNS = 400
 
-# How the asgi engine cuts an answer that broke off: uvicorn closes the connection and says so.
-_CUT = "ASGI callable returned without completing response."
+# How the asgi engine cuts an answer that broke off: the server closes the connection and says so.
+_CUT = "the application has ended before its answer was whole"
 
 
 def build() -> Gateway:
@@ -280,6 +280,28 @@ class Run:
     violations: tuple[str, ...]
 
 
+class _Witness:
+    """Stands between what parses and the connection's parser, and takes note of heads and ends."""
+
+    def __init__(self, parser: Any, heads: list[tuple[bytes, bytes]], ends: list[bool]) -> None:
+        self._parser = parser
+        self._heads = heads
+        self._ends = ends
+        self.on_message_begin = parser.on_message_begin
+        self.on_url = parser.on_url
+        self.on_header = parser.on_header
+        self.on_body = parser.on_body
+        self.on_chunk_header = parser.on_chunk_header
+
+    def on_headers_complete(self) -> None:
+        self._heads.append((self._parser.method(), bytes(self._parser.url)))
+        self._parser.on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._ends.append(True)
+        self._parser.on_message_complete()
+
+
 class Sealed:
     """One gateway on one engine; ``run`` plays one client after the other."""
 
@@ -325,21 +347,11 @@ class Sealed:
 
     def _watch(self, protocol: Any) -> None:
         """Take note of what ``protocol`` reads. Not from within a subclass: a compiled protocol can have none."""
-        head_read, all_read = protocol.on_headers_complete, protocol.on_message_complete
-
-        def on_headers_complete() -> None:
-            self._heads.append((protocol.parser.get_method(), bytes(protocol.url)))
-            head_read()
-
-        def on_message_complete() -> None:
-            self._done.append(True)
-            all_read()
-
-        protocol.on_headers_complete = on_headers_complete
-        protocol.on_message_complete = on_message_complete
-        # A parser keeps what it finds when it is made.
-        protocol.parser = httptools.HttpRequestParser(protocol)
-        protocol.parser.set_dangerous_leniencies(lenient_data_after_close=False)
+        parser = protocol.parser
+        parser._callbacks = _Witness(parser, self._heads, self._done)
+        # What parses keeps the callbacks that it finds when it is made.
+        parser._parser = httptools.HttpRequestParser(parser._callbacks)
+        parser._parser.set_dangerous_leniencies(lenient_data_after_close=False)
 
     async def _run(self, parts: Iterable[bytes], answer: bytes | None) -> Run:
         loop = self.loop

@@ -103,7 +103,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
             # Of the router, and not of the application: that would bound what streams to the services.
             self.router.max_body_size = HELD
         # Innermost of the user's middleware: whatever is added later wraps gateway routes as it wraps FastAPI's.
-        self.user_middleware.append(Middleware(Engine, door=self))
+        self.user_middleware.append(Middleware(Engine, host=self))
         if jwks_path is not None and (sets := self._published()):
             publish(self, jwks_path, sets)
         self.add_exception_handler(HTTPException, on_http_exception)

@@ -14,7 +14,7 @@ from limen.errors import Kind
 from limen.http.replies import places, title
 from limen.observe.access import shown_path
 from limen.observe.traces import logger
-from limen.pipeline import IMPLEMENTED
+from limen.routing.find import IMPLEMENTED
 
 _log = logger("limen.app.local")
 

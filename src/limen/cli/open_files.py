@@ -27,7 +27,7 @@ from limen.auth.api_keys import ApiKeys
 from limen.cli.opening import MOST_HANDSHAKES
 from limen.cli.scarcity import RAISE
 from limen.client.limits import MOST_CONNECTIONS
-from limen.engines.direct.timeouts import MOST_TURNED_AWAY
+from limen.engines.direct.protocol import MOST_TURNED_AWAY
 from limen.upstream.declared import Upstream
 
 logger = logging.getLogger("limen.serve")

@@ -38,7 +38,7 @@ from limen.cli.scarcity import Scarcity
 from limen.cli.supervision import CLEANUP, LIFESPAN
 from limen.cli.tls import Files, Renewal, warn
 from limen.client.limits import ClientLimits
-from limen.engines.direct.shared import WorkerState
+from limen.engines.direct.worker_state import WorkerState
 from limen.errors import Fault, Kind
 
 logger = logging.getLogger("limen.serve")
@@ -228,9 +228,9 @@ class Server(uvicorn.Server):
     async def _cut(self) -> None:
         state = self.server_state
         for connection in list(state.connections):
-            cycle = getattr(connection, "cycle", None)
-            # An answer that has not begun can still become a whole one: uvicorn answers a cancelled request with 500.
-            if cycle is None or getattr(cycle, "response_started", True):
+            current = getattr(connection, "current", None)
+            # An answer that has not begun can still become a whole one: a cancelled request of an application gets 500.
+            if current is None or not current.replaceable:
                 _abort(connection)
         if tasks := set(state.tasks):
             for task in tasks:
@@ -243,12 +243,12 @@ class Server(uvicorn.Server):
 
 def _announce(connection: Any) -> None:
     """Make the answer that runs say so, if its head is not out; a WebSocket is told right away (1012)."""
-    if not hasattr(connection, "cycle"):
+    if not hasattr(connection, "current"):
         connection.shutdown()
         return
-    cycle = connection.cycle
-    if cycle is not None and not getattr(cycle, "response_started", True):
-        cycle.keep_alive = False
+    current = connection.current
+    if current is not None and current.replaceable:
+        current.keep_alive = False
 
 
 def _somebody_waits(listeners: Iterable[Any]) -> bool:
@@ -264,8 +264,8 @@ def _somebody_waits(listeners: Iterable[Any]) -> bool:
 
 
 def _idle(connection: Any) -> bool:
-    cycle = getattr(connection, "cycle", None)
-    return hasattr(connection, "cycle") and (cycle is None or cycle.response_complete)
+    current = getattr(connection, "current", None)
+    return hasattr(connection, "current") and (current is None or current.complete)
 
 
 def _delivered(connection: Any) -> bool:

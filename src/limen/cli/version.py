@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 def compiled() -> bool:
     """Tell whether the hot path that is imported is compiled; a wheel holds all of its modules so, or none."""
-    found = find_spec("limen.pipeline")  # looked for and not imported: a supervisor says what its workers run
+    found = find_spec("limen.pipeline.exchange")  # looked for and not imported: a supervisor says what its workers run
     return found is not None and not str(found.origin).endswith(".py")
 
 

@@ -201,3 +201,10 @@ def is_json(content_type: bytes) -> bool:
     """Tell whether a media type is JSON: ``application/json`` or any ``application/*+json`` (RFC 6839)."""
     essence = content_type.partition(b";")[0].strip().lower()
     return essence == b"application/json" or (essence.startswith(b"application/") and essence.endswith(b"+json"))
+
+
+def weakened(lines: Headers) -> Headers:
+    """Return ``lines`` with a tag that holds weakly, for bytes that were written anew (RFC 9110 section 8.8.1)."""
+    return [
+        (name, b"W/" + value if name == b"etag" and not value.startswith(b"W/") else value) for name, value in lines
+    ]

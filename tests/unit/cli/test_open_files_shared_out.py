@@ -13,7 +13,7 @@ from limen.cli.open_files import RESERVE, Need, need
 from limen.cli.opening import MOST_HANDSHAKES
 from limen.cli.scarcity import SAID, Scarcity
 from limen.client.limits import MOST_CONNECTIONS
-from limen.engines.direct.timeouts import MOST_TURNED_AWAY
+from limen.engines.direct.protocol import MOST_TURNED_AWAY
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from http.cookies import SimpleCookie
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from limen.pipeline import _unquoted  # pyright: ignore[reportPrivateUsage]
+from limen.contract.request_check import _unquoted  # pyright: ignore[reportPrivateUsage]
 
 
 @given(st.text('\\"012347;= ab', max_size=12))

@@ -17,10 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import AfterValidator, AliasChoices, BaseModel, Field, Json
 
-from limen import Gateway, Upstream, anyone, pipeline
+from limen import Gateway, Upstream, anyone
+from limen.contract.request_check import check_body, check_parameters
 from limen.errors import Fault
 from limen.fairness.validations import Validations
 from limen.http.headers import Head
+from limen.pipeline.steps import build_upstream_head
+from limen.routing.find import find
 from limen.routing.table import Match
 
 SVC = Upstream("svc", ["http://127.0.0.1:1"])
@@ -147,20 +150,20 @@ class Sent(NamedTuple):
 def _through(stub: str, query: bytes, headers: list[tuple[bytes, bytes]], content: bytes) -> Sent | Fault:
     """Return what the gateway passes on."""
     head, path = Head(headers), f"/{stub}".encode()
-    found = pipeline.route(GATEWAY.live().table, b"POST", path, query)
+    found = find(GATEWAY.live().table, b"POST", path, query)
     if isinstance(found, Fault):
         return found
     assert isinstance(found, Match)
     plan = found.plan
-    if (fault := pipeline.fits(plan, found.params, query, head)) is not None:
+    if (fault := check_parameters(plan.route.contract, found.params, query, head, plan.strip)) is not None:
         return fault
     passed: object = content
     if (body := plan.route.contract.body) is not None:
-        passed = pipeline.declared(plan, body, Validations(), content, head)
+        passed = check_body(body, content, head, plan.route.max_body, Validations())
         if isinstance(passed, Fault):
             return passed
         assert passed is None or isinstance(passed, bytes)
-    target, lines = pipeline.build_upstream_head(plan, found, b"POST", query, head)
+    target, lines = build_upstream_head(plan, found, b"POST", query, head)
     return Sent(target, lines, passed if isinstance(passed, bytes) else b"")
 
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from answers import LIMIT
-from limen.engines.direct.client import Framing
+from limen.engines.direct.answer_writer import head_bytes
+from limen.exchange.answer import Answer
 from limen.http.headers import HOP_BY_HOP, Headers, block, nominated, to_client, to_upstream
 from limen.upstream import request
 from talk import Talk
@@ -153,14 +154,14 @@ def test_what_reaches_a_client(soup: Headers, status: int) -> None:
     assert len(raw) < LIMIT
     bodyless = status in (204, 304)
     lines = [*to_client(talk.seen.headers, bodyless=bodyless), (b"x-request-id", b"r-1")]
-    framing = Framing()
     dates = [(b"date", b"Thu, 01 Jan 1970 00:00:00 GMT")]
-    head, kept = framing.head(status, lines, dates, keep_alive=True, bodyless=bodyless, chunks=True)
+    answer = Answer(status, lines, None, "upstream")
+    head, chunked, kept = head_bytes(answer, dates, keep_alive=True, bodyless=bodyless, chunks=True)
     assert kept
     first, *found = head.removesuffix(b"\r\n\r\n").split(b"\r\n")
     assert first.startswith(b"HTTP/1.1 %d " % status)
     wanted = [name + b": " + value for name, value in (*dates, *lines)]
-    assert found == wanted + ([b"transfer-encoding: chunked"] if framing.chunked else [])
+    assert found == wanted + ([b"transfer-encoding: chunked"] if chunked else [])
     assert b"\r" not in b"".join(found)
     assert b"\n" not in b"".join(found)
     assert b"\0" not in head

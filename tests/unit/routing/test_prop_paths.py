@@ -14,8 +14,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from limen import pipeline
 from limen.errors import Fault
+from limen.routing.find import find
 from limen.routing.path import Pattern, check_path
 from limen.routing.table import Match, Table
 
@@ -91,7 +91,7 @@ READERS: dict[str, Callable[[bytes], bytes]] = {
 def refused_or_same(paths: list[str], raw: bytes, reader: Callable[[bytes], bytes]) -> None:
     """Check one path on one table: each pattern's rule is its own, so another pattern is another rule."""
     table: Any = Table([("GET", Pattern.parse(path), path) for path in paths])
-    found = pipeline.route(table, b"GET", raw, b"")
+    found = find(table, b"GET", raw, b"")
     if not isinstance(found, Match):
         return
     ours = cast("Match[str]", found)

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from starlette.types import Receive
 
+from limen.exchange.hooks import Transform
 from limen.fairness.body_memory import Bodies
 
 # A client that leaves is noticed within about this many seconds; most requests end before and pay one timer handle.
@@ -44,7 +45,7 @@ class RequestBody:
     """
 
     __slots__ = (
-        *("_bodies", "_cut", "_held", "_limit", "_lossy", "_patience", "_receive", "_waiting"),
+        *("_bodies", "_cut", "_held", "_limit", "_lossy", "_patience", "_receive", "_transform", "_waiting"),
         *("done", "idle", "length", "seen", "untouched"),
     )
 
@@ -64,6 +65,7 @@ class RequestBody:
         ``lossy`` is a server that may have emptied the body: one without content is taken for that.
         """
         self._lossy = lossy
+        self._transform: Transform | None = None
         self._bodies = bodies
         self._cut = False
         self._waiting: asyncio.Timeout | None = None
@@ -88,10 +90,19 @@ class RequestBody:
             self.release()  # from here on it streams
         if self._cut:
             raise BodyCut
-        chunk = self._held.popleft() if self._held else await self._come()
-        if not chunk:
-            raise StopAsyncIteration
-        return chunk
+        while chunk := self._held.popleft() if self._held else await self._come():
+            if self._transform is not None:
+                chunk = self._transform.feed(chunk)
+            if chunk:
+                return chunk
+        transform, self._transform = self._transform, None
+        if transform is not None and (rest := transform.end()):
+            return rest
+        raise StopAsyncIteration
+
+    def change_by(self, transform: Transform) -> None:
+        """Let whoever iterates have what ``transform`` makes of the body."""
+        self._transform = transform
 
     async def gather(self, waits: Callable[[int], bool]) -> None:
         """Hold what comes, to be iterated over later, until it is whole or ``waits`` denies it of so many bytes.

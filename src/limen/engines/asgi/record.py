@@ -17,7 +17,6 @@ from urllib.parse import quote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from limen import pipeline
 from limen.client.trust import UNIX
 from limen.engines.asgi.http10 import unchunked
 from limen.engines.asgi.refusal import may_be_lost
@@ -27,6 +26,8 @@ from limen.http.headers import Head, trimmed
 from limen.http.replies import problem
 from limen.observe.access import shown
 from limen.observe.traces import logger
+from limen.pipeline.settle import settle
+from limen.pipeline.steps import request_id
 
 _log = logger("limen.asgi")
 
@@ -59,7 +60,7 @@ def begun(scope: Scope, fresh: Callable[[], str]) -> Outcome:
     return Outcome(
         scope.get("method", "GET").encode("latin-1", "replace"),  # a WebSocket begins with GET
         scope.get("raw_path") or quote(scope["path"]).encode(),
-        pipeline.request_id(Head(list(scope["headers"])), fresh),
+        request_id(Head(list(scope["headers"])), fresh),
         peer(scope),
     )
 
@@ -161,4 +162,4 @@ class _Request:
         if outcome.route == "-":
             outcome.route = getattr(self._scope.get("route"), "path", "-")
         outcome.seconds = perf_counter() - self._started
-        pipeline.settle(outcome)
+        settle(outcome)

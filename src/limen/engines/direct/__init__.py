@@ -1,6 +1,5 @@
-"""The fast engine: gateway routes answered inside uvicorn's parser callbacks, everything else by uvicorn unchanged."""
+"""The fast engine: gateway routes are answered within the parser's callbacks; everything else goes by way of ASGI."""
 
-from limen.engines.direct.guard import GuardedProtocol
-from limen.engines.direct.protocol import GatewayProtocol
+from limen.engines.direct.protocol import GatewayProtocol, GuardedProtocol
 
 __all__ = ["GatewayProtocol", "GuardedProtocol"]

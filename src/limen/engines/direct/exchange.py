@@ -1,159 +1,228 @@
-"""One request on the direct engine, from its plan on, in callbacks: it is what uvicorn takes for a cycle.
+"""One request on the direct engine, in callbacks, without a task or a timer of its own.
 
-The decisions are those of ``limen.pipeline``, in the same order. An exchange is four classes, each upon the next, so that
-one file has one reason to change; all of them are the one object that a request costs.
+``limen.pipeline.exchange`` decides; here is what it takes to do what it says:
 
-``Exchange``                    here: who is calling, may they, and what comes from the client
-``Sending`` (``sending.py``)    a connection to the service, and the request on it
-``Answering`` (``answer.py``)   what the service answers, for the client
-``Ending`` (``ending.py``)      every way to end, and to settle exactly once
+1. ``begin``      it is this request's turn: do what the exchange's state says (``_advance``)
+2. ``body_came``, ``body_ended``   the client's body: held, checked, or passed on (``RequestBody``)
+3. ``_start_attempt``              a connection, and the request on it (``Attempt``); perhaps once more
+4. ``answer_begins`` and after it  the answer passes (``AnswerWriter``), or is read and checked first
+5. ``_complete``                   settle, exactly once, and give the client's connection back
 """
 
-from functools import partial
-from typing import ClassVar
+import asyncio
+from collections.abc import Awaitable
+from time import perf_counter
+from typing import Any, Final, final
 
-from limen import pipeline
-from limen.engines.direct.client import Client
-from limen.engines.direct.sending import Sending
-from limen.engines.direct.shared import NoopEvent
+from limen.engines.direct.answer_writer import AnswerWriter
+from limen.engines.direct.attempt import Attempt
+from limen.engines.direct.downstream import CONTINUE, Downstream, reply_bytes
+from limen.engines.direct.pipelined import PipelinedRequest
+from limen.engines.direct.request_body import RequestBody
 from limen.errors import AGAIN, Fault, Kind
-from limen.http.headers import Head
-from limen.http.replies import allowed, redirect
-from limen.routing.table import Match, MethodNotAllowed, Redirect
-from limen.runtime.plan import Plan
-from limen.runtime.state import Runtime
+from limen.fairness.body_memory import Bodies
+from limen.http.headers import Headers
+from limen.observe.access import shown
+from limen.observe.traces import logger
+from limen.pipeline.exchange import ANSWERING, BUFFERING, READING, REPLYING, SENDING, WAITING, Exchange
+from limen.pipeline.steps import MOST_HELD, must_buffer_body
+from limen.upstream.retry import may_retry
 
-Found = Match[Plan] | Redirect | MethodNotAllowed | Fault
+_log = logger("limen.direct")
+
+_BUG: Final = Fault(Kind.INTERNAL_ERROR)
 
 
-class Exchange(Sending):
-    """One request. ``response_complete``, ``disconnected``, ``keep_alive`` and ``message_event`` are uvicorn's names."""
+@final
+class DirectExchange(PipelinedRequest):
+    """One request. ``core`` decides; ``streams`` says that the request's body passes on as it comes."""
 
     __slots__ = (
-        "_begun",
-        "_declared",
-        "_found",
-        "_head",
-        "_in_turn",
-        "_origin",
-        "_query",
-        "_refusal",
-        "_runtime",
-        "disconnected",
+        *("_asked", "_attempt", "_attempts", "_buffer", "_buffered", "_chunks", "_cut_by", "_expects", "_in_turn"),
+        *("_refusal", "_sent", "_started", "_timer", "_waits", "_writer"),
+        *("body", "connecting", "core", "downstream", "streams"),
     )
 
-    message_event: ClassVar[NoopEvent] = NoopEvent()
-
     def __init__(
-        self,
-        client: Client,
-        runtime: Runtime,
-        found: Found,
-        *,
-        method: bytes,
-        path: bytes,
-        query: bytes | None,
-        head: Head,
-        origin: bytes,
-        keep_alive: bool,
-        old: bool,
-        expects: bool,
+        self, downstream: Downstream, core: Exchange, bodies: Bodies, *, keep_alive: bool, chunks: bool, expects: bool
     ) -> None:
-        """Keep what the head says; ``origin`` is what ``pipeline.origin`` says of it.
-
-        ``query`` None is a target without a question mark. ``old`` is an HTTP/1.0 client, ``expects`` one that waits for
-        100 (Continue).
-        """
-        plan = found.plan if isinstance(found, Match) else None
-        request_id = pipeline.request_id(head, runtime.request_id)
-        super().__init__(client, runtime.bodies, plan, method, path, request_id, keep_alive, old, expects)
-        self._runtime = runtime
-        self._found = found
-        self._query = query
-        self._head = head
-        self._origin = origin
-        self._begun = False  # it is known who calls, and that they may
+        """``chunks`` says whether the client understands them, ``expects`` that it waits for 100 (Continue)."""
+        super().__init__(keep_alive=keep_alive)
+        self._started = perf_counter()
+        self.downstream = downstream
+        self.core = core
+        self.body = RequestBody(bodies)
+        self.streams = False
+        self.connecting = 0.0  # seconds that getting a connection has taken, all attempts together
+        self._timer = downstream.timer
+        self._chunks = chunks
+        self._expects = expects
         self._in_turn = False  # the requests before it are answered
         self._refusal: Fault | None = None  # what it is answered with in its turn
-        self._declared = False  # the body is held, and checked
-        self.disconnected = False
+        self._waits = False  # for more of the body, before it may have a connection
+        self._attempts: int = 0
+        self._attempt: Attempt | None = None
+        self._asked: asyncio.Future[Any] | None = None  # somebody else's: an identity provider's, a policy's, a hook's
+        self._buffer: list[bytes] | None = None  # an answer that is read
+        self._buffered: int = 0
+        self._writer: AnswerWriter | None = None
+        self._sent: int = 0  # the status, once the answer has begun
+        self._cut_by: Fault | None = None  # what ended it before its answer was whole
 
-    # --- what the client sends ---
+    # --- what its state asks for ---
 
     def begin(self) -> None:
         """Answer, or set out to; called when it is this request's turn, or soon after: then it may have ended since."""
-        if self.response_complete:
+        if self.complete:
             return
         self._in_turn = True
         if self._refusal is not None:
             self._conclude(self._refusal)
             return
         try:
-            self._admit()
+            self._advance(self.core.begin())
         except Exception:
-            self._bug()
+            self.bug()
 
-    def on_body(self, data: bytes) -> None:
-        """Take a piece of the request body."""
-        if self.response_complete:
+    def _advance(self, state: int) -> None:
+        """Do what ``state`` says."""
+        if state == SENDING:
+            self._send()
+        elif state == WAITING:
+            assert self.core.awaited is not None
+            self._ask(self.core.awaited)
+        elif state == READING:
+            self._read_body()
+        elif state == REPLYING:
+            self._write_reply()
+
+    def _ask(self, asked: Awaitable[Any]) -> None:
+        """Go on when somebody else has the answer, unless the request has ended by then."""
+        self._asked = task = asyncio.ensure_future(asked, loop=self.downstream.loop)
+        task.add_done_callback(self._resume)
+
+    def _resume(self, task: "asyncio.Future[Any]") -> None:
+        if task.cancelled():
+            return
+        late = task is not self._asked
+        try:
+            value = task.result()
+            if late:
+                self.core.abandon(value)
+                return
+            self._asked = None
+            state = self.core.resume(value)
+            self._advance(state)
+            if state == READING and not self.complete:
+                self.downstream.resume_reading()  # what has come of the body meanwhile may have stopped it
+        except Exception:
+            if not late:
+                self._asked = None
+                self.bug()
+
+    # --- the client's body ---
+
+    def body_came(self, data: bytes) -> None:
+        """Take a piece of the request's body."""
+        if self.complete:
             return  # an early answer has gone out: the rest is of no use to anybody
-        self._seen += len(data)
-        plan = self._plan
+        body, state = self.body, self.core.state
+        body.seen += len(data)
+        plan = self.core.plan
         if plan is None or self._refusal is not None:
             return
-        if self._too_long(plan):
-            if self._begun:
+        if self._too_long():
+            if self.core.framing is not None:
                 self._stop()
-                self._refuse(pipeline.too_large(plan))
+                self._advance(self.core.refuse_too_large())
             else:
-                self._client.hold()  # it is refused in its turn, and only if it is not refused for who is calling
+                self.downstream.pause_reading()  # it is refused in its turn, and only if it is not for who is calling
             return
-        if self._connection is not None and self._streams:
-            self._pass_on(self._connection, data)
-            return
-        self._parts.append(data)
-        self._holds = True
-        self._bodies.add(self, len(data))
-        if self.response_complete or self._refusal is not None:
+        if self.streams:
+            data = body.changed(data)
+            if self._attempt is not None and self._attempt.pass_on(data):
+                return
+        body.hold(data, self)
+        if self.complete or self._refusal is not None:
             return  # it was this one that had to give way
-        if self._declared:
+        if state == READING:
             self._timer.set(self, plan.timeouts.idle)
             return
         if self._waits:
             try:
-                self._attempt()
+                self._start_attempt()
             except Exception:
-                self._bug()
-        if self._connection is None and self._seen > pipeline.MOST_HELD and not self.response_complete:
-            self._client.hold()
+                self.bug()
+        connected = self._attempt is not None and self._attempt.connected
+        if not connected and body.seen > MOST_HELD and not self.complete:
+            self.downstream.pause_reading()
 
-    def on_request_done(self) -> None:
+    def body_ended(self) -> None:
         """Take note that the request is whole."""
-        self._request_done = True
-        if self.response_complete or not self._begun:
+        body = self.body
+        body.whole = True
+        if self.complete:
             return
         try:
-            if self._declared:
-                self._read_declared()
-            elif self._waits:
-                self._attempt()
-            elif self._streams and self._connection is not None:
-                self._end_request(self._connection)
+            if self.core.state == READING:
+                self._check_body()
+            elif self.streams:
+                rest = body.rest()
+                if self._attempt is not None and self._attempt.connected:
+                    self._attempt.end_request(rest)
+                elif rest:
+                    body.hold(rest, self)
+                if self._waits and not self.complete:
+                    self._start_attempt()
         except Exception:
-            self._bug()
+            self.bug()
 
-    def bad_body(self, fault: Fault) -> None:
-        """What is left of the body cannot be read, or does not come: no part of it may look whole to anybody."""
-        if not self.response_complete:
+    def _too_long(self) -> bool:
+        """Tell whether more of the body has come than its route allows."""
+        plan = self.core.plan
+        if plan is None:
+            return False
+        most = plan.route.max_body
+        return most is not None and self.body.seen > most
+
+    def _read_body(self) -> None:
+        """Read a declared body whole, before anything is sent."""
+        core = self.core
+        assert core.plan is not None
+        assert core.framing is not None
+        if self._too_long():
+            self._advance(core.refuse_too_large())
+        elif self.body.whole or not core.framing.framed:
+            self._check_body()
+        else:
+            self.want_body()
+            self._timer.set(self, core.plan.timeouts.idle)
+
+    def _check_body(self) -> None:
+        body = self.body
+        content = b"".join(body.parts)
+        self._timer.clear()
+        body.parts.clear()  # what was made of them counts until it is checked
+        self._advance(self.core.body_came(content))
+
+    def want_body(self) -> None:
+        """Let the client send its body, if it waits to be told."""
+        if self._expects and not self.body.whole and not self.body.seen:
+            self.downstream.write(CONTINUE)
+        self._expects = False
+
+    def abort_request(self, fault: Fault) -> bool:
+        """End: what is left of the body cannot be read, or does not come; no part of it may look whole to anybody."""
+        if not self.complete:
             self._stop()
             self.keep_alive = False
             self._conclude(fault)
+        return True
 
     def cut(self) -> None:
         """Give the body up: the worker holds too much, and this one much for long."""
-        self._holds = False
-        self._parts.clear()
-        if self.response_complete:
+        self.body.give_up()
+        if self.complete:
             return
         self.keep_alive = False  # the rest of the body is of no use
         fault = Fault(Kind.BODIES_FULL, headers=AGAIN)
@@ -163,29 +232,89 @@ class Exchange(Sending):
         else:
             self._refusal = fault
 
-    def forget(self) -> None:
-        """Hold nothing more: another answer takes the place of this request's in the line, and in the log."""
-        self.response_complete = True
-        self._release()
-
-    def client_gone(self, fault: Fault) -> None:
-        """The connection has ended: the client closed it, or ``fault`` says why it was cut."""
-        self.disconnected = True
-        if not self.response_complete:
-            self._stop()
-            self.response_complete = True
-            self._settle(fault, cut=self._sent > 0 and fault.kind is not Kind.CLIENT_CLOSED)
-
     def expired(self) -> None:
-        """Somebody took too long."""
-        if self.response_complete:
+        """Nothing more of the body has come for too long."""
+        if not self.complete:
+            self._stop()
+            self.keep_alive = False  # what is left of the body may still come
+            self._conclude(Fault(Kind.REQUEST_TIMEOUT))
+
+    # --- the attempts ---
+
+    def _send(self) -> None:
+        core = self.core
+        assert core.framing is not None
+        if self._too_long():
+            self._advance(core.refuse_too_large())
             return
-        connection = self._connection
-        if not self._sent and not self._request_done and (self._declared or self._streams):
-            if connection is None or connection.blocked() is None:
-                self._stop()
-                self.keep_alive = False  # what is left of the body may still come
-                self._conclude(Fault(Kind.REQUEST_TIMEOUT))
+        if core.content is None and core.plan is not None and core.plan.route.contract.body is None:
+            self.streams = core.framing.framed
+        else:
+            self.body.uncount(self)
+        if core.body_transform is not None:
+            self.body.change_by(core.body_transform)
+        self._start_attempt()
+
+    def _start_attempt(self) -> None:
+        core = self.core
+        assert core.plan is not None
+        if self.streams and self.must_wait_for_body():
+            return
+        self._attempts += 1
+        self._attempt = attempt = Attempt(self, core.plan, self._timer)
+        attempt.begin()
+
+    def must_wait_for_body(self) -> bool:
+        """Tell whether more of a body that streams has to come first. Each piece of it asks again, and so does its end."""
+        plan = self.core.plan
+        assert plan is not None
+        if not self.streams:
+            return False
+        waits = not self.body.whole and must_buffer_body(plan, self.body.seen)
+        if waits:
+            self.want_body()
+            self._timer.set(self, plan.timeouts.idle)
+        elif self._waits:
+            self._timer.clear()
+        self._waits = waits
+        return waits
+
+    def attempt_put_off(self) -> None:
+        """More of the body has to come after all."""
+        self._attempts -= 1
+        self._attempt = None
+
+    def time_to_connect(self) -> float:
+        """Return how many seconds are left for a connection."""
+        plan = self.core.plan
+        assert plan is not None
+        return max(0.0, plan.timeouts.connect - self.connecting)
+
+    def attempt_failed(self, fault: Fault, *, sent: bool, reused: bool) -> None:
+        """Try once more where that is safe, else tell the client."""
+        self._attempt = None
+        if self._writer is not None:
+            self._writer.begun()
+        if not self._sent and may_retry(
+            fault,
+            sent=sent,
+            reused=reused,
+            method=self.core.request.method,
+            replayable=not self.body.forwarded,
+            attempts=self._attempts,
+        ):
+            self._timer.clear()
+            self._start_attempt()
+            return
+        self._conclude(fault)
+
+    def attempt_expired(self, attempt: Attempt) -> None:
+        """Somebody took too long."""
+        if self.complete:
+            return
+        if not self._sent and not self.body.whole and self.streams:
+            if not attempt.service_stopped_reading():
+                self.expired()
                 return
             cause = "the service stopped reading the request"
         else:
@@ -193,89 +322,172 @@ class Exchange(Sending):
         self._stop()
         self._conclude(Fault(Kind.ANSWER_TIMEOUT, cause=cause))
 
-    # --- who is calling, and what for ---
+    # --- the answer ---
 
-    def _admit(self) -> None:
-        found = self._found
-        if not isinstance(found, Match):
-            self._answer_without_plan(found)
+    def answer_begins(self, status: int, headers: Headers) -> None:
+        """Take the head of the service's answer."""
+        core = self.core
+        state = core.answer_begins(status, headers)
+        if state == BUFFERING:
+            self._buffer = []
             return
-        now = self._runtime.now()
-        admitted = pipeline.admit(found.plan, self._head, found.params, self._outcome, now, self._origin)
-        if isinstance(admitted, bytes | Fault):
-            self._admitted(found, admitted)
+        if state != ANSWERING:
+            self._stop()
+            self._advance(state)
+            return
+        if not self.body.whole:
+            self.keep_alive = self.keep_alive and not self.downstream.rest_is_long()
+        assert core.answer is not None
+        defaults = self.downstream.default_headers()  # which may say that this is the last answer here
+        self._writer = writer = AnswerWriter(
+            self.downstream,
+            core.answer,
+            core.filters,
+            defaults,
+            keep_alive=self.keep_alive,
+            bodyless=core.request.method == b"HEAD",
+            chunks=self._chunks,
+        )
+        self.keep_alive = writer.keep_alive
+        self._sent = core.answer.status
+
+    def content_came(self, data: bytes) -> None:
+        """Take a piece of the answer's content."""
+        buffer = self._buffer
+        if buffer is None:
+            if self._writer is not None:  # else it was refused
+                try:
+                    self._writer.write(data)
+                except Exception:
+                    self.bug()
+            return
+        plan = self.core.plan
+        assert plan is not None
+        self._buffered += len(data)
+        most = plan.route.max_answer
+        if self._buffered > most:
+            self._stop()
+            self._refuse(Fault(Kind.UPSTREAM_TOO_LARGE, cause=f"more than {most} bytes"))
         else:
-            self._ask(admitted, partial(self._admitted_late, found))
+            buffer.append(data)
 
-    def _admitted_late(self, found: Match[Plan], admitted: bytes | Fault) -> None:
-        self._admitted(found, admitted)
-        if self._declared:
-            self._client.go_on()  # what has come of the body meanwhile may have stopped the reading
-
-    def _admitted(self, found: Match[Plan], admitted: bytes | Fault) -> None:
-        self._begun = True
-        plan = found.plan
-        if isinstance(admitted, Fault):
-            self._refuse(admitted)
-            return
-        if (fault := pipeline.fits(plan, found.params, self._query or b"", self._head)) is not None:
-            self._refuse(fault)
-            return
-        announced = pipeline.announced(plan, self._head)
-        if isinstance(announced, Fault):
-            self._refuse(announced)
-            return
-        if self._too_long(plan):
-            self._refuse(pipeline.too_large(plan))
-            return
-        self._own = pipeline.gateway_lines(self._origin, self._request_id, admitted)
-        self._target, self._lines = pipeline.build_upstream_head(plan, found, self._method, self._query, self._head)
-        self._upstream_length = announced.length
-        if plan.route.contract.body is not None:
-            self._declared = True
-            if self._request_done or not announced.framed:
-                self._read_declared()
+    def content_paused(self) -> None:
+        """Nothing more has come of the answer for now."""
+        if self._writer is not None:
+            try:
+                self._writer.flush()
+            except Exception:
+                self.bug()
+                return
+        attempt = self._attempt
+        if attempt is not None:
+            if self._sent and self.downstream.is_stalled():
+                attempt.pause()
             else:
-                self._want_body()
-                self._timer.set(self, plan.timeouts.idle)
-            return
-        self._streams = announced.framed
-        self._attempt()
+                attempt.await_answer()
 
-    def _too_long(self, plan: Plan) -> bool:
-        """Tell whether more of the body has come than its route allows."""
-        most = plan.route.max_body
-        return most is not None and self._seen > most
+    def answer_whole(self) -> None:
+        """The service's answer has ended."""
+        self._attempt = None
+        try:
+            buffer = self._buffer
+            if buffer is not None:
+                self._timer.clear()
+                self._advance(self.core.answer_whole(b"".join(buffer)))
+            elif self._writer is not None:  # else it was refused
+                self._writer.end()
+                self._complete(None)
+        except Exception:
+            self.bug()
 
-    def _answer_without_plan(self, found: Redirect | MethodNotAllowed | Fault) -> None:
-        if isinstance(found, Fault):
-            self._refuse(found)
-        elif isinstance(found, Redirect):
-            location = found.path if self._query is None else found.path + b"?" + self._query
-            self._reply(redirect(location, self._request_id))
-        elif self._method == b"OPTIONS":
-            self._reply(allowed(found.allow, self._request_id))
-        else:
-            self._refuse(Fault(Kind.METHOD_NOT_ALLOWED, headers=((b"allow", b", ".join(found.allow)),)))
+    def pause(self) -> None:
+        """The client reads too slowly."""
+        if self._attempt is not None and self._sent:
+            self._attempt.pause()
 
-    def _read_declared(self) -> None:
-        assert self._plan is not None
-        body = self._plan.route.contract.body
-        assert body is not None
-        content = pipeline.declared(self._plan, body, self._runtime.validations, b"".join(self._parts), self._head)
-        self._declared = False
+    def resume(self) -> None:
+        """The client has caught up."""
+        if self._attempt is not None and self._sent:
+            self._attempt.resume()
+
+    # --- the end ---
+
+    def client_gone(self, fault: Fault) -> None:
+        """The connection has ended: the client closed it, or ``fault`` says why it was cut."""
+        if not self.complete:
+            self._stop()
+            self.complete = True
+            self._settle(fault, cut=self._sent > 0 and fault.kind is not Kind.CLIENT_CLOSED)
+
+    def drop(self, fault: Fault) -> None:
+        """As ``client_gone``."""
+        self.client_gone(fault)
+
+    def detach(self) -> None:
+        """Hold nothing more: another answer takes the place of this request's in the line, and in the log."""
+        self.complete = True
+        self.body.release(self)
+
+    def cause_of_end(self) -> Fault | None:
+        """Return what has cut it."""
+        return self._cut_by
+
+    def bug(self) -> None:
+        """Our own mistake: it goes to the log, and the client learns that there was one."""
+        _log.exception("%s %s failed", *shown(self.core.outcome))
+        if not self.complete:
+            self._stop()
+            self._conclude(_BUG)
+
+    def _stop(self) -> None:
+        """Let go of the service and of whatever is under way."""
         self._timer.clear()
-        self._parts.clear()  # what was made of them counts until it is checked
-        if content is None or isinstance(content, bytes | Fault):
-            self._checked(content)
-        else:
-            self._ask(content, self._checked)
+        attempt, self._attempt = self._attempt, None
+        if attempt is not None:
+            attempt.cancel()
+        asked, self._asked = self._asked, None
+        if asked is not None:
+            # Not at once: it may not have begun, and what it would have awaited would never be awaited.
+            self.downstream.loop.call_soon(asked.cancel)
+        self._buffer = None
+        if not self._sent:
+            self._writer = None
 
-    def _checked(self, content: bytes | Fault | None) -> None:
-        self._uncount()
-        if isinstance(content, Fault):
-            self._refuse(content)
-            return
-        self._content = content
-        self._lines = pipeline.pruned(self._lines, content, self._seen)
-        self._attempt()
+    def _conclude(self, fault: Fault) -> None:
+        if self._sent:
+            # The head is out: what the client gets must not look whole.
+            self._complete(fault, cut=True)
+        else:
+            self._refuse(fault)
+
+    def _refuse(self, fault: Fault) -> None:
+        self._advance(self.core.refuse(fault))
+
+    def _write_reply(self) -> None:
+        core = self.core
+        reply = core.reply
+        assert reply is not None
+        self._sent = reply.status
+        self.keep_alive = self.keep_alive and not self.downstream.rest_is_long()
+        head = core.request.method == b"HEAD"
+        defaults = self.downstream.default_headers()
+        self.downstream.write(reply_bytes(reply, defaults, keep_alive=self.keep_alive, bodyless=head))
+        self._complete(core.fault)
+
+    def _complete(self, fault: Fault | None, *, cut: bool = False) -> None:
+        self.complete = True
+        if cut:
+            self._cut_by = fault
+        self._timer.clear()
+        self._settle(fault, cut=cut)
+        self.keep_alive = self.keep_alive and not cut
+        self.downstream.completed(close=not self.keep_alive)
+
+    def _settle(self, fault: Fault | None, *, cut: bool = False) -> None:
+        self.body.release(self)
+        self.core.settle(self._sent, fault, cut=cut, seconds=perf_counter() - self._started)
+
+    def __repr__(self) -> str:
+        """Show how far it is."""
+        state = "complete" if self.complete else "answering" if self._sent else "waiting"
+        return f"<DirectExchange {self.core.request!r} {state}>"

@@ -1,41 +1,76 @@
-"""The uvicorn seam (0.54): where a request that uvicorn has parsed becomes the gateway's.
+"""One client connection: where its requests go, in which order they are answered, and how it ends.
 
-uvicorn parses, counts connections, keeps the order of pipelined requests and shuts down; limits, timers and the rules of
-a head are those of ``limen.engines.direct.guard`` and ``limen.engines.direct.timeouts``, whoever serves. For a request
-that the gateway's table knows, an ``Exchange`` takes the place of uvicorn's cycle; any other request is handed to the
-base class as if nothing had happened. What is relied upon is named in ``tests/unit/engines/direct/test_seam.py``.
+uvicorn listens, counts connections and shuts down; everything between is here and in the parts that a connection has:
 
-Not the gateway's: local endpoints and their WebSockets, a ``root_path``, and every request of an application that has
-middleware, or that something wraps.
+- ``RequestParser``    its bytes as requests, with the rules and limits of a head
+- ``InputBuffer``      what was read and waits to be parsed; when the socket is read
+- ``ConnectionTimer``  what is waited for, and for how long; lingering
+- ``WriteTimeout``     how long a client may be behind with reading, made when one is
+- ``PipelinedRequest`` each request in line: ``DirectExchange``, ``AsgiRequest`` or ``LocalReply``
+
+For a request that the gateway's table knows, a ``DirectExchange`` finds the answer. Any other is the application's, by way of
+ASGI: local endpoints and their WebSockets, a ``root_path``, and every request of an application that has middleware, or that
+something wraps.
 """
 
 import asyncio
-from typing import Any, Final, cast
+import contextlib
+import logging
+from collections import deque
+from typing import Any, Final
+from urllib.parse import unquote
 
 from uvicorn.config import Config
 from uvicorn.middleware.message_logger import MessageLoggerMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
-from limen import pipeline
+from limen.client.trust import Origin
 from limen.engines.asgi.http10 import reset
 from limen.engines.asgi.refusal import MOST_DISCARDED
-from limen.engines.direct import rules
-from limen.engines.direct.exchange import Exchange
-from limen.engines.direct.guard import GuardedProtocol
-from limen.engines.direct.timeouts import BODY, CLOSE, DISCARDING, HEAD
-from limen.errors import Fault
-from limen.http.headers import Head
+from limen.engines.direct import record
+from limen.engines.direct.asgi_request import AsgiRequest
+from limen.engines.direct.connection_timer import FIRST, KEPT, LINGER, OFF, ConnectionTimer
+from limen.engines.direct.downstream import Downstream, reply_bytes
+from limen.engines.direct.exchange import DirectExchange
+from limen.engines.direct.input_buffer import MOST_WAITING, SMALL, InputBuffer
+from limen.engines.direct.local_reply import LocalReply
+from limen.engines.direct.pipelined import GONE, PipelinedRequest
+from limen.engines.direct.request_parser import RequestParser
+from limen.engines.direct.stages import BODY, DISCARDING, HEAD, IDLE
+from limen.engines.direct.timers import Timer
+from limen.engines.direct.worker_state import worker_state
+from limen.engines.direct.write_timeout import WriteTimeout
+from limen.errors import AGAIN, Fault, Kind
+from limen.exchange.outcome import Outcome
+from limen.exchange.request import Request
+from limen.http.headers import Head, Headers
+from limen.http.replies import Reply, problem
+from limen.pipeline import steps
+from limen.pipeline.exchange import Exchange
+from limen.routing.find import final_recipient, find
 from limen.runtime.host import EngineHost
+
+CLOSE: Final = (b"connection", b"close")
 
 # Bytes of a head beyond which a request waits for its turn with all that is in line: a long token, query or list of cookies
 # costs a hundred times as much as a short one, and who sends it all the time must not be served before everybody else.
 HEAVY: Final = 2048
 
+# Connections beyond the limit: refused ones that linger, and those that have made room and are not gone; the next is reset.
+MOST_TURNED_AWAY: Final = 256
 
-class GatewayProtocol(GuardedProtocol):
+
+class GatewayProtocol(Downstream):
     """One client connection. For ``uvicorn --http limen.engines.direct:GatewayProtocol``; ``limen serve`` sets it."""
+
+    transport: asyncio.Transport
+    input: InputBuffer
+
+    # These know this connection as it knows them: without the cycles all of them go with it, and memory does not grow until
+    # the collector, which has little else to do, comes round.
+    __deletable__ = ("parser", "timer_of_connection")
 
     def __init__(
         self,
@@ -44,228 +79,530 @@ class GatewayProtocol(GuardedProtocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        """Made by uvicorn for each connection; ``app_state`` is what the gateway's lifespan has left."""
-        super().__init__(config, server_state, app_state, _loop)
-        self._door = _door(config, app_state)
-        self._running: Exchange | None = None
+        """Made by uvicorn for each connection; ``app_state`` is what the application's lifespan has left."""
+        if not config.loaded:
+            config.load()
+        self.config = config
+        self.server_state = server_state
+        self.loop = _loop or asyncio.get_event_loop()
+        self.connections: Any = server_state.connections
+        self.tasks: Any = server_state.tasks
+        self.state = state = worker_state(config, app_state, self.loop)
+        self.limits = state.limits
+        self._app_state = app_state
+        self._app: Any = vars(config)["loaded_app"]
+        self._gateway: EngineHost | None = app_state.get("limen")  # whether or not something wraps it
+        self._host = _host(config, app_state)
+        access = logging.getLogger("uvicorn.access")
+        self.access_log = access if self._gateway is None and access.hasHandlers() else None  # a gateway writes its own
+        self._limit_concurrency = config.limit_concurrency
+        # Of the connection.
+        self.client: tuple[str, int] | None = None
+        self._server: tuple[str, int | None] | None = None
+        self._scheme = "http"
         self._raw_scheme = b"http"
+        self.peer = b""
+        self.cut_by: Fault = GONE  # why the connection ends, unless all was answered
+        self._counted: str | None = None
+        self._gave_way = False
+        self.line: deque[PipelinedRequest] = deque()  # requests whose turn has not come, the newest first
+        self.current: PipelinedRequest | None = None  # the newest request
+        self.serving: PipelinedRequest | None = None  # the one whose turn it is
+        self._writable: asyncio.Future[None] | None = None  # what waits for the client to read
+        self._write_timeout: WriteTimeout | None = None
+        self.timer = Timer(state.timers)  # of the exchange whose turn it is
+        self.parser = RequestParser(self)
+        self.timer_of_connection = ConnectionTimer(self)
+        # As of the last request with these hosts.
         self._hosts: list[bytes] | None = None
         self._trusted = False
-        self._origin = b""  # as of a request with these hosts
+        self._origin: Origin | None = None
+        self._origin_lines = b""
 
     # --- asyncio.Protocol ---
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember who it is."""
-        super().connection_made(transport)
-        self._raw_scheme = (self.scheme or "http").encode()
+    def connection_made(self, transport: Any) -> None:
+        """Count, and wait for a head."""
+        self.connections.add(self)
+        self.transport = transport
+        self._server = get_local_addr(transport)
+        self.client = get_remote_addr(transport)
+        self._scheme = "https" if is_ssl(transport) else "http"
+        self._raw_scheme = self._scheme.encode()
+        self.peer = record.peer_of(transport, self.client)
+        limits, state = self.limits, self.state
+        self.input = InputBuffer(self, transport, state.turns, state.bodies)
+        if len(self.connections) > state.connections + MOST_TURNED_AWAY:
+            transport.abort()
+            return
+        address = self._counted = self.client[0] if self.client else ""
+        addresses = state.addresses
+        addresses[address] += 1
+        most = limits.connections_per_address
+        taken = len(self.connections) - state.idle.leaving
+        if taken > state.connections and not state.idle.make_room(self.connections):
+            self.refuse(Fault(Kind.TOO_MANY_CONNECTIONS, headers=AGAIN))
+        elif most is not None and address and addresses[address] > most:
+            self.refuse(Fault(Kind.TOO_MANY_FROM_ADDRESS, headers=AGAIN))
+        else:
+            self.timer_of_connection.arm(FIRST, limits.head_time)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has come: a small read at once, else in steps."""
+        size = len(data)
+        buffer = self.input
+        if self.parser.stage == DISCARDING:
+            self.timer_of_connection.discard(size)
+            buffer.thrown_away(size)
+        elif size > SMALL or not buffer.free():
+            buffer.take(data)
+        elif not self.state.turns.small():
+            buffer.keep(data)
+        else:
+            self.parser.parse(data)
+            if buffer.in_line():
+                buffer.go_on()
+
+    def eof_received(self) -> None:
+        """Let the transport close: nothing follows, and nobody is there to be answered."""
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the request that runs, which need not be the newest, and those in line."""
-        running, self._running = self._running, None
+        """Let go of everything, whatever fails meanwhile; the request that runs need not be the newest."""
+        self.connections.discard(self)
         try:
-            if running is not None:
-                self.shared.running -= 1
-                running.client_gone(self.cut_by)
+            self._let_go()
+            self._end_requests()
         finally:
-            super().connection_lost(exc)
+            if exc is None:
+                self.transport.close()
+            self.resume_writing()
+            self.line.clear()
+            self.current = None
+            self.serving = None
+            self._part()
 
     def pause_writing(self) -> None:
         """The client reads slower than we write."""
-        super().pause_writing()
-        if self._running is not None:
-            self._running.pause()
+        self.input.write_paused = True
+        if self._write_timeout is None:
+            self._write_timeout = WriteTimeout(self)
+        self._write_timeout.wait()
+        if self.serving is not None:
+            self.serving.pause()
 
     def resume_writing(self) -> None:
-        """The client has caught up."""
-        super().resume_writing()
-        if self._running is not None:
-            self._running.resume()
-
-    # --- httptools ---
-
-    def on_message_begin(self) -> None:
-        """Begin a head; the ASGI scope is built only if uvicorn serves the request after all."""
-        if self._door is None:
-            super().on_message_begin()
-            return
-        self.begin_head()
-        self.url = b""
-        self.headers = []
-        self.expect_100_continue = False
-
-    def on_url(self, url: bytes) -> None:
-        """Collect the target, which may come in parts: as uvicorn does, but compiled."""
-        self.url = self.url + url  # not +=, which mypyc cannot do to what the base class has
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Collect a header line; trailers never become headers (RFC 9110 section 6.5.1)."""
-        if self.stage != HEAD:
-            return
-        name, value = name.lower(), rules.field(name, value)
-        if name == b"expect" and value.lower() == b"100-continue":
-            self.expect_100_continue = True
-        self.headers.append((name, value))
-
-    def serve(self, method: bytes, head: Head) -> None:
-        """Find out whose request it is."""
-        exchange = self._exchange(self._door, method, head) if self._door is not None else None
-        if exchange is None:
-            if self._door is not None:
-                self._build_scope()
-            super().serve(method, head)
-            return
-        before: Any = self.cycle
-        self.cycle = cast("Any", exchange)
-        if self.fed <= HEAVY and (before is None or before.response_complete) and not self.reading.write_paused:
-            self._running = self.serving = exchange
-            self.shared.running += 1
-            exchange.begin()
-        else:
-            line: Any = self.pipeline
-            line.appendleft((exchange, None))
-            self.reading.go_on()
-
-    def content_came(self, body: bytes) -> None:
-        """Give content to whose it is."""
-        cycle: object = self.cycle
-        if isinstance(cycle, Exchange):
-            cycle.on_body(body)
-        else:
-            super().content_came(body)
-
-    def on_message_complete(self) -> None:
-        """The request is whole."""
-        cycle: object = self.cycle
-        if not isinstance(cycle, Exchange):
-            super().on_message_complete()
-        elif self.end_message():
-            cycle.on_request_done()
+        """The client has caught up, or left."""
+        self.input.write_paused = False
+        writable, self._writable = self._writable, None
+        if writable is not None and not writable.done():
+            writable.set_result(None)
+        if self._write_timeout is not None and not self.transport.is_closing():
+            self._write_timeout.done()
+        self.input.go_on()
+        if self.serving is not None:
+            self.serving.resume()
 
     # --- uvicorn ---
 
-    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
-        if isinstance(cycle, Exchange):
-            self._running = self.serving = cycle
-            self.shared.running += 1
-            cycle.begin()
+    def shutdown(self) -> None:
+        """Stop in good order: at once if nothing runs, else behind the answer that does."""
+        if self.current is None or self.current.complete:
+            self.transport.close()
         else:
-            super()._start_asgi_task(cycle, app)
+            self.current.keep_alive = False
 
-    def drop(self, cycle: Any) -> None:
-        """Record a request in line whose turn does not come."""
-        if isinstance(cycle, Exchange):
-            cycle.client_gone(self.cut_by)
-        else:
-            super().drop(cycle)
+    # --- the parser ---
 
-    def forget_cycle(self, cycle: Any) -> None:
-        """Let go of a request that was in line, and is refused there."""
-        if isinstance(cycle, Exchange):
-            cycle.forget()
+    def is_overloaded(self) -> bool:
+        """Tell whether as many requests run as may."""
+        return self.state.running + len(self.tasks) >= self.limits.requests
 
-    def spoil(self, cycle: Any, fault: Fault) -> bool:
-        """End a request whose body will not become whole: its exchange knows how."""
-        if isinstance(cycle, Exchange):
-            cycle.bad_body(fault)
+    def is_at_its_limit(self) -> bool:
+        """Tell whether uvicorn's own limit on concurrency is reached."""
+        limit = self._limit_concurrency
+        return limit is not None and (len(self.connections) >= limit or len(self.tasks) >= limit)
+
+    def serves_websocket(self) -> bool:
+        """Tell whether a WebSocket may be had at the target: of the application, never on a route of the gateway's."""
+        if self.config.ws_protocol_class is None:
+            return False
+        if self._gateway is None:
             return True
-        return super().spoil(cycle, fault)
+        path, _, query = self.parser.url.partition(b"?")
+        return find(self._gateway.live().table, b"GET", path, query) is None
 
-    # --- what an exchange asks for ---
+    def head_came(self, method: bytes, head: Head) -> None:
+        """Find out whose request it is, and let it begin, or wait in line."""
+        url = self.parser.url
+        if url == b"*":
+            request_id = steps.request_id(head, self.state.fresh)
+            reply = Reply(204, [(b"x-request-id", request_id.encode())], b"")
+            self._enter(LocalReply(self, reply, None, method=method, path=b"*", request_id=request_id))
+            return
+        exchange = self._exchange(self._host, method, url, head) if self._host is not None else None
+        self._enter(self._asgi_request(method, url) if exchange is None else exchange)
+
+    def content_came(self, body: bytes) -> None:
+        """Give content to whose it is."""
+        if self.current is not None:
+            self.current.body_came(body)
+
+    def request_ended(self) -> None:
+        """The newest request is whole."""
+        timer, current = self.timer_of_connection, self.current
+        if timer.timing != OFF:
+            timer.disarm()
+        if current is None:
+            return
+        if current.complete and not self.transport.is_closing():
+            timer.arm(KEPT, self.limits.keepalive)
+        current.body_ended()
+
+    def give_to_websocket(self, early: bytes) -> None:
+        """Give the connection away; ``early`` is what has come of frames already."""
+        early += self.input.take_back()
+        self._let_go()
+        parser = self.parser
+        parser.stage = DISCARDING
+        self.input.give_away()
+        self.connections.discard(self)
+        head = b"GET " + parser.url + b" HTTP/1.1\r\n"
+        for name, value in parser.headers:
+            head += name + b": " + value + b"\r\n"
+        make: Any = self.config.ws_protocol_class
+        taker = make(config=self.config, server_state=self.server_state, app_state=self._app_state)
+        taker.connection_made(self.transport)
+        taker.data_received(head + b"\r\n")
+        self.transport.set_protocol(taker)
+        self._part()
+        if early and not self.transport.is_closing():
+            taker.data_received(early)
+
+    # --- the input ---
+
+    def parses(self) -> bool:
+        """Tell whether what the client sends is parsed still."""
+        return self.parser.stage != DISCARDING and not self.transport.is_closing()
+
+    def give_up_reading(self) -> None:
+        """Refuse what was read and has to wait for too long: the worker holds too much."""
+        if self.parses():
+            self.refuse(Fault(Kind.BODIES_FULL, headers=AGAIN))
+
+    def line_is_full(self) -> bool:
+        """Tell whether as many requests are in line as may be."""
+        return len(self.line) >= MOST_WAITING
+
+    def may_begin(self) -> bool:
+        """Tell whether the next request in line may begin: the one before is answered, and the client takes its answers."""
+        if not self.line or self.input.write_paused or self.transport.is_closing():
+            return False
+        if self.timer_of_connection.timing == LINGER:
+            return False  # the answer before was the last one
+        return self.serving is None or self.serving.complete
+
+    def begin_next(self) -> bool:
+        """Begin it, if it may; tell whether it did."""
+        begins = self.may_begin()
+        if begins:
+            self._begin(self.line.pop())
+        return begins
+
+    # --- what requests ask for ---
 
     def write(self, data: bytes) -> None:
         """Write to the client."""
         self.transport.write(data)
 
-    def stalled(self) -> bool:
+    def is_stalled(self) -> bool:
         """Tell whether the client reads slower than we write."""
-        return self.reading.write_paused
+        return self.input.write_paused
 
-    def hold(self) -> None:
+    async def drain(self) -> None:
+        """Wait until the client has caught up, or is gone."""
+        if self.input.write_paused:
+            if self._writable is None:
+                self._writable = self.loop.create_future()
+            await asyncio.shield(self._writable)
+
+    def pause_reading(self) -> None:
         """Read nothing more from the client."""
-        self.flow.pause_reading()
+        self.input.pause()
 
-    def go_on(self) -> None:
+    def resume_reading(self) -> None:
         """Read from the client again."""
-        self.flow.resume_reading()
+        self.input.resume()
 
     def rest_is_long(self) -> bool:
         """Tell whether more is announced of the body of the request that runs than is thrown away after a refusal."""
-        running: object = self._running
-        return running is self.cycle and self.content_left() > MOST_DISCARDED
+        return self.serving is self.current and self.parser.content_left() > MOST_DISCARDED
 
-    def defaults(self) -> list[tuple[bytes, bytes]]:
+    def default_headers(self) -> Headers:
         """Return uvicorn's default header lines, the date among them, renewed each second."""
         lines = self.server_state.default_headers
         if lines and lines[-1] == CLOSE:
             # limen.cli.server is stopping: this answer is the last here, and says so itself, once.
-            if self._running is not None:
-                self._running.keep_alive = False
+            if self.serving is not None:
+                self.serving.keep_alive = False
             return lines[:-1]
         return lines
 
     def completed(self, *, close: bool) -> None:
         """Close, or go on to the next request."""
-        running, self._running = self._running, None
-        if running is not None:
-            self.shared.running -= 1
-        if running is not None and running.cut_by is not None and self.version == "1.0":
-            reset(self.transport)  # nothing else tells that the content is not whole
-        elif close and (self.stage == BODY or self.stage == DISCARDING):
-            self.linger()  # what still comes would reset the connection before the client has read its answer
-        elif close:
-            self.transport.close()
-        self.on_response_complete()
+        serving = self.serving
+        if isinstance(serving, DirectExchange):
+            self.state.running -= 1
+            if serving.cause_of_end() is not None and self.parser.version == "1.0":
+                reset(self.transport)  # nothing else tells that the content is not whole
+                close = False
+        if close:
+            if self.parser.stage in (BODY, DISCARDING):
+                self.timer_of_connection.linger()  # what still comes would reset the connection before the answer is read
+            else:
+                self.transport.close()
+        self._answered()
+
+    def write_local_reply(self, reply: LocalReply, content: Reply, *, bodyless: bool) -> None:
+        """Write a finished answer."""
+        lines = self.default_headers()
+        self.transport.write(reply_bytes(content, lines, keep_alive=reply.keep_alive, bodyless=bodyless))
+
+    def local_reply_written(self, reply: LocalReply) -> None:
+        """Go on behind a finished answer, or linger."""
+        if not reply.keep_alive:
+            self.timer_of_connection.linger()
+        self._answered()
+
+    # --- the end ---
+
+    def idle_since(self) -> float | None:
+        """Tell since when nothing is expected of the gateway here; None while something is, or it has ended."""
+        return None if self.transport.is_closing() else self.timer_of_connection.idle_since()
+
+    def give_way(self) -> None:
+        """End an idle connection, now: with TLS a farewell would wait for the client's."""
+        self.timer_of_connection.disarm()
+        self._gave_way = True
+        self.state.idle.leaving += 1
+        self.transport.abort()
+
+    def refuse(self, fault: Fault) -> None:
+        """Answer with ``fault`` when it is its turn; nothing more is parsed, and then the connection ends."""
+        parser = self.parser
+        stage, parser.stage = parser.stage, DISCARDING
+        self.input.clear()
+        self.timer_of_connection.disarm()
+        if self.transport.is_closing():
+            return
+        outcome: Outcome | None = None
+        current = self.current
+        if stage == BODY and current is not None:
+            if self.line and self.line[0] is current:
+                self.line.popleft()
+                current.detach()
+                self.current = self.line[0] if self.line else self.serving
+            elif current.complete:
+                self.timer_of_connection.linger()
+                return
+            elif current.abort_request(fault):
+                return
+            else:
+                self.current = None  # as it is before the first request
+                assert isinstance(current, AsgiRequest)
+                outcome = current.taken_over(self.state.fresh)
+        known = (stage == HEAD and bool(parser.url)) or stage == BODY
+        method = parser.method() if known else b"-"
+        path = parser.url.partition(b"?")[0] if known else b"-"
+        if outcome is None:
+            request_id = steps.request_id(Head(parser.headers if known else []), self.state.fresh)
+            places: tuple[str, str, str] | None = None
+        else:
+            request_id = outcome.request_id
+            places = (outcome.route, outcome.upstream, outcome.caller)
+        reply = problem(fault, request_id)
+        self._enter(LocalReply(self, reply, fault, method=method, path=path, request_id=request_id, known=places))
 
     # --- inside ---
 
-    def _exchange(self, door: EngineHost, method: bytes, head: Head) -> Exchange | None:
-        """Make the exchange for this head; None leaves it to uvicorn."""
-        parser: Any = self.parser
-        if self._should_upgrade():
+    def _enter(self, request: PipelinedRequest) -> None:
+        """Let a request begin, or stand in line."""
+        before = self.current
+        self.current = request
+        heavy = self.parser.fed > HEAVY and isinstance(request, DirectExchange)
+        if not heavy and (before is None or before.complete) and not self.input.write_paused:
+            self._begin(request)
+        else:
+            self.line.appendleft(request)
+            self.input.go_on()
+
+    def _begin(self, request: PipelinedRequest) -> None:
+        self.serving = request
+        if isinstance(request, DirectExchange):
+            self.state.running += 1
+        request.begin()
+
+    def _answered(self) -> None:
+        """Go on behind an answer."""
+        self.server_state.total_requests += 1
+        timer = self.timer_of_connection
+        if timer.timing == LINGER:
+            return
+        if self.transport.is_closing():
+            if self.transport.get_write_buffer_size():
+                if self._write_timeout is None:
+                    self._write_timeout = WriteTimeout(self)
+                self._write_timeout.wait()
+            return
+        buffer, stage = self.input, self.parser.stage
+        buffer.resume()
+        if buffer.in_line():
+            buffer.go_on()  # not from here: many in line would nest as deep
+        elif stage == IDLE:
+            timer.arm(KEPT, self.limits.keepalive)
+        elif stage == DISCARDING:
+            self.transport.close()
+        elif stage == BODY and self.current is not None and self.current.complete:
+            timer.discard_rest()
+
+    def _exchange(self, host: EngineHost, method: bytes, url: bytes, head: Head) -> DirectExchange | None:
+        """Make the exchange for this head; None leaves it to the application."""
+        if self.is_at_its_limit():
             return None
-        if self.limit_concurrency is not None and (
-            len(self.connections) >= self.limit_concurrency or len(self.tasks) >= self.limit_concurrency
-        ):
-            return None
-        live = door.live()
-        path, mark, query = self.url.partition(b"?")
-        found = pipeline.route(live.table, method, path, query)
+        active = host.live()
+        path, mark, query = url.partition(b"?")
+        found = find(active.table, method, path, query)
         if found is None:
             return None
         if method == b"OPTIONS":
-            found = pipeline.final(live.table, found, path, head)
-        old = self.version == "1.0"
-        hosts = head.all(b"host")
-        # What a trusted peer says may differ with each request; of others only Host is believed.
-        if hosts != self._hosts or self._trusted:
-            trust = live.runtime.trust
-            self._trusted = trust.covers(self.peer)
-            self._origin = pipeline.origin(trust, head, peer=self.peer, trusted=self._trusted, scheme=self._raw_scheme)
-            self._hosts = hosts
-        return Exchange(
+            found = final_recipient(active.table, found, path, head)
+        parser = self.parser
+        origin = self._origin_of(active.runtime.trust, head)
+        request_id = steps.request_id(head, active.runtime.request_id)
+        request = Request(
+            method,
+            path,
+            query if mark else None,
+            head,
+            request_id=request_id,
+            peer=self.peer,
+            client=origin.client,
+            scheme=origin.scheme,
+            host=origin.host,
+            origin=self._origin_lines,
+        )
+        old = parser.version == "1.0"
+        return DirectExchange(
             self,
-            live.runtime,
-            found,
-            method=method,
-            path=path,
-            query=query if mark else None,
-            head=head,
-            origin=self._origin,
-            keep_alive=not old and parser.should_keep_alive(),
-            old=old,
-            expects=self.expect_100_continue,
+            Exchange(active, found, request, Outcome(method, path, request_id, self.peer)),
+            active.runtime.bodies,
+            keep_alive=not old and parser.keeps_alive(),
+            chunks=not old,
+            expects=parser.expects_continue,
         )
 
-    def _build_scope(self) -> None:
-        url, headers, expects = self.url, self.headers, self.expect_100_continue
-        HttpToolsProtocol.on_message_begin(self)
-        self.url = url
-        self.expect_100_continue = expects
-        self.headers.extend(headers)  # the scope holds this very list
+    def _origin_of(self, trust: Any, head: Head) -> Origin:
+        """Return where a request comes from: of a trusted peer that may differ with each, of others only with ``Host``."""
+        hosts = head.all(b"host")
+        origin = self._origin
+        if origin is None or hosts != self._hosts or self._trusted:
+            self._trusted = trust.covers(self.peer)
+            origin = steps.origin(trust, head, peer=self.peer, trusted=self._trusted, scheme=self._raw_scheme)
+            self._origin_lines = steps.origin_lines(origin)
+            self._origin = origin
+            self._hosts = hosts
+        return origin
+
+    def _asgi_request(self, method: bytes, url: bytes) -> AsgiRequest:
+        parser, config = self.parser, self.config
+        raw_path, _, query = url.partition(b"?")
+        path = raw_path.decode("ascii")
+        root: str = config.root_path
+        scope: dict[str, Any] = {
+            "type": "http",
+            "asgi": {"version": config.asgi_version, "spec_version": "2.3"},
+            "http_version": parser.version,
+            "server": self._server,
+            "client": self.client,
+            "scheme": self._scheme,
+            "root_path": root,
+            "headers": parser.headers,
+            "state": self._app_state.copy(),
+            "method": method.decode("ascii"),
+            "path": root + (unquote(path) if "%" in path else path),
+            "raw_path": root.encode("ascii") + raw_path,
+            "query_string": query,
+        }
+        if not query and url.endswith(b"?"):
+            scope["extensions"] = {steps.EMPTY_QUERY: {}}
+        keep_alive = parser.version != "1.0" and parser.keeps_alive()
+        return AsgiRequest(self, self._app, scope, keep_alive=keep_alive, expects=parser.expects_continue)
+
+    def _end_requests(self) -> None:
+        """Tell the request that runs, and drop each of those in line: that one of them fails keeps none from it."""
+        serving = self.serving
+        with contextlib.ExitStack() as line:
+            for request in self.line:  # the newest first, and the stack is left the other way round
+                line.callback(self._drop, request)
+            if serving is not None and not serving.complete:
+                if isinstance(serving, DirectExchange):
+                    self.state.running -= 1
+                serving.client_gone(self.cut_by)
+            if self.line and self.cut_by is GONE:
+                self.cut_by = record.behind(serving, stopping=CLOSE in self.server_state.default_headers)
+
+    def _drop(self, request: PipelinedRequest) -> None:
+        request.drop(self.cut_by)
+
+    def _let_go(self) -> None:
+        """Be counted and timed no more."""
+        if self._gave_way:
+            self._gave_way = False
+            self.state.idle.leaving -= 1
+        self.timer_of_connection.drop()
+        self.timer.drop()
+        if self._write_timeout is not None:
+            self._write_timeout.done()
+        if self._counted is not None:
+            addresses, address = self.state.addresses, self._counted
+            self._counted = None
+            addresses[address] -= 1
+            if not addresses[address]:
+                del addresses[address]
+
+    def _part(self) -> None:
+        """Let go of the parts, and they of this connection."""
+        self.input.close()
+        self.parser.close()
+        self._write_timeout = None
+        del self.parser
+        del self.timer_of_connection
+
+    def __repr__(self) -> str:
+        """Show whose it is, and what runs."""
+        return (
+            f"<{type(self).__name__} {self.peer.decode('ascii', 'replace')} {self.serving!r} {len(self.line)} in line>"
+        )
 
 
-def _door(config: Config, app_state: dict[str, Any]) -> EngineHost | None:
+class GuardedProtocol(GatewayProtocol):
+    """The same without the direct engine: serves any ASGI application, a gateway included.
+
+    For ``uvicorn --http limen.engines.direct:GuardedProtocol``.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        """As ``GatewayProtocol``."""
+        super().__init__(config, server_state, app_state, _loop)
+        self._host = None
+
+
+def _host(config: Config, app_state: dict[str, Any]) -> EngineHost | None:
     """Return the gateway, if it is the application itself: what wraps one must see every request."""
     found: Any = app_state.get("limen")
     app: Any = vars(config)["loaded_app"]
@@ -273,4 +610,5 @@ def _door(config: Config, app_state: dict[str, Any]) -> EngineHost | None:
         app = vars(app)["app"]
     if found is None or found is not app or config.root_path or not found.direct():
         return None
-    return found
+    host: EngineHost = found
+    return host

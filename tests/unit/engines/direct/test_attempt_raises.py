@@ -6,10 +6,14 @@ from typing import Any
 import pytest
 
 from limen import Gateway, Upstream, anyone
-from limen.engines.direct.exchange import Exchange
+from limen.engines.direct.downstream import Downstream
+from limen.engines.direct.exchange import DirectExchange
 from limen.engines.direct.timers import Timer, Timers
 from limen.errors import Fault, Kind
+from limen.exchange.outcome import Outcome
+from limen.exchange.request import Request
 from limen.http.headers import Head
+from limen.pipeline.exchange import Exchange
 from limen.routing.table import Match
 from limen.upstream.error import UpstreamError
 from limen.upstream.pool import Pool
@@ -19,7 +23,7 @@ class Mistake(Exception):
     """One of our own."""
 
 
-class Peer:
+class Peer(Downstream):
     """The client of one exchange, which keeps what is written to it."""
 
     def __init__(self) -> None:
@@ -33,19 +37,6 @@ class Peer:
 
     def write(self, data: bytes) -> None:
         self.written += data
-
-    def stalled(self) -> bool:
-        return False
-
-    def hold(self) -> None: ...
-
-    def go_on(self) -> None: ...
-
-    def rest_is_long(self) -> bool:
-        return False
-
-    def defaults(self) -> list[tuple[bytes, bytes]]:
-        return []
 
     def completed(self, *, close: bool) -> None:
         self.completed_with.append(close)
@@ -67,26 +58,25 @@ async def test_it_is_a_500(raising: str, monkeypatch: pytest.MonkeyPatch, caplog
     monkeypatch.setattr(Pool, "acquire", acquire)
     app = Gateway()
     app.forward("/x", upstream=Upstream("svc", ["http://127.0.0.1:9"]), allow=anyone)
-    live = app.live()
-    found = live.table.match(b"GET", b"/x")
+    active = app.live()
+    found = active.table.match(b"GET", b"/x")
     assert isinstance(found, Match)
     peer = Peer()
-    exchange = Exchange(
-        peer,
-        live.runtime,
-        found,
-        method=b"GET",
-        path=b"/x",
-        query=None,
-        head=Head([(b"host", b"g")]),
+    head = Head([(b"host", b"g")])
+    request = Request(
+        *(b"GET", b"/x", None, head),
+        request_id="1",
+        peer=peer.peer,
+        client=peer.peer,
+        scheme=b"http",
+        host=b"g",
         origin=b"",
-        keep_alive=True,
-        old=False,
-        expects=False,
     )
+    core = Exchange(active, found, request, Outcome(b"GET", b"/x", "1", peer.peer))
+    exchange = DirectExchange(peer, core, active.runtime.bodies, keep_alive=True, chunks=True, expects=False)
     exchange.begin()
     await peer.done.wait()
-    exchange.on_request_done()
+    exchange.body_ended()
     assert peer.written.startswith(b"HTTP/1.1 500 ")
     assert b'"internal_error"' in peer.written
     assert peer.completed_with == [False]

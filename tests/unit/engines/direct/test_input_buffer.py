@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limen.engines.direct.reading import MOST_WAITING, SMALL, STEP, STRETCH, Reading
+from limen.engines.direct.input_buffer import MOST_WAITING, SMALL, STEP, STRETCH, InputBuffer
 from limen.fairness.body_memory import Bodies
 from limen.fairness.turns import LONG_READ, READ_COST, ROUND, Turns
 from turning import Loop, turns_on
@@ -81,31 +81,45 @@ class Parser:
         return True
 
 
+class Connection:
+    """Shows its parser, which here knows the line as well, and is told."""
+
+    def __init__(self, parser: Parser, line: "deque[Any]") -> None:
+        self.parser = parser
+        self.line = line
+        self.client = parser.client
+        self.parses = parser.parses
+        self.line_is_full = parser.line_is_full
+        self.may_begin = parser.may_begin
+        self.begin_next = parser.begin_next
+
+
 class Made:
     """One of everything."""
 
-    def __init__(self, most: int = 1 << 20, beside: "Made | None" = None) -> None:
+    def __init__(self, most: int = 1 << 20, beside: "Made | None" = None, parser: Parser | None = None) -> None:
         """With ``beside``, another connection of the same loop."""
         self.loop = Loop() if beside is None else beside.loop
-        self.parser = Parser()
+        self.parser = parser or Parser()
         self.transport = Transport()
         self.bodies = Bodies(most)
         # Work takes no time here: what a round is full of is what it lets others do later.
         turns = self.turns = turns_on(self.loop, lambda: 0.0) if beside is None else beside.turns
         transport: Any = self.transport
         self.line: deque[Any] = deque()
-        self.reading = Reading(self.parser, transport, turns, self.bodies, self.line)
+        connection: Any = Connection(self.parser, self.line)
+        self.buffer = InputBuffer(connection, transport, turns, self.bodies)
 
     def answer(self) -> None:
         """The request that runs is answered."""
         self.parser.busy = False
-        self.reading.go_on()
+        self.buffer.go_on()
         self.loop.run()
 
 
 def test_what_is_kept_for_its_turn_is_counted() -> None:
     made = Made()
-    made.reading.keep(HEAD)
+    made.buffer.keep(HEAD)
     assert not made.transport.reads
     assert made.bodies.total == len(HEAD)
     made.loop.turn()
@@ -127,9 +141,8 @@ def test_one_small_request_does_not_wait_for_all_that_have_more() -> None:
 
     first = Made()
     for name, size in (("large", SMALL + 1), ("small", SMALL)):
-        made = Made(beside=first)
-        made.reading._protocol = Named(name)  # pyright: ignore[reportPrivateUsage] - in the place of its parser
-        made.reading.keep(b"x" * size)
+        made = Made(beside=first, parser=Named(name))
+        made.buffer.keep(b"x" * size)
     first.loop.run()
     assert order == ["small", "large"]
 
@@ -145,21 +158,20 @@ def test_connections_stand_in_line_with_those_of_their_network() -> None:
     for number, host in enumerate(("192.0.2.1", "192.0.2.2", "192.0.2.3", "198.51.100.1")):
         parser = Numbered()
         parser.client = (host, number)
-        made = Made(beside=first)
-        made.reading._protocol = parser  # pyright: ignore[reportPrivateUsage] - in the place of its parser
-        made.reading.keep(HEAD)
+        made = Made(beside=first, parser=parser)
+        made.buffer.keep(HEAD)
     first.loop.run()
     assert order == [0, 3, 1, 2]
 
 
 def test_a_step_ends_with_the_first_head_in_it() -> None:
     made = Made()
-    made.reading.take(HEAD * 100)
+    made.buffer.take(HEAD * 100)
     made.loop.run()
     assert made.parser.steps == [HEAD] * (1 + MOST_WAITING)  # one runs, and the line is full
     assert not made.transport.reads
     assert made.bodies.total == len(HEAD) * 100  # until all of it is parsed
-    while made.reading.pending():
+    while made.buffer.pending():
         made.answer()
         assert made.parser.line <= MOST_WAITING
     assert made.parser.steps == [HEAD] * 100
@@ -172,7 +184,7 @@ def test_a_step_ends_with_the_first_head_in_it() -> None:
 def test_few_steps_at_once_and_the_rest_in_turns() -> None:
     made = Made()
     made.parser.left = 10 * STRETCH
-    made.reading.take(bytes(4 * STRETCH))
+    made.buffer.take(bytes(4 * STRETCH))
     assert list(map(len, made.parser.steps)) == [STRETCH] * 2
     assert not made.transport.reads
     made.loop.run()
@@ -182,12 +194,12 @@ def test_few_steps_at_once_and_the_rest_in_turns() -> None:
 
 def test_what_is_no_head_and_has_no_length_goes_in_small_steps() -> None:
     made = Made()
-    made.reading.take(b"1\r\na\r\n" * 5000)
+    made.buffer.take(b"1\r\na\r\n" * 5000)
     made.loop.run()
     assert b"".join(made.parser.steps) == b"1\r\na\r\n" * 5000
     assert max(map(len, made.parser.steps)) == STEP
     made.parser.large = True
-    made.reading.take(b"a" * 100_000)
+    made.buffer.take(b"a" * 100_000)
     made.loop.run()
     assert max(map(len, made.parser.steps)) == STRETCH
 
@@ -195,9 +207,9 @@ def test_what_is_no_head_and_has_no_length_goes_in_small_steps() -> None:
 def test_after_a_long_read_the_socket_is_not_read_before_its_turn() -> None:
     made = Made()
     made.parser.left = 10 * LONG_READ
-    made.reading.take(bytes(LONG_READ - 1))
+    made.buffer.take(bytes(LONG_READ - 1))
     assert made.transport.reads
-    made.reading.take(bytes(LONG_READ))
+    made.buffer.take(bytes(LONG_READ))
     assert list(map(len, made.parser.steps)) == [LONG_READ - 1, LONG_READ]  # parsed at once, all the same
     assert not made.transport.reads
     made.loop.run()
@@ -207,9 +219,9 @@ def test_after_a_long_read_the_socket_is_not_read_before_its_turn() -> None:
 def test_input_that_is_thrown_away_has_its_turns_as_well() -> None:
     made = Made()
     made.parser.deaf = True
-    made.reading.thrown_away(LONG_READ - 1)
+    made.buffer.thrown_away(LONG_READ - 1)
     assert made.transport.reads
-    made.reading.thrown_away(LONG_READ)
+    made.buffer.thrown_away(LONG_READ)
     assert not made.transport.reads
     made.loop.run()
     assert made.transport.reads
@@ -220,7 +232,7 @@ def test_of_a_hundred_long_reads_few_are_made_in_one_turn_of_the_loop() -> None:
     all_of_them = [first, *(Made(beside=first) for _ in range(99))]
     for made in all_of_them:
         made.parser.left = STRETCH
-        made.reading.take(bytes(STRETCH))
+        made.buffer.take(bytes(STRETCH))
     turns = 0
     while not all(made.transport.reads for made in all_of_them):
         before = sum(made.transport.reads for made in all_of_them)
@@ -233,7 +245,7 @@ def test_of_a_hundred_long_reads_few_are_made_in_one_turn_of_the_loop() -> None:
 def test_where_a_turn_has_no_time_left_nothing_is_parsed_at_once() -> None:
     made = Made()
     made.turns.spend(ROUND)
-    made.reading.take(HEAD)
+    made.buffer.take(HEAD)
     assert (made.parser.steps, made.transport.reads) == ([], False)
     made.loop.run()
     assert (made.parser.steps, made.transport.reads) == ([HEAD], True)
@@ -242,7 +254,7 @@ def test_where_a_turn_has_no_time_left_nothing_is_parsed_at_once() -> None:
 def test_chunks_wait_for_a_turn_however_few_they_are() -> None:
     made = Made()
     made.parser.chunked = True
-    made.reading.take(b"1\r\na\r\n" * 300)
+    made.buffer.take(b"1\r\na\r\n" * 300)
     assert made.parser.steps == []
     assert not made.transport.reads
     made.loop.run()
@@ -252,13 +264,13 @@ def test_chunks_wait_for_a_turn_however_few_they_are() -> None:
 
 def test_who_does_not_want_more_stops_the_parsing_and_the_reading() -> None:
     made = Made()
-    made.reading.flow.pause_reading()
+    made.buffer.pause()
     assert not made.transport.reads
-    made.reading.take(HEAD)  # it was on its way already
+    made.buffer.take(HEAD)  # it was on its way already
     made.loop.run()
     assert made.parser.steps == []
-    assert repr(made.reading) == f"<Reading {len(HEAD)} bytes wait, not read>"
-    made.reading.flow.resume_reading()
+    assert repr(made.buffer) == f"<InputBuffer {len(HEAD)} bytes wait, not read>"
+    made.buffer.resume()
     made.loop.run()
     assert made.parser.steps == [HEAD]
     assert made.transport.reads
@@ -266,22 +278,22 @@ def test_who_does_not_want_more_stops_the_parsing_and_the_reading() -> None:
 
 def test_a_rest_that_is_put_back_is_parsed_before_all_else() -> None:
     made = Made()
-    made.reading.flow.pause_reading()
-    made.reading.take(b"second\r\n\r\n")
-    made.reading.put_back(b"first\r\n\r\n")
-    made.reading.flow.resume_reading()
+    made.buffer.pause()
+    made.buffer.take(b"second\r\n\r\n")
+    made.buffer.put_back(b"first\r\n\r\n")
+    made.buffer.resume()
     made.loop.run()
     assert made.parser.steps == [b"first\r\n\r\n", b"second\r\n\r\n"]
 
 
 def test_nothing_is_parsed_or_counted_after_the_end() -> None:
     made = Made()
-    made.reading.take(HEAD * 20 + b"x" * 10)
-    made.reading.close()
+    made.buffer.take(HEAD * 20 + b"x" * 10)
+    made.buffer.close()
     made.loop.run()
     assert len(made.parser.steps) == 2
-    assert (made.bodies.total, made.reading.pending()) == (0, False)
-    made.reading.flow.pause_reading()  # a cycle of uvicorn's may ask late
+    assert (made.bodies.total, made.buffer.pending()) == (0, False)
+    made.buffer.pause()  # a cycle of uvicorn's may ask late
 
 
 PARTS = st.lists(st.sampled_from([HEAD, b"\r\n", b"\r\n\r\n", b"x" * 5000, b"a\r\n\r", b"\n"]), max_size=20)
@@ -294,12 +306,12 @@ def test_all_bytes_are_parsed_once_and_in_order_however_they_come(
     made = Made()
     sent = rest = b"".join(parts)
     for size, answered in [*reads, (len(sent) + 1, False)]:
-        made.reading.take(rest[:size])
+        made.buffer.take(rest[:size])
         rest = rest[size:]
         assert made.parser.line <= MOST_WAITING + 1
         if answered:
             made.answer()
-    while made.reading.pending():
+    while made.buffer.pending():
         made.answer()
     assert b"".join(made.parser.steps) == sent
     assert made.bodies.total == 0
@@ -311,43 +323,43 @@ DOES = st.lists(st.sampled_from(["long", "short", "head", "pause", "resume", "tu
 @given(DOES)
 def test_whatever_happened_the_socket_is_read_again_once_nothing_stands_against_it(does: list[str]) -> None:
     made = Made(1 << 30)
-    flow = made.reading.flow
     for one in does:
         match one:
             case "pause":
-                flow.pause_reading()
+                made.buffer.pause()
             case "resume":
-                flow.resume_reading()
+                made.buffer.resume()
             case "turn":
                 made.loop.turn()
             case "answer":
                 made.parser.busy = False
-                made.reading.go_on()
+                made.buffer.go_on()
             case "refuse":
                 made.parser.deaf = True
-                made.reading.clear()
-                made.reading.go_on()
+                made.buffer.clear()
+                made.buffer.go_on()
             case kind if made.transport.reads:
                 data = {"long": bytes(LONG_READ), "short": b"x" * 2000}.get(kind, HEAD)
                 made.parser.left = 0 if kind == "head" else len(data)
                 if made.parser.deaf:
-                    made.reading.thrown_away(len(data))
+                    made.buffer.thrown_away(len(data))
                 else:
-                    made.reading.take(data)
+                    made.buffer.take(data)
             case _:
                 pass
-    flow.resume_reading()
+    made.buffer.resume()
     for _ in range(2 * len(does) + 2):
         made.answer()
     assert made.transport.reads
-    assert not made.reading.pending()
+    assert not made.buffer.pending()
 
 
 async def test_the_loop_of_a_server_will_do() -> None:
     parser, bodies = Parser(), Bodies(1 << 20)
     transport: Any = Transport()
-    reading = Reading(parser, transport, Turns(asyncio.get_running_loop()), bodies, deque())
-    reading.take(HEAD * 5)
+    connection: Any = Connection(parser, deque())
+    buffer = InputBuffer(connection, transport, Turns(asyncio.get_running_loop()), bodies)
+    buffer.take(HEAD * 5)
     for _ in range(10):
         await asyncio.sleep(0)
     assert parser.steps == [HEAD] * 5

@@ -6,14 +6,14 @@ be parsed, the socket is not read; nor is it after a long read, before the conne
 """
 
 import asyncio
-from collections import deque
-from typing import Any, Final
-
-from uvicorn.protocols.http.flow_control import FlowControl
+from typing import TYPE_CHECKING, Final, final
 
 from limen.fairness.body_memory import Bodies
 from limen.fairness.turns import LONG_READ, READ_COST, Turns
 from limen.http.networks import network_of
+
+if TYPE_CHECKING:
+    from limen.engines.direct.protocol import GatewayProtocol
 
 # Pipelined requests in line before nothing more is parsed or read. While it is read, a client that leaves is noticed.
 MOST_WAITING: Final = 16
@@ -33,18 +33,18 @@ _AT_ONCE: Final = 2
 _END_OF_HEAD: Final = b"\r\n\r\n"
 
 
-class Reading:
+@final
+class InputBuffer:
     """One connection's bytes that are not parsed yet."""
 
     __slots__ = (
         "_at",
         "_bodies",
+        "_connection",
         "_counted",
         "_data",
-        "_flow",
         "_line",
         "_network",
-        "_protocol",
         "_stopped",
         "_transport",
         "_turns",
@@ -55,30 +55,23 @@ class Reading:
     )
 
     def __init__(
-        self, protocol: Any, transport: asyncio.Transport, turns: Turns, bodies: Bodies, line: "deque[Any]"
+        self, connection: "GatewayProtocol", transport: asyncio.Transport, turns: Turns, bodies: Bodies
     ) -> None:
-        """``protocol`` has what ``PatientProtocol`` has under "what reading asks"; ``line`` is that of its requests."""
-        self._protocol: Any = protocol
+        """Nothing has been read."""
+        self._connection: GatewayProtocol | None = connection
+        self._line = connection.line
         self._transport = transport
         self._turns = turns
         self._bodies = bodies
-        self._line = line
         self._network: bytes | None = None  # of the client, once it is known
         self._counted = False  # among what the worker holds
-        self._flow = Flow(transport, self)
         self._data = b""
         self._at = 0
         self._stopped = False  # the socket is not read
         self._yields = False  # since the last read was a long one
         self.queued = False
-        # As uvicorn's flow control has it. Here, since a look at an attribute of Python's takes a hundred times as long.
         self.paused = False
         self.write_paused = False
-
-    @property
-    def flow(self) -> "Flow":
-        """What pauses and resumes, in the place of uvicorn's."""
-        return self._flow
 
     def free(self) -> bool:
         """Tell whether nothing waits, and nobody wants to wait: what comes may be parsed as it comes."""
@@ -98,6 +91,9 @@ class Reading:
 
     def take(self, data: bytes) -> None:
         """Parse ``data`` step by step, at most a few of them now."""
+        connection = self._connection
+        if connection is None:
+            return
         self._data = self._data[self._at :] + data if self._data else data
         self._at = 0
         self._yields = self._yields or len(data) >= LONG_READ
@@ -105,7 +101,7 @@ class Reading:
         if turns.room():
             begun = turns.now()
             for _ in range(_AT_ONCE):
-                if not self.pending() or not self._may_parse() or self._protocol.is_chunked():
+                if not self.pending() or not self._may_parse() or connection.parser.is_chunked():
                     break
                 self._parse()
             turns.did(begun)
@@ -137,9 +133,10 @@ class Reading:
 
     def step(self) -> None:
         """Begin the next request in line, or parse one step; asked for by ``go_on``."""
-        if self._protocol is None:
+        connection = self._connection
+        if connection is None:
             return
-        if not self._protocol.begin_next() and self.pending() and self._may_parse():
+        if not connection.begin_next() and self.pending() and self._may_parse():
             self._parse()
         if self._yields and not self.pending():
             self._yields = False
@@ -148,15 +145,15 @@ class Reading:
 
     def go_on(self) -> None:
         """Ask for a turn if there is something to do, and read the socket only if nothing waits."""
-        protocol = self._protocol
-        if protocol is None:
+        connection = self._connection
+        if connection is None:
             return
         waits = self.pending()
-        if protocol.may_begin() or (self._may_parse() if waits else self._yields):
+        if connection.may_begin() or (self._may_parse() if waits else self._yields):
             if self._network is None:  # few have to ask
-                self._network = network_of(protocol.client)
+                self._network = network_of(connection.client)
             self._turns.ask(self, self._network, light=waits and len(self._data) <= SMALL and not self._line)
-        stop = waits or self._yields or self.paused or protocol.line_is_full()
+        stop = waits or self._yields or self.paused or connection.line_is_full()
         if stop is not self._stopped and not self._transport.is_closing():
             self._stopped = stop
             if stop:
@@ -177,8 +174,8 @@ class Reading:
     def cut(self) -> None:
         """Give up: the worker holds too much."""
         self._counted = False
-        if self._protocol is not None:
-            self._protocol.give_up_reading()
+        if self._connection is not None:
+            self._connection.give_up_reading()
 
     def give_away(self) -> None:
         """Read nothing more: the connection belongs to another protocol now, which reads for itself."""
@@ -189,11 +186,23 @@ class Reading:
     def close(self) -> None:
         """The connection is lost: let go of it, and of one another, which else would wait for the collector."""
         self.clear()
-        self._protocol = None
-        self._flow.reading = None
+        self._connection = None
+
+    def pause(self) -> None:
+        """Read no more, and parse no more of what was read."""
+        if not self.paused:
+            self.paused = True
+            self.go_on()
+
+    def resume(self) -> None:
+        """Read and parse again."""
+        if self.paused:
+            self.paused = False
+            self.go_on()
 
     def _may_parse(self) -> bool:
-        return not self.paused and not self._protocol.line_is_full() and bool(self._protocol.parses())
+        connection = self._connection
+        return not self.paused and connection is not None and not connection.line_is_full() and connection.parses()
 
     def _empty(self) -> None:
         self._data = b""
@@ -203,58 +212,25 @@ class Reading:
             self._bodies.drop(self)
 
     def _parse(self) -> None:
+        connection = self._connection
+        if connection is None:
+            return
         data, at = self._data, self._at
-        left: int = self._protocol.content_left()
+        parser = connection.parser
+        left = parser.content_left()
         if left:
             end = at + min(left, STRETCH)
         else:
             # What ends a head may have begun in the step before.
-            most = at + (STRETCH if self._protocol.chunks_are_large() else STEP)
+            most = at + (STRETCH if parser.chunks_are_large() else STEP)
             found = data.find(_END_OF_HEAD, max(at - 3, 0), most)
             end = most if found < 0 else found + 4
         if end >= len(data):
             self._empty()
         else:
             self._at = end
-        self._protocol.parse(data[at:end])
+        parser.parse(data[at:end])
 
     def __repr__(self) -> str:
         """Show what waits, and why."""
-        return f"<Reading {len(self._data) - self._at} bytes wait{', not read' if self._stopped else ''}>"
-
-
-class Flow(FlowControl):
-    """uvicorn's flow control, with a say in reading but not the last word: ``Reading`` has that."""
-
-    def __init__(self, transport: asyncio.Transport, reading: Reading) -> None:
-        """Everything flows."""
-        super().__init__(transport)
-        self.reading: Reading | None = reading
-
-    def pause_reading(self) -> None:
-        """Read no more, and parse no more of what was read."""
-        if not self.read_paused:
-            self.read_paused = True
-            if self.reading is not None:
-                self.reading.paused = True
-                self.reading.go_on()
-
-    def resume_reading(self) -> None:
-        """Go on."""
-        if self.read_paused:
-            self.read_paused = False
-            if self.reading is not None:
-                self.reading.paused = False
-                self.reading.go_on()
-
-    def pause_writing(self) -> None:
-        """The client does not take what is written."""
-        super().pause_writing()
-        if self.reading is not None:
-            self.reading.write_paused = True
-
-    def resume_writing(self) -> None:
-        """It does."""
-        super().resume_writing()
-        if self.reading is not None:
-            self.reading.write_paused = False
+        return f"<InputBuffer {len(self._data) - self._at} bytes wait{', not read' if self._stopped else ''}>"

@@ -1,0 +1,70 @@
+"""A request of FastAPI's own endpoints: what is read of its body is bounded, and the policies of the whole gateway hold.
+
+0.  ``enter``        before the application sees the request
+13. ``answer_head``  the head of its answer
+15. ``settle``       whatever happened; whoever records the request says when
+"""
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from limen.engines.asgi.downstream import Downstream
+from limen.engines.asgi.local_body import LocalBody
+from limen.engines.asgi.refusal import framed
+from limen.engines.asgi.waiting import advance
+from limen.exchange.answer import Answer
+from limen.exchange.hooks import NONE
+from limen.exchange.outcome import Outcome
+from limen.exchange.request import Request
+from limen.pipeline.exchange import REPLYING, Exchange
+from limen.runtime.host import ActiveConfig
+
+
+async def serve_locally(
+    app: ASGIApp,
+    active: ActiveConfig,
+    request: Request,
+    outcome: Outcome,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+) -> None:
+    """Hand a request that no route knows on to ``app``."""
+    if active.hooks is not NONE:
+        core = Exchange(active, None, request, outcome)
+        state = await advance(core, core.begin(), receive, None)
+        if state == REPLYING:
+            assert core.reply is not None
+            if core.fault is not None:
+                outcome.code, outcome.cause = core.fault.kind.code, core.fault.cause
+            await Downstream(scope, receive, send).refuse(core.reply, None)
+            return
+        if active.hooks.answer_head:
+            send = _AnswerHeads(core, send).send
+    if not framed(scope):
+        await app(scope, receive, send)
+        return
+    body = LocalBody(scope, receive, send, active.runtime.bodies, outcome)
+    try:
+        await app(scope, body.receive, body.send)
+    finally:
+        body.release()
+
+
+class _AnswerHeads:
+    """``send`` of one request, for the application: policies see the head of its answer."""
+
+    __slots__ = ("_core", "_send")
+
+    def __init__(self, core: Exchange, send: Send) -> None:
+        self._core = core
+        self._send = send
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            lines = [(bytes(name).lower(), bytes(value)) for name, value in message.get("headers", ())]
+            length = next((int(value) for name, value in lines if name == b"content-length" and value.isdigit()), None)
+            answer = Answer(message["status"], lines, length, "local")
+            for change in self._core.hooks.answer_head:
+                change(self._core.request, answer)
+            message = {**message, "status": answer.status, "headers": answer.lines}
+        await self._send(message)

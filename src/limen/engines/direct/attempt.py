@@ -1,0 +1,254 @@
+"""One try at one target on the direct engine: a connection, the request on it, and the answer as it comes.
+
+1. ``begin``   a connection at once if one is idle, else from a task
+2. ``_send``   write the head, and what has come of the body; ``pass_on`` and ``end_request`` write the rest of it
+3. ``head``, ``body``, ``flush``, ``end``, ``fault``   the answer: it is the sink of the connection
+4. ``cancel``  let go, at any point
+
+How it ended is told once, as an ``AttemptResult``. Another attempt is another object.
+"""
+
+import asyncio
+from time import perf_counter
+from typing import TYPE_CHECKING, final
+
+from limen.engines.direct.timers import Timer
+from limen.errors import Fault
+from limen.exchange.attempt import AttemptResult
+from limen.http.headers import Headers
+from limen.runtime.plan import Plan
+from limen.upstream import request
+from limen.upstream.connection import Connection
+from limen.upstream.error import UpstreamError
+
+if TYPE_CHECKING:
+    from limen.engines.direct.exchange import DirectExchange
+
+
+@final
+class Attempt:
+    """``status`` is that of the answer, 0 before its head has come. ``timer`` is the attempt's own while it lasts."""
+
+    __slots__ = ("_began", "_connection", "_exchange", "_plan", "_sent_at", "_task", "_timer", "status")
+
+    def __init__(self, exchange: "DirectExchange", plan: Plan, timer: Timer) -> None:
+        """Nothing is asked of anybody yet."""
+        self._exchange = exchange
+        self._plan = plan
+        self._timer = timer
+        self._began = 0.0
+        self._sent_at = 0.0
+        self._connection: Connection | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.status: int = 0
+
+    # --- a connection ---
+
+    def begin(self) -> None:
+        """Get a connection, and send the request on it."""
+        connection = self._plan.pool.idle()
+        if connection is not None:
+            self._send(connection)
+        else:
+            self._task = self._exchange.downstream.loop.create_task(self._acquire())
+
+    async def _acquire(self) -> None:
+        exchange = self._exchange
+        if exchange.must_wait_for_body():
+            self._task = None  # those before it in this turn of the loop have taken what there was
+            exchange.attempt_put_off()
+            return
+        self._began = began = perf_counter()
+        try:
+            try:
+                connection = await self._plan.pool.acquire(exchange.time_to_connect())
+            except UpstreamError as error:
+                exchange.connecting += perf_counter() - began
+                self._task = None
+                self._tell(None, error.fault, sent=False, reused=False, answered=False)
+                exchange.attempt_failed(error.fault, sent=False, reused=False)
+                return
+            self._task = None
+            self._send(connection)
+        except Exception:
+            self._task = None
+            exchange.bug()
+
+    def _send(self, connection: Connection) -> None:
+        exchange = self._exchange
+        core, body = exchange.core, exchange.body
+        self._connection = connection
+        self._sent_at = perf_counter()
+        if not self._began:
+            self._began = self._sent_at
+        streams, content, framing = exchange.streams, core.content, core.framing
+        assert framing is not None
+        length = framing.length if streams else None if content is None else len(content)
+        head = request.framing(core.request.method, streamed=streams, length=length)
+        authority = connection.target.authority
+        own = core.attempt_lines(str(connection.target)) if core.hooks.attempt_head else core.own_lines
+        data = request.head(core.request.method, core.target, authority, core.lines, own, head)
+        more = streams and not body.whole
+        if streams:
+            # As the client framed it, and not as it happens to have come.
+            data += b"".join(body.parts if length is not None else map(request.chunk, filter(None, body.parts)))
+            if more:
+                body.forwarded = bool(body.parts)
+                body.parts.clear()
+            elif length is None:
+                data += request.LAST_CHUNK
+            body.uncount(exchange)
+        elif content:
+            data += content
+        connection.start(self, core.request.method, data, whole=not more)
+        if self._connection is not connection:
+            return  # it was lost already, and the fault has been dealt with
+        if more:
+            exchange.want_body()
+            exchange.downstream.resume_reading()
+        self.await_answer()
+
+    # --- a body that streams ---
+
+    def pass_on(self, data: bytes) -> bool:
+        """Write a piece of the body; False while there is no connection to write it to."""
+        connection = self._connection
+        if connection is None:
+            return False
+        framing = self._exchange.core.framing
+        assert framing is not None
+        if data:
+            connection.write(data if framing.length is not None else request.chunk(data))
+        self._exchange.body.forwarded = True
+        blocked = connection.blocked()
+        if blocked is not None:
+            self._exchange.downstream.pause_reading()
+            blocked.add_done_callback(self._unblocked)
+        self.await_answer()
+        return True
+
+    def _unblocked(self, future: "asyncio.Future[None]") -> None:
+        if not self._exchange.complete:
+            self._exchange.downstream.resume_reading()
+
+    def end_request(self, rest: bytes) -> None:
+        """Write the end of the body, ``rest`` before it."""
+        connection = self._connection
+        if connection is None:
+            return
+        framing = self._exchange.core.framing
+        assert framing is not None
+        if framing.length is None:
+            connection.write((request.chunk(rest) if rest else b"") + request.LAST_CHUNK)
+        connection.finish()
+        self.await_answer()
+
+    def service_stopped_reading(self) -> bool:
+        """Tell whether the service does not take what is written to it."""
+        return self._connection is not None and self._connection.blocked() is not None
+
+    @property
+    def connected(self) -> bool:
+        """Tell whether there is a connection."""
+        return self._connection is not None
+
+    # --- the sink ---
+
+    def head(self, status: int, reason: bytes, headers: Headers) -> None:
+        """Take the head of the answer."""
+        self.status = status
+        try:
+            self._exchange.answer_begins(status, headers)
+        except Exception:
+            self._exchange.bug()  # raised on, the parser of the connection would take it for the service's mistake
+
+    def body(self, data: bytes) -> None:
+        """Take a piece of the answer's content."""
+        self._exchange.content_came(data)
+
+    def flush(self) -> None:
+        """Nothing more has come for now."""
+        self._exchange.content_paused()
+
+    def end(self) -> None:
+        """The answer is whole."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._plan.pool.release(connection)
+            self._tell(connection, None, sent=True, reused=connection.reused, answered=True)
+        self._exchange.answer_whole()
+
+    def fault(self, fault: Fault) -> None:
+        """The answer will not become whole."""
+        connection, self._connection = self._connection, None
+        if connection is None or self._exchange.complete:
+            return
+        reused = connection.reused and not connection.answering
+        self._plan.pool.release(connection)
+        try:
+            self._tell(connection, fault, sent=True, reused=reused, answered=connection.answering)
+            self._exchange.attempt_failed(fault, sent=True, reused=reused)
+        except Exception:
+            self._exchange.bug()
+
+    # --- its time, and its end ---
+
+    def await_answer(self) -> None:
+        """Set the deadline of what comes next: the head, or more of the content, or more of the client's body."""
+        if self._connection is None:
+            return
+        timeouts = self._plan.timeouts
+        waits_for_head = not self.status and not (self._exchange.streams and not self._exchange.body.whole)
+        seconds = timeouts.first_byte if waits_for_head else timeouts.idle
+        if timeouts.total is not None:
+            seconds = min(seconds, max(timeouts.total - (perf_counter() - self._sent_at), 0.0))
+        self._timer.set(self, seconds)
+
+    def expired(self) -> None:
+        """Somebody took too long."""
+        self._exchange.attempt_expired(self)
+
+    def pause(self) -> None:
+        """The client reads too slowly: make the service wait, for as long as it takes."""
+        if self._connection is not None:
+            self._connection.pause()
+            self._timer.clear()
+
+    def resume(self) -> None:
+        """The client has caught up."""
+        if self._connection is not None:
+            self._connection.resume()
+            self.await_answer()
+
+    def cancel(self) -> None:
+        """Let go of the service; nothing more is heard of this attempt."""
+        self._timer.clear()
+        connection, self._connection = self._connection, None
+        task, self._task = self._task, None
+        if connection is not None:
+            answered, reused = connection.answering, connection.reused
+            connection.abort()
+            self._plan.pool.release(connection)
+            self._tell(connection, None, sent=True, reused=reused, answered=answered)
+        elif task is not None:
+            task.cancel()
+            self._tell(None, None, sent=False, reused=False, answered=False)
+
+    def _tell(
+        self, connection: Connection | None, fault: Fault | None, *, sent: bool, reused: bool, answered: bool
+    ) -> None:
+        """Say how it ended, if anybody wants to know."""
+        core = self._exchange.core
+        if not core.hooks.attempt_ended:
+            return
+        target = "" if connection is None else str(connection.target)
+        seconds = perf_counter() - self._began if self._began else 0.0
+        core.attempt_ended(
+            AttemptResult(
+                target, fault, sent=sent, reused=reused, answered=answered, status=self.status, seconds=seconds
+            )
+        )
+
+    def __repr__(self) -> str:
+        """Show how far it is."""
+        return f"<Attempt {self.status or ('sent' if self._connection is not None else 'connecting')}>"

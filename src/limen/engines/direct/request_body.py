@@ -1,0 +1,68 @@
+"""The body of one request on the direct engine, as long as some of it is held."""
+
+from typing import final
+
+from limen.exchange.hooks import Transform
+from limen.fairness.body_memory import Bodies, Holder
+
+
+@final
+class RequestBody:
+    """What has come of a body: ``seen`` bytes, all of them if it is ``whole``; ``parts`` are held.
+
+    ``forwarded`` says that something of it has gone to the service, and another attempt could not have it again.
+    """
+
+    __slots__ = ("_bodies", "_counted", "_transform", "forwarded", "parts", "seen", "whole")
+
+    def __init__(self, bodies: Bodies) -> None:
+        """Nothing has come; ``bodies`` are those that the worker holds."""
+        self._bodies = bodies
+        self._counted = False
+        self._transform: Transform | None = None
+        self.parts: list[bytes] = []
+        self.seen: int = 0
+        self.whole = False
+        self.forwarded = False
+
+    def hold(self, data: bytes, holder: Holder) -> None:
+        """Keep a piece, which counts for ``holder``, whose body this is; it may be the one that has to give way."""
+        self.parts.append(data)
+        self._counted = True
+        self._bodies.add(holder, len(data))
+
+    def change_by(self, transform: Transform) -> None:
+        """Let ``transform`` have what has come, and from now on what comes."""
+        self._transform = transform
+        if self.parts:
+            self.parts[:] = [transform.feed(b"".join(self.parts))]
+        if self.whole:
+            self.parts.append(transform.end())
+
+    def changed(self, data: bytes) -> bytes:
+        """Return a piece as the service gets it."""
+        return data if self._transform is None else self._transform.feed(data)
+
+    def rest(self) -> bytes:
+        """Return what the service gets behind the last piece."""
+        return b"" if self._transform is None else self._transform.end()
+
+    def uncount(self, holder: Holder) -> None:
+        """Count no longer: what is still held is on its way."""
+        if self._counted:
+            self._counted = False
+            self._bodies.drop(holder)
+
+    def release(self, holder: Holder) -> None:
+        """Hold nothing more."""
+        self.parts.clear()
+        self.uncount(holder)
+
+    def give_up(self) -> None:
+        """Hold nothing more: the worker has stopped counting it."""
+        self._counted = False
+        self.parts.clear()
+
+    def __repr__(self) -> str:
+        """Show how much has come."""
+        return f"<RequestBody {self.seen} bytes{', whole' if self.whole else ''}>"

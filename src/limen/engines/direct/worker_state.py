@@ -1,0 +1,52 @@
+"""What the client connections of one worker share."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+from uvicorn.config import Config
+
+from limen.client.limits import MOST_CONNECTIONS, ClientLimits
+from limen.engines.direct import server_log
+from limen.engines.direct.idle import Idle
+from limen.engines.direct.timers import Timers
+from limen.exchange.ids import RequestIds
+from limen.fairness.body_memory import Bodies
+from limen.fairness.turns import turns_of
+
+
+class WorkerState:
+    """``running`` counts what the direct engine serves now, ``addresses`` the connections of each client.
+
+    ``connections`` is how many there may be, and ``idle`` finds those that make room then.
+    """
+
+    __slots__ = ("addresses", "bodies", "connections", "fresh", "idle", "limits", "running", "timers", "turns")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, limits: ClientLimits, bodies: Bodies) -> None:
+        """Nobody is connected yet; ``bodies`` are those that the worker holds."""
+        self.limits = limits
+        self.bodies = bodies
+        self.connections = MOST_CONNECTIONS if limits.connections is None else limits.connections
+        self.idle = Idle(loop)
+        self.timers = Timers(loop)
+        self.turns = turns_of(loop)
+        self.addresses: Counter[str] = Counter()
+        self.running = 0
+        self.fresh = RequestIds().fresh  # for what is answered before anybody serves it
+
+    def __repr__(self) -> str:
+        """Show what is counted."""
+        return f"<WorkerState {self.running} running {self.addresses.total()} connected {self.timers!r}>"
+
+
+def worker_state(config: Config, app_state: dict[str, Any], loop: asyncio.AbstractEventLoop) -> WorkerState:
+    """Return the state that the connections with this ``app_state`` share; the first one makes it."""
+    state: WorkerState | None = app_state.get("limen.guard")
+    if state is None:
+        limits: ClientLimits = app_state.get("limen.limits") or ClientLimits()
+        if (bodies := app_state.get("limen.bodies")) is None:  # one that holds nothing is false
+            bodies = Bodies.within(limits.body_memory)
+        state = app_state["limen.guard"] = WorkerState(loop, limits, bodies)
+        server_log.share(config, gateway="limen" in app_state)
+    return state

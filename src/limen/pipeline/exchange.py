@@ -1,0 +1,422 @@
+"""The life of a request, as decisions without I/O: an engine makes an ``Exchange`` and does what its state says.
+
+0.  ``begin``          policies of the whole gateway (``enter``), before anything else is looked at
+1.                     what the table has found: a route, a redirect, 405, 404
+2.                     policies that answer at once (``arrive``)
+3.  ``admit``          who is calling, and may they
+4.                     limits, which may wait (``limit``)
+5.                     the parameters, then the declared body (after 3: an anonymous caller cannot probe schemas)
+6.                     an answer that is there already (``lookup``)
+7.                     the head for the service
+8.                     a connection: the pool's (``must_buffer_body`` says whether a body that streams may have one yet)
+9.  ``attempt_lines``  what one attempt adds to the head
+10. ``attempt_ended``  once for each attempt; ``may_retry``
+11. ``answer_begins``  what the answer says of sessions; whether it is read and checked (``answer_whole``) or passes
+12. 13. 14.            policies see its head and content (``limen.exchange.answer_filters``)
+15. ``settle``         exactly once: leases, policies, the access log
+
+Whatever waits for something outside is resumed with what came of it (``resume``).
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, cast
+
+from limen.contract.answer_head import replaced
+from limen.contract.made import Finished, Hook, Made
+from limen.contract.request_check import BodyFraming, check_body, check_parameters, read_framing, too_large
+from limen.errors import Fault, Kind
+from limen.exchange.answer import Answer
+from limen.exchange.answer_filters import AnswerFilters, filtered
+from limen.exchange.attempt import AttemptResult
+from limen.exchange.hooks import NONE, Lease, Transform
+from limen.exchange.outcome import Outcome
+from limen.exchange.request import Request
+from limen.exchange.settlement import Settlement
+from limen.exchange.transforms import chained
+from limen.http.headers import Headers, block, values
+from limen.http.replies import Reply, allowed, problem, redirect
+from limen.pipeline.settle import end, guarded, policy_failed, settle
+from limen.pipeline.steps import (
+    admit,
+    build_upstream_head,
+    client_head,
+    gateway_lines,
+    must_buffer_answer,
+    without_digests,
+)
+from limen.routing.table import Match, MethodNotAllowed, Redirect
+from limen.runtime.host import ActiveConfig
+from limen.runtime.plan import Plan
+
+# The state of an exchange: what its engine is to do.
+NEW: Final = 0
+WAITING: Final = 1
+"""Wait for ``awaited``, then ``resume`` with what it gives."""
+READING: Final = 2
+"""Read the declared body whole, then call ``body_came``."""
+SENDING: Final = 3
+"""Send the request to the service, once a connection is there; then call ``answer_begins``."""
+ANSWERING: Final = 4
+"""Pass the content of the service's answer on, behind the head in ``answer``."""
+BUFFERING: Final = 5
+"""Read the service's answer whole, then call ``answer_whole``."""
+REPLYING: Final = 6
+"""Write ``reply``; ``fault`` is why, if it is a refusal."""
+LOCAL: Final = 7
+"""Hand the request on: it is for an endpoint of the application itself."""
+SETTLED: Final = 8
+
+# What is waited for, and goes on from there.
+_ENTER: Final = 0
+_ARRIVE: Final = 2
+_IDENTIFY: Final = 3
+_LIMIT: Final = 4
+_BODY: Final = 5
+_LOOKUP: Final = 6
+_ANSWER: Final = 11
+
+Found = Match[Plan] | Redirect | MethodNotAllowed | Fault
+
+
+class Exchange:
+    """One request and its answer. ``state`` says what the engine is to do next; each method below returns the new one.
+
+    A method raises nothing of its own, but what a policy or a hook of the user raises comes through: then the engine calls
+    ``refuse`` with an internal error.
+    """
+
+    __slots__ = (
+        *("active", "answer", "awaited", "body_transform", "content", "fault", "filters", "framing", "hooks", "lines"),
+        *("outcome", "own_lines", "plan", "reply", "request", "state", "target"),
+        *("_at", "_body_length", "_buffered", "_found", "_hook", "_phase", "_settlement"),
+    )
+
+    def __init__(self, active: ActiveConfig, found: Found | None, request: Request, outcome: Outcome) -> None:
+        """Keep what the table has ``found``, None for a path that it does not know; nothing is decided yet."""
+        plan = found.plan if isinstance(found, Match) else None
+        self.active = active
+        self.plan = plan
+        self.request = request
+        self.outcome = outcome
+        self.hooks = active.hooks if plan is None else plan.hooks
+        self.state: int = NEW
+        self.framing: BodyFraming | None = None
+        self.content: bytes | None = None  # a declared body, as the service gets it
+        self.body_transform: Transform | None = None  # of a body that streams
+        self.target = b""
+        self.lines: Headers = []
+        self.answer: Answer | None = None
+        self.filters: AnswerFilters | None = None
+        self.reply: Reply | None = None
+        self.fault: Fault | None = None
+        self.awaited: Awaitable[Any] | None = None
+        self._found = found
+        self.own_lines = b""  # what the gateway adds to the head for the service
+        self._hook: Hook | None = None
+        self._buffered: tuple[int, Headers] = (0, [])
+        self._body_length: int = 0  # bytes of a declared body, as it came
+        self._phase: int = _ENTER
+        self._at: int = 0
+        self._settlement: Settlement | None = None
+        if plan is not None:
+            request.route = outcome.route = plan.route.path
+            outcome.upstream = plan.route.upstream.name
+        if self.hooks.settle:
+            self._keep()
+
+    # --- the request ---
+
+    def begin(self) -> int:
+        """0. Set out, and go as far as it goes without waiting."""
+        enter = self.active.hooks.enter
+        return self._consult(_ENTER, enter, 0) if enter else self._routed()
+
+    def resume(self, value: object) -> int:
+        """Go on with what ``awaited`` has given."""
+        self.awaited = None
+        phase = self._phase
+        if phase == _IDENTIFY:
+            return self._admitted(cast("bytes | Fault", value))
+        if phase == _BODY:
+            return self._body_checked(cast("bytes | Fault | None", value))
+        if phase == _ANSWER:
+            return self._finished(cast("Finished", value))
+        if self._answered(value):
+            return self.state
+        return self._consult(phase, self._hooks_of(phase), self._at)
+
+    def abandon(self, value: object) -> None:
+        """Take note of what ``awaited`` has given too late: what was granted goes back, and nothing else follows."""
+        if isinstance(value, Fault | Reply | Made | bytes) or value is None:
+            return
+        self._keep().grant(cast("Lease", value))
+        if self.state == SETTLED:
+            end(self.outcome)
+
+    def body_came(self, content: bytes) -> int:
+        """5. Check a declared body, which is whole."""
+        plan = self.plan
+        assert plan is not None
+        body = plan.route.contract.body
+        assert body is not None
+        self._body_length = len(content)
+        validations = self.active.runtime.validations
+        checked = check_body(body, content, self.request.head, plan.route.max_body, validations)
+        if checked is None or isinstance(checked, bytes | Fault):
+            return self._body_checked(checked)
+        return self._wait(_BODY, checked)
+
+    def refuse(self, fault: Fault) -> int:
+        """Answer with ``fault``, wherever it stands; the head of no other answer may be out."""
+        self.fault = fault
+        return self._reply(problem(fault, self.request.request_id))
+
+    def refuse_too_large(self) -> int:
+        """Refuse a body that has passed the bound of its route."""
+        assert self.plan is not None
+        return self.refuse(too_large(self.plan.route.max_body))
+
+    # --- the attempts ---
+
+    def attempt_lines(self, target: str) -> bytes:
+        """9. Return the lines that the gateway adds for one attempt at ``target``."""
+        lines = self.own_lines
+        for hook in self.hooks.attempt_head:
+            lines += block(hook(self.request, target))
+        return lines
+
+    def attempt_ended(self, result: AttemptResult) -> None:
+        """10. Tell the policies."""
+        for hook in self.hooks.attempt_ended:
+            hook(self.request, result)
+
+    # --- the answer ---
+
+    def answer_begins(self, status: int, headers: Headers) -> int:
+        """11. Take the head of the service's answer: its content passes, or is read first."""
+        plan = self.plan
+        assert plan is not None
+        if plan.session_ended is not None:
+            headers = plan.session_ended(headers)
+        self._hook = hook = must_buffer_answer(plan, self.request.method, status)
+        if hook is not None:
+            # Plain was asked for by ``build_upstream_head``.
+            if values(headers, b"content-encoding"):
+                cause = "the answer is encoded although identity was asked for"
+                return self.refuse(Fault(Kind.UPSTREAM_CONTRACT, cause=cause))
+            self._buffered = (status, headers)
+            self.state = BUFFERING
+            return BUFFERING
+        lines = client_head(plan, status, headers, self.request.request_id)
+        self.answer = answer = Answer(status, lines, None, "upstream")
+        if self.hooks is not NONE:
+            self.filters = AnswerFilters(self.hooks, self.request, answer)
+        self.state = ANSWERING
+        return ANSWERING
+
+    def answer_whole(self, content: bytes) -> int:
+        """11. Let what an answer that was read has to go through have it."""
+        assert self._hook is not None
+        made = self._hook(content, self.request.principal)
+        return self._finished(made) if isinstance(made, Made | Fault) else self._wait(_ANSWER, made)
+
+    # --- the end ---
+
+    def settle(self, status: int, fault: Fault | None, *, cut: bool, seconds: float) -> None:
+        """15. Say what it came to; a second call does nothing. Never raises, never waits."""
+        if self.describe(status, fault, cut=cut):
+            self.outcome.seconds = seconds
+            settle(self.outcome)
+
+    def describe(self, status: int, fault: Fault | None, *, cut: bool) -> bool:
+        """Say what it came to, for whoever settles the outcome; False if that was said before."""
+        if self.state == SETTLED:
+            return False
+        self.state = SETTLED
+        self.awaited = None
+        if self.filters is not None:
+            guarded(self.filters.abort)
+        outcome = self.outcome
+        outcome.status = status
+        outcome.cut = cut
+        if fault is not None:
+            outcome.code = fault.kind.code
+            outcome.cause = fault.cause
+            if fault.kind is Kind.CLIENT_CLOSED or not status:
+                outcome.status = fault.kind.status
+        return True
+
+    # --- inside: the steps in order ---
+
+    def _routed(self) -> int:
+        """1. Answer what no route answers."""
+        found, request = self._found, self.request
+        if found is None:
+            self.state = LOCAL
+            return LOCAL
+        if isinstance(found, Match):
+            request.params = found.params
+            return self._consult(_ARRIVE, self.hooks.arrive, 0) if self.hooks.arrive else self._identify(found)
+        if isinstance(found, Fault):
+            return self.refuse(found)
+        if isinstance(found, Redirect):
+            location = found.path if request.query is None else found.path + b"?" + request.query
+            return self._reply(redirect(location, request.request_id))
+        if request.method == b"OPTIONS":
+            return self._reply(allowed(found.allow, request.request_id))
+        return self.refuse(Fault(Kind.METHOD_NOT_ALLOWED, headers=((b"allow", b", ".join(found.allow)),)))
+
+    def _identify(self, match: Match[Plan]) -> int:
+        """3. Find out who is calling."""
+        admitted = admit(match.plan, self.request, self.outcome, self.active.runtime.now())
+        if isinstance(admitted, bytes | Fault):
+            return self._admitted(admitted)
+        return self._wait(_IDENTIFY, admitted)
+
+    def _admitted(self, admitted: bytes | Fault) -> int:
+        if isinstance(admitted, Fault):
+            return self.refuse(admitted)
+        self.own_lines = gateway_lines(self.request.origin, self.request.request_id, admitted)
+        return self._consult(_LIMIT, self.hooks.limit, 0) if self.hooks.limit else self._fits()
+
+    def _fits(self) -> int:
+        """5. Check what the head says against the contract."""
+        plan, request = self.plan, self.request
+        assert plan is not None
+        route = plan.route
+        contract = route.contract
+        fault = check_parameters(contract, request.params, request.query or b"", request.head, plan.strip)
+        if fault is not None:
+            return self.refuse(fault)
+        framing = read_framing(request.head, contract, route.max_body)
+        if isinstance(framing, Fault):
+            return self.refuse(framing)
+        self.framing = framing
+        if contract.body is not None:
+            self.state = READING
+            return READING
+        return self._look_up()
+
+    def _body_checked(self, content: bytes | Fault | None) -> int:
+        if isinstance(content, Fault):
+            return self.refuse(content)
+        self.content = content
+        return self._look_up()
+
+    def _look_up(self) -> int:
+        """6. See whether the answer is there already."""
+        return self._consult(_LOOKUP, self.hooks.lookup, 0) if self.hooks.lookup else self._prepare()
+
+    def _prepare(self) -> int:
+        """7. Build what the service gets."""
+        plan, found, request = self.plan, self._found, self.request
+        assert plan is not None
+        assert isinstance(found, Match)
+        self.target, lines = build_upstream_head(plan, found, request.method, request.query, request.head)
+        if self.content is not None and len(self.content) != self._body_length:
+            lines = without_digests(lines)
+        if self.hooks is not NONE:
+            for change in self.hooks.request_head:
+                lines = change(request, lines)
+            lines = self._transform_body(lines)
+        self.lines = lines
+        self.state = SENDING
+        return SENDING
+
+    def _transform_body(self, lines: Headers) -> Headers:
+        framing = self.framing
+        assert framing is not None
+        if not framing.framed and self.content is None:
+            return lines
+        transforms = [one for make in self.hooks.request_body if (one := make(self.request)) is not None]
+        transform = chained(transforms)
+        if transform is None:
+            return lines
+        if self.content is not None:
+            self.content = transform.feed(self.content) + transform.end()
+        else:
+            self.body_transform = transform
+            framing.length = None
+        return without_digests(lines)
+
+    def _finished(self, made: Finished) -> int:
+        if isinstance(made, Fault):
+            return self.refuse(made)
+        status, headers = self._buffered
+        return self._reply(replaced(status, headers, made, self.request.request_id), "upstream")
+
+    # --- inside: policies, one after the other ---
+
+    def _hooks_of(self, phase: int) -> Sequence[Callable[[Request], object]]:
+        if phase == _ENTER:
+            return self.active.hooks.enter
+        return self.hooks.limit if phase == _LIMIT else self.hooks.lookup
+
+    def _consult(self, phase: int, hooks: Sequence[Callable[[Request], object]], at: int) -> int:
+        """Ask the policies of ``phase`` from ``at`` on, until one answers, or has to wait."""
+        self._phase = phase
+        while at < len(hooks):
+            given = hooks[at](self.request)
+            at += 1
+            if given is not None and hasattr(given, "__await__"):
+                self._at = at
+                return self._wait(phase, cast("Awaitable[object]", given))
+            if self._answered(given):
+                return self.state
+        if phase == _ENTER:
+            return self._routed()
+        if phase == _LIMIT:
+            return self._fits()
+        if phase == _LOOKUP:
+            return self._prepare()
+        found = self._found
+        assert isinstance(found, Match)
+        return self._identify(found)
+
+    def _answered(self, given: object) -> bool:
+        """Take what a policy gave: a lease is kept; True for what is answered in the service's place."""
+        if given is None:
+            return False
+        if isinstance(given, Fault):
+            self.refuse(given)
+            return True
+        if isinstance(given, Reply):
+            self._reply(given, "cache" if self._phase == _LOOKUP else "local")
+            return True
+        self._keep().grant(cast("Lease", given))
+        return False
+
+    def _wait(self, phase: int, awaited: Awaitable[Any]) -> int:
+        self._phase = phase
+        self.awaited = awaited
+        self.state = WAITING
+        return WAITING
+
+    def _keep(self) -> Settlement:
+        if self._settlement is None:
+            self._settlement = Settlement(self.hooks.settle)
+            self.outcome.at_end = self._settlement.settle
+        return self._settlement
+
+    def _reply(self, reply: Reply, source: str = "local") -> int:
+        """Answer with ``reply``, as the policies leave it."""
+        self.state = REPLYING
+        if self.hooks is not NONE:
+            if not values(reply.headers, b"x-request-id"):
+                headers = [*reply.headers, (b"x-request-id", self.request.request_id.encode())]
+                reply = Reply(reply.status, headers, reply.body)
+            try:
+                reply = filtered(reply, self.hooks, self.request, source)
+            except Exception:
+                if self.fault is None or self.fault.kind is not Kind.INTERNAL_ERROR:
+                    raise
+                policy_failed(self.outcome)  # perhaps not for the first time: the client gets the answer as it is
+        self.reply = reply
+        return REPLYING
+
+    def __repr__(self) -> str:
+        """Show which request it is of, and its state."""
+        return f"<Exchange {self.request!r} {_NAMES[self.state]}>"
+
+
+_NAMES: Final = ("new", "waiting", "reading", "sending", "answering", "buffering", "replying", "local", "settled")
