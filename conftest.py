@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from compiled import Builds
-from limen import pipeline
+from limen.pipeline import exchange as pipeline
 from limen.cli.version import compiled, version
 from limen_kit.testing import Unavailable, fresh_database, postgres_server
 
@@ -76,7 +76,7 @@ def pytest_sessionstart() -> None:
     asked = bool(os.environ.get("LIMEN_COMPILED"))
     if compiled() != asked:
         pytest.exit(f"{pipeline.__file__} is not what LIMEN_COMPILED asks for", returncode=4)
-    if asked and Path(pipeline.__file__).resolve().parents[1] != Builds(Path(__file__).parent).ready():
+    if asked and Path(pipeline.__file__).resolve().parents[2] != Builds(Path(__file__).parent).ready():
         pytest.exit(f"{pipeline.__file__} was not built from these sources; `make wheel` builds them", returncode=4)
 
 
