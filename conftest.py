@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from compiled import Builds
-from limen.pipeline import exchange as pipeline
 from limen.cli.version import compiled, version
+from limen.pipeline import exchange as pipeline
 from limen_kit.testing import Unavailable, fresh_database, postgres_server
 
 # How much property tests try. No test says a number of its own (see tests/support/examples.py), nor a deadline: none
