@@ -46,7 +46,6 @@ class Redirect:
 
     rank: ClassVar[int] = 200
     adds: ClassVar[bool] = False
-    name: ClassVar[str] = "redirect"
 
     location: str
     status: int = field(default=307, kw_only=True)
@@ -81,6 +80,11 @@ class Redirect:
     def names(self) -> frozenset[str]:
         """The parameters that it needs."""
         return frozenset(_PARAMETER.findall(self.location))
+
+    @property
+    def name(self) -> str:
+        """One name: a route has one of them."""
+        return "redirect"
 
     def check(self, facts: RouteFacts) -> Iterator[str]:
         """Yield what is wrong with it on the route of ``facts``."""

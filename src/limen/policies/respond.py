@@ -27,7 +27,6 @@ class Respond:
 
     rank: ClassVar[int] = 300
     adds: ClassVar[bool] = False
-    name: ClassVar[str] = "respond"
 
     status: int
     content: object = field(default=None, repr=False, compare=False)
@@ -66,6 +65,11 @@ class Respond:
             lines.append((b"content-length", b"%d" % len(body or b"")))
         object.__setattr__(self, "lines", tuple(lines))
         object.__setattr__(self, "body", body or b"")
+
+    @property
+    def name(self) -> str:
+        """One name: a route has one of them."""
+        return "respond"
 
     def check(self, facts: RouteFacts) -> Iterator[str]:
         """Yield what is wrong with it on the route of ``facts``."""

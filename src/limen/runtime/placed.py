@@ -24,7 +24,7 @@ class Placed:
 def placed(place: str, given: object) -> tuple[Placed, list[str]]:
     """Return what of ``given``, the value of a ``policies=``, can stand in ``place``, and what is wrong with the rest."""
     if not isinstance(given, list | tuple):
-        return Placed(place), [f"{place}: policies={given!r} is no list; write policies=[...]"]
+        return Placed(place), [f"{place}: policies={_shown(given)} is no list; write policies=[...]"]
     several: list[object] = list(given)  # pyright: ignore[reportUnknownArgumentType] - each is looked at
     good: list[Policy] = []
     wrong: list[str] = []
