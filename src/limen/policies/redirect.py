@@ -55,13 +55,17 @@ class Redirect:
         """Refuse what is no address, and what would let a client choose the host."""
         where = f"Redirect({self.location!r})"
         if self.status not in STATUSES:
-            raise ValueError(f"{where}: status={self.status!r} is none of {', '.join(map(str, STATUSES))}")
+            raise ValueError(f"Redirect: status={self.status!r} is none of {', '.join(map(str, STATUSES))}")
         path = self.location
         if path.startswith(("http://", "https://")):
             # What is before the path's own slash is the host: a parameter there, or right behind it, would choose it.
             authority, slash, path = path.partition("://")[2].partition("/")
+            if "@" in authority:  # messages repeat the address
+                raise ValueError(
+                    "Redirect: a location must not hold a user name or a password, nor any '@' before its path"
+                )
             if not slash or not _AUTHORITY.fullmatch(authority):
-                raise ValueError(f"{where}: write the host in full, without a parameter or a user, and a '/' after it")
+                raise ValueError(f"{where}: write the host in full, without a parameter, and a '/' after it")
         elif not path.startswith("/") or path.startswith("//"):
             raise ValueError(f"{where}: begin with one '/', or with https:// or http://")
         pieces = _PARAMETER.split(path)
