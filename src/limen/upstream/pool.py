@@ -124,10 +124,7 @@ class Pool:
                 self._draining.remove(waiter)
 
     def retire(self, in_use: "set[Pool]") -> None:
-        """Keep no connection any more: idle ones are closed now, those in use when they come back.
-
-        Exchanges that began with this pool finish with it; meanwhile it is in ``in_use``, to be waited for or closed.
-        """
+        """Close idle connections now, and those in use when they come back; while there are any, be in ``in_use``."""
         self._retired = in_use
         doomed, self._idle = self._idle, []
         if self._busy or self._opening or self._waiting:
@@ -191,7 +188,8 @@ class Pool:
             if not waiter.done():
                 waiter.set_result(None)
                 return
-        self._tell_drained()
+        if self._draining or self._retired is not None:
+            self._tell_drained()
 
     def _tell_drained(self) -> None:
         """Wake those who wait for the pool to be drained, if it is; they look again, for it may be in use by then."""
