@@ -6,18 +6,25 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from dataclasses import fields
 from pathlib import Path
+from random import Random
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
-from limen import Gateway
+from limen import Gateway, policies
 from limen.cli.topology import Topology
+from limen.exchange.hooks import Hooks
+from limen.exchange.policy import World
+from limen.policies import Edits, Headers, Redirect, Respond
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 README = (ROOT / "README.md").read_text()
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+BOTH = Edits(remove=["x-a"])
 SECRET = "a-key-for-this-test-only-0123456789abcdef"
 
 
@@ -71,6 +78,41 @@ def test_the_example_of_the_library_compiles(monkeypatch: pytest.MonkeyPatch) ->
         ("GET", "/reports/{path:path}", "role(admin)"),
     ]
     assert "/api/suppliers" in app.openapi()["paths"]
+
+
+def test_the_examples_of_policies_run_and_their_table_is_the_codes() -> None:
+    page = (ROOT / "docs" / "policies.md").read_text()
+    first, second = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    space: dict[str, Any] = {"__name__": "shop"}
+    exec(compile(first, "policies.md", "exec"), space)
+    table = space["app"].live().table
+    for path, hooks in ((b"/api/prices", (0, 1, 3)), (b"/old/a", (1, 0, 1)), (b"/robots.txt", (1, 0, 1))):
+        found = table.match(b"GET", path).plan.hooks
+        assert (len(found.arrive), len(found.request_head), len(found.answer_head)) == hooks
+    exec(compile(second, "policies.md", "exec"), space)
+    closed = space["Closed"](range(2, 4)).live(World(lambda: 3 * 3600.0, lambda: 0.0, Random(0)))
+    assert closed.arrive(None).kind.status == 503
+    rows = re.findall(r"^\| `(\w+)` \|[^|]*\|([^|]*)\| (\d+) \| (yes|no) \|$", page, re.MULTILINE)
+    made = {"Redirect": Redirect("/"), "Respond": Respond(200), "Headers": Headers(request=BOTH, answer=BOTH)}
+    told = {
+        kind: (
+            [name.strip(" `") for name in hooks.split(",")],
+            int(rank),
+            adds == "yes",
+        )
+        for kind, hooks, rank, adds in rows
+    }
+    assert told == {kind: (_hooks(one), one.rank, one.adds) for kind, one in made.items()}
+    assert set(told) == {name for name in policies.__all__ if hasattr(getattr(policies, name), "rank")}
+    assert len({rank for _, rank, _ in told.values()}) == len(told)
+    phases = re.findall(r"^\| (\d+) [a-z ]+ \|([^|]*)\|", page, re.MULTILINE)
+    assert [int(number) for number, _ in phases] == list(range(16))
+    assert re.findall(r"`(\w+)`", "".join(hooks for _, hooks in phases)) == [one.name for one in fields(Hooks)]
+
+
+def _hooks(declared: Any) -> list[str]:
+    live = declared.live(World(lambda: 0.0, lambda: 0.0, Random(0)))
+    return [one.name for one in fields(Hooks) if getattr(live, one.name, None) is not None]
 
 
 def test_a_fourth_service_fits_the_topology() -> None:

@@ -29,15 +29,20 @@ from limen.client.limits import ClientLimits
 from limen.client.trust import Trust
 from limen.engines.asgi.engine import Engine
 from limen.engines.asgi.record import recorded
+from limen.errors import DeclarationError
+from limen.exchange.policy import Policy
 from limen.exchange.principal import Principal
 from limen.observe import access
 from limen.observe.traces import logger
-from limen.runtime.compile import compile_table
+from limen.runtime.compile import compile_config
 from limen.runtime.host import ActiveConfig
+from limen.runtime.placed import GATEWAY, Placed, placed
 from limen.runtime.plan import RouteInfo
 from limen.runtime.route import HELD, Route
 from limen.runtime.state import Runtime
 from limen.upstream.declared import Timeouts, Upstream
+
+_log = logger("limen.app.gateway")
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[Mapping[str, Any] | None]]
 
@@ -63,6 +68,8 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
     - ``assertion``: tells the services the same signed, so that they need not trust the network.
     - ``revocations``: knows which tokens ended early; ``limen.auth.Revocations`` does so within one process.
     - ``jwks_path``: where the public keys of tokens and assertions are published, if there are any. None is nowhere.
+    - ``policies``: what happens to every request and answer besides, such as ``[Headers(...)]`` (``limen.policies``); those
+      of a group or a route come on top, and the nearest wins by kind.
     - ``limits``: those of the clients' side, for servers that use a protocol class of ``limen.direct``.
     - ``trust``: the proxies in front that are believed about their clients, nobody unless given.
 
@@ -70,6 +77,8 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
     ``max_body_size=`` of the endpoint or of its router says otherwise.
 
     Declaration errors are collected and raised together, as ``limen.errors.DeclarationError``, by ``compile`` or at start.
+    What is declared while it runs is served from then on. If it is wrong, the log says why, and what was compiled before
+    serves on.
     """
 
     def __init__(
@@ -79,6 +88,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         identity: Mapping[str, Callable[[Principal], str]] = IDENTITY,
         assertion: Assertion | None = None,
         revocations: RevocationStore | None = None,
+        policies: Sequence[Policy] = (),
         jwks_path: str | None = "/.well-known/jwks.json",
         limits: ClientLimits | None = None,
         trust: Trust | None = None,
@@ -93,9 +103,12 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         self.limits = limits or ClientLimits()
         self._trust = trust or Trust()
         self._declared: list[Route] = []
-        self._problems: list[str] = []
+        self._policies, self._problems = placed(GATEWAY, policies)
+        self._prefixes: list[str] = []
         self._user_lifespan = lifespan
         self._live: ActiveConfig | None = None
+        self._changed = True
+        self._wrong: tuple[str, ...] = ()  # of what was declared since ``_live`` was compiled
         self._runtime = self._fresh()
         fastapi.setdefault("generate_unique_id_function", _function_name)
         super().__init__(lifespan=_lifespan, **fastapi)
@@ -115,16 +128,25 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         """Serve one ASGI connection; every request gets its id, and its line in the access log."""
         await recorded(super().__call__, scope, receive, send, self._runtime.request_id)
 
-    def declare(self, method: str, path: str, options: RouteOptions) -> Callable[[Stub], Stub]:
+    def declare(
+        self, method: str, path: str, options: RouteOptions, groups: Sequence[Placed] = ()
+    ) -> Callable[[Stub], Stub]:
         """Declare ``method path``: a stub where there is an upstream, else FastAPI's own path operation."""
         if "upstream" not in options:
-            return self._local(method, path, options)
+            return self._local(method, path, options, groups)
 
         def decorate(stub: Stub) -> Stub:
-            self._stub(method, path, stub, options)
+            self._stub(method, path, stub, options, groups)
             return stub
 
         return decorate
+
+    def place(self, prefix: str, policies: Sequence[Policy]) -> Placed:
+        """Check ``policies`` of a group with ``prefix``, and give them their place."""
+        self._prefixes.append(prefix)
+        count = self._prefixes.count(prefix)
+        # Two groups may have one prefix, and what lives of a policy is kept by its place.
+        return self._placed(f"group {prefix}" if count == 1 else f"group {prefix} ({count})", policies)
 
     def group(self, prefix: str, **defaults: Unpack[RouteOptions]) -> Group:
         """Return routes that share ``prefix`` and options, such as the upstream; a route's own options win."""
@@ -141,6 +163,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         methods: Sequence[str] = EVERY_METHOD,
         timeouts: Timeouts | None = None,
         max_body: int | None = None,
+        policies: Sequence[Policy] = (),
     ) -> None:
         """Forward everything under ``path`` (which may end in ``{name:path}``) to ``upstream``; bodies stream both ways.
 
@@ -148,7 +171,8 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         are unbounded, since they are never held.
         """
         verbs = tuple(method.upper() for method in methods)
-        if (rule := self._rule(f"{'|'.join(verbs)} {path}", allow)) is not None:
+        name = f"{'|'.join(verbs)} {path}"
+        if (rule := self._rule(name, allow)) is not None:
             self._change(
                 Route(
                     methods=verbs,
@@ -159,12 +183,16 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
                     rewrite=rewrite,
                     timeouts=timeouts,
                     max_body=self.max_body_size if max_body is None else max_body,
+                    policies=(self._placed(name, policies),),
                 )
             )
 
     def compile(self) -> None:
         """Check and compile everything declared so far; raises DeclarationError with every problem at once."""
-        self.live()
+        if self._changed:
+            self._recompile()
+        if self._wrong:
+            raise DeclarationError(self._wrong)
 
     def declared(self) -> tuple[Route, ...]:
         """Return every gateway route as it was declared, checked, in that order."""
@@ -199,7 +227,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[Mapping[str, Any]]:
         """Compile, run the user's lifespan, and close every connection at the end."""
-        self.live()
+        self.compile()
         local_checks.bound(self.routes)  # and what was added since
         for name in ("uvicorn.error", "hypercorn.error", "asyncio"):
             logger(name)  # what FastAPI's own endpoints raise is told there, and what they say of their input is not
@@ -212,19 +240,36 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
                     yield {**(state or {}), **ours}
         finally:
             runtime, self._runtime, self._live = self._runtime, self._fresh(), None
+            self._changed = True
             await runtime.aclose()
             access.LOG.flush()
 
     def live(self) -> ActiveConfig:
         """Return what requests run against now, compiling it first if something was declared since."""
+        if self._changed:
+            self._recompile()
         if self._live is None:
-            # The runtime outlives a change of the declaration: connections and verified tokens stay.
-            table = compile_table(
-                self._declared, runtime=self._runtime, identity=self._identity, problems=tuple(self._problems)
-            )
-            self._live = ActiveConfig(table, self._runtime)
-            local_checks.bound(self.routes)
+            raise DeclarationError(self._wrong)
         return self._live
+
+    def _recompile(self) -> None:
+        """Compile; the runtime outlives it, with the connections and verified tokens of what is still declared."""
+        self._changed = False
+        try:
+            self._live = compile_config(
+                self._declared,
+                runtime=self._runtime,
+                identity=self._identity,
+                policies=self._policies,
+                problems=tuple(self._problems),
+            )
+        except DeclarationError as error:
+            self._wrong = error.problems
+            if self._live is not None:
+                _log.error("what was declared since the start is not served, what was before serves on: %s", error)
+        else:
+            self._wrong = ()
+            local_checks.bound(self.routes)
 
     def direct(self) -> bool:
         """Tell whether an engine may answer without going through the application's middleware: there is none."""
@@ -269,26 +314,38 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
 
     def _change(self, route: Route) -> None:
         self._declared.append(route)
-        self._live = None
+        self._changed = True
+
+    def _refuse(self, *problems: str) -> None:
+        self._problems += problems
+        self._changed = True
+
+    def _placed(self, place: str, policies: object) -> Placed:
+        found, problems = placed(place, policies)
+        self._refuse(*problems)
+        return found
 
     def _rule(self, name: str, allow: object) -> Rule | None:
         try:
             return as_rule(allow)
         except TypeError as error:
-            self._problems.append(f"{name}: {error}")
+            self._refuse(f"{name}: {error}")
             return None
 
-    def _local(self, method: str, path: str, options: RouteOptions) -> Callable[[Stub], Stub]:
-        if stray := sorted(OWN_OPTIONS & options.keys()):
-            self._problems.append(f"{method} {path}: {', '.join(stray)} given without upstream=; name the service")
+    def _local(self, method: str, path: str, options: RouteOptions, groups: Sequence[Placed]) -> Callable[[Stub], Stub]:
+        given = {*options, *(["policies"] if groups else [])}
+        if stray := sorted(OWN_OPTIONS & given):
+            self._refuse(f"{method} {path}: {', '.join(stray)} given without upstream=; name the service")
         rest: dict[str, Any] = {key: value for key, value in options.items() if key not in OWN_OPTIONS}
         return self.api_route(path, methods=[method], **rest)
 
-    def _stub(self, method: str, path: str, stub: Callable[..., Any], options: RouteOptions) -> None:
+    def _stub(
+        self, method: str, path: str, stub: Callable[..., Any], options: RouteOptions, groups: Sequence[Placed]
+    ) -> None:
         name = f"{method} {path}"
         assert "upstream" in options
         if "allow" not in options:
-            self._problems.append(
+            self._refuse(
                 f"{name}: says nothing about who may call; add allow=anyone, signed_in, role(...), scope(...) or a function"
             )
             return
@@ -317,9 +374,10 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
                 max_answer=options.get("max_answer", HELD),
                 contract=(promised := contract(registered, answer, options.get("body"), after=after is not None)),
                 max_body=self._most(options, held=promised.body is not None),
+                policies=(*groups, self._placed(name, options.get("policies", ()))),
             )
         except TypeError as error:
-            self._problems.append(f"{name}: {error}")
+            self._refuse(f"{name}: {error}")
             return
         registered.responses = {**refusals(route), **registered.responses}
         if not rule.public:

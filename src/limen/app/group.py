@@ -1,24 +1,34 @@
 """Routes that share a prefix and options."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Unpack
 
 from limen.app.options import RouteOptions, Stub, Verbs
+from limen.exchange.policy import Policy
+from limen.runtime.placed import Placed
 
 
 class Group(Verbs):
-    """A prefix and defaults over a gateway or another group; a route's own options win."""
+    """A prefix and defaults over a gateway or another group; a route's own options win, and its policies come on top."""
 
     def __init__(self, parent: Verbs, prefix: str, defaults: RouteOptions) -> None:
         """Declare through ``parent``, under ``prefix``, with ``defaults``."""
         self._parent = parent
         self._prefix = prefix
-        self._defaults = defaults
+        self._defaults: RouteOptions = {**defaults}
+        policies = self._defaults.pop("policies", None)
+        self._placed = () if policies is None else (parent.place(prefix, policies),)
 
-    def declare(self, method: str, path: str, options: RouteOptions) -> Callable[[Stub], Stub]:
+    def declare(
+        self, method: str, path: str, options: RouteOptions, groups: Sequence[Placed] = ()
+    ) -> Callable[[Stub], Stub]:
         """Declare ``method prefix+path`` at the parent."""
         merged: RouteOptions = {**self._defaults, **options}
-        return self._parent.declare(method, self._prefix + path, merged)
+        return self._parent.declare(method, self._prefix + path, merged, (*self._placed, *groups))
+
+    def place(self, prefix: str, policies: Sequence[Policy]) -> Placed:
+        """Check ``policies`` of a group within this one, and give them their place."""
+        return self._parent.place(self._prefix + prefix, policies)
 
     def group(self, prefix: str, **defaults: Unpack[RouteOptions]) -> "Group":
         """Return a group within this one."""

@@ -11,7 +11,9 @@ from fastapi.params import Depends
 from limen.auth.method import Method, Methods
 from limen.auth.rules import Rule
 from limen.contract.answer import IncEx
+from limen.exchange.policy import Policy
 from limen.exchange.principal import Principal
+from limen.runtime.placed import Placed
 from limen.upstream.declared import Timeouts, Upstream
 
 Stub = TypeVar("Stub", bound=Callable[..., Any])
@@ -36,6 +38,10 @@ class RouteOptions(TypedDict, total=False):
     - ``session_ended_header``: the header in which the service names sessions that have ended, in an answer of any status:
       their tokens end at once, and the client does not see it. It needs ``Gateway(revocations=)``.
     - ``timeouts``: replaces those of the upstream.
+    - ``policies``: a list of what is to happen to requests and answers besides (``limen.policies``), such as
+      ``[Headers(...)]``. Those of the gateway and of the groups apply too, and come first. Of one kind, the nearest wins:
+      a policy of a kind that adds up (its page says so) takes the place of one with the same name only, any other that of
+      all of its kind.
     - ``body``: ``"as sent"`` passes a declared body, once it is checked, with whatever its type ignores. Unless given,
       members that the type ignores are taken out of it, and where they cannot be known the route does not compile. Of a form
       with files, which streams unread, it says that its checks are the service's; unless given, nothing of it but texts and
@@ -55,6 +61,7 @@ class RouteOptions(TypedDict, total=False):
     after: Callable[..., object] | Callable[..., Awaitable[object]]
     session_ended_header: str
     timeouts: Timeouts
+    policies: Sequence[Policy]
     body: Literal["as sent"]
     max_body: int
     max_answer: int
@@ -90,6 +97,7 @@ OWN_OPTIONS = frozenset(
         "after",
         "session_ended_header",
         "timeouts",
+        "policies",
         "body",
         "max_body",
         "max_answer",
@@ -101,8 +109,14 @@ class Verbs:
     """The decorators, one per method; a gateway and a group of routes have the same ones."""
 
     @abstractmethod
-    def declare(self, method: str, path: str, options: RouteOptions) -> Callable[[Stub], Stub]:
-        """Return the decorator that declares ``method path``."""
+    def declare(
+        self, method: str, path: str, options: RouteOptions, groups: Sequence[Placed] = ()
+    ) -> Callable[[Stub], Stub]:
+        """Return the decorator that declares ``method path``; ``groups`` are the policies of those it is in."""
+
+    @abstractmethod
+    def place(self, prefix: str, policies: Sequence[Policy]) -> Placed:
+        """Check ``policies`` of a group with ``prefix``, and give them their place."""
 
     def get(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[Stub], Stub]:
         """Declare a GET route; HEAD comes with it."""

@@ -119,6 +119,11 @@ class LiveApiKeys:
         # A client that leaves must not end the question that others wait for.
         return UNAVAILABLE if asked is None else asyncio.shield(asked)
 
+    async def drained(self) -> None:
+        """Return once no question is open."""
+        while self._open:
+            await asyncio.wait(list(self._open.values()))
+
     async def aclose(self) -> None:
         """Give up every question."""
         tasks = list(self._open.values())

@@ -1,4 +1,4 @@
-"""The composition root: declared routes in, one Table of Plans out, or every problem at once."""
+"""The composition root: declared routes and policies in, what requests run against out, or every problem at once."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -11,27 +11,58 @@ from limen.auth.method import Methods
 from limen.auth.session_ends import ender
 from limen.contract.finish import finishers
 from limen.errors import DeclarationError, Fault, Kind
+from limen.exchange.policy import RouteFacts
 from limen.exchange.principal import Principal
 from limen.http.headers import OF_THE_ENCODING, block, withheld
 from limen.routing.path import Pattern
 from limen.routing.rewrite import Rewrite
 from limen.routing.table import Table
+from limen.runtime.host import ActiveConfig
+from limen.runtime.placed import GATEWAY, Placed
 from limen.runtime.plan import Entry, Identity, Plan
+from limen.runtime.reconcile import Reconciliation
 from limen.runtime.route import Route
+from limen.runtime.standing import Standing
 from limen.runtime.state import Runtime
 from limen.upstream.declared import Upstream
 
 IdentityHeaders = Mapping[str, Callable[[Principal], str]]
 
+NO_POLICIES = Placed(GATEWAY)
 
-def compile_table(
-    routes: Sequence[Route], *, runtime: Runtime, identity: IdentityHeaders, problems: Sequence[str] = ()
-) -> Table[Plan]:
-    """Compile ``routes`` against ``runtime``.
 
-    ``problems`` are those that the decorators have already found. Raises DeclarationError with all of them together.
+def compile_config(
+    routes: Sequence[Route],
+    *,
+    runtime: Runtime,
+    identity: IdentityHeaders,
+    policies: Placed = NO_POLICIES,
+    problems: Sequence[str] = (),
+) -> ActiveConfig:
+    """Compile ``routes`` against ``runtime``, and let live there what they declare, and nothing else.
+
+    ``policies`` are the gateway's own; ``problems`` are those that the decorators have already found. Raises
+    DeclarationError with all of them together; then nothing that lives has changed.
     """
+    change = runtime.reconcile()
     found = list(problems)
+    try:
+        config = _compiled(routes, runtime, change, identity, policies, found)
+    except BaseException:
+        runtime.give_up(change)
+        raise
+    runtime.commit(change)
+    return config
+
+
+def _compiled(
+    routes: Sequence[Route],
+    runtime: Runtime,
+    change: Reconciliation,
+    identity: IdentityHeaders,
+    policies: Placed,
+    found: list[str],
+) -> ActiveConfig:
     entries: list[tuple[str, Pattern, Plan]] = []
     upstreams: dict[str, Upstream] = {}
     try:
@@ -44,27 +75,42 @@ def compile_table(
     found += clashes(list(issuers.values()))
     tell = _identity(identity)
     strip = _withheld(identity, methods)
+    stand = Standing(change, policies)
+    hooks = stand.on_gateway()
     for route in routes:
         if upstreams.setdefault(route.upstream.name, route.upstream) != route.upstream:
             found.append(f"{route.name}: two different upstreams are named {route.upstream.name!r}; rename one")
         try:
             pattern = Pattern.parse(route.path)
-            plan = _plan(route, pattern, runtime, _asserted(tell, asserter, route.upstream.name), strip)
+            plan = _plan(route, pattern, runtime, change, stand, _asserted(tell, asserter, route.upstream.name), strip)
         except (ValueError, TypeError) as error:
             found.append(f"{route.name}: {error}")
             continue
         entries += [(method, pattern, plan) for method in route.methods]
+    for several in methods:
+        for one in several:
+            if isinstance(one, ApiKeys) and upstreams.setdefault(one.upstream.name, one.upstream) != one.upstream:
+                found.append(f"auth: two different upstreams are named {one.upstream.name!r}; rename one")
+    found += stand.problems
     try:
         table = Table(entries)
     except ValueError as error:
         found.append(str(error))
     else:
         if not found:
-            return table
-    raise DeclarationError(found)
+            return ActiveConfig(table, runtime, hooks)
+    raise DeclarationError(list(dict.fromkeys(found)))
 
 
-def _plan(route: Route, pattern: Pattern, runtime: Runtime, tell: Identity, strip: frozenset[bytes]) -> Plan:
+def _plan(
+    route: Route,
+    pattern: Pattern,
+    runtime: Runtime,
+    change: Reconciliation,
+    stand: Standing,
+    tell: Identity,
+    strip: frozenset[bytes],
+) -> Plan:
     names = frozenset(pattern.names)
     if missing := route.allow.path_params - names:
         raise ValueError(f"allow={route.allow} needs the path parameter {{{sorted(missing)[0]}}}, which is not there")
@@ -85,10 +131,10 @@ def _plan(route: Route, pattern: Pattern, runtime: Runtime, tell: Identity, stri
         )
     return Plan(
         route=route,
-        pool=runtime.pool(route.upstream),
+        pool=change.pool(route.upstream),
         timeouts=timeouts,
         strip=strip,
-        entry=None if route.allow.public else _entry(route, runtime, tell),
+        entry=None if route.allow.public else _entry(route, runtime, change, tell),
         rewrite=None if route.rewrite is None else Rewrite.parse(route.rewrite, names),
         finish=finish,
         session_ended=None
@@ -97,6 +143,23 @@ def _plan(route: Route, pattern: Pattern, runtime: Runtime, tell: Identity, stri
         query=route.contract.needs("query"),
         header=route.contract.needs("header"),
         cookie=route.contract.needs("cookie"),
+        hooks=stand.on_route(_facts(route, names, strip, held=bool(finish)), route.policies),
+    )
+
+
+def _facts(route: Route, names: frozenset[str], strip: frozenset[bytes], *, held: bool) -> RouteFacts:
+    contract = route.contract
+    headers = {name for param in contract.params if param.where == "header" for name in param.own_names}
+    ended = route.session_ended_header
+    return RouteFacts(
+        route=route.name,
+        params=names,
+        public=route.allow.public,
+        withheld=strip,
+        read_headers=frozenset(name.encode("latin-1", "replace") for name in headers),
+        reads_body=contract.body is not None or contract.streamed is not None,
+        reads_answer=held,
+        consumed=frozenset() if ended is None else frozenset((ended.lower().encode("latin-1", "replace"),)),
     )
 
 
@@ -122,11 +185,11 @@ def _withheld(identity: IdentityHeaders, auth: Sequence[Methods]) -> frozenset[b
     return frozenset(names)
 
 
-def _entry(route: Route, runtime: Runtime, tell: Identity) -> Entry:
+def _entry(route: Route, runtime: Runtime, change: Reconciliation, tell: Identity) -> Entry:
     methods = runtime.auth if route.auth is None else route.auth
     if not methods:
         raise ValueError(f"allow={route.allow} needs to know the caller; give the gateway auth=Jwt(...)")
-    live = [runtime.verifies(method) for method in methods]
+    live = [change.verifier(method) for method in methods]
     keyed = [one for one in live if isinstance(one, LiveApiKeys)]
     bearers = [one for one in live if not isinstance(one, LiveApiKeys)]
     return Entry(identify_by(bearers, keyed), route.allow, tell)

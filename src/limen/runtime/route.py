@@ -6,6 +6,7 @@ from limen.auth.method import Methods
 from limen.auth.rules import Rule
 from limen.contract.after import After
 from limen.contract.contract import Contract
+from limen.runtime.placed import Placed
 from limen.upstream.declared import Timeouts, Upstream
 
 KiB = 1024
@@ -26,6 +27,7 @@ class Route:
     ``max_body`` bounds the request body in bytes; None means unbounded, which only streamed bodies may be.
     ``max_answer`` bounds, in bytes, an answer that has to be held to be checked. What is held may not have more than 1 MiB.
     ``auth`` None is the gateway's own.
+    ``policies`` are those of the groups that it is in, the outermost first, and its own.
     ``session_ended_header`` is the header in which answers name sessions that have ended; it never reaches the client.
     """
 
@@ -42,6 +44,7 @@ class Route:
     max_body: int | None = None
     max_answer: int = HELD
     contract: Contract = field(default_factory=Contract)
+    policies: tuple[Placed, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what could hold the event loop; raises TypeError."""

@@ -61,6 +61,17 @@ def literal(host: str) -> bool:
     return False
 
 
+def until_next(deadline: float, others: int) -> float:
+    """Return until when one address may be tried, in the loop's time: half of what is left where others come after it.
+
+    One that drops what is sent to it must not use up the time of those that would answer.
+    """
+    if not others:
+        return deadline
+    now = asyncio.get_running_loop().time()
+    return now + max(0.0, deadline - now) / 2
+
+
 def in_thread(work: Callable[[], None]) -> None:
     """Run ``work`` in a thread that nobody waits for, at the end of the process neither. Raises RuntimeError without one."""
     Thread(target=work, name="limen-name", daemon=True).start()

@@ -14,7 +14,7 @@ from limen.fairness.turns import turns_of
 from limen.upstream.connection import Connection
 from limen.upstream.declared import Upstream
 from limen.upstream.error import UpstreamError
-from limen.upstream.names import Names, literal
+from limen.upstream.names import Names, literal, until_next
 from limen.upstream.renewal import Renewal
 from limen.upstream.snapshot import UpstreamSnapshot
 from limen.upstream.target import Target
@@ -50,6 +50,7 @@ class Pool:
         except ValueError as error:
             raise ValueError(f"upstream {upstream.name!r}: {error}") from None
         self._closed = False
+        self._retired: set[Pool] | None = None  # of those that are retired: the ones still in use
 
     def idle(self) -> Connection | None:
         """Return an idle connection that is fit for use, or None; never waits, and never overtakes those who do."""
@@ -95,7 +96,7 @@ class Pool:
         if connection not in self._busy:
             return
         self._busy.discard(connection)
-        if self._closed or not connection.reusable:
+        if self._closed or self._retired is not None or not connection.reusable:
             connection.abort()
         else:
             connection.idle_since = monotonic()
@@ -121,6 +122,15 @@ class Pool:
                 await waiter
             finally:
                 self._draining.remove(waiter)
+
+    def retire(self, in_use: "set[Pool]") -> None:
+        """Close idle connections now, and those in use when they come back; while there are any, be in ``in_use``."""
+        self._retired = in_use
+        doomed, self._idle = self._idle, []
+        if self._busy or self._opening or self._waiting:
+            in_use.add(self)
+        for connection in doomed:
+            connection.close()
 
     async def aclose(self) -> None:
         """Close every connection; exchanges still running, or waiting for one, end with a fault."""
@@ -178,13 +188,15 @@ class Pool:
             if not waiter.done():
                 waiter.set_result(None)
                 return
-        if self._draining:
+        if self._draining or self._retired is not None:
             self._tell_drained()
 
     def _tell_drained(self) -> None:
         """Wake those who wait for the pool to be drained, if it is; they look again, for it may be in use by then."""
         if self._busy or self._opening or self._waiting:
             return
+        if self._retired is not None:
+            self._retired.discard(self)
         for waiter in self._draining:
             if not waiter.done():
                 waiter.set_result(None)
@@ -194,6 +206,8 @@ class Pool:
             raise UpstreamError(Fault(Kind.POOL_EXHAUSTED, headers=AGAIN, cause=repr(self)))
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
+        if self._retired is not None:
+            self._retired.add(self)
         try:
             async with asyncio.timeout_at(deadline):
                 await waiter
@@ -206,12 +220,13 @@ class Pool:
             raise
         finally:
             self._waiting.remove(waiter)
-            if self._draining:
-                self._tell_drained()
+            self._tell_drained()
 
     async def _open(self, deadline: float) -> Connection:
         """Try every target once, beginning with the one whose turn it is."""
         self._opening += 1
+        if self._retired is not None:
+            self._retired.add(self)
         fault = Fault(Kind.UPSTREAM_REFUSED)
         left = len(self.upstream.addresses)
         try:
@@ -219,7 +234,7 @@ class Pool:
                 left -= 1
                 target = self.upstream.addresses[self._turn % len(self.upstream.addresses)]
                 self._turn += 1
-                until = _part(deadline, left)
+                until = until_next(deadline, left)
                 try:
                     async with asyncio.timeout_at(until):
                         connection = await self._connect(target, until)
@@ -248,7 +263,7 @@ class Pool:
         for address in addresses[:-1]:
             left -= 1
             try:
-                async with asyncio.timeout_at(_part(deadline, left)):
+                async with asyncio.timeout_at(until_next(deadline, left)):
                     return await self._connect_to(target, address)
             except OSError:  # one of time and of TLS are of this kind
                 continue
@@ -281,14 +296,3 @@ class Pool:
         """Show how many connections do what."""
         now = self.snapshot()
         return f"<Pool {now.name} {now.idle} idle {now.busy} busy {now.waiting} waiting>"
-
-
-def _part(deadline: float, others: int) -> float:
-    """Return until when one address may be tried, in the loop's time: half of what is left where others come after it.
-
-    One that drops what is sent to it must not use up the time of those that would answer.
-    """
-    if not others:
-        return deadline
-    now = asyncio.get_running_loop().time()
-    return now + max(0.0, deadline - now) / 2

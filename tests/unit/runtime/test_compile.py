@@ -16,7 +16,7 @@ from limen.contract.parameters import Param, Where
 from limen.errors import Fault, Kind
 from limen.http.headers import Head
 from limen.routing.table import Match
-from limen.runtime.compile import compile_table
+from limen.runtime.compile import compile_config
 from limen.runtime.plan import Plan
 from limen.runtime.route import Route
 from limen.runtime.snapshot import Snapshot
@@ -47,14 +47,14 @@ def route(path: str = "/a", **options: Any) -> Route:
 
 def plan(*routes: Route, auth: Jwt | None = AUTH, raw: bytes = b"/a", method: bytes = b"GET") -> Plan:
     runtime = Runtime(auth, now=lambda: NOW)
-    match = compile_table(routes, runtime=runtime, identity=IDENTITY).match(method, raw)
+    match = compile_config(routes, runtime=runtime, identity=IDENTITY).table.match(method, raw)
     assert isinstance(match, Match)
     return match.plan
 
 
 def problems(*routes: Route, auth: Jwt | None = AUTH, found: tuple[str, ...] = ()) -> tuple[str, ...]:
     with pytest.raises(DeclarationError) as caught:
-        compile_table(routes, runtime=Runtime(auth), identity=IDENTITY, problems=found)
+        compile_config(routes, runtime=Runtime(auth), identity=IDENTITY, problems=found)
     return caught.value.problems
 
 
@@ -88,12 +88,14 @@ def test_only_what_is_needed_is_read(where: Where) -> None:
 def test_one_pool_per_upstream_and_every_method_its_entry() -> None:
     runtime = Runtime(None)
     routes = [route(methods=("GET", "POST")), route("/b"), route("/c", upstream=ORDERS)]
-    table = compile_table(routes, runtime=runtime, identity={})
+    table = compile_config(routes, runtime=runtime, identity={}).table
     found = [table.match(*case) for case in ((b"GET", b"/a"), (b"POST", b"/a"), (b"GET", b"/b"), (b"GET", b"/c"))]
     plans = [match.plan for match in found if isinstance(match, Match)]
     assert len(plans) == 4
-    assert plans[0].pool is plans[1].pool is plans[2].pool is runtime.pool(USERS)
-    assert plans[3].pool is runtime.pool(ORDERS)
+    assert plans[0].pool is plans[1].pool is plans[2].pool
+    assert plans[0].pool.upstream is USERS
+    assert plans[3].pool.upstream is ORDERS
+    assert [upstream.name for upstream in runtime.snapshot().upstreams] == ["users", "orders"]
 
 
 def test_clients_cannot_send_identity_nor_spend_their_token_elsewhere() -> None:
@@ -145,7 +147,7 @@ def test_nothing_breaks_out_of_an_identity_header(who: str) -> None:
     ("raw", "admitted"), [(b"/u/7", True), (b"/u/%37", True), (b"/u/8", False), (b"/u/7%2F", False)]
 )
 def test_owners_are_compared_with_what_the_service_will_read(raw: bytes, admitted: bool) -> None:
-    made = compile_table([route("/u/{id}", allow=owner("id"))], runtime=Runtime(AUTH), identity={})
+    made = compile_config([route("/u/{id}", allow=owner("id"))], runtime=Runtime(AUTH), identity={}).table
     match = made.match(b"GET", raw)
     assert isinstance(match, Match)
     assert match.plan.entry is not None
@@ -191,13 +193,16 @@ async def test_the_runtime_shows_and_closes_its_pools() -> None:
     runtime = Runtime(AUTH)
     assert repr(runtime) == "<Runtime idle>"
     assert runtime.snapshot() == Snapshot()
-    pool = runtime.pool(USERS)
+    change = runtime.reconcile()
+    pool = change.pool(USERS)
+    assert repr(runtime) == "<Runtime idle>"
+    runtime.commit(change)
     assert repr(runtime) == "<Runtime <Pool users 0 idle 0 busy 0 waiting>>"
     assert runtime.snapshot() == Snapshot((UpstreamSnapshot("users", 0, 0, 0),))
     assert runtime.snapshot().drained
     await runtime.drained()
     await runtime.aclose()
     assert repr(runtime) == "<Runtime idle>"
-    assert runtime.pool(USERS) is not pool
+    assert runtime.reconcile().pool(USERS) is not pool
     assert runtime.request_id() != runtime.request_id()
     assert runtime.now() > 0

@@ -118,6 +118,11 @@ class LiveIssuer:
         for token in [token for token, known in self._cache.items() if test(known[1])]:
             del self._cache[token]
 
+    async def drained(self) -> None:
+        """Return once no fetch runs that somebody may wait for."""
+        while (flight := self._flight) is not None:
+            await asyncio.wait((flight,))
+
     async def aclose(self) -> None:
         """End the fetch, if there is one, and close every connection; whoever waits is told that nothing is known."""
         self._closed = True

@@ -1,0 +1,254 @@
+"""What lives from one compile to the next: what is kept, what is made anew, what goes, and what a failed compile changes."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from random import Random
+from typing import ClassVar
+
+import pytest
+
+from compiling import A, compiled, fake_network, listeners, plan, route, source, turns, upstreams, verifier
+from limen import DeclarationError, Limits, Timeouts, Upstream, signed_in
+from limen.auth import Issuer, Jwt, Methods, Revocations
+from limen.exchange.policy import Policy, World
+from limen.runtime.placed import Placed
+from limen.runtime.state import Runtime
+from limen.upstream.connection import Connection
+from tokens import NOW, SECRET
+
+TOKENS = Jwt(SECRET)
+
+
+@pytest.fixture
+def network(monkeypatch: pytest.MonkeyPatch) -> list[Connection]:
+    return fake_network(monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def _offline(network: list[Connection]) -> None: ...
+
+
+# --- upstreams ---
+
+
+@pytest.mark.parametrize(
+    ("again", "kept"),
+    [
+        (replace(A), True),
+        (replace(A, timeouts=Timeouts(idle=7)), True),
+        (replace(A, targets=["http://b"]), False),
+        (replace(A, targets=["http://a", "http://b"]), False),
+        (replace(A, limits=Limits(connections=2)), False),
+        (replace(A, name="other"), False),
+    ],
+    ids=["equal", "timeouts", "target", "targets", "limits", "name"],
+)
+async def test_a_pool_is_kept_while_nothing_that_it_heeds_has_changed(again: Upstream, kept: bool) -> None:
+    runtime = Runtime()
+    before = plan(compiled(runtime, route()))
+    connection = await before.pool.acquire(1)
+    before.pool.release(connection)
+    after = plan(compiled(runtime, route(again)))
+    assert (after.pool is before.pool) is kept
+    assert after.pool.upstream is again
+    assert after.timeouts is again.timeouts
+    assert after.pool.idle() is (connection if kept else None)
+    assert connection.reusable is kept
+    assert upstreams(runtime) == [again.name]
+    if not kept:
+        assert (await after.pool.acquire(1)).target == again.addresses[0]
+    await runtime.aclose()
+
+
+async def test_an_exchange_finishes_with_the_pool_that_it_began_with(network: list[Connection]) -> None:
+    runtime = Runtime()
+    before = plan(compiled(runtime, route())).pool
+    busy = await before.acquire(1)
+    waiting = asyncio.ensure_future(before.acquire(1))
+    await turns()
+    after = plan(compiled(runtime, route(replace(A, targets=["http://b"])))).pool
+    assert repr(before) == "<Pool svc 0 idle 1 busy 1 waiting>"
+    assert busy.reusable
+    assert upstreams(runtime) == ["svc", "svc"]  # what is in use is shown, and waited for
+    drained = asyncio.ensure_future(runtime.drained())
+    before.release(busy)
+    assert not busy.reusable
+    late = await waiting
+    assert late is not busy
+    assert upstreams(runtime) == ["svc", "svc"]
+    before.release(late)
+    assert not late.reusable
+    await drained
+    assert (repr(before), upstreams(runtime)) == ("<Pool svc 0 idle 0 busy 0 waiting>", ["svc"])
+    # One that chose its plan before, and comes for a connection only now.
+    last = await before.acquire(1)
+    assert upstreams(runtime) == ["svc", "svc"]
+    lost = await after.acquire(1)
+    assert lost.target.host == "b"
+    before._lost(last)  # pyright: ignore[reportPrivateUsage] - as a connection says that it is over
+    assert upstreams(runtime) == ["svc"]
+    await runtime.aclose()
+    assert len(network) == 4
+
+
+async def test_what_is_retired_and_in_use_is_closed_with_the_runtime() -> None:
+    runtime = Runtime()
+    pool = plan(compiled(runtime, route())).pool
+    busy = await pool.acquire(1)
+    compiled(runtime, route(replace(A, name="other")))
+    assert upstreams(runtime) == ["other", "svc"]
+    await runtime.aclose()
+    assert not busy.reusable
+    assert upstreams(runtime) == []
+
+
+async def test_a_place_in_line_that_is_given_up_leaves_nothing() -> None:
+    runtime = Runtime()
+    pool = plan(compiled(runtime, route())).pool
+    busy = await pool.acquire(1)
+    compiled(runtime, route(replace(A, name="other")))
+    waiting = asyncio.ensure_future(pool.acquire(1))
+    await turns()
+    pool.release(busy)
+    waiting.cancel()
+    await turns()
+    assert (waiting.cancelled(), upstreams(runtime)) == (True, ["other"])
+    await runtime.aclose()
+
+
+async def test_upstreams_are_shown_in_the_order_of_their_declaration() -> None:
+    runtime = Runtime()
+    other = Upstream("other", ["http://o"])
+    compiled(runtime, route(), route(other, "/o"))
+    assert upstreams(runtime) == ["svc", "other"]
+    compiled(runtime, route(other, "/o"), route())
+    assert upstreams(runtime) == ["other", "svc"]
+
+
+# --- policies ---
+
+
+class Live:
+    """Counts what happens to it; ``declared`` is what it lives by."""
+
+    def __init__(self, declared: Policy, world: World) -> None:
+        self.declared = declared
+        self.world = world
+        self.closed = 0
+
+    def arrive(self, request: object) -> None: ...
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class Renewable(Live):
+    def reconcile(self, declared: Policy) -> None:
+        self.declared = declared
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A policy; ``born`` gets what lives of it."""
+
+    rank: ClassVar[int] = 1
+    adds: ClassVar[bool] = True
+    born: list[Live] = field(compare=False, repr=False)
+    name: str = "kept"
+    says: str = ""
+    fails: str = ""
+    kind: Callable[[Policy, World], Live] = Live
+
+    def live(self, world: World) -> Live:
+        if self.fails:
+            raise ValueError(self.fails)
+        self.born.append(made := self.kind(self, world))
+        return made
+
+
+def test_a_live_policy_is_kept_by_its_place_its_kind_and_its_name() -> None:
+    born: list[Live] = []
+    runtime = Runtime()
+    one = Kept(born)
+    config = compiled(runtime, route(), route(path="/b"), policies=[one])
+    assert len(born) == 1  # for all routes
+    for hooks in (config.hooks, plan(config).hooks, plan(config, b"/b").hooks):
+        assert hooks.arrive == (born[0].arrive,)
+    again = compiled(runtime, route(), policies=[Kept(born)])
+    assert again.hooks.arrive == (born[0].arrive,)
+    # The same declaration in two places lives twice; another name is another policy.
+    placed = Placed("GET /a", (one,))
+    mine = compiled(runtime, route(policies=(placed,)), policies=[Kept(born), Kept(born, name="second")])
+    assert len(born) == 3
+    assert [hook.__self__ for hook in plan(mine).hooks.arrive] == [born[1], born[2]]  # pyright: ignore[reportFunctionMemberAccess]
+    assert [live.closed for live in born] == [0, 0, 0]
+    compiled(runtime, route())
+    assert [live.closed for live in born] == [1, 1, 1]
+
+
+def test_a_changed_policy_gets_a_new_life_or_is_told() -> None:
+    born: list[Live] = []
+    runtime = Runtime()
+    compiled(runtime, policies=[Kept(born), Kept(born, "renewable", kind=Renewable)])
+    compiled(runtime, policies=[Kept(born, says="x"), Kept(born, "renewable", says="x", kind=Renewable)])
+    assert [(live.declared.name, getattr(live.declared, "says"), live.closed) for live in born] == [  # noqa: B009
+        ("kept", "", 1),
+        ("renewable", "x", 0),
+        ("kept", "x", 0),
+    ]
+
+
+async def test_a_policy_gets_its_world_from_the_runtime() -> None:
+    born: list[Live] = []
+    draws = Random(7)
+    compiled(Runtime(now=lambda: NOW, monotonic=lambda: 5.0, random=draws), policies=[Kept(born)])
+    world = born[0].world
+    assert (world.now(), world.monotonic(), world.random) == (NOW, 5.0, draws)
+    runtime = Runtime()
+    compiled(runtime, policies=[Kept(born)])
+    assert born[1].world.monotonic() <= born[1].world.monotonic()
+    assert 0 <= born[1].world.random.random() < 1
+    await runtime.aclose()
+    assert born[1].closed == 1
+
+
+# --- a compile that fails ---
+
+
+async def test_a_failed_compile_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = source(monkeypatch)
+    born: list[Live] = []
+    runtime = Runtime(revocations=Revocations())
+    config = compiled(
+        runtime,
+        route(allow=signed_in, auth=Methods.of(TOKENS)),
+        policies=[Kept(born), Kept(born, "renewable", kind=Renewable)],
+    )
+    pool = plan(config).pool
+    idle = await pool.acquire(1)
+    pool.release(idle)
+    known = verifier(runtime, TOKENS)
+    outside = Issuer("https://idp.example", audience="shop")
+    with pytest.raises(DeclarationError) as caught:
+        compiled(
+            runtime,
+            route(replace(A, targets=["http://b"]), allow=signed_in, auth=Methods.of(outside)),
+            policies=[
+                Kept(born, says="x"),
+                Kept(born, "renewable", says="x", kind=Renewable),
+                Kept(born, "bad", fails="Kept: cannot be"),
+            ],
+        )
+    assert caught.value.problems == ("Gateway: Kept: cannot be",)
+    await turns()
+    assert keys.closed  # what was made in vain is ended
+    assert listeners(runtime) == "<Ends 1 listen>"
+    assert [(live.declared.name, getattr(live.declared, "says"), live.closed) for live in born] == [  # noqa: B009
+        ("kept", "", 0),
+        ("renewable", "", 0),
+        ("kept", "x", 1),
+    ]
+    assert verifier(runtime, TOKENS) is known
+    assert (pool.idle(), upstreams(runtime)) == (idle, ["svc"])
+    await runtime.aclose()
