@@ -22,10 +22,10 @@ from limen.client.trust import Trust
 from limen.contract.contract import Body
 from limen.contract.forms import Form
 from limen.contract.made import Hook, How, Made
-from limen.contract.misfits import MOST, Misfits, misfit
 from limen.contract.parameters import Given, Where
 from limen.contract.text import Text
 from limen.contract.urlencoded import grouped, pairs, unclear
+from limen.contract.violations import MOST_LISTED, Violations, violation
 from limen.errors import Fault, Invalid, Kind
 from limen.exchange.outcome import Outcome
 from limen.exchange.principal import Principal
@@ -163,7 +163,7 @@ def fits(plan: Plan, params: Mapping[str, str], query: bytes, head: Head) -> Fau
     if plan.query:
         read = list(pairs(query.decode("latin-1")))
         if strange := [one for one in unclear(read, contract.query_names, "query") if one is not None]:
-            return _unfit(Misfits(tuple(strange[:MOST]), max(0, len(strange) - MOST)))
+            return _unfit(Violations(tuple(strange[:MOST_LISTED]), max(0, len(strange) - MOST_LISTED)))
         given["query"] = grouped(read)
     if plan.header or plan.cookie:
         # As the service gets them: what a client's Connection names does not pass.
@@ -174,12 +174,12 @@ def fits(plan: Plan, params: Mapping[str, str], query: bytes, head: Head) -> Fau
             given["cookie"] = cookies = _cookies(lines)
             for text in cookies.get("", ()):
                 if text in contract.cookie_names:  # some services take it for a name with an empty value
-                    bare = misfit(
+                    bare = violation(
                         ("cookie", text), "Input should have a value, even an empty one, after =", "ambiguous"
                     )
-                    return _unfit(Misfits((bare,)))
-    misfits = contract.check(given)
-    return None if misfits is None else _unfit(misfits)
+                    return _unfit(Violations((bare,)))
+    violations = contract.check(given)
+    return None if violations is None else _unfit(violations)
 
 
 class BodyFraming:
@@ -238,7 +238,7 @@ def declared(
     # Of a form, escapes are what takes time.
     if not (heavy(content) if body.json else len(content) + 8 * content.count(b"%") > LIGHT):
         read = body.read(content)
-        if isinstance(read, Misfits):
+        if isinstance(read, Violations):
             return _unfit(read)
         return read if content else None  # a form may have no fields, and then there is no content
     work: Callable[[], bytes | Fault | More] = partial(_read_on, _reading(plan, body, content))
@@ -246,28 +246,28 @@ def declared(
     return FULL if asked is None else asked
 
 
-def _reading(plan: Plan, body: Body | Form | Text, content: bytes) -> Generator[None, None, bytes | Misfits]:
+def _reading(plan: Plan, body: Body | Form | Text, content: bytes) -> Generator[None, None, bytes | Violations]:
     most = MostValues.of(plan.route.max_body or 0)
     if body.json and most.passed(content):
-        return Misfits((Invalid(("body",), f"Input may hold {most}", "too_many_values"),))
+        return Violations((Invalid(("body",), f"Input may hold {most}", "too_many_values"),))
     return (yield from body.reading(content))
 
 
-def _read_on(reading: Generator[None, None, bytes | Misfits]) -> bytes | Fault | More:
+def _read_on(reading: Generator[None, None, bytes | Violations]) -> bytes | Fault | More:
     try:
         next(reading)
     except StopIteration as done:
-        read: bytes | Misfits = done.value
-        return _unfit(read) if isinstance(read, Misfits) else read
+        read: bytes | Violations = done.value
+        return _unfit(read) if isinstance(read, Violations) else read
     return MORE
 
 
-def _unfit(misfits: Misfits) -> Fault:
-    return Fault(Kind.INVALID_REQUEST, errors=misfits.found, more=misfits.more)
+def _unfit(violations: Violations) -> Fault:
+    return Fault(Kind.INVALID_REQUEST, errors=violations.listed, more=violations.omitted)
 
 
 def _too_many_fields(where: Where) -> Fault:
-    return _unfit(Misfits((Invalid((where,), f"There may be at most {MOST_FIELDS} of these", "too_long"),)))
+    return _unfit(Violations((Invalid((where,), f"There may be at most {MOST_FIELDS} of these", "too_long"),)))
 
 
 def build_upstream_head(

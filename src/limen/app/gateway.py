@@ -200,7 +200,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
     async def running(self) -> AsyncGenerator[Mapping[str, Any]]:
         """Compile, run the user's lifespan, and close every connection at the end."""
         self.live()
-        local_checks.bound(self.routes)  # and what was added since
+        local_checks.bound_validation(self.routes)  # and what was added since
         for name in ("uvicorn.error", "hypercorn.error", "asyncio"):
             logger(name)  # what FastAPI's own endpoints raise is told there, and what they say of their input is not
         ours = {"limen": self, "limen.limits": self.limits, "limen.bodies": self._runtime.bodies}
@@ -223,7 +223,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
                 self._declared, runtime=self._runtime, identity=self._identity, problems=tuple(self._problems)
             )
             self._live = ActiveConfig(table, self._runtime)
-            local_checks.bound(self.routes)
+            local_checks.bound_validation(self.routes)
         return self._live
 
     def direct(self) -> bool:

@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Match, Mount
 from starlette.types import Scope
 
-from limen.contract.misfits import MOST, misfit
+from limen.contract.violations import MOST_LISTED, violation
 from limen.engines.asgi.record import OUTCOME
 from limen.errors import Kind
 from limen.http.replies import places, title
@@ -83,8 +83,8 @@ async def on_invalid_request(request: Request, error: Exception) -> Response:
     """Answer 422 without repeating the input."""
     assert isinstance(error, RequestValidationError)
     found = error.errors()
-    told = [misfit(one["loc"], one["msg"], one["type"]) for one in found[:MOST]]
-    members = places(told, max(0, len(found) - MOST))
+    told = [violation(one["loc"], one["msg"], one["type"]) for one in found[:MOST_LISTED]]
+    members = places(told, max(0, len(found) - MOST_LISTED))
     return _problem(request, 422, "The request does not fit the contract of this route.", None, **members)
 
 

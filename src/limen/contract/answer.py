@@ -14,8 +14,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from limen.contract.checker import Checker
 from limen.contract.core_schema import Schema
-from limen.contract.misfits import MOST, Misfits, listed
 from limen.contract.strict_json import is_json, not_finite
+from limen.contract.violations import MOST_LISTED, Violations, from_pydantic
 from limen.errors import Invalid
 
 # What becomes of a number that is not finite in what pydantic writes.
@@ -44,20 +44,20 @@ class Answer:
         changes = (as_written, _may_lack) if partly else (as_written,)
         object.__setattr__(self, "checker", Checker(self.adapter, *changes))
 
-    def checked(self, content: bytes) -> bytes | Misfits:
+    def checked(self, content: bytes) -> bytes | Violations:
         """Return a service's answer as the client gets it, unset fields left unset, or what is wrong with it."""
-        value = self.checker.json(content, ())
-        return value if isinstance(value, Misfits) else self._written(value, unset=False)
+        value = self.checker.check_json(content, ())
+        return value if isinstance(value, Violations) else self._written(value, unset=False)
 
-    def made(self, value: object) -> bytes | Misfits:
+    def made(self, value: object) -> bytes | Violations:
         """Return what a hook has made as the client gets it, or what is wrong with it. Attributes are taken for members."""
         try:
             read = self.adapter.validate_python(value, from_attributes=True)
         except ValidationError as error:
-            return listed(error, ())
+            return from_pydantic(error, ())
         return self._written(read, unset=not self.exclude_unset)
 
-    def _written(self, value: object, *, unset: bool) -> bytes | Misfits:
+    def _written(self, value: object, *, unset: bool) -> bytes | Violations:
         options: dict[str, Any] = {
             "include": self.include,
             "exclude": self.exclude,
@@ -71,11 +71,11 @@ class Answer:
         # A search for bytes is 50 times as fast as the expression, and most JSON has none of these.
         if (b"null" in content or b"NaN" in content or b"Infinity" in content) and _LOST.search(content):
             plain: object = self.adapter.dump_python(value, **options)
-            if faults := tuple(islice(not_finite(plain, ()), MOST)):
-                return Misfits(faults)
+            if faults := tuple(islice(not_finite(plain, ()), MOST_LISTED)):
+                return Violations(faults)
             # A serializer that is for JSON alone (when_used="json") shows in nothing but the JSON that it made.
             if (b"NaN" in content or b"Infinity" in content) and not is_json(content):
-                return Misfits((Invalid((), "Input should be a finite number", "finite_number"),))
+                return Violations((Invalid((), "Input should be a finite number", "finite_number"),))
         return content
 
 

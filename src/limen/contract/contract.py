@@ -12,14 +12,14 @@ from typing import ClassVar, Final
 from pydantic import TypeAdapter
 
 from limen.contract.answer import Answer
-from limen.contract.checker import UNTOLD, Checker, closed, guarded
+from limen.contract.checker import UNLISTED, Checker, forbid_extra, guard_functions
 from limen.contract.forms import Form, at_once
-from limen.contract.misfits import Misfits, together
 from limen.contract.parameters import Given, Param, Where, names_of
 from limen.contract.pruning import TooAmbiguous, pruned
 from limen.contract.strict_json import scanned, unclear
 from limen.contract.structure import Structure
 from limen.contract.text import Text
+from limen.contract.violations import Violations, merged
 from limen.errors import Invalid
 from limen.http import headers
 
@@ -29,9 +29,13 @@ MOST_CLOSED = 1000
 
 # RFC 8259 section 8.1: JSON has none, and whoever reads it may ignore it or not. UTF-32 begins as UTF-16 does, or with NUL.
 _MARKS: Final = (BOM_UTF8, BOM_UTF16_LE, BOM_UTF16_BE)
-_MARKED = Misfits((Invalid(("body",), "JSON should be UTF-8 and begin without a byte order mark", "byte_order_mark"),))
+_MARKED = Violations(
+    (Invalid(("body",), "JSON should be UTF-8 and begin without a byte order mark", "byte_order_mark"),)
+)
 
-_UNCLEAR = Misfits((Invalid(("body",), "It cannot be told as which of several types this is read", "ambiguous_type"),))
+_UNCLEAR = Violations(
+    (Invalid(("body",), "It cannot be told as which of several types this is read", "ambiguous_type"),)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +62,10 @@ class Body:
     def __post_init__(self) -> None:
         """Derive what checks bodies, and what they are without what is ignored."""
         structure = None if self.as_sent else Structure(self.adapter.core_schema)
-        guards = (guarded(structure.guarded),) if structure is not None and structure.guarded else ()
+        guards = (guard_functions(structure.guarded),) if structure is not None and structure.guarded else ()
         tight = None
         if structure is not None and structure.root.drops and not structure.ambiguous:
-            tight = Checker(self.adapter, *guards, closed(structure.ignoring))
+            tight = Checker(self.adapter, *guards, forbid_extra(structure.ignoring))
         object.__setattr__(self, "checker", Checker(self.adapter, *guards))
         object.__setattr__(self, "_structure", structure if structure is not None and structure.root.drops else None)
         object.__setattr__(self, "_closed", tight)
@@ -70,7 +74,7 @@ class Body:
         """Tell whether content of this type is JSON."""
         return headers.is_json(content_type)
 
-    def reading(self, content: bytes) -> Generator[None, None, bytes | Misfits]:
+    def reading(self, content: bytes) -> Generator[None, None, bytes | Violations]:
         """Read the body in steps, between which others have their turn; what is returned is for the service.
 
         Those are the client's own bytes, without the members that the type ignores.
@@ -80,12 +84,12 @@ class Body:
         structure, tight = self._structure, self._closed
         scan = scanned(content)
         yield
-        value: object = UNTOLD
+        value: object = UNLISTED
         if tight is not None and scan.largest <= MOST_CLOSED:
-            value = tight.quick(content)
-        if value is UNTOLD:
-            value = self.checker.json(content, ("body",))
-            if isinstance(value, Misfits):
+            value = tight.check_json_unlisted(content)
+        if value is UNLISTED:
+            value = self.checker.check_json(content, ("body",))
+            if isinstance(value, Violations):
                 return value
         else:
             structure = None  # there is nothing to be taken out, as in nearly every body
@@ -100,7 +104,7 @@ class Body:
         except TooAmbiguous:
             return _UNCLEAR
 
-    def read(self, content: bytes) -> bytes | Misfits:
+    def read(self, content: bytes) -> bytes | Violations:
         """Read the body at once; see ``reading``."""
         return at_once(self.reading(content))
 
@@ -132,6 +136,6 @@ class Contract:
         """Tell whether any parameter is read from ``where``."""
         return any(param.where == where for param in self.params)
 
-    def check(self, given: Mapping[Where, Given]) -> Misfits | None:
+    def check(self, given: Mapping[Where, Given]) -> Violations | None:
         """Return what is wrong with the parameters, all at once; None when all fit."""
-        return together([found for param in self.params if (found := param.check(given[param.where])) is not None])
+        return merged([found for param in self.params if (found := param.check(given[param.where])) is not None])

@@ -16,8 +16,8 @@ from limen.contract.answer import Answer, as_written
 from limen.contract.checker import Checker
 from limen.contract.contract import Contract
 from limen.contract.made import Finished, Hook, Made
-from limen.contract.misfits import Misfits, listed
 from limen.contract.strict_json import no_constant
+from limen.contract.violations import Violations, from_pydantic
 from limen.contract.within import within
 from limen.errors import Fault, Kind
 from limen.exchange.principal import Principal
@@ -96,7 +96,7 @@ def _in_turn(hook: Hook, validations: Validations, most: MostValues) -> Hook:
 def _checked(answer: Answer) -> Hook:
     def check(content: bytes, caller: Principal | None) -> Finished:
         made = answer.checked(content)
-        if isinstance(made, Misfits):
+        if isinstance(made, Violations):
             return _broken(made, answer.checker)
         return Made(made, "same" if made == content else "rewritten")
 
@@ -122,7 +122,7 @@ def _after(name: str, after: After, answer: Answer | None, status: int) -> Hook:
             if made in _WITHOUT_CONTENT and changed.value is None:
                 return Made(b"", "made", made, changed.headers)
             written = (answer or _ANYTHING).made(changed.value)
-            if isinstance(written, Misfits):
+            if isinstance(written, Violations):
                 raise _Unfit(f"what it made does not fit: {written.line((answer or _ANYTHING).checker.names)}")
             content = written
         if content and made in _WITHOUT_CONTENT:
@@ -134,7 +134,7 @@ def _after(name: str, after: After, answer: Answer | None, status: int) -> Hook:
         if isinstance(error, _Unfit):
             _log.error("the after hook of %s failed: %s", name, error)
         elif isinstance(error, ValidationError):
-            _log.error("the after hook of %s failed: %s", name, listed(error, ()).line(()), exc_info=error)
+            _log.error("the after hook of %s failed: %s", name, from_pydantic(error, ()).line(()), exc_info=error)
         else:
             _log.error("the after hook of %s failed", name, exc_info=error)
         return Fault(Kind.HOOK_FAILED, cause=f"the after hook of {name} raised {type(error).__name__}")
@@ -153,8 +153,8 @@ def _after(name: str, after: After, answer: Answer | None, status: int) -> Hook:
             except ValueError as error:
                 return Fault(Kind.UPSTREAM_CONTRACT, cause=f"the answer is not JSON: {type(error).__name__}")
         else:
-            given = checker.json(content, ())
-            if isinstance(given, Misfits):
+            given = checker.check_json(content, ())
+            if isinstance(given, Violations):
                 return _broken(given, checker)
         try:
             made = after.run(given, caller)
@@ -165,5 +165,5 @@ def _after(name: str, after: After, answer: Answer | None, status: int) -> Hook:
     return finish
 
 
-def _broken(found: Misfits, checker: Checker) -> Fault:
+def _broken(found: Violations, checker: Checker) -> Fault:
     return Fault(Kind.UPSTREAM_CONTRACT, cause=found.line(checker.names))

@@ -8,10 +8,10 @@ from collections.abc import Container, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, cast
 
-from limen.contract.misfits import MOST, Misfits, together
 from limen.contract.parameters import Param, names_of
 from limen.contract.structure import Structure
 from limen.contract.urlencoded import Pair, grouped, in_steps, unclear
+from limen.contract.violations import Violations, merged
 from limen.errors import Invalid
 
 FORM: Final = "application/x-www-form-urlencoded"
@@ -54,12 +54,12 @@ class Form:
         """Tell whether content of this type is such a form."""
         return content_type.partition(b";")[0].strip().lower() == FORM.encode()
 
-    def reading(self, content: bytes) -> Generator[None, None, bytes | Misfits]:
+    def reading(self, content: bytes) -> Generator[None, None, bytes | Violations]:
         """Read the form in steps, between which others have their turn; what is returned is for the service."""
         if not content.isascii():
-            return Misfits((Invalid(("body",), "Input should be UTF-8, percent-encoded", "bad_encoding"),))
+            return Violations((Invalid(("body",), "Input should be UTF-8, percent-encoded", "bad_encoding"),))
         if content.count(b"&") + content.count(b";") >= MOST_FIELDS:
-            return Misfits((Invalid(("body",), f"A form may have at most {MOST_FIELDS} fields", "too_long"),))
+            return Violations((Invalid(("body",), f"A form may have at most {MOST_FIELDS} fields", "too_long"),))
         found: list[Pair] = []
         for pair in in_steps(content.decode("ascii")):
             if pair is None:
@@ -73,30 +73,30 @@ class Form:
             else:
                 strange.append(one)
         if strange:
-            return Misfits(tuple(strange[:MOST]), max(0, len(strange) - MOST))
+            return Violations.of(strange)
         given = grouped(found)
-        misfits: list[Misfits] = []
+        violations: list[Violations] = []
         for param in self.params:
             if (wrong := param.check(given)) is not None:
-                misfits.append(wrong)
-        if (wrong := together(misfits)) is not None:
+                violations.append(wrong)
+        if (wrong := merged(violations)) is not None:
             return wrong
         if self.as_sent or all(name in self.names for name in given):
             return content
         return "&".join(pair.sent for pair in found if pair.name in self.names).encode("ascii")
 
-    def read(self, content: bytes) -> bytes | Misfits:
+    def read(self, content: bytes) -> bytes | Violations:
         """Read the form at once; see ``reading``."""
         return at_once(self.reading(content))
 
 
-def at_once(reading: Generator[None, None, bytes | Misfits]) -> bytes | Misfits:
+def at_once(reading: Generator[None, None, bytes | Violations]) -> bytes | Violations:
     """Return what ``reading`` returns, without a pause."""
     while True:
         try:
             next(reading)
         except StopIteration as done:
-            read: bytes | Misfits = done.value
+            read: bytes | Violations = done.value
             return read
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import TypeAdapter
 
 from limen.contract.checker import Checker
-from limen.contract.misfits import Misfits, misfit
+from limen.contract.violations import Violations, violation
 from limen.errors import Invalid
 
 Where = Literal["path", "query", "header", "cookie", "form"]
@@ -71,7 +71,7 @@ class Param:
             return frozenset((self.name, *self.others))
         return frozenset(name for member in self.group.members for name, _ in member.names)
 
-    def check(self, given: Given) -> Misfits | None:
+    def check(self, given: Given) -> Violations | None:
         """Return what is wrong with this parameter among the ``given`` values of its place; None when it fits."""
         if self.group is not None:
             return self._check_group(self.group, given)
@@ -79,7 +79,7 @@ class Param:
         if self.others:
             present = [one for one in (name, *self.others) if one in given]
             if len(present) > 1:
-                return Misfits((self._several_names(present),))
+                return Violations((self._several_names(present),))
             name = present[0] if present else name
         found = given.get(name)
         if not found:
@@ -87,15 +87,15 @@ class Param:
         if self.many:
             value: object = list(found)
         elif len(found) > 1:
-            return Misfits((self._repeated(name),))
+            return Violations((self._repeated(name),))
         elif self.where == "form" and not found[0]:
             return self._missing()
         else:
             value = found[0]
-        checked = self.checker.python(value, (self._at, name), len(found))
-        return checked if isinstance(checked, Misfits) else None
+        checked = self.checker.check_python(value, (self._at, name), len(found))
+        return checked if isinstance(checked, Violations) else None
 
-    def _check_group(self, group: Group, given: Given) -> Misfits | None:
+    def _check_group(self, group: Group, given: Given) -> Violations | None:
         values: dict[str, object] = {}
         sent_as: dict[str, str] = {}
         unclear: list[Invalid] = []
@@ -125,26 +125,26 @@ class Param:
                 if len(found) > 1 and self.where == "cookie" and group.extra != "ignore":
                     unclear.append(self._repeated(name))  # of cookies, FastAPI reads the last
         if unclear:
-            return Misfits(tuple(unclear))
-        checked = self.checker.python(values, (self._at,), sum(map(len, given.values())))
-        if not isinstance(checked, Misfits):
+            return Violations(tuple(unclear))
+        checked = self.checker.check_python(values, (self._at,), sum(map(len, given.values())))
+        if not isinstance(checked, Violations):
             return None
-        return replace(checked, found=tuple(_as_sent(one, sent_as) for one in checked.found))
+        return replace(checked, listed=tuple(_as_sent(one, sent_as) for one in checked.listed))
 
     @property
     def _at(self) -> str:
         return "body" if self.where == "form" else self.where
 
-    def _missing(self) -> Misfits | None:
+    def _missing(self) -> Violations | None:
         if not self.required:
             return None
-        return Misfits((Invalid((self._at, self.name), "Field required", "missing"),))
+        return Violations((Invalid((self._at, self.name), "Field required", "missing"),))
 
     def _repeated(self, name: str) -> Invalid:
-        return misfit((self._at, name), "Input should come once", "repeated")
+        return violation((self._at, name), "Input should come once", "repeated")
 
     def _several_names(self, names: Sequence[str]) -> Invalid:
-        return misfit(
+        return violation(
             (self._at, names[0]), f"Input should have one of its names, not {' and '.join(names)}", "repeated"
         )
 

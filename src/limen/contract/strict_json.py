@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from math import isfinite
 from typing import Any, Final, cast
 
-from limen.contract.misfits import MOST, Misfits, misfit
+from limen.contract.violations import MOST_LISTED, Violations, violation
 from limen.errors import Invalid
 
 # What can be a number beyond those of floats: an exponent of three digits, or as many digits as such a number has.
@@ -89,26 +89,28 @@ def scanned(content: bytes) -> Scan:
     return _SCANNER.scanned(content)
 
 
-def unclear(scan: Scan, content: bytes) -> Generator[None, None, Misfits | None]:
+def unclear(scan: Scan, content: bytes) -> Generator[None, None, Violations | None]:
     """Return what in the JSON ``content`` another reader could read otherwise; others have their turn at each yield."""
     if scan.repeated is not None:
-        return Misfits((misfit(("body", scan.repeated), "An object has one member of each name", "repeated_name"),))
+        return Violations(
+            (violation(("body", scan.repeated), "An object has one member of each name", "repeated_name"),)
+        )
     if scan.whole and not scan.constant and not _may_be_beyond(content):
         return None
     found: list[Invalid] = []
     try:
         value: object = json.loads(content, parse_int=_integer)
     except (ValueError, RecursionError):
-        return Misfits((Invalid(("body",), "Input should be JSON", "json_invalid"),))
+        return Violations((Invalid(("body",), "Input should be JSON", "json_invalid"),))
     yield
     for looked, one in enumerate(_looked_at(value, ("body",))):
         if one is not None:
             found.append(one)
         elif looked % _STEP == _STEP - 1:
             yield
-        if len(found) == MOST:
+        if len(found) == MOST_LISTED:
             break
-    return Misfits(tuple(found)) if found else None
+    return Violations(tuple(found)) if found else None
 
 
 def _integer(text: str) -> float | None:
@@ -130,7 +132,7 @@ def _looked_at(value: object, at: tuple[str | int, ...]) -> Iterator[Invalid | N
         yield None
         if isinstance(one, float):
             if not isfinite(one):
-                yield misfit((*at, *_steps(path)), "Input should be a finite number", "finite_number")
+                yield violation((*at, *_steps(path)), "Input should be a finite number", "finite_number")
         elif isinstance(one, Mapping):
             items = cast("Mapping[object, object]", one).items()
             within = [

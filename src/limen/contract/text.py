@@ -11,7 +11,7 @@ from typing import ClassVar, Final
 from pydantic import TypeAdapter
 
 from limen.contract.checker import Checker
-from limen.contract.misfits import Misfits
+from limen.contract.violations import Violations
 from limen.errors import Invalid
 
 _CHARSET: Final = re.compile(rb';[ \t]*charset[ \t]*=[ \t]*"?([^";, \t]*)')
@@ -42,20 +42,20 @@ class Text:
             return False
         return self.binary or all(name in _UTF_8 for name in _CHARSET.findall(low))
 
-    def reading(self, content: bytes) -> Generator[None, None, bytes | Misfits]:
+    def reading(self, content: bytes) -> Generator[None, None, bytes | Violations]:
         """Read the content, in one step; what is returned is for the service, and the same."""
         yield from ()
         return self.read(content)
 
-    def read(self, content: bytes) -> bytes | Misfits:
+    def read(self, content: bytes) -> bytes | Violations:
         """Return ``content``, or what is wrong with it."""
         if not content:
-            return Misfits((Invalid(("body",), "Field required", "missing"),))
+            return Violations((Invalid(("body",), "Field required", "missing"),))
         value: bytes | str = content
         if not self.binary:
             try:
                 value = content.decode()
             except UnicodeDecodeError:
-                return Misfits((Invalid(("body",), "Input should be text in UTF-8", "string_unicode"),))
-        checked = self.checker.python(value, ("body",))
-        return checked if isinstance(checked, Misfits) else content
+                return Violations((Invalid(("body",), "Input should be text in UTF-8", "string_unicode"),))
+        checked = self.checker.check_python(value, ("body",))
+        return checked if isinstance(checked, Violations) else content

@@ -8,7 +8,7 @@ from collections.abc import Container, Generator, Iterable, Iterator
 from typing import Final, NamedTuple
 from urllib.parse import unquote_plus, unquote_to_bytes
 
-from limen.contract.misfits import misfit
+from limen.contract.violations import violation
 from limen.errors import Invalid
 
 # Characters that are decoded in one turn of the event loop, about: as many escapes take 1 ms.
@@ -94,11 +94,13 @@ def unclear(several: Iterable[Pair], names: Container[str], at: str) -> Iterator
                 other = unquote_plus(sent) if "%" in sent or "+" in sent else sent
                 if other in names and other not in told:
                     told.add(other)
-                    yield misfit((at, other), "Some services end a value at a semicolon: write it as %3B", "ambiguous")
+                    yield violation(
+                        (at, other), "Some services end a value at a semicolon: write it as %3B", "ambiguous"
+                    )
                 done += len(sent)
                 if done >= STEP:
                     done = 0
                     yield None
         if not pair.whole and pair.name in names and pair.name not in told:
             told.add(pair.name)
-            yield misfit((at, pair.name), "Input should be UTF-8, percent-encoded", "bad_encoding")
+            yield violation((at, pair.name), "Input should be UTF-8, percent-encoded", "bad_encoding")

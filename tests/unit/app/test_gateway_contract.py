@@ -52,9 +52,9 @@ def test_every_kind_of_parameter_is_part_of_the_contract_and_a_form_with_files_i
     }
     right: Given = {"path": {"a": ["1"]}, "query": {}, "cookie": {}}
     wrong: Given = {"path": {"a": ["0"]}, "query": {"b": ["1", "x"], "d": ["y", "2"]}, "cookie": {}}
-    misfits = of_every.check(wrong)
-    assert misfits is not None
-    assert {error.loc for error in misfits.found} == {("path", "a"), ("query", "b", 1), ("query", "d", 0)}
+    violations = of_every.check(wrong)
+    assert violations is not None
+    assert {error.loc for error in violations.listed} == {("path", "a"), ("query", "b", 1), ("query", "d", 0)}
     assert of_every.check(right) is None
     assert of_every.body is None
     assert isinstance(of_optional.body, JsonBody)

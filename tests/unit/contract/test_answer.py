@@ -18,7 +18,7 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 
 from limen.contract.answer import Answer
-from limen.contract.misfits import Misfits
+from limen.contract.violations import Violations
 
 
 class Computed(BaseModel):
@@ -188,8 +188,8 @@ def test_names_may_be_those_of_the_fields() -> None:
 )
 def test_what_does_not_fit_is_told_by_its_place_and_kind(kind: Any, sent: bytes, kinds: list[str]) -> None:
     found = Answer(TypeAdapter(kind)).checked(sent)
-    assert isinstance(found, Misfits)
-    assert [one.type for one in found.found] == kinds
+    assert isinstance(found, Violations)
+    assert [one.type for one in found.listed] == kinds
 
 
 class OpenAndComputed(Computed):

@@ -5,9 +5,9 @@ from typing import Annotated
 from pydantic import BaseModel, Field, TypeAdapter
 
 from limen.contract.contract import Body, Contract
-from limen.contract.misfits import Misfits
 from limen.contract.parameters import Group, Member, Param
 from limen.contract.text import Text
+from limen.contract.violations import Violations
 from limen.errors import Invalid
 
 
@@ -24,15 +24,15 @@ def test_a_body_is_the_clients_without_what_its_type_ignores_and_unset_fields_st
 
 def test_a_body_that_does_not_fit_says_where_without_the_input() -> None:
     found = Body(TypeAdapter(Item)).read(b'{"name": 5, "tags": ["a", {"x": "s3cret"}]}')
-    assert isinstance(found, Misfits)
-    assert [e.loc for e in found.found] == [("body", "name"), ("body", "tags", 1)]
+    assert isinstance(found, Violations)
+    assert [e.loc for e in found.listed] == [("body", "name"), ("body", "tags", 1)]
     assert "s3cret" not in repr(found)
 
 
 def test_malformed_json_is_an_invalid_body() -> None:
     found = Body(TypeAdapter(Item)).read(b"{")
-    assert isinstance(found, Misfits)
-    assert found.found[0].type == "json_invalid"
+    assert isinstance(found, Violations)
+    assert found.listed[0].type == "json_invalid"
 
 
 def test_parameters_report_all_faults_at_once() -> None:
@@ -43,9 +43,9 @@ def test_parameters_report_all_faults_at_once() -> None:
             Param("n", "path", TypeAdapter(int), required=True),
         )
     )
-    misfits = contract.check({"query": {"ids": ["1", "x"]}, "path": {"n": ["5"]}})
-    assert misfits is not None
-    assert [(e.loc, e.type) for e in misfits.found] == [
+    violations = contract.check({"query": {"ids": ["1", "x"]}, "path": {"n": ["5"]}})
+    assert violations is not None
+    assert [(e.loc, e.type) for e in violations.listed] == [
         (("query", "limit"), "missing"),
         (("query", "ids", 1), "int_parsing"),
     ]
@@ -53,8 +53,8 @@ def test_parameters_report_all_faults_at_once() -> None:
     assert not contract.needs("cookie")
 
 
-def kinds(found: Misfits | None) -> list[tuple[tuple[str | int, ...], str]]:
-    return [] if found is None else [(one.loc, one.type) for one in found.found]
+def kinds(found: Violations | None) -> list[tuple[tuple[str | int, ...], str]]:
+    return [] if found is None else [(one.loc, one.type) for one in found.listed]
 
 
 def test_a_single_parameter_that_comes_twice_is_refused_and_one_that_takes_several_is_checked_in_each() -> None:
@@ -77,7 +77,7 @@ def test_a_model_takes_a_whole_group() -> None:
     members = (Member((("x-name", "name"),)), Member((("tags", "tags"),), many=True))
     page = Param("page", "header", TypeAdapter(Item), required=True, group=Group(members))
     assert page.check({"x-name": ["a"], "tags": ["x", "y"], "other": ["1", "2"]}) is None
-    assert page.check({}) == Misfits((Invalid(("header", "name"), "Field required", "missing"),))
+    assert page.check({}) == Violations((Invalid(("header", "name"), "Field required", "missing"),))
     assert kinds(page.check({"x-name": ["a", "b"]})) == [(("header", "x-name"), "repeated")]
     maybe = Param("page", "query", TypeAdapter(Item | None), required=False, group=Group(members, optional=True))
     assert maybe.check({"other": ["1"]}) is None
@@ -104,7 +104,7 @@ def test_a_closed_model_refuses_unknown_names() -> None:
 def test_json_begins_without_a_byte_order_mark() -> None:
     for mark in (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff", b"\xff\xfe\x00\x00"):
         found = Body(TypeAdapter(object), as_sent=True).read(mark + b"{}")
-        assert isinstance(found, Misfits)
+        assert isinstance(found, Violations)
         assert kinds(found) == [(("body",), "byte_order_mark")]
 
 
@@ -113,5 +113,5 @@ def test_a_text_is_read_as_text_and_strictly_too() -> None:
     assert text.read("é".encode()) == "é".encode()
     for content, kind in ((b"abcd", "string_too_long"), (b"\xff", "string_unicode")):
         found = text.read(content)
-        assert isinstance(found, Misfits)
-        assert [one.type for one in found.found] == [kind]
+        assert isinstance(found, Violations)
+        assert [one.type for one in found.listed] == [kind]

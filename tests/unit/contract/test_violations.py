@@ -1,4 +1,4 @@
-"""What is told of misfits is bounded: in number, in bytes, in the log; and nothing of the input is repeated."""
+"""Violations are bounded in number, in bytes and in the log, and repeat nothing of the input."""
 
 import json
 from typing import Any, cast
@@ -9,7 +9,17 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from limen.contract.answer import Answer
 from limen.contract.contract import Body
-from limen.contract.misfits import DEPTH, LINE, MOST, MOST_WORDED, NAME, TEXT, Misfits, misfit, together
+from limen.contract.violations import (
+    LINE_LENGTH,
+    MESSAGE_LENGTH,
+    MOST_LISTED,
+    MOST_WORDED,
+    NAME_LENGTH,
+    PATH_STEPS,
+    Violations,
+    merged,
+    violation,
+)
 from limen.errors import Fault, Invalid, Kind
 from limen.http.replies import MOST_OF_PLACES, problem
 
@@ -23,42 +33,42 @@ def unknown(count: int, name: str = "n{}") -> bytes:
     return json.dumps({"name": "", **{name.format(n): "s3cret" for n in range(count)}}).encode()
 
 
-def misfits(kind: Any, content: bytes) -> Misfits:
+def violations(kind: Any, content: bytes) -> Violations:
     read = Body(TypeAdapter(kind)).read(content)
-    assert isinstance(read, Misfits)
+    assert isinstance(read, Violations)
     return read
 
 
-def document(found: Misfits) -> tuple[bytes, dict[str, object]]:
-    body = problem(Fault(Kind.INVALID_REQUEST, errors=found.found, more=found.more), "r").body
+def document(found: Violations) -> tuple[bytes, dict[str, object]]:
+    body = problem(Fault(Kind.INVALID_REQUEST, errors=found.listed, more=found.omitted), "r").body
     return body, json.loads(body)
 
 
 def test_a_hundred_are_told_and_the_others_counted() -> None:
-    found = misfits(Login, unknown(MOST + 34))
-    assert (len(found.found), found.more) == (MOST, 34)
+    found = violations(Login, unknown(MOST_LISTED + 34))
+    assert (len(found.listed), found.omitted) == (MOST_LISTED, 34)
     body, told = document(found)
-    assert len(told["errors"]) == MOST  # pyright: ignore[reportArgumentType] - a list
+    assert len(told["errors"]) == MOST_LISTED  # pyright: ignore[reportArgumentType] - a list
     assert told["errors_omitted"] == 34
     assert b"s3cret" not in body
 
 
 def test_none_is_omitted_where_all_are_told() -> None:
-    assert "errors_omitted" not in document(misfits(Login, unknown(MOST)))[1]
+    assert "errors_omitted" not in document(violations(Login, unknown(MOST_LISTED)))[1]
 
 
 def test_of_more_than_a_thousand_only_the_number_is_told() -> None:
-    found = misfits(Login, unknown(MOST_WORDED + 1))
-    assert found == Misfits(
+    found = violations(Login, unknown(MOST_WORDED + 1))
+    assert found == Violations(
         (Invalid(("body",), "1,001 places do not fit, too many to list", "too_many_misfits"),), MOST_WORDED + 1
     )
     assert document(found)[1]["errors_omitted"] == MOST_WORDED + 1
 
 
 def test_a_long_name_is_shortened() -> None:
-    found = misfits(Login, unknown(1, "s3cret" + "x" * 200_000 + "{}"))
-    (one,) = found.found
-    assert one.loc == ("body", "s3cret" + "x" * (NAME - 9) + "...")
+    found = violations(Login, unknown(1, "s3cret" + "x" * 200_000 + "{}"))
+    (one,) = found.listed
+    assert one.loc == ("body", "s3cret" + "x" * (NAME_LENGTH - 9) + "...")
 
 
 def test_a_deep_place_keeps_its_beginning_and_its_end() -> None:
@@ -67,38 +77,38 @@ def test_a_deep_place_keeps_its_beginning_and_its_end() -> None:
         n: int = 0
 
     content = b'{"below":' * 100 + b'{"n":"x"}' + b"}" * 100
-    (one,) = misfits(Tree, content).found
-    assert len(one.loc) == DEPTH
+    (one,) = violations(Tree, content).listed
+    assert len(one.loc) == PATH_STEPS
     assert (one.loc[0], one.loc[-1]) == ("body", "n")
     assert "..." in one.loc
 
 
 def test_a_message_that_repeats_much_is_shortened() -> None:
-    assert len(misfit(("body",), "x" * 10_000, "t").msg) == TEXT
+    assert len(violation(("body",), "x" * 10_000, "t").msg) == MESSAGE_LENGTH
 
 
 def test_numbers_that_are_not_finite_are_bounded_too() -> None:
     adapter: TypeAdapter[object] = TypeAdapter(list[float])
     found = Answer(adapter).made([float("nan")] * 10_000)
-    assert isinstance(found, Misfits)
-    assert len(found.found) == MOST
+    assert isinstance(found, Violations)
+    assert len(found.listed) == MOST_LISTED
 
 
 def test_several_parameters_are_bounded_together() -> None:
-    one = Misfits(tuple(misfit(("query", n), "no", "t") for n in range(MOST)), 5)
-    both = together([one, one])
+    one = Violations(tuple(violation(("query", n), "no", "t") for n in range(MOST_LISTED)), 5)
+    both = merged([one, one])
     assert both is not None
-    assert (len(both.found), both.more) == (MOST, MOST + 10)
-    assert together([]) is None
+    assert (len(both.listed), both.omitted) == (MOST_LISTED, MOST_LISTED + 10)
+    assert merged([]) is None
 
 
 def test_the_log_gets_one_short_line() -> None:
-    found = misfits(Login, unknown(500, "a\n{}\u2028" + "x" * 60))
+    found = violations(Login, unknown(500, "a\n{}\u2028" + "x" * 60))
     line = found.line(("body", "name"))
     assert line == "body.*: extra_forbidden; " * 4 + "body.*: extra_forbidden; and 495 more"
-    assert misfits(int, b'"x"').line(("body",)) == "body: int_parsing"
-    wild = Misfits(tuple(Invalid(("a\n\u2028" * 20,) * 9, "", "x\n" * 30) for _ in range(9)))
-    assert len(wild.line(("a\n\u2028" * 20,))) <= LINE
+    assert violations(int, b'"x"').line(("body",)) == "body: int_parsing"
+    wild = Violations(tuple(Invalid(("a\n\u2028" * 20,) * 9, "", "x\n" * 30) for _ in range(9)))
+    assert len(wild.line(("a\n\u2028" * 20,))) <= LINE_LENGTH
     assert wild.line(("a\n\u2028" * 20,)).isprintable()
 
 
@@ -114,7 +124,7 @@ PLACES = st.lists(st.integers(0, 10**6) | st.text(max_size=200), max_size=40)
 def test_whatever_is_found_its_document_and_its_line_are_bounded_and_count_right(
     places: list[tuple[list[str | int], str]], times: int, more: int
 ) -> None:
-    found = Misfits(tuple(misfit(loc, msg, "t") for loc, msg in places) * times, more)
+    found = Violations(tuple(violation(loc, msg, "t") for loc, msg in places) * times, more)
     body, told = document(found)
     assert len(body) < MOST_OF_PLACES + 1000
     listed = told["errors"]
@@ -122,6 +132,6 @@ def test_whatever_is_found_its_document_and_its_line_are_bounded_and_count_right
     count = len(cast("list[object]", listed))
     omitted = told.get("errors_omitted", 0)
     assert isinstance(omitted, int)
-    assert count + omitted == len(found.found) + more
-    assert len(found.line(())) <= LINE
+    assert count + omitted == len(found.listed) + more
+    assert len(found.line(())) <= LINE_LENGTH
     assert found.line(()).isprintable()
