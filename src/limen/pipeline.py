@@ -19,11 +19,11 @@ from typing import Final
 
 from limen.auth.identify import Identified
 from limen.client.trust import Trust
-from limen.contract.contract import Body
-from limen.contract.forms import Form
+from limen.contract.form_body import FormBody
+from limen.contract.json_body import JsonBody
 from limen.contract.made import Hook, How, Made
 from limen.contract.parameters import Given, Where
-from limen.contract.text import Text
+from limen.contract.text_body import TextBody
 from limen.contract.urlencoded import grouped, pairs, unclear
 from limen.contract.violations import MOST_LISTED, Violations, violation
 from limen.errors import Fault, Invalid, Kind
@@ -222,7 +222,7 @@ def too_large(plan: Plan) -> Fault:
 
 
 def declared(
-    plan: Plan, body: Body | Form | Text, validations: Validations, content: bytes, head: Head
+    plan: Plan, body: JsonBody | FormBody | TextBody, validations: Validations, content: bytes, head: Head
 ) -> bytes | Fault | Awaitable[bytes | Fault] | None:
     """5. Check a declared body; return the content that the service gets. None when there is none, and need not be.
 
@@ -233,7 +233,7 @@ def declared(
     if content and any(value.lower() != b"identity" for value in head.all(b"content-encoding")):
         return Fault(Kind.MEDIA_TYPE, f"This route takes {body.media_type} without a content coding.")
     kinds = head.all(b"content-type")
-    if content and not (len(kinds) == 1 and body.takes(kinds[0])):
+    if content and not (len(kinds) == 1 and body.accepts(kinds[0])):
         return Fault(Kind.MEDIA_TYPE, f"This route takes {body.media_type}.")
     # Of a form, escapes are what takes time.
     if not (heavy(content) if body.json else len(content) + 8 * content.count(b"%") > LIGHT):
@@ -246,11 +246,13 @@ def declared(
     return FULL if asked is None else asked
 
 
-def _reading(plan: Plan, body: Body | Form | Text, content: bytes) -> Generator[None, None, bytes | Violations]:
+def _reading(
+    plan: Plan, body: JsonBody | FormBody | TextBody, content: bytes
+) -> Generator[None, None, bytes | Violations]:
     most = MostValues.of(plan.route.max_body or 0)
     if body.json and most.passed(content):
         return Violations((Invalid(("body",), f"Input may hold {most}", "too_many_values"),))
-    return (yield from body.reading(content))
+    return (yield from body.read_in_steps(content))
 
 
 def _read_on(reading: Generator[None, None, bytes | Violations]) -> bytes | Fault | More:

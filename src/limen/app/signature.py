@@ -6,18 +6,19 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Union, cast, get_args, get_origin
 
 from fastapi.datastructures import DefaultPlaceholder
-from fastapi.params import Form as FormParameter
+from fastapi.params import Form
 from fastapi.routing import APIRoute
 from pydantic import AliasChoices, AliasPath, BaseModel, Json, TypeAdapter
 from pydantic.fields import FieldInfo
 from starlette.responses import JSONResponse, Response
 
 from limen.contract.answer import Answer
-from limen.contract.contract import Body, Contract
-from limen.contract.forms import FORM, MULTIPART, Form
+from limen.contract.contract import Contract
+from limen.contract.form_body import FORM, MULTIPART, FormBody
+from limen.contract.json_body import JsonBody
 from limen.contract.parameters import Group, Member, Param, Where
 from limen.contract.structure import takes_objects
-from limen.contract.text import Text
+from limen.contract.text_body import TextBody
 from limen.http.headers import is_json
 
 AS_SENT = "as sent"
@@ -121,7 +122,7 @@ def _cased(where: Where, name: str) -> str:
     return name.lower() if where == "header" else name
 
 
-def _body(route: APIRoute, how: object) -> tuple[Body | Form | Text | None, str | None]:
+def _body(route: APIRoute, how: object) -> tuple[JsonBody | FormBody | TextBody | None, str | None]:
     """Return the body that is read, and the media type of one that is declared and streams."""
     if how not in (None, AS_SENT):
         raise TypeError(f"body={how!r} is unknown; say body={AS_SENT!r}, or leave it out")
@@ -130,7 +131,7 @@ def _body(route: APIRoute, how: object) -> tuple[Body | Form | Text | None, str 
         if how is not None:
             raise TypeError(f"body={how!r} is for a declared body, and there is none; leave it out")
         return None, None
-    of_forms = [field for field in fields if isinstance(field.field_info, FormParameter)]
+    of_forms = [field for field in fields if isinstance(field.field_info, Form)]
     if of_forms and len(of_forms) == len(fields):
         return _form(of_forms, how)
     if len(fields) > 1 or getattr(fields[0].field_info, "embed", None):
@@ -138,11 +139,11 @@ def _body(route: APIRoute, how: object) -> tuple[Body | Form | Text | None, str 
     info: FieldInfo = fields[0].field_info
     media_type: str = getattr(info, "media_type", "application/json")
     if is_json(media_type.encode()):
-        return Body(_adapter(info), info.is_required(), how is not None, media_type), None
+        return JsonBody(_adapter(info), info.is_required(), how is not None, media_type), None
     return _text(info, media_type, how), None
 
 
-def _text(info: FieldInfo, media_type: str, how: object) -> Text:
+def _text(info: FieldInfo, media_type: str, how: object) -> TextBody:
     kinds = set(_alternatives(info.annotation)) - {NoneType}
     if "*" in media_type or not kinds or not kinds <= {str, bytes}:
         raise TypeError(
@@ -152,10 +153,10 @@ def _text(info: FieldInfo, media_type: str, how: object) -> Text:
     if how is not None:
         raise TypeError(f"body={how!r} is for what a type ignores, and of {media_type} nothing is; leave it out")
     essence = media_type.partition(";")[0].strip().lower()
-    return Text(_adapter(info), essence, info.is_required(), binary=kinds == {bytes})
+    return TextBody(_adapter(info), essence, info.is_required(), binary=kinds == {bytes})
 
 
-def _form(fields: Sequence[Any], how: object) -> tuple[Form | None, str | None]:
+def _form(fields: Sequence[Any], how: object) -> tuple[FormBody | None, str | None]:
     kinds = {field.field_info.media_type for field in fields}
     if not kinds <= {FORM, MULTIPART}:
         raise TypeError(f"a form comes as {FORM} or {MULTIPART}; leave out media_type=")
@@ -164,7 +165,7 @@ def _form(fields: Sequence[Any], how: object) -> tuple[Form | None, str | None]:
             choices = set(_alternatives(field.field_info.annotation)) - {NoneType}
             if len(choices) > 1 and any(isinstance(one, type) and issubclass(one, BaseModel) for one in choices):
                 raise TypeError(f"the form {field.name!r} is one of several types; put the fields into one model")
-        return Form(tuple(_param("form", field) for field in fields), as_sent=how is not None), None
+        return FormBody(tuple(_param("form", field) for field in fields), as_sent=how is not None), None
     if how is None:
         for field in fields:
             schema = _adapter(field.field_info).json_schema()

@@ -8,10 +8,10 @@ from fastapi import Body, Cookie, File, Form, Header, Path, Query, UploadFile
 from pydantic import AliasPath, BaseModel, Field, Json, model_validator
 
 from limen import DeclarationError, Gateway, Upstream, anyone
-from limen.contract.contract import Body as JsonBody
-from limen.contract.forms import Form as HeldForm
+from limen.contract.form_body import FormBody
+from limen.contract.json_body import JsonBody
 from limen.contract.parameters import Where
-from limen.contract.text import Text
+from limen.contract.text_body import TextBody
 
 Given = dict[Where, dict[str, list[str]]]
 SVC = Upstream("svc", ["http://127.0.0.1:1"])
@@ -77,12 +77,12 @@ def test_a_form_is_part_of_the_contract_and_bounded_as_json_is() -> None:
 
     del fields, model, text
     of_fields, of_model, of_text = app.declared()
-    assert isinstance(of_fields.contract.body, HeldForm)
+    assert isinstance(of_fields.contract.body, FormBody)
     assert [(one.name, one.many) for one in of_fields.contract.body.params] == [("name", False), ("tags", True)]
-    assert isinstance(of_model.contract.body, HeldForm)
+    assert isinstance(of_model.contract.body, FormBody)
     assert of_model.contract.body.as_sent
     assert of_model.contract.body.read(b"") == b""
-    assert isinstance(of_text.contract.body, Text)
+    assert isinstance(of_text.contract.body, TextBody)
     assert (of_text.contract.body.media_type, of_text.contract.body.required) == ("text/plain", False)
     assert [route.max_body for route in app.declared()] == [262144] * 3
     responses = app.openapi()["paths"]["/fields"]["post"]["responses"]

@@ -4,9 +4,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, TypeAdapter
 
-from limen.contract.contract import Body, Contract
+from limen.contract.contract import Contract
+from limen.contract.json_body import JsonBody
 from limen.contract.parameters import Group, Member, Param
-from limen.contract.text import Text
+from limen.contract.text_body import TextBody
 from limen.contract.violations import Violations
 from limen.errors import Invalid
 
@@ -18,19 +19,19 @@ class Item(BaseModel):
 
 
 def test_a_body_is_the_clients_without_what_its_type_ignores_and_unset_fields_stay_so() -> None:
-    body = Body(TypeAdapter(Item))
+    body = JsonBody(TypeAdapter(Item))
     assert body.read(b'{"name": "a", "note": null, "admin": true}') == b'{"name": "a", "note": null}'
 
 
 def test_a_body_that_does_not_fit_says_where_without_the_input() -> None:
-    found = Body(TypeAdapter(Item)).read(b'{"name": 5, "tags": ["a", {"x": "s3cret"}]}')
+    found = JsonBody(TypeAdapter(Item)).read(b'{"name": 5, "tags": ["a", {"x": "s3cret"}]}')
     assert isinstance(found, Violations)
     assert [e.loc for e in found.listed] == [("body", "name"), ("body", "tags", 1)]
     assert "s3cret" not in repr(found)
 
 
 def test_malformed_json_is_an_invalid_body() -> None:
-    found = Body(TypeAdapter(Item)).read(b"{")
+    found = JsonBody(TypeAdapter(Item)).read(b"{")
     assert isinstance(found, Violations)
     assert found.listed[0].type == "json_invalid"
 
@@ -103,13 +104,13 @@ def test_a_closed_model_refuses_unknown_names() -> None:
 
 def test_json_begins_without_a_byte_order_mark() -> None:
     for mark in (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff", b"\xff\xfe\x00\x00"):
-        found = Body(TypeAdapter(object), as_sent=True).read(mark + b"{}")
+        found = JsonBody(TypeAdapter(object), as_sent=True).read(mark + b"{}")
         assert isinstance(found, Violations)
         assert kinds(found) == [(("body",), "byte_order_mark")]
 
 
 def test_a_text_is_read_as_text_and_strictly_too() -> None:
-    text = Text(TypeAdapter(Annotated[str, Field(strict=True, max_length=3)]), "text/plain", binary=False)
+    text = TextBody(TypeAdapter(Annotated[str, Field(strict=True, max_length=3)]), "text/plain", binary=False)
     assert text.read("é".encode()) == "é".encode()
     for content, kind in ((b"abcd", "string_too_long"), (b"\xff", "string_unicode")):
         found = text.read(content)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from limen.contract.contract import Body
+from limen.contract.json_body import JsonBody
 from limen.contract.violations import Violations
 
 
@@ -29,7 +29,7 @@ class Loud(BaseModel):
     x: float
 
 
-BODY = Body(TypeAdapter(Order))
+BODY = JsonBody(TypeAdapter(Order))
 
 
 @pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity", b"1e999", b"-1e999", b"9" * 400])
@@ -81,15 +81,15 @@ def test_a_decimal_has_room_for_more_than_a_float() -> None:
 
 @pytest.mark.parametrize("content", [b'{"x": NaN}', b'{"x": -Infinity}', b'{"x": 1e999}'])
 def test_a_model_that_would_write_them_is_no_exception(content: bytes) -> None:
-    assert isinstance(Body(TypeAdapter(Loud)).read(content), Violations)
+    assert isinstance(JsonBody(TypeAdapter(Loud)).read(content), Violations)
 
 
 @pytest.mark.parametrize("content", [b"NaN", b"-Infinity", b"1e999"])
 def test_a_body_that_is_one_number(content: bytes) -> None:
-    read = Body(TypeAdapter(float)).read(content)
+    read = JsonBody(TypeAdapter(float)).read(content)
     assert isinstance(read, Violations)
     assert read.listed[0].loc == ("body",)
 
 
 def test_a_set_of_them() -> None:
-    assert isinstance(Body(TypeAdapter(set[float])).read(b"[1, 1e999]"), Violations)
+    assert isinstance(JsonBody(TypeAdapter(set[float])).read(b"[1, 1e999]"), Violations)

@@ -38,7 +38,7 @@ from pydantic import (
 from pydantic_core.core_schema import CoreSchemaType, no_info_plain_validator_function
 from typing_extensions import TypedDict
 
-from limen.contract.contract import Body
+from limen.contract.json_body import JsonBody
 from limen.contract.structure import KINDS
 from limen.contract.violations import Violations
 
@@ -220,8 +220,8 @@ PRUNED = [
 ]
 
 
-def body(kind: Any) -> Body:
-    return Body(TypeAdapter(kind))
+def body(kind: Any) -> JsonBody:
+    return JsonBody(TypeAdapter(kind))
 
 
 @pytest.mark.parametrize(("kind", "sent"), AS_SENT, ids=[f"{n}" for n in range(len(AS_SENT))])
@@ -247,7 +247,7 @@ def test_a_name_that_comes_twice_is_refused(kind: Any, sent: str) -> None:
 
 
 def test_as_sent_passes_what_is_ignored_and_checks_all_the_same() -> None:
-    lenient = Body(TypeAdapter(Annotated[Point, BeforeValidator(lambda value: value)]), as_sent=True)
+    lenient = JsonBody(TypeAdapter(Annotated[Point, BeforeValidator(lambda value: value)]), as_sent=True)
     assert lenient.read(b'{"x":1,"z":[2]}') == b'{"x":1,"z":[2]}'
     assert isinstance(lenient.read(b'{"z":2}'), Violations)
     assert isinstance(lenient.read(b'{"x":1,"x":2}'), Violations)
@@ -380,8 +380,8 @@ def test_where_it_cannot_be_known_what_is_ignored_it_is_refused_with_the_place(k
     assert body_as_sent(kind).read(b"{") is not None
 
 
-def body_as_sent(kind: Any) -> Body:
-    return Body(TypeAdapter(kind), as_sent=True)
+def body_as_sent(kind: Any) -> JsonBody:
+    return JsonBody(TypeAdapter(kind), as_sent=True)
 
 
 class Loose(BaseModel):
@@ -514,11 +514,11 @@ def test_types_within_one_another_are_read_again_only_so_often() -> None:
 
 
 def test_a_large_body_is_left_between_steps() -> None:
-    reading = body(list[Point]).reading(b"[" + b",".join([b'{"x":1,"z":2}'] * 10_000) + b"]")
+    steps = body(list[Point]).read_in_steps(b"[" + b",".join([b'{"x":1,"z":2}'] * 10_000) + b"]")
     made: list[bytes | Violations] = []
 
     def whole() -> Generator[None]:
-        made.append((yield from reading))
+        made.append((yield from steps))
 
     assert sum(1 for _ in whole()) > 10
     assert made == [b"[" + b",".join([b'{"x":1}'] * 10_000) + b"]"]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from limen.contract.answer import Answer
-from limen.contract.contract import Body
+from limen.contract.json_body import JsonBody
 from limen.contract.violations import (
     LINE_LENGTH,
     MESSAGE_LENGTH,
@@ -34,7 +34,7 @@ def unknown(count: int, name: str = "n{}") -> bytes:
 
 
 def violations(kind: Any, content: bytes) -> Violations:
-    read = Body(TypeAdapter(kind)).read(content)
+    read = JsonBody(TypeAdapter(kind)).read(content)
     assert isinstance(read, Violations)
     return read
 
