@@ -19,9 +19,9 @@ from typing import Final
 
 from limen.auth.identify import Identified
 from limen.client.trust import Trust
+from limen.contract.edited_answer import AnswerHook, Edit, EditedAnswer
 from limen.contract.form_body import FormBody
 from limen.contract.json_body import JsonBody
-from limen.contract.made import Hook, How, Made
 from limen.contract.parameters import Given, Where
 from limen.contract.text_body import TextBody
 from limen.contract.urlencoded import grouped, pairs, unclear
@@ -330,7 +330,7 @@ def may_retry(fault: Fault, *, sent: bool, reused: bool, method: bytes, replayab
     return fault.kind.retry == "reused" and reused and method in IDEMPOTENT
 
 
-def must_buffer_answer(plan: Plan, method: bytes, status: int) -> Hook | None:
+def must_buffer_answer(plan: Plan, method: bytes, status: int) -> AnswerHook | None:
     """8. Return what an answer of that ``status`` has to go through; None for one that passes as it comes."""
     if not plan.finish or method == b"HEAD" or status == 204:
         return None
@@ -343,7 +343,7 @@ def answered(plan: Plan, status: int, headers: Headers, request_id: str) -> Head
     if plan.finish and status in plan.finish:
         # HEAD: what GET would answer is not known without its content.
         made = plan.route.after is not None and status == plan.route.status
-        lines = described(lines, "made" if made else "rewritten")
+        lines = described(lines, "replaced" if made else "rewritten")
     elif plan.finish and status == 304:
         lines = weakened(lines)  # as the answer is that it speaks of
     lines.append((b"x-request-id", request_id.encode()))
@@ -357,10 +357,10 @@ def readable(headers: Headers) -> Fault | None:
     return None
 
 
-def replaced(status: int, headers: Headers, made: Made, request_id: str) -> Reply:
+def replaced(status: int, headers: Headers, made: EditedAnswer, request_id: str) -> Reply:
     """Return the answer that ``finish`` has made of one with ``status`` and ``headers``."""
     status, content = made.status or status, made.content
-    lines = described(to_client(headers, bodyless=False), made.how)
+    lines = described(to_client(headers, bodyless=False), made.edit)
     own = list(made.headers)  # none of which frames it
     if made.problem is not None:
         content = document(status, made.problem, "error", request_id)
@@ -373,21 +373,21 @@ def replaced(status: int, headers: Headers, made: Made, request_id: str) -> Repl
     lines.append((b"x-request-id", request_id.encode()))
     if status in (204, 304):
         return Reply(status, lines, b"")
-    if content and made.how in ("rewritten", "made") and not values(lines, b"content-type"):
+    if content and made.edit in ("rewritten", "replaced") and not values(lines, b"content-type"):
         kinds = values(headers, b"content-type")
-        kept = made.how == "rewritten" and len(kinds) == 1 and is_json(kinds[0])
+        kept = made.edit == "rewritten" and len(kinds) == 1 and is_json(kinds[0])
         lines.append((b"content-type", kinds[0].partition(b";")[0].strip() if kept else b"application/json"))
     lines.append((b"content-length", str(len(content)).encode()))
     return Reply(status, lines, content)
 
 
-def described(lines: Headers, how: How) -> Headers:
+def described(lines: Headers, how: Edit) -> Headers:
     """Return what is still true of an answer's header ``lines`` when its content was taken in hand, and ``how``."""
-    if how == "same":
+    if how == "none":
         return [line for line in lines if line[0] != b"content-length"]
-    if how == "alone":
+    if how == "standalone":
         return []  # a refusal of the hook's does not hand out the service's session, nor how long that may be kept
-    if how == "made":
+    if how == "replaced":
         return [line for line in lines if line[0] not in OF_THE_ORIGINAL]
     # The same representation in other bytes.
     return weakened([line for line in lines if line[0] not in OF_THE_BYTES])

@@ -9,13 +9,13 @@ from typing import Annotated, Any, Union, cast, get_args, get_origin, get_type_h
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from limen.contract.after import After, Changed
+from limen.contract.after import AfterHook, AfterResult
 from limen.exchange.principal import Principal
 
 _Function = Callable[..., object] | Callable[..., Awaitable[object]]
 
 
-def after_hook(function: _Function, *, public: bool) -> After:
+def after_hook(function: _Function, *, public: bool) -> AfterHook:
     """Return ``function`` as a hook of a route; ``public`` says that everybody may call it, so that there may be no caller.
 
     Its first argument is the service's answer: decoded JSON, or what its annotation makes of that. Arguments annotated with
@@ -57,21 +57,21 @@ def after_hook(function: _Function, *, public: bool) -> After:
     if positional:
         raise TypeError(f"after={name} takes {positional[0]} by position alone; take it by its name")
     run = _runner(name, function, answer, responses, callers)
-    return After(name, hints.get(answer.name, Any), run)
+    return AfterHook(name, hints.get(answer.name, Any), run)
 
 
 def _runner(
     name: str, function: _Function, answer: inspect.Parameter, responses: list[str], callers: list[str]
-) -> Callable[[object, Principal | None], Changed | Awaitable[Changed]]:
+) -> Callable[[object, Principal | None], AfterResult | Awaitable[AfterResult]]:
     by_name = answer.kind is answer.POSITIONAL_OR_KEYWORD and bool(responses or callers)
 
-    async def later(made: Awaitable[object], response: Response | None) -> Changed:
+    async def later(made: Awaitable[object], response: Response | None) -> AfterResult:
         try:
             return _changed(name, await made, response)
         except HTTPException as error:
             return _raised(error)
 
-    def run(value: object, caller: Principal | None) -> Changed | Awaitable[Changed]:
+    def run(value: object, caller: Principal | None) -> AfterResult | Awaitable[AfterResult]:
         given: dict[str, object] = dict.fromkeys(callers, caller)
         response: Response | None = None
         if responses:
@@ -88,25 +88,29 @@ def _runner(
     return run
 
 
-def _changed(name: str, made: object, response: Response | None) -> Changed:
+def _changed(name: str, made: object, response: Response | None) -> AfterResult:
     if not isinstance(made, Response):
-        return Changed(made) if response is None else Changed(made, response.status_code, tuple(response.raw_headers))
+        return (
+            AfterResult(made)
+            if response is None
+            else AfterResult(made, response.status_code, tuple(response.raw_headers))
+        )
     content: Any = getattr(made, "body", None)
     if not isinstance(content, bytes | memoryview) or made.background is not None:
         raise TypeError(f"{name} returned a {type(made).__name__} without content of its own, or with tasks of its own")
     # What was set on the other is not lost, as with FastAPI's own endpoints.
     more = () if response is None else tuple(response.raw_headers)
     lines = tuple(line for line in made.raw_headers if line[0] != b"content-length")
-    return Changed(None, made.status_code, (*more, *lines), content=_content(content))
+    return AfterResult(None, made.status_code, (*more, *lines), content=_content(content))
 
 
 def _content(content: Any) -> bytes:
     return bytes(content)
 
 
-def _raised(error: HTTPException) -> Changed:
+def _raised(error: HTTPException) -> AfterResult:
     lines = tuple((name.lower().encode(), value.encode("latin-1")) for name, value in (error.headers or {}).items())
-    return Changed(None, error.status_code, lines, problem=str(error.detail))
+    return AfterResult(None, error.status_code, lines, problem=str(error.detail))
 
 
 def _name(function: object) -> str:

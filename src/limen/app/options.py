@@ -10,7 +10,7 @@ from fastapi.params import Depends
 
 from limen.auth.method import Method, Methods
 from limen.auth.rules import Rule
-from limen.contract.answer import IncEx
+from limen.contract.answer_model import IncEx
 from limen.exchange.principal import Principal
 from limen.upstream.declared import Timeouts, Upstream
 

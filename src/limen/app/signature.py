@@ -12,7 +12,7 @@ from pydantic import AliasChoices, AliasPath, BaseModel, Json, TypeAdapter
 from pydantic.fields import FieldInfo
 from starlette.responses import JSONResponse, Response
 
-from limen.contract.answer import Answer
+from limen.contract.answer_model import AnswerModel
 from limen.contract.contract import Contract
 from limen.contract.form_body import FORM, MULTIPART, FormBody
 from limen.contract.json_body import JsonBody
@@ -211,7 +211,7 @@ def _adapter(info: FieldInfo) -> TypeAdapter[object]:
     return _schema(annotated[info.annotation, info])
 
 
-def _answer(route: APIRoute, annotation: Any, *, after: bool) -> Answer | None:
+def _answer(route: APIRoute, annotation: Any, *, after: bool) -> AnswerModel | None:
     """Return what is declared of the documented status; None where answers pass through unread."""
     options: dict[str, Any] = {
         "include": route.response_model_include,
@@ -239,7 +239,7 @@ def _answer(route: APIRoute, annotation: Any, *, after: bool) -> Answer | None:
                 "service's answer passes as it is"
             )
         return None
-    return Answer(_schema(annotation), **options)
+    return AnswerModel(_schema(annotation), **options)
 
 
 # Options of FastAPI's as they are unless given.
@@ -253,18 +253,18 @@ _USUAL: dict[str, object] = {
 }
 
 
-def _others(route: APIRoute) -> tuple[dict[int, Answer], Answer | None]:
+def _others(route: APIRoute) -> tuple[dict[int, AnswerModel], AnswerModel | None]:
     """Return what ``responses=`` declares of success statuses, by status, and of ``2XX``."""
-    found: dict[int, Answer] = {}
-    rest: Answer | None = None
+    found: dict[int, AnswerModel] = {}
+    rest: AnswerModel | None = None
     for status, response in route.responses.items():
         model = response.get("model")
         if _is_nothing(model):
             continue
         if str(status).upper() == "2XX":
-            rest = Answer(_schema(model))
+            rest = AnswerModel(_schema(model))
         elif str(status).isdigit() and 200 <= int(status) < 300:
-            found[int(status)] = Answer(_schema(model))
+            found[int(status)] = AnswerModel(_schema(model))
     return found, rest
 
 

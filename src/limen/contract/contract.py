@@ -3,7 +3,7 @@
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 
-from limen.contract.answer import Answer
+from limen.contract.answer_model import AnswerModel
 from limen.contract.form_body import FormBody
 from limen.contract.json_body import JsonBody
 from limen.contract.parameters import Given, Param, Where, names_of
@@ -22,9 +22,9 @@ class Contract:
 
     params: tuple[Param, ...] = ()
     body: JsonBody | FormBody | TextBody | None = None
-    answer: Answer | None = None
-    answers: Mapping[int, Answer] = field(default_factory=dict[int, Answer])
-    rest: Answer | None = None
+    answer: AnswerModel | None = None
+    answers: Mapping[int, AnswerModel] = field(default_factory=dict[int, AnswerModel])
+    rest: AnswerModel | None = None
     streamed: str | None = None
     query_names: Container[str] = field(init=False, repr=False, compare=False)
     cookie_names: Container[str] = field(init=False, repr=False, compare=False)

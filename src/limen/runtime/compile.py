@@ -9,7 +9,7 @@ from limen.auth.identify import identify_by
 from limen.auth.issuer.declared import Issuer, clashes
 from limen.auth.method import Methods
 from limen.auth.session_ends import ender
-from limen.contract.finish import finishers
+from limen.contract.answer_hooks import answer_hooks
 from limen.errors import DeclarationError, Fault, Kind
 from limen.exchange.principal import Principal
 from limen.http.headers import OF_THE_ENCODING, block, withheld
@@ -69,7 +69,7 @@ def _plan(route: Route, pattern: Pattern, runtime: Runtime, tell: Identity, stri
     if missing := route.allow.path_params - names:
         raise ValueError(f"allow={route.allow} needs the path parameter {{{sorted(missing)[0]}}}, which is not there")
     timeouts = route.timeouts or route.upstream.timeouts
-    finish = finishers(
+    finish = answer_hooks(
         route.contract,
         route.after,
         route.status,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from limen.auth.identify import Identify
 from limen.auth.rules import Rule
 from limen.auth.session_ends import Ends
-from limen.contract.made import Hook
+from limen.contract.edited_answer import AnswerHook
 from limen.errors import Fault
 from limen.exchange.hooks import NONE, Hooks
 from limen.exchange.principal import Principal
@@ -43,7 +43,7 @@ class Plan:
     strip: frozenset[bytes]
     entry: Entry | None
     rewrite: Rewrite | None
-    finish: Mapping[int, Hook]
+    finish: Mapping[int, AnswerHook]
     session_ended: Ends | None
     query: bool
     header: bool

@@ -103,7 +103,7 @@ def _model(draw: Draw, kinds: list[Kind], tag: str | None = None) -> Kind:
     }
     if tag is not None:
         given["tag"] = (Literal[tag], ...)  # type: ignore[valid-type]
-    made = create_model("Made", __config__=ConfigDict(extra=extra), **given)
+    made = create_model("EditedAnswer", __config__=ConfigDict(extra=extra), **given)
 
     def document(draw: Draw) -> Document:
         members = [(aliases[name], *write(draw)) for name, (_, write) in fields.items()]
@@ -128,7 +128,7 @@ def _record(draw: Draw, kinds: list[Kind]) -> Kind:
 
 def _data(draw: Draw, kinds: list[Kind]) -> Kind:
     fields = _fields(draw, kinds)
-    made: Any = make_dataclass("Made", [(name, kind) for name, (kind, _) in fields.items()])
+    made: Any = make_dataclass("EditedAnswer", [(name, kind) for name, (kind, _) in fields.items()])
     made.__pydantic_config__ = ConfigDict(extra="ignore")
 
     def document(draw: Draw) -> Document:

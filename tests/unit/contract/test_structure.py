@@ -271,7 +271,7 @@ class Wrapped(BaseModel):
         return handler(value)
 
 
-class Made(BaseModel):
+class EditedAnswer(BaseModel):
     x: int
 
     def __init__(self, **given: Any) -> None:
@@ -348,7 +348,7 @@ class Own:
 UNKNOWN = [
     (Before, "the body"),
     (Wrapped, "the body"),
-    (Made, "the body"),
+    (EditedAnswer, "the body"),
     (Holds, "the body.deep.[]"),
     (ClosedOutside, "the body.inner"),
     (OfPath, "the body.x"),

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from limen.contract.answer import Answer
+from limen.contract.answer_model import AnswerModel
 from limen.contract.json_body import JsonBody
 from limen.contract.violations import (
     LINE_LENGTH,
@@ -89,7 +89,7 @@ def test_a_message_that_repeats_much_is_shortened() -> None:
 
 def test_numbers_that_are_not_finite_are_bounded_too() -> None:
     adapter: TypeAdapter[object] = TypeAdapter(list[float])
-    found = Answer(adapter).made([float("nan")] * 10_000)
+    found = AnswerModel(adapter).serialize([float("nan")] * 10_000)
     assert isinstance(found, Violations)
     assert len(found.listed) == MOST_LISTED
 

@@ -19,7 +19,7 @@ from urllib.parse import quote
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from limen import pipeline
-from limen.contract.made import Made
+from limen.contract.edited_answer import EditedAnswer
 from limen.engines.asgi import record as asgi_log
 from limen.engines.asgi.body import BodyCut, BodyLost, BodyTimeout, BodyTooLarge, ClientGone, RequestBody, Watch
 from limen.engines.asgi.local_body import LocalBody
@@ -285,7 +285,7 @@ class _Exchange:
         if (fault := pipeline.readable(answer.headers)) is not None:
             return fault
         made = hook(await answer.read(plan.route.max_answer), self._outcome.principal)
-        if not isinstance(made, Made | Fault):
+        if not isinstance(made, EditedAnswer | Fault):
             made = await made
         if isinstance(made, Fault):
             return made

@@ -8,7 +8,7 @@
 from time import perf_counter
 
 from limen import pipeline
-from limen.contract.made import Finished, Hook, Made
+from limen.contract.edited_answer import AnswerHook, EditedAnswer, HookResult
 from limen.engines.direct.client import Client, Framing
 from limen.engines.direct.ending import Ending
 from limen.errors import Fault, Kind
@@ -54,7 +54,7 @@ class Answering(Ending):
         self._out = b""  # a head that waits for the first content, to be written with it
         self._held: list[bytes] | None = None
         self._held_bytes = 0
-        self._hook: Hook | None = None  # what an answer that is held goes through
+        self._hook: AnswerHook | None = None  # what an answer that is held goes through
         self._status_of_held: tuple[int, Headers] = (0, [])
 
     # --- the sink ---
@@ -202,13 +202,13 @@ class Answering(Ending):
         assert self._hook is not None
         assert self._held is not None
         made = self._hook(b"".join(self._held), self._outcome.principal)
-        if isinstance(made, Made | Fault):
+        if isinstance(made, EditedAnswer | Fault):
             self._finished(made)
         else:
             self._timer.clear()
             self._ask(made, self._finished)
 
-    def _finished(self, made: Finished) -> None:
+    def _finished(self, made: HookResult) -> None:
         if isinstance(made, Fault):
             self._refuse(made)
         else:
