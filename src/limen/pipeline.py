@@ -22,9 +22,9 @@ from limen.client.trust import Trust
 from limen.contract.edited_answer import AnswerHook, Edit, EditedAnswer
 from limen.contract.form_body import FormBody
 from limen.contract.json_body import JsonBody
-from limen.contract.parameters import Given, Where
+from limen.contract.parameters import ParameterLocation, ParameterValues
 from limen.contract.text_body import TextBody
-from limen.contract.urlencoded import grouped, pairs, unclear
+from limen.contract.urlencoded import ambiguous_names, group_values, parse_pairs
 from limen.contract.violations import MOST_LISTED, Violations, violation
 from limen.errors import Fault, Invalid, Kind
 from limen.exchange.outcome import Outcome
@@ -159,12 +159,12 @@ def fits(plan: Plan, params: Mapping[str, str], query: bytes, head: Head) -> Fau
         return _too_many_fields("query")
     if plan.cookie and sum(value.count(b";") for value in head.all(b"cookie")) >= MOST_FIELDS:
         return _too_many_fields("cookie")
-    given: dict[Where, Given] = {"path": {name: (value,) for name, value in params.items()}}
+    given: dict[ParameterLocation, ParameterValues] = {"path": {name: (value,) for name, value in params.items()}}
     if plan.query:
-        read = list(pairs(query.decode("latin-1")))
-        if strange := [one for one in unclear(read, contract.query_names, "query") if one is not None]:
+        read = list(parse_pairs(query.decode("latin-1")))
+        if strange := [one for one in ambiguous_names(read, contract.query_names, "query") if one is not None]:
             return _unfit(Violations(tuple(strange[:MOST_LISTED]), max(0, len(strange) - MOST_LISTED)))
-        given["query"] = grouped(read)
+        given["query"] = group_values(read)
     if plan.header or plan.cookie:
         # As the service gets them: what a client's Connection names does not pass.
         lines = to_upstream(head.lines, strip=plan.strip)
@@ -268,7 +268,7 @@ def _unfit(violations: Violations) -> Fault:
     return Fault(Kind.INVALID_REQUEST, errors=violations.listed, more=violations.omitted)
 
 
-def _too_many_fields(where: Where) -> Fault:
+def _too_many_fields(where: ParameterLocation) -> Fault:
     return _unfit(Violations((Invalid((where,), f"There may be at most {MOST_FIELDS} of these", "too_long"),)))
 
 

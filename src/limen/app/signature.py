@@ -16,13 +16,13 @@ from limen.contract.answer_model import AnswerModel
 from limen.contract.contract import Contract
 from limen.contract.form_body import FORM, MULTIPART, FormBody
 from limen.contract.json_body import JsonBody
-from limen.contract.parameters import Group, Member, Param, Where
+from limen.contract.parameters import GroupField, Parameter, ParameterGroup, ParameterLocation
 from limen.contract.structure import takes_objects
 from limen.contract.text_body import TextBody
 from limen.http.headers import is_json
 
 AS_SENT = "as sent"
-_MANY: Final = (list, set, frozenset, tuple, deque, Sequence)
+_REPEATABLE: Final = (list, set, frozenset, tuple, deque, Sequence)
 
 # What a schema may say of a part of a multipart body: that it is a text or a file, and what people read about it.
 _HARMLESS: Final = frozenset(
@@ -49,15 +49,15 @@ def contract(route: APIRoute, answer: object, body: object = None, *, after: boo
         )
     ):
         raise TypeError("a stub is never run, so it cannot take Request, Response or BackgroundTasks; leave them out")
-    groups: tuple[tuple[Where, Any], ...] = (
+    groups: tuple[tuple[ParameterLocation, Any], ...] = (
         ("path", found.path_params),
         ("query", found.query_params),
         ("header", found.header_params),
         ("cookie", found.cookie_params),
     )
-    params = tuple(_param(where, field) for where, fields in groups for field in fields)
+    params = tuple(_param(location, field) for location, fields in groups for field in fields)
     for param in params:
-        if param.where == "path" and param.name not in route.param_convertors:
+        if param.location == "path" and param.name not in route.param_convertors:
             raise TypeError(
                 f"the path has no parameter {param.name!r}; give it the name that the path has, without alias="
             )
@@ -66,41 +66,47 @@ def contract(route: APIRoute, answer: object, body: object = None, *, after: boo
     return Contract(params, promised, _answer(route, answer, after=after), answers, rest, streamed)
 
 
-def _param(where: Where, field: Any) -> Param:
+def _param(location: ParameterLocation, field: Any) -> Parameter:
     info: FieldInfo = field.field_info
-    _refuse_objects(where, field.name, info)
+    _refuse_objects(location, field.name, info)
     model = None if _is_json_text(info) or getattr(info, "embed", None) else _model(info.annotation)
-    names = [name for name, _ in _names(where, field.name, info, {}, convert=False)]
+    names = [name for name, _ in _names(location, field.name, info, {}, convert=False)]
     if model is None:
-        many = where != "cookie" and not _is_json_text(info) and _is_many(info.annotation)
-        return Param(names[0], where, _adapter(info), info.is_required(), many=many, others=tuple(names[1:]))
+        repeatable = location != "cookie" and not _is_json_text(info) and _is_repeatable(info.annotation)
+        return Parameter(
+            names[0], location, _adapter(info), info.is_required(), repeatable=repeatable, aliases=tuple(names[1:])
+        )
     extra = model.model_config.get("extra") or "ignore"
-    if where == "header" and extra == "forbid":
+    if location == "header" and extra == "forbid":
         raise TypeError(
             f"{model.__name__} forbids headers that it does not have, and every request has some, such as Host; "
             'let it say extra="ignore"'
         )
-    convert = where == "header" and getattr(info, "convert_underscores", True)
-    members = tuple(_member(where, name, of, model, convert=convert) for name, of in model.model_fields.items())
-    group = Group(members, extra, optional=info.annotation is not model)
-    return Param(names[0], where, _adapter(info), info.is_required(), group=group)
+    convert = location == "header" and getattr(info, "convert_underscores", True)
+    fields = tuple(_group_field(location, name, of, model, convert=convert) for name, of in model.model_fields.items())
+    group = ParameterGroup(fields, extra, optional=info.annotation is not model)
+    return Parameter(names[0], location, _adapter(info), info.is_required(), group=group)
 
 
-def _member(where: Where, name: str, info: FieldInfo, model: type[BaseModel], *, convert: bool) -> Member:
-    _refuse_objects(where, name, info)
-    converts = where == "header" and getattr(info, "convert_underscores", convert)
-    names = _names(where, name, info, cast("Mapping[str, Any]", model.model_config), convert=converts)
-    return Member(tuple(names), where != "cookie" and not _is_json_text(info) and _is_many(info.annotation))
+def _group_field(
+    location: ParameterLocation, name: str, info: FieldInfo, model: type[BaseModel], *, convert: bool
+) -> GroupField:
+    _refuse_objects(location, name, info)
+    converts = location == "header" and getattr(info, "convert_underscores", convert)
+    names = _names(location, name, info, cast("Mapping[str, Any]", model.model_config), convert=converts)
+    return GroupField(
+        tuple(names), location != "cookie" and not _is_json_text(info) and _is_repeatable(info.annotation)
+    )
 
 
 def _names(
-    where: Where, name: str, info: FieldInfo, config: Mapping[str, Any], *, convert: bool
+    location: ParameterLocation, name: str, info: FieldInfo, config: Mapping[str, Any], *, convert: bool
 ) -> Iterator[tuple[str, str]]:
     """Yield the names by which a request may have this parameter, the preferred one first, each with the model's own."""
 
     def sent(given: str) -> str:
         given = given.replace("_", "-") if convert and given == name else given
-        return given.lower() if where == "header" else given
+        return given.lower() if location == "header" else given
 
     alias = info.validation_alias
     if isinstance(alias, AliasPath) or (
@@ -113,13 +119,13 @@ def _names(
     if by_alias:
         for one in known:
             # Of several choices each is a name as it stands.
-            yield (sent(one) if not isinstance(alias, AliasChoices) else _cased(where, one)), one
+            yield (sent(one) if not isinstance(alias, AliasChoices) else _cased(location, one)), one
     if by_name and (not by_alias or name not in known):
         yield sent(name), name
 
 
-def _cased(where: Where, name: str) -> str:
-    return name.lower() if where == "header" else name
+def _cased(location: ParameterLocation, name: str) -> str:
+    return name.lower() if location == "header" else name
 
 
 def _body(route: APIRoute, how: object) -> tuple[JsonBody | FormBody | TextBody | None, str | None]:
@@ -282,17 +288,17 @@ def _schema(annotation: Any) -> TypeAdapter[object]:
     return TypeAdapter(annotation)
 
 
-def _is_many(annotation: Any) -> bool:
+def _is_repeatable(annotation: Any) -> bool:
     """Tell whether FastAPI reads every value of a parameter of this type."""
     return any(
-        isinstance(one, type) and issubclass(one, _MANY) and not issubclass(one, str | bytes)
+        isinstance(one, type) and issubclass(one, _REPEATABLE) and not issubclass(one, str | bytes)
         for one in (get_origin(part) or part for part in _alternatives(annotation))
     )
 
 
-def _refuse_objects(where: Where, name: str, info: FieldInfo) -> None:
+def _refuse_objects(location: ParameterLocation, name: str, info: FieldInfo) -> None:
     """Refuse JSON in a parameter that may hold objects: it passes as text, with whatever is repeated or ignored in it."""
-    if where == "form" or not _is_json_text(info):  # of a form, all JSON is refused
+    if location == "form" or not _is_json_text(info):  # of a form, all JSON is refused
         return
     left: list[Any] = [_adapter(info).core_schema]
     while left:
@@ -300,8 +306,8 @@ def _refuse_objects(where: Where, name: str, info: FieldInfo) -> None:
         if one["type"] == "json":
             if takes_objects(one.get("schema", {"type": "any"})):
                 raise TypeError(
-                    f"the {where} parameter {name!r} is JSON that may hold objects, and what is repeated or ignored in them "
-                    "would reach the service; take a list of plain values, or send it as a body"
+                    f"the {location} parameter {name!r} is JSON that may hold objects, and what is repeated or ignored in "
+                    "them would reach the service; take a list of plain values, or send it as a body"
                 )
         elif "schema" in one:
             left.append(one["schema"])

@@ -20,7 +20,7 @@ from limen.contract.checker import Checker
 from limen.contract.contract import Contract
 from limen.contract.edited_answer import AnswerHook, EditedAnswer, HookResult
 from limen.contract.hook_timeout import with_timeout
-from limen.contract.strict_json import no_constant
+from limen.contract.strict_json import refuse_constant
 from limen.contract.violations import Violations, from_pydantic
 from limen.errors import Fault, Kind
 from limen.exchange.principal import Principal
@@ -122,7 +122,7 @@ def _run_after(name: str, after: AfterHook, model: AnswerModel | None, status: i
         value: object
         if checker is None:
             try:
-                value = json.loads(content, parse_constant=no_constant)
+                value = json.loads(content, parse_constant=refuse_constant)
             except ValueError as error:
                 return Fault(Kind.UPSTREAM_CONTRACT, cause=f"the answer is not JSON: {type(error).__name__}")
         else:

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from limen.contract.checker import Checker
 from limen.contract.core_schema import Schema
-from limen.contract.strict_json import is_json, not_finite
+from limen.contract.strict_json import is_standard_json, not_finite
 from limen.contract.violations import MOST_LISTED, Violations, from_pydantic
 from limen.errors import Invalid
 
@@ -74,7 +74,7 @@ class AnswerModel:
             if infinite := tuple(islice(not_finite(plain, ()), MOST_LISTED)):
                 return Violations(infinite)
             # Only the JSON shows what a serializer with ``when_used="json"`` has written.
-            if (b"NaN" in content or b"Infinity" in content) and not is_json(content):
+            if (b"NaN" in content or b"Infinity" in content) and not is_standard_json(content):
                 return Violations((Invalid((), "Input should be a finite number", "finite_number"),))
         return content
 

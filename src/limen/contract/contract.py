@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from limen.contract.answer_model import AnswerModel
 from limen.contract.form_body import FormBody
 from limen.contract.json_body import JsonBody
-from limen.contract.parameters import Given, Param, Where, names_of
+from limen.contract.parameters import Parameter, ParameterLocation, ParameterValues, names_read_from
 from limen.contract.text_body import TextBody
 from limen.contract.violations import Violations, merged
 
@@ -15,12 +15,12 @@ from limen.contract.violations import Violations, merged
 class Contract:
     """Everything a signature says.
 
-    ``answer`` is that of the documented status, ``answers`` those that ``responses=`` declares for other success statuses,
-    and ``rest`` for all others of these (``2XX``). Whatever is not there passes through unread. ``streamed`` is the media
-    type of a body that is declared and not read: it streams, and content of other types is refused.
+    ``answer`` is the model of the documented status, ``answers`` are those that ``responses=`` declares for other success
+    statuses, ``rest`` is that of ``2XX``. Answers of other statuses pass through unread. ``streamed`` is the media type of a
+    body that is declared and not read: it streams, and other media types are refused.
     """
 
-    params: tuple[Param, ...] = ()
+    params: tuple[Parameter, ...] = ()
     body: JsonBody | FormBody | TextBody | None = None
     answer: AnswerModel | None = None
     answers: Mapping[int, AnswerModel] = field(default_factory=dict[int, AnswerModel])
@@ -30,14 +30,14 @@ class Contract:
     cookie_names: Container[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Derive the names that are read where services may differ in how they read."""
-        object.__setattr__(self, "query_names", names_of(self.params, "query"))
-        object.__setattr__(self, "cookie_names", names_of(self.params, "cookie"))
+        """Derive the names that are read from where services may differ in how they read."""
+        object.__setattr__(self, "query_names", names_read_from(self.params, "query"))
+        object.__setattr__(self, "cookie_names", names_read_from(self.params, "cookie"))
 
-    def needs(self, where: Where) -> bool:
-        """Tell whether any parameter is read from ``where``."""
-        return any(param.where == where for param in self.params)
+    def needs(self, location: ParameterLocation) -> bool:
+        """Tell whether any parameter is read from ``location``."""
+        return any(param.location == location for param in self.params)
 
-    def check(self, given: Mapping[Where, Given]) -> Violations | None:
-        """Return what is wrong with the parameters, all at once; None when all fit."""
-        return merged([found for param in self.params if (found := param.check(given[param.where])) is not None])
+    def check(self, values: Mapping[ParameterLocation, ParameterValues]) -> Violations | None:
+        """Return what is wrong with the parameters, all at once; None if all fit."""
+        return merged([found for param in self.params if (found := param.check(values[param.location])) is not None])

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, cast
 
 from limen.contract.body_steps import BodySteps, finish
-from limen.contract.parameters import Param, names_of
+from limen.contract.parameters import Parameter, names_read_from
 from limen.contract.structure import Structure
-from limen.contract.urlencoded import Pair, grouped, in_steps, unclear
+from limen.contract.urlencoded import Pair, ambiguous_names, group_values, parse_pairs_in_steps
 from limen.contract.violations import Violations, merged
 from limen.errors import Invalid
 
@@ -29,7 +29,7 @@ class FormBody:
     Raises TypeError, with the place, for JSON within, and where it cannot be known what a type ignores.
     """
 
-    params: tuple[Param, ...]
+    params: tuple[Parameter, ...]
     as_sent: bool = False
     names: Container[str] = field(init=False, repr=False, compare=False)
 
@@ -49,7 +49,7 @@ class FormBody:
                 )
             if param.group is not None and not self.as_sent:
                 Structure(schema)
-        object.__setattr__(self, "names", names_of(self.params, "form"))
+        object.__setattr__(self, "names", names_read_from(self.params, "form"))
 
     def accepts(self, content_type: bytes) -> bool:
         """Tell whether ``content_type`` is that of such a form."""
@@ -69,20 +69,20 @@ class FormBody:
         if content.count(b"&") + content.count(b";") >= MOST_FIELDS:
             return Violations((Invalid(("body",), f"A form may have at most {MOST_FIELDS} fields", "too_long"),))
         pairs: list[Pair] = []
-        for pair in in_steps(content.decode("ascii")):  # 2
+        for pair in parse_pairs_in_steps(content.decode("ascii")):  # 2
             if pair is None:
                 yield
             else:
                 pairs.append(pair)
         ambiguous: list[Invalid] = []
-        for one in unclear(pairs, self.names, "body"):  # 3
+        for one in ambiguous_names(pairs, self.names, "body"):  # 3
             if one is None:
                 yield
             else:
                 ambiguous.append(one)
         if ambiguous:
             return Violations.of(ambiguous)
-        values = grouped(pairs)
+        values = group_values(pairs)
         violations = merged([found for param in self.params if (found := param.check(values)) is not None])  # 4
         if violations is not None:
             return violations

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from limen.contract.body_steps import BodySteps, finish
 from limen.contract.checker import UNLISTED, Checker, forbid_extra, guard_functions
 from limen.contract.pruning import TooAmbiguous, pruned
-from limen.contract.strict_json import scanned, unclear
+from limen.contract.strict_json import find_ambiguity, scan_json
 from limen.contract.structure import Structure
 from limen.contract.violations import Violations
 from limen.errors import Invalid
@@ -78,7 +78,7 @@ class JsonBody:
         if content.startswith(_BYTE_ORDER_MARKS):  # 1
             return _HAS_BYTE_ORDER_MARK
         structure, closed = self._structure, self._closed
-        scan = scanned(content)
+        scan = scan_json(content)
         yield
         value: object = UNLISTED
         if closed is not None and scan.largest <= MOST_CLOSED:  # 2
@@ -90,7 +90,7 @@ class JsonBody:
         else:
             structure = None
         yield
-        if (violations := (yield from unclear(scan, content))) is not None:  # 3
+        if (violations := (yield from find_ambiguity(scan, content))) is not None:  # 3
             return violations
         if structure is None:
             return content

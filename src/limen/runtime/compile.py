@@ -106,8 +106,8 @@ def _lost(route: Route, strip: frozenset[bytes], *, held: bool) -> str | None:
     if route.contract.body is not None:
         replaced |= {b"content-type", b"content-encoding"}
     for param in route.contract.params:
-        if param.where == "header":
-            for name in sorted(param.own_names):
+        if param.location == "header":
+            for name in sorted(param.declared_names):
                 line = name.encode("latin-1", "replace")
                 if withheld(line, strip) or line in replaced:
                     return name

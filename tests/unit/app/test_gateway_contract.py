@@ -10,10 +10,10 @@ from pydantic import AliasPath, BaseModel, Field, Json, model_validator
 from limen import DeclarationError, Gateway, Upstream, anyone
 from limen.contract.form_body import FormBody
 from limen.contract.json_body import JsonBody
-from limen.contract.parameters import Where
+from limen.contract.parameters import ParameterLocation
 from limen.contract.text_body import TextBody
 
-Given = dict[Where, dict[str, list[str]]]
+Values = dict[ParameterLocation, dict[str, list[str]]]
 SVC = Upstream("svc", ["http://127.0.0.1:1"])
 
 
@@ -44,14 +44,14 @@ def test_every_kind_of_parameter_is_part_of_the_contract_and_a_form_with_files_i
     # A form with files is documented, and passes through unread.
     assert (of_form.params, of_form.body, of_form.streamed) == ((), None, "multipart/form-data")
     assert [*app.openapi()["paths"]["/one/form"]["post"]["requestBody"]["content"]] == ["multipart/form-data"]
-    assert {(one.name, one.where, one.required, one.many) for one in of_every.params} == {
+    assert {(one.name, one.location, one.required, one.repeatable) for one in of_every.params} == {
         ("a", "path", True, False),
         ("b", "query", False, True),
         ("c", "cookie", False, False),
         ("d", "query", False, True),
     }
-    right: Given = {"path": {"a": ["1"]}, "query": {}, "cookie": {}}
-    wrong: Given = {"path": {"a": ["0"]}, "query": {"b": ["1", "x"], "d": ["y", "2"]}, "cookie": {}}
+    right: Values = {"path": {"a": ["1"]}, "query": {}, "cookie": {}}
+    wrong: Values = {"path": {"a": ["0"]}, "query": {"b": ["1", "x"], "d": ["y", "2"]}, "cookie": {}}
     violations = of_every.check(wrong)
     assert violations is not None
     assert {error.loc for error in violations.listed} == {("path", "a"), ("query", "b", 1), ("query", "d", 0)}
@@ -78,7 +78,7 @@ def test_a_form_is_part_of_the_contract_and_bounded_as_json_is() -> None:
     del fields, model, text
     of_fields, of_model, of_text = app.declared()
     assert isinstance(of_fields.contract.body, FormBody)
-    assert [(one.name, one.many) for one in of_fields.contract.body.params] == [("name", False), ("tags", True)]
+    assert [(one.name, one.repeatable) for one in of_fields.contract.body.params] == [("name", False), ("tags", True)]
     assert isinstance(of_model.contract.body, FormBody)
     assert of_model.contract.body.as_sent
     assert of_model.contract.body.read(b"") == b""
@@ -234,7 +234,7 @@ def test_headers_are_declared_as_they_are_written() -> None:
     del x
     model, alone = app.declared()[0].contract.params
     assert model.group is not None
-    assert [(one.names, one.many) for one in model.group.members] == [
+    assert [(one.names, one.repeatable) for one in model.group.fields] == [
         ((("x-tag", "x_tag"),), True),
         ((("x-key", "X-Key"),), False),
     ]
