@@ -106,7 +106,7 @@ FIXED: dict[str, Unit] = {
     "cli.listener._AT_ONCE": count,
     "cli.listener._ALIVE": count,
     "contract.json_body.MOST_CLOSED": count,
-    "contract.pruning.MOST_AGAIN": size,
+    "contract.pruning.MOST_REREAD": size,
     "contract.pruning.STEP": count,
     "fairness.validations.LONG": seconds,
     "fairness.validations.REST": count,

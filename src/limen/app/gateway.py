@@ -315,8 +315,8 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
                 session_ended_header=options.get("session_ended_header"),
                 timeouts=options.get("timeouts"),
                 max_answer=options.get("max_answer", HELD),
-                contract=(promised := contract(registered, answer, options.get("body"), after=after is not None)),
-                max_body=self._most(options, held=promised.body is not None),
+                contract=(declared := contract(registered, answer, options.get("body"), after=after is not None)),
+                max_body=self._most(options, held=declared.body is not None),
             )
         except TypeError as error:
             self._problems.append(f"{name}: {error}")

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from limen.contract.body_steps import BodySteps, finish
 from limen.contract.checker import UNLISTED, Checker, forbid_extra, guard_functions
-from limen.contract.pruning import TooAmbiguous, pruned
+from limen.contract.pruning import AmbiguousTypeError, prune
 from limen.contract.strict_json import find_ambiguity, scan_json
 from limen.contract.structure import Structure
 from limen.contract.violations import Violations
@@ -56,10 +56,10 @@ class JsonBody:
         structure = None if self.as_sent else Structure(self.adapter.core_schema)
         guards = (guard_functions(structure.guarded),) if structure is not None and structure.guarded else ()
         closed = None
-        if structure is not None and structure.root.drops and not structure.ambiguous:
+        if structure is not None and structure.root.ignores and not structure.ambiguous:
             closed = Checker(self.adapter, *guards, forbid_extra(structure.ignoring))
         object.__setattr__(self, "checker", Checker(self.adapter, *guards))
-        object.__setattr__(self, "_structure", structure if structure is not None and structure.root.drops else None)
+        object.__setattr__(self, "_structure", structure if structure is not None and structure.root.ignores else None)
         object.__setattr__(self, "_closed", closed)
 
     def accepts(self, content_type: bytes) -> bool:
@@ -96,8 +96,8 @@ class JsonBody:
             return content
         yield
         try:
-            return (yield from pruned(structure, content))  # 4
-        except TooAmbiguous:
+            return (yield from prune(structure, content))  # 4
+        except AmbiguousTypeError:
             return _AMBIGUOUS_TYPE
 
     def read(self, content: bytes) -> bytes | Violations:

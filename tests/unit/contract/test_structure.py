@@ -39,7 +39,7 @@ from pydantic_core.core_schema import CoreSchemaType, no_info_plain_validator_fu
 from typing_extensions import TypedDict
 
 from limen.contract.json_body import JsonBody
-from limen.contract.structure import KINDS
+from limen.contract.schema_kinds import KNOWN
 from limen.contract.violations import Violations
 
 
@@ -461,7 +461,7 @@ def test_a_tag_is_read_from_the_text_however_large_it_is() -> None:
 
 
 def test_every_kind_of_core_schema_has_its_place() -> None:
-    assert set(get_args(CoreSchemaType)) <= KINDS
+    assert set(get_args(CoreSchemaType)) <= KNOWN
 
 
 class Stripped(BaseModel):
