@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from functools import partial
 from typing import Final
 
-from limen.auth.identify import Identified
+from limen.auth.identify import IdentifyResult
 from limen.client.trust import Trust
 from limen.contract.edited_answer import AnswerHook, Edit, EditedAnswer
 from limen.contract.form_body import FormBody
@@ -144,7 +144,7 @@ def _permit(
 
 
 async def _later(
-    entry: Entry, asked: Awaitable[Identified], params: Mapping[str, str], outcome: Outcome, now: float
+    entry: Entry, asked: Awaitable[IdentifyResult], params: Mapping[str, str], outcome: Outcome, now: float
 ) -> bytes | Fault:
     principal = await asked
     return principal if isinstance(principal, Fault) else _permit(entry, principal, params, outcome, now)

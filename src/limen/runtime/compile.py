@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from limen.auth.api_keys import ApiKeys
-from limen.auth.api_keys_live import LiveApiKeys
+from limen.auth.api_keys_live import ApiKeyVerifier
 from limen.auth.assertion_live import HEADER, Asserter
 from limen.auth.identify import identify_by
-from limen.auth.issuer.declared import Issuer, clashes
+from limen.auth.issuer.declared import Issuer, conflicting_issuers
 from limen.auth.method import Methods
-from limen.auth.session_ends import ender
+from limen.auth.session_ends import session_ender
 from limen.contract.answer_hooks import answer_hooks
 from limen.errors import DeclarationError, Fault, Kind
 from limen.exchange.principal import Principal
@@ -41,7 +41,7 @@ def compile_table(
         asserter = None
     methods = [runtime.auth, *(route.auth for route in routes if route.auth is not None)]
     issuers = {id(one): one for several in methods for one in several if isinstance(one, Issuer)}
-    found += clashes(list(issuers.values()))
+    found += conflicting_issuers(list(issuers.values()))
     tell = _identity(identity)
     strip = _withheld(identity, methods)
     for route in routes:
@@ -93,7 +93,7 @@ def _plan(route: Route, pattern: Pattern, runtime: Runtime, tell: Identity, stri
         finish=finish,
         session_ended=None
         if route.session_ended_header is None
-        else ender(route.session_ended_header, runtime.revocations, runtime.auth, runtime.now),
+        else session_ender(route.session_ended_header, runtime.revocations, runtime.auth, runtime.now),
         query=route.contract.needs("query"),
         header=route.contract.needs("header"),
         cookie=route.contract.needs("cookie"),
@@ -127,8 +127,8 @@ def _entry(route: Route, runtime: Runtime, tell: Identity) -> Entry:
     if not methods:
         raise ValueError(f"allow={route.allow} needs to know the caller; give the gateway auth=Jwt(...)")
     live = [runtime.verifies(method) for method in methods]
-    keyed = [one for one in live if isinstance(one, LiveApiKeys)]
-    bearers = [one for one in live if not isinstance(one, LiveApiKeys)]
+    keyed = [one for one in live if isinstance(one, ApiKeyVerifier)]
+    bearers = [one for one in live if not isinstance(one, ApiKeyVerifier)]
     return Entry(identify_by(bearers, keyed), route.allow, tell)
 
 

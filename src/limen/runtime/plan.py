@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from limen.auth.identify import Identify
 from limen.auth.rules import Rule
-from limen.auth.session_ends import Ends
+from limen.auth.session_ends import SessionEnder
 from limen.contract.edited_answer import AnswerHook
 from limen.errors import Fault
 from limen.exchange.hooks import NONE, Hooks
@@ -44,7 +44,7 @@ class Plan:
     entry: Entry | None
     rewrite: Rewrite | None
     finish: Mapping[int, AnswerHook]
-    session_ended: Ends | None
+    session_ended: SessionEnder | None
     query: bool
     header: bool
     cookie: bool

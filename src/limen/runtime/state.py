@@ -4,11 +4,11 @@ from collections.abc import Callable
 from time import time
 
 from limen.auth.api_keys import ApiKeys
-from limen.auth.api_keys_live import LiveApiKeys
+from limen.auth.api_keys_live import ApiKeyVerifier
 from limen.auth.assertion import Assertion
 from limen.auth.assertion_live import Asserter
 from limen.auth.issuer.declared import Issuer
-from limen.auth.issuer.live import LiveIssuer
+from limen.auth.issuer.live import IssuerVerifier
 from limen.auth.issuer.provider import Provider
 from limen.auth.jwt import Jwt
 from limen.auth.jwt_live import Verifier
@@ -26,7 +26,7 @@ from limen.upstream.pool import Pool
 
 NOBODY = Trust()
 
-Verifies = Verifier | LiveIssuer | LiveApiKeys
+CredentialVerifier = Verifier | IssuerVerifier | ApiKeyVerifier
 
 
 class Runtime:
@@ -65,7 +65,7 @@ class Runtime:
         """
         self._names = Names()
         self._pools: dict[str, Pool] = {}
-        self._live: dict[int, tuple[Method, Verifies]] = {}
+        self._live: dict[int, tuple[Method, CredentialVerifier]] = {}
         self.revocations = revocations
         self._assertion: Asserter | Assertion | None = assertion
         self.auth = Methods.of(auth)
@@ -82,7 +82,7 @@ class Runtime:
             pool = self._pools[upstream.name] = Pool(upstream, self._names)
         return pool
 
-    def verifies(self, method: Method) -> Verifies:
+    def verifies(self, method: Method) -> CredentialVerifier:
         """Return what verifies credentials of ``method``, made at first use; what it remembers outlives a recompile."""
         # By identity: two declarations that look the same are still two.
         known = self._live.get(id(method))
@@ -96,14 +96,14 @@ class Runtime:
             self._assertion = Asserter(self._assertion)
         return self._assertion
 
-    def _made(self, method: Method) -> Verifies:
+    def _made(self, method: Method) -> CredentialVerifier:
         match method:
             case Jwt():
                 return Verifier(method, self.revocations)
             case Issuer():
-                return LiveIssuer(method, self.revocations, source=Provider(method, self._names), clock=self.now)
+                return IssuerVerifier(method, self.revocations, source=Provider(method, self._names), clock=self.now)
             case ApiKeys():
-                return LiveApiKeys(method, self.pool(method.upstream), self.now)
+                return ApiKeyVerifier(method, self.pool(method.upstream), self.now)
             case _:
                 raise TypeError(f"auth={method!r} is no method that this gateway knows")
 

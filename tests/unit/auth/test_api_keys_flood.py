@@ -9,8 +9,8 @@ import pytest
 
 from limen import Limits, Timeouts, Upstream
 from limen.auth import ApiKeys
-from limen.auth.api_keys_live import LiveApiKeys
-from limen.auth.identify import Identified
+from limen.auth.api_keys_live import ApiKeyVerifier
+from limen.auth.identify import IdentifyResult
 from limen.errors import Fault, Kind
 from limen.exchange.principal import Principal
 from limen.http.headers import block
@@ -32,7 +32,7 @@ class Service:
         self.at_once = self.most_at_once = 0
         self.open = asyncio.Event()
         self.fails = False
-        self.keys = LiveApiKeys(ApiKeys(upstream, **options), Pool(upstream), lambda: self.now)
+        self.keys = ApiKeyVerifier(ApiKeys(upstream, **options), Pool(upstream), lambda: self.now)
         monkeypatch.setattr(self.keys, "_introspect", self.introspect)
 
     async def introspect(self, key: bytes) -> object:
@@ -48,14 +48,14 @@ class Service:
         finally:
             self.at_once -= 1
 
-    def bring(self, key: bytes, client: str = "192.0.2.1") -> Identified | Awaitable[Identified]:
+    def bring(self, key: bytes, client: str = "192.0.2.1") -> IdentifyResult | Awaitable[IdentifyResult]:
         return self.keys.verify(key, self.now, block([(b"x-forwarded-for", client.encode())]))
 
-    async def told(self, key: bytes, client: str = "192.0.2.1") -> Identified:
+    async def told(self, key: bytes, client: str = "192.0.2.1") -> IdentifyResult:
         found = self.bring(key, client)
         return found if isinstance(found, Principal | Fault) else await found
 
-    def flood(self, count: int = THOUSANDS, client: str = "198.51.100.9") -> list[Awaitable[Identified]]:
+    def flood(self, count: int = THOUSANDS, client: str = "198.51.100.9") -> list[Awaitable[IdentifyResult]]:
         """Bring so many made-up keys; return those that wait."""
         found = [self.bring(b"bad-%d" % number, client) for number in range(count)]
         refused = [one for one in found if isinstance(one, Principal | Fault)]
