@@ -8,8 +8,9 @@ from typing import Any
 from joserfc import jws
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
+from limen.auth.identify import IdentifyResult
 from limen.auth.issuer.declared import Issuer
-from limen.auth.issuer.live import IdentifyResult, IssuerVerifier
+from limen.auth.issuer.live import IssuerVerifier
 from limen.errors import Fault, Kind
 from limen.exchange.principal import Principal
 from limen.upstream.fetch import NotFetchedError

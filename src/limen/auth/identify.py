@@ -94,11 +94,13 @@ def _identify_by_token(token_verifiers: Sequence[TokenVerifier]) -> Identify:
     return identify
 
 
-def _verify_by_issuer(token_verifiers: Sequence[TokenVerifier], token: bytes, now: float) -> IdentifyResult | Awaitable[IdentifyResult]:
+def _verify_by_issuer(
+    verifiers: Sequence[TokenVerifier], token: bytes, now: float
+) -> IdentifyResult | Awaitable[IdentifyResult]:
     """Let the verifiers of the token's issuer verify it; a fault that says more than "corrupted" is kept."""
     refusal = CORRUPTED
     issuer = claimed_issuer(token)
-    for verifier in token_verifiers:
+    for verifier in verifiers:
         if not verifier.wants(issuer):
             continue
         result = verifier.verify(token, now)

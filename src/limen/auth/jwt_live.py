@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 
 from limen.auth.bearer import CORRUPTED, EXPIRED, REVOKED
 from limen.auth.jose.claims import PRINTABLE
-from limen.auth.jose.json_object import read_json_object
 from limen.auth.jose.compact import MOST_BYTES, parse_jws, sign_jws
+from limen.auth.jose.json_object import read_json_object
 from limen.auth.jose.jwk import Jwk
 from limen.auth.jwt import Jwt
-from limen.auth.revocation import SessionTest, RevocationStore
+from limen.auth.revocation import RevocationStore, SessionTest
 from limen.errors import Fault
 from limen.exchange.principal import Principal
 

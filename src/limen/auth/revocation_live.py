@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 
-from limen.auth.revocation import SessionTest, PrincipalTest
+from limen.auth.revocation import PrincipalTest, SessionTest
 from limen.exchange.principal import Principal
 
 logger = logging.getLogger("limen.revocation")

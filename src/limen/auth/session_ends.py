@@ -24,7 +24,9 @@ SessionEnder = Callable[[Headers], Headers]
 """Takes the header lines of an answer, ends the sessions that they name, and returns the lines without the header."""
 
 
-def session_ender(name: str, revocations: RevocationStore | None, auth: Methods, now: Callable[[], float]) -> SessionEnder:
+def session_ender(
+    name: str, revocations: RevocationStore | None, auth: Methods, now: Callable[[], float]
+) -> SessionEnder:
     """Return a function that ends the sessions in the header ``name``; ``now`` gives seconds since the epoch.
 
     Raises ValueError if there are no tokens that could end.

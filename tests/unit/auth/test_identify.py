@@ -6,7 +6,7 @@ import json
 import pytest
 
 from limen import Principal
-from limen.auth.identify import identify_by, claimed_issuer
+from limen.auth.identify import claimed_issuer, identify_by
 from limen.auth.jwt import Jwt
 from limen.auth.jwt_live import Verifier, issue
 from limen.auth.method import Methods

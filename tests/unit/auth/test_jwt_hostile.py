@@ -12,8 +12,7 @@ import pytest
 from attack_lists import GROUPS, corpus
 from attacks import AUDIENCE, SIGNERS, VERIFIERS, Attack, Work, secret_token, signers, verifiers
 from limen.auth.bearer import bearer_token
-from limen.auth.jose import json_object
-from limen.auth.jose import compact
+from limen.auth.jose import compact, json_object
 from limen.auth.jose.jwk import Jwk
 from limen.auth.jwt_live import Verifier
 from limen.errors import Fault

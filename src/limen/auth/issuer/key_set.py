@@ -32,7 +32,7 @@ _KEY_CLASSES: dict[str, type[RSAKey | ECKey | OKPKey]] = {"RSA": RSAKey, "EC": E
 class KeySet:
     """The keys of one issuer at one time. ``thumbprints`` (RFC 7638) identify them across fetches."""
 
-    __slots__ = ("_keys", "_by_kid", "thumbprints")
+    __slots__ = ("_by_kid", "_keys", "thumbprints")
 
     def __init__(self, keys: Iterable[Jwk]) -> None:
         """Keep ``keys``, each for one algorithm. Their ``text`` is the thumbprint; ``kid`` is "" if there is none."""

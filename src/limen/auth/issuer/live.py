@@ -162,7 +162,7 @@ class IssuerVerifier:
 
     def __repr__(self) -> str:
         """Show the keys, and how full the cache is; never a token."""
-        return f"<Issuer {self._config.name} {self._keys!r} {len(self._cache)}/{self._config.cache} cached>"
+        return f"<Issuer {self._config.name} {self._keys.state} {len(self._cache)}/{self._config.cache} cached>"
 
 
 def _as_declared(config: Issuer, principal: Principal) -> Principal:

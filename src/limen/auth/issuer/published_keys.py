@@ -127,7 +127,12 @@ class PublishedKeys:
             _log.warning("issuer %s: its keys cannot be had, and %s: %s", self._config.name, serving, cause)
         self.problem = cause or "unknown"
 
-    def __repr__(self) -> str:
-        """Show how many keys there are, and whether fetching them works."""
+    @property
+    def state(self) -> str:
+        """Whether fetching works, and how many keys there are."""
         count = 0 if self._keys is None else len(self._keys)
-        return f"<PublishedKeys {self._config.name} {'in trouble' if self.problem else 'well'} {count} keys>"
+        return f"{'in trouble' if self.problem else 'well'} {count} keys"
+
+    def __repr__(self) -> str:
+        """Show the issuer and the state."""
+        return f"<PublishedKeys {self._config.name} {self.state}>"

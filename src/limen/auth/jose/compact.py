@@ -49,7 +49,11 @@ def parse_jws(token: bytes, types: frozenset[str] = _TYPES, *, ignore_unknown: b
     if header_bytes is None or payload is None or signature is None:
         return None
     header = read_json_object(header_bytes)
-    if header is None or not _DANGEROUS_NAMES.isdisjoint(header) or not (ignore_unknown or _HEADER_NAMES.issuperset(header)):
+    if (
+        header is None
+        or not _DANGEROUS_NAMES.isdisjoint(header)
+        or not (ignore_unknown or _HEADER_NAMES.issuperset(header))
+    ):
         return None
     if not all(isinstance(value, str) for name, value in header.items() if name in _HEADER_NAMES):
         return None
@@ -59,9 +63,9 @@ def parse_jws(token: bytes, types: frozenset[str] = _TYPES, *, ignore_unknown: b
     return CompactJws(algorithm, kid if isinstance(kid, str) else None, token[: -len(parts[2]) - 1], payload, signature)
 
 
-def sign_jws(key: Jwk, claims: Mapping[str, object], token_type: str = "JWT") -> str:
-    """Return a token of ``claims``, of type ``token_type``, signed with ``key``; raises ValueError for a public key."""
-    header = {"alg": key.algorithm, "typ": token_type} | ({"kid": key.kid} if key.kid else {})
+def sign_jws(key: Jwk, claims: Mapping[str, object], typ: str = "JWT") -> str:
+    """Return a token of ``claims``, of type ``typ``, signed with ``key``; raises ValueError for a public key."""
+    header = {"alg": key.algorithm, "typ": typ} | ({"kid": key.kid} if key.kid else {})
     body = b".".join(_base64url(json.dumps(part, separators=(",", ":")).encode()) for part in (header, claims))
     return (body + b"." + _base64url(key.sign(body))).decode("ascii")
 

@@ -21,7 +21,12 @@ ASYMMETRIC = ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA")
 LEAST_SECRET = 32
 LEAST_RSA = 2048
 
-_KEY_CLASSES: dict[str, type[OctKey | RSAKey | ECKey | OKPKey]] = {"oct": OctKey, "RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
+_KEY_CLASSES: dict[str, type[OctKey | RSAKey | ECKey | OKPKey]] = {
+    "oct": OctKey,
+    "RSA": RSAKey,
+    "EC": ECKey,
+    "OKP": OKPKey,
+}
 _KTY_OF_ALGORITHM = {"H": "oct", "R": "RSA", "P": "RSA", "E": "EC"}
 _CURVES = {"ES256": ("P-256",), "ES384": ("P-384",), "EdDSA": ("Ed25519", "Ed448")}
 _ALGORITHM_OF_CURVE = {"P-256": "ES256", "P-384": "ES384", "Ed25519": "EdDSA", "Ed448": "EdDSA"}
@@ -132,7 +137,9 @@ def key_from_pem(text: bytes, where: str, algorithms: Sequence[str] = ()) -> Jwk
     """Return the key of a PEM document, which names no algorithm: the curve does, or the only fitting one of
     ``algorithms``.
     """
-    key = next((key for key_class in (ECKey, OKPKey, RSAKey) if (key := _import_or_none(key_class, text)) is not None), None)
+    key = next(
+        (key for key_class in (ECKey, OKPKey, RSAKey) if (key := _import_or_none(key_class, text)) is not None), None
+    )
     if key is None:
         raise ValueError(f"{where}: no PEM key of RSA, EC or Ed25519 without a passphrase can be read from it")
     if isinstance(key, RSAKey):

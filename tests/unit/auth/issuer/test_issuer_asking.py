@@ -215,7 +215,7 @@ async def test_closing_ends_the_fetch_and_tells_those_who_wait() -> None:
     assert seconds(await live.later(token(OLD))) >= 1
     assert live.source.asked == 1
     await asyncio.sleep(0)
-    assert not any("IssuerVerifier" in repr(task) for task in asyncio.all_tasks())
+    assert not any("PublishedKeys" in repr(task) for task in asyncio.all_tasks())
 
 
 async def test_closing_what_was_never_used() -> None:

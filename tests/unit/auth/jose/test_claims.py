@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limen.auth.jose.claims import DEEPEST, MOST_NESTED, Claims, is_time, read
+from limen.auth.jose.claims import Claims, is_time
+from limen.auth.jose.json_object import DEEPEST, MOST_NESTED, read_json_object
 from limen.errors import Fault, Kind
 from limen.exchange.principal import Principal
 from tokens import NOW
@@ -79,16 +80,16 @@ def test_times(value: object, expected: bool) -> None:
 
 
 def test_depth_is_exact() -> None:
-    assert read(b'{"a":' * DEEPEST + b"1" + b"}" * DEEPEST) is not None
-    assert read(b'{"a":' * (DEEPEST + 1) + b"1" + b"}" * (DEEPEST + 1)) is None
-    assert read(b'{"a":[' + b",".join([b"{}"] * (MOST_NESTED - 2)) + b"]}") is not None
-    assert read(b'{"a":[' + b",".join([b"{}"] * (MOST_NESTED - 1)) + b"]}") is None
-    assert read(b'{"a":"' + b"[" * 300 + b'\\"' + b"{" * 100 + b'"}') is not None
+    assert read_json_object(b'{"a":' * DEEPEST + b"1" + b"}" * DEEPEST) is not None
+    assert read_json_object(b'{"a":' * (DEEPEST + 1) + b"1" + b"}" * (DEEPEST + 1)) is None
+    assert read_json_object(b'{"a":[' + b",".join([b"{}"] * (MOST_NESTED - 2)) + b"]}") is not None
+    assert read_json_object(b'{"a":[' + b",".join([b"{}"] * (MOST_NESTED - 1)) + b"]}") is None
+    assert read_json_object(b'{"a":"' + b"[" * 300 + b'\\"' + b"{" * 100 + b'"}') is not None
 
 
 @given(st.binary(max_size=60) | st.text('[]{}",:\\a1 ', max_size=60).map(str.encode))
 def test_reading_never_raises(text: bytes) -> None:
-    found = read(text)
+    found = read_json_object(text)
     assert found is None or isinstance(found, dict)
 
 
