@@ -22,9 +22,9 @@ from limen.contract.violations import MOST_WORDED
 
 def bound_validation(routes: Sequence[BaseRoute]) -> None:
     """Bound the work on the bodies of ``routes``, those of included routers too. A field that is bounded stays as it is."""
-    for found in iter_route_contexts(routes):
-        dependant: Any = getattr(found, "dependant", None)
-        if dependant is None or isinstance(found.original_route, Registered):
+    for context in iter_route_contexts(routes):
+        dependant: Any = getattr(context, "dependant", None)
+        if dependant is None or isinstance(context.original_route, Registered):
             continue
         for field in _body_fields(dependant):
             if "validate" not in vars(field):

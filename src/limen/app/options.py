@@ -1,4 +1,4 @@
-"""What a route decorator takes, spelled once: the gateway's own options and FastAPI's, and the verbs that take them."""
+"""The options of route decorators, the gateway's own and FastAPI's, and the decorators that take them."""
 
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
@@ -98,7 +98,7 @@ OWN_OPTIONS = frozenset(
 
 
 class Verbs:
-    """The decorators, one per method; a gateway and a group of routes have the same ones."""
+    """The decorators, one per method; a gateway and its groups have the same ones."""
 
     @abstractmethod
     def declare(self, method: str, path: str, options: RouteOptions) -> Callable[[Stub], Stub]:

@@ -1,6 +1,4 @@
-"""Authentication, for the code of a gateway: declaring methods, issuing a token (in ``after`` of a login, say), and ending
-some.
-"""
+"""Authentication, as a gateway's code uses it: declare methods, issue tokens (in ``after`` of a login, say), end tokens."""
 
 from collections.abc import Sequence
 from time import time

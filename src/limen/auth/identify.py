@@ -1,5 +1,4 @@
-"""Who is calling, by any of a route's methods: the headers say which method a credential is for, and that method verifies
-it.
+"""Who is calling, by any of a route's methods: the headers say for which method a credential is, and that one verifies it.
 
 A credential that was verified before is known at once. Only a method that has to ask somebody else answers later.
 """

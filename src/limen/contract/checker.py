@@ -163,8 +163,9 @@ def forbid_extra(schema_ids: Collection[int]) -> SchemaChange:
 
 
 def guard_functions(schema_ids: Mapping[int, frozenset[str] | None]) -> SchemaChange:
-    """Return a change: the functions of schemas with these ids refuse objects with other members than those named. None
-    refuses every object.
+    """Return a change: the functions of schemas with these ids refuse objects with members that are not named.
+
+    None refuses every object.
     """
 
     def change(schema: Schema, config: Schema, copy: dict[str, Any]) -> None:

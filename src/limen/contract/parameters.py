@@ -64,9 +64,7 @@ class Parameter:
 
     @property
     def names(self) -> frozenset[str] | None:
-        """The names that are read. None is every name: a model reads them, and does not ignore those that it does not
-        have.
-        """
+        """The names that are read. None is every name, for a model that does not ignore extra ones."""
         return self.declared_names if self.group is None or self.group.extra == "ignore" else None
 
     @property
@@ -168,10 +166,10 @@ class _AnyName:
 
 def names_read_from(params: Sequence[Parameter], location: ParameterLocation) -> Container[str]:
     """Return the names that ``params`` read from ``location``."""
-    found: set[str] = set()
+    names: set[str] = set()
     for param in params:
         if param.location == location:
             if param.names is None:
                 return _AnyName()
-            found |= param.names
-    return frozenset(found)
+            names |= param.names
+    return frozenset(names)

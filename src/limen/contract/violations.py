@@ -82,8 +82,8 @@ def from_pydantic(error: ValidationError, at: tuple[str | int, ...]) -> Violatio
     count = error.error_count()
     if count > MOST_WORDED:
         return Violations((Invalid(at, f"{count:,} places do not fit, too many to list", "too_many_misfits"),), count)
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    listed = tuple(violation((*at, *one["loc"]), one["msg"], one["type"]) for one in found[:MOST_LISTED])
+    errors = error.errors(include_url=False, include_context=False, include_input=False)
+    listed = tuple(violation((*at, *one["loc"]), one["msg"], one["type"]) for one in errors[:MOST_LISTED])
     return Violations(listed, max(0, count - MOST_LISTED))
 
 

@@ -1,4 +1,4 @@
-"""What a stub says of its answers and of the size of its bodies: kept as FastAPI does, or refused with a sentence."""
+"""What a stub declares of its answers and of the size of its bodies: FastAPI's meaning, or a refusal."""
 
 from typing import Annotated, Any
 

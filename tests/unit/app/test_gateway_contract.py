@@ -1,4 +1,4 @@
-"""What a stub's signature becomes: the contract that requests of its route are held to."""
+"""The contract that a stub's signature becomes."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, Optional

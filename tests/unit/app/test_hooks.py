@@ -1,4 +1,4 @@
-"""Hooks as people write them: what they may take, what they may return, and what is refused before anybody calls."""
+"""after hooks as users write them: their arguments, what they return, and what is refused when they are declared."""
 
 from collections.abc import Callable
 from typing import Any

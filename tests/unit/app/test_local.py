@@ -1,4 +1,4 @@
-"""The gateway's own endpoints: what is nobody's mistake is not told as one."""
+"""The gateway's own endpoints: problems, bounds, and clients that leave."""
 
 import asyncio
 import logging

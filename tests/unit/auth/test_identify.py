@@ -1,4 +1,4 @@
-"""Which method a credential is for, before any of them looks at it."""
+"""Which method verifies a credential."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Tokens under a set of keys: which one signs and verifies, and what a change of the set does to what is remembered."""
+"""Tokens under a set of keys: which key signs and verifies, and what a change of the set does to cached tokens."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""What it costs to end sessions: clients, and services, may name as many as they like."""
+"""The work of ending sessions: clients and services may name as many as they like."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""What happens to a success answer before the client gets it."""
+"""What happens to a declared answer before the client gets it."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A declared answer: read as a service with the same model writes it, and written with the options of FastAPI."""
+"""A declared answer: accepted as a service with the same model writes it, and written with the options of FastAPI."""
 
 from decimal import Decimal
 from typing import Annotated, Any, Literal

@@ -1,4 +1,4 @@
-"""What checks a value: the same verdict as pydantic's own validator, and no more work than there is use for."""
+"""Checking a value: the verdict of pydantic's own validator, with bounded work."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a type ignores of a body is taken out, at every depth; all else reaches the service byte for byte."""
+"""What a type ignores of a body is taken out, at every depth; everything else reaches the service byte for byte."""
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence

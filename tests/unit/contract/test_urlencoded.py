@@ -1,4 +1,4 @@
-"""Pairs are those of Python's own reader, whatever the length of a step, and what could be read otherwise is found."""
+"""Pairs are those of Python's own parser, whatever the length of a step; ambiguous names are found."""
 
 import re
 from collections.abc import Iterator

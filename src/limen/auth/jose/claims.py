@@ -71,12 +71,12 @@ def _claim_at(claims: Mapping[str, object], name: str) -> object:
     """Return the claim ``name``, else the value at that path. The dots of a namespaced name, which is a URL, are no path."""
     if name in claims or "." not in name:
         return claims.get(name)
-    found: object = claims
+    value: object = claims
     for step in name.split("."):
-        if not isinstance(found, dict):
+        if not isinstance(value, dict):
             return None
-        found = cast("Mapping[str, object]", found).get(step)
-    return found
+        value = cast("Mapping[str, object]", value).get(step)
+    return value
 
 
 def _id_text(value: object) -> str | None:

@@ -134,9 +134,7 @@ def key_from_jwk(
 
 
 def key_from_pem(text: bytes, where: str, algorithms: Sequence[str] = ()) -> Jwk:
-    """Return the key of a PEM document, which names no algorithm: the curve does, or the only fitting one of
-    ``algorithms``.
-    """
+    """Return the key of a PEM document. Its curve names the algorithm, or ``algorithms`` do."""
     key = next(
         (key for key_class in (ECKey, OKPKey, RSAKey) if (key := _import_or_none(key_class, text)) is not None), None
     )

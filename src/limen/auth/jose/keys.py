@@ -1,5 +1,4 @@
-"""Sources of keys for tokens: a file, a folder, a variable, a text. A source is read here, with every problem that it can
-have.
+"""Sources of keys for tokens: a file, a folder, a variable, a text. Reading one finds every problem that it can have.
 
 ``keyring.py`` decides when to read, and what happens to the keys in use. No message repeats a key.
 """
@@ -45,9 +44,7 @@ class Keys:
 
     @classmethod
     def directory(cls, path: str | Path) -> Self:
-        """Take the keys from all files of a folder that end in .json, .jwk, .jwks or .pem; ``limen keys`` keeps such a
-        folder.
-        """
+        """Take the keys from all .json, .jwk, .jwks and .pem files of a folder, such as one that ``limen keys`` keeps."""
         return cls("directory", str(path))
 
     @classmethod
@@ -66,14 +63,12 @@ class Keys:
         return self.kind in ("file", "directory")
 
     def stamp(self) -> tuple[int, int, int] | None:
-        """Return a value that differs once the file is replaced, at the price of one system call; None if there is no
-        file.
-        """
+        """Return a value that differs once the file is replaced; None if there is no file. It takes one system call."""
         try:
-            found = os.stat(self.place)  # follows links: a mounted secret is renewed by changing one
+            status = os.stat(self.place)  # follows links: a mounted secret is renewed by changing one
         except OSError:
             return None
-        return found.st_mtime_ns, found.st_size, found.st_ino
+        return status.st_mtime_ns, status.st_size, status.st_ino
 
     def load(self, algorithms: Sequence[str] = (), known: Mapping[str, Jwk] | None = None) -> tuple[Jwk, ...]:
         """Return the keys, at least one; ``algorithms`` are those accepted, if not all.
@@ -81,23 +76,25 @@ class Keys:
         ``known`` are the keys read before, by their text: an unchanged key stays the same object. Raises ValueError that
         says what is wrong, where, and how to mend it.
         """
-        found: dict[str, tuple[Jwk, str]] = {}
+        by_kid: dict[str, tuple[Jwk, str]] = {}
         for text, where, mode in self._sources():
             keys = _parse_keys(text, where, algorithms, known or {})
             _check_mode(keys, where, mode)
             for key in keys:
-                if key.kid in found:
-                    before = found[key.kid][1]
+                if key.kid in by_kid:
+                    before = by_kid[key.kid][1]
                     places = where if before == where else f"{before} and {where}"
                     raise ValueError(f"{places}: two keys have the kid {key.kid!r}; give each its own, or remove one")
-                found[key.kid] = (key, where)
-        if not found:
+                by_kid[key.kid] = (key, where)
+        if not by_kid:
             raise ValueError(
                 f"{self.place}: there is no key in it; make one: limen keys new --directory {self._folder()}"
             )
-        if len(found) > MOST_KEYS:
-            raise ValueError(f"{self.place}: {len(found)} keys are more than {MOST_KEYS}; remove those that have ended")
-        return tuple(key for key, _ in found.values())
+        if len(by_kid) > MOST_KEYS:
+            raise ValueError(
+                f"{self.place}: {len(by_kid)} keys are more than {MOST_KEYS}; remove those that have ended"
+            )
+        return tuple(key for key, _ in by_kid.values())
 
     def _folder(self) -> str:
         return self.place if self.kind == "directory" else "keys"
@@ -153,10 +150,10 @@ def _parse_keys(text: bytes, where: str, algorithms: Sequence[str], known: Mappi
     if text.lstrip().startswith(b"-----BEGIN"):
         key = key_from_pem(text.strip(), where, algorithms)
         return [known.get(key.text, key)]
-    found = read_json_object(text)
-    if found is None:
+    document = read_json_object(text)
+    if document is None:
         raise ValueError(f"{where}: neither a JSON object of keys (RFC 7517) nor a key as PEM")
-    members = found.get("keys", [found])
+    members = document.get("keys", [document])
     if not isinstance(members, list):
         raise ValueError(f'{where}: "keys" is not a list of JWKs')  # noqa: TRY004  # it is a value of a file
     keys: list[Jwk] = []

@@ -1,4 +1,4 @@
-"""What is accepted as the configuration of an outside issuer, and that no id or role of it passes for one of ours."""
+"""Which configurations of an outside issuer are refused; none of its ids and roles passes for one of the system."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The key set of an outside issuer: what is used, what is passed over and said, and which key a token means."""
+"""The key set of an outside issuer: which keys are used, which are skipped with a reason, and which one a token means."""
 
 import json
 import re

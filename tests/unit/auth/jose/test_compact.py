@@ -1,4 +1,4 @@
-"""Tokens taken apart and put together, with nobody believed."""
+"""Tokens parsed and signed; nothing is verified."""
 
 import json
 from typing import Any

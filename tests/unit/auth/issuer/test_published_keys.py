@@ -1,4 +1,4 @@
-"""The keys of an outside issuer: when somebody waits for them, how often they are asked for, and what trouble means."""
+"""The keys of an outside issuer: who waits for a fetch, how often one is made, and what a failure means."""
 
 import asyncio
 from typing import Any
