@@ -124,7 +124,7 @@ def wide() -> Gateway:
         ("/two", '{"items":ITEMS,"more":ITEMS}', 8),
     ],
 )
-async def test_of_a_large_body_that_does_not_fit_the_first_misfits_are_found(
+async def test_of_a_large_body_the_first_violation_of_each_collection_is_listed(
     engine: Engine, path: str, body: str, found: int
 ) -> None:
     """FastAPI would find all of them, and list them."""
@@ -139,7 +139,7 @@ async def test_of_a_large_body_that_does_not_fit_the_first_misfits_are_found(
         assert (got.status_code, got.json()) == (200, 1000)
 
 
-async def test_of_a_small_body_all_misfits_are_found() -> None:
+async def test_of_a_small_body_all_violations_are_listed() -> None:
     async with serving(wide()) as gateway:
         got = await gateway.client.post(
             "/own", content="[" + ",".join(["{}"] * 30) + "]", headers={"content-type": "application/json"}

@@ -102,7 +102,7 @@ def listing(item: Any, collection: Any = list) -> Any:
 
 
 @pytest.mark.parametrize("collection", [list, set, frozenset])
-def test_a_large_collection_is_left_at_its_first_misfit(collection: Any) -> None:
+def test_a_large_collection_stops_at_its_first_error(collection: Any) -> None:
     item, calls = counted(int)
     found = Checker(TypeAdapter(listing(item, collection))).check_json(b"[" + b"1," * 10_000 + b"1]", ("body",))
     assert isinstance(found, Violations)
@@ -123,7 +123,7 @@ def test_so_is_a_mapping_and_what_is_nested() -> None:
     assert calls() == 1
 
 
-def test_of_a_small_one_all_is_told() -> None:
+def test_of_a_small_one_every_violation_is_listed() -> None:
     item, calls = counted(int)
     found = Checker(TypeAdapter(listing(item))).check_json(b"[1,1,1]", ())
     assert isinstance(found, Violations)

@@ -44,7 +44,7 @@ def document(found: Violations) -> tuple[bytes, dict[str, object]]:
     return body, json.loads(body)
 
 
-def test_a_hundred_are_told_and_the_others_counted() -> None:
+def test_a_hundred_are_listed_and_the_others_counted() -> None:
     found = violations(Login, unknown(MOST_LISTED + 34))
     assert (len(found.listed), found.omitted) == (MOST_LISTED, 34)
     body, told = document(found)
@@ -53,11 +53,11 @@ def test_a_hundred_are_told_and_the_others_counted() -> None:
     assert b"s3cret" not in body
 
 
-def test_none_is_omitted_where_all_are_told() -> None:
+def test_none_is_omitted_if_all_are_listed() -> None:
     assert "errors_omitted" not in document(violations(Login, unknown(MOST_LISTED)))[1]
 
 
-def test_of_more_than_a_thousand_only_the_number_is_told() -> None:
+def test_more_than_a_thousand_are_only_counted() -> None:
     found = violations(Login, unknown(MOST_WORDED + 1))
     assert found == Violations(
         (Invalid(("body",), "1,001 places do not fit, too many to list", "too_many_misfits"),), MOST_WORDED + 1
