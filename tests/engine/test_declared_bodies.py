@@ -9,7 +9,7 @@ from fastapi import Body, File, Form, Header, Query, UploadFile
 from pydantic import BaseModel
 
 from limen import Gateway, Upstream, anyone
-from limen.contract.forms import MOST_FIELDS
+from limen.contract.form_body import MOST_FIELDS
 from limen.testing import Conversation, ScriptedUpstream
 from serving import serving
 

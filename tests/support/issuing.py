@@ -8,8 +8,9 @@ from typing import Any
 from joserfc import jws
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
+from limen.auth.identify import IdentifyResult
 from limen.auth.issuer.declared import Issuer
-from limen.auth.issuer.live import Identified, LiveIssuer
+from limen.auth.issuer.live import IssuerVerifier
 from limen.errors import Fault, Kind
 from limen.exchange.principal import Principal
 from limen.upstream.fetch import NotFetchedError
@@ -91,15 +92,15 @@ class Live:
         self.clock = Clock()
         self.source = Fake(content)
         options = {"audience": "shop"} | options
-        self.issuer = LiveIssuer(Issuer(URL, **options), revocations, source=self.source, clock=self.clock)
+        self.issuer = IssuerVerifier(Issuer(URL, **options), revocations, source=self.source, clock=self.clock)
 
-    def at_once(self, given: bytes) -> Identified:
+    def at_once(self, given: bytes) -> IdentifyResult:
         """Insist on an answer without waiting."""
         found = self.issuer.verify(given, self.clock.now)
         assert isinstance(found, Principal | Fault)
         return found
 
-    async def later(self, given: bytes) -> Identified:
+    async def later(self, given: bytes) -> IdentifyResult:
         """Insist on an answer that has to be waited for."""
         found = self.issuer.verify(given, self.clock.now)
         assert not isinstance(found, Principal | Fault)
@@ -112,11 +113,11 @@ class Live:
         await asyncio.sleep(0)
 
 
-def told(found: Identified) -> str:
+def told(found: IdentifyResult) -> str:
     return found.kind.code if isinstance(found, Fault) else found.id
 
 
-def seconds(found: Identified) -> int:
+def seconds(found: IdentifyResult) -> int:
     assert isinstance(found, Fault)
     assert found.kind is Kind.IDENTITY_UNAVAILABLE
     return int(dict(found.headers)[b"retry-after"])

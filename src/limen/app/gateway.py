@@ -15,8 +15,8 @@ from starlette.types import Receive, Scope, Send
 from limen.app import local_checks
 from limen.app.group import Group
 from limen.app.hooks import after_hook
-from limen.app.jwks import KeysNow, publish
-from limen.app.local import Registered, on_client_gone, on_http_exception, on_invalid_request, on_unexpected
+from limen.app.jwks import JwkSetSource, publish
+from limen.app.local import Registered, on_client_disconnect, on_http_exception, on_invalid_request, on_unexpected
 from limen.app.openapi import complete, refusals, security
 from limen.app.options import OWN_OPTIONS, Allow, Auth, RouteOptions, Stub, Verbs
 from limen.app.signature import contract
@@ -113,7 +113,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         fastapi.setdefault("generate_unique_id_function", _function_name)
         super().__init__(lifespan=_lifespan, **fastapi)
         if self.max_body_size is None:
-            # Of the router, and not of the application: that would bound what streams to the services.
+            # Of the router: on the application it would bound what streams to the services.
             self.router.max_body_size = HELD
         # Innermost of the user's middleware: whatever is added later wraps gateway routes as it wraps FastAPI's.
         self.user_middleware.append(Middleware(Engine, host=self))
@@ -121,7 +121,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
             publish(self, jwks_path, sets)
         self.add_exception_handler(HTTPException, on_http_exception)
         self.add_exception_handler(RequestValidationError, on_invalid_request)
-        self.add_exception_handler(ClientDisconnect, on_client_gone)
+        self.add_exception_handler(ClientDisconnect, on_client_disconnect)
         self.add_exception_handler(Exception, on_unexpected)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -149,7 +149,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         return self._placed(f"group {prefix}" if count == 1 else f"group {prefix} ({count})", policies)
 
     def group(self, prefix: str, **defaults: Unpack[RouteOptions]) -> Group:
-        """Return routes that share ``prefix`` and options, such as the upstream; a route's own options win."""
+        """Return a group of routes that share ``prefix`` and options, such as the upstream; a route's own options win."""
         return Group(self, prefix, defaults)
 
     def forward(
@@ -195,7 +195,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
             raise DeclarationError(self._wrong)
 
     def declared(self) -> tuple[Route, ...]:
-        """Return every gateway route as it was declared, checked, in that order."""
+        """Return every gateway route as it was declared, checked, in the order of declaration."""
         self.compile()
         return tuple(self._declared)
 
@@ -228,9 +228,9 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
     async def running(self) -> AsyncGenerator[Mapping[str, Any]]:
         """Compile, run the user's lifespan, and close every connection at the end."""
         self.compile()
-        local_checks.bound(self.routes)  # and what was added since
+        local_checks.bound_validation(self.routes)  # and what was added since
         for name in ("uvicorn.error", "hypercorn.error", "asyncio"):
-            logger(name)  # what FastAPI's own endpoints raise is told there, and what they say of their input is not
+            logger(name)  # servers log the exceptions of endpoints there: without their text, which may repeat input
         ours = {"limen": self, "limen.limits": self.limits, "limen.bodies": self._runtime.bodies}
         try:
             if self._user_lifespan is None:
@@ -269,7 +269,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
                 _log.error("what was declared since the start is not served, what was before serves on: %s", error)
         else:
             self._wrong = ()
-            local_checks.bound(self.routes)
+            local_checks.bound_validation(self.routes)
 
     def direct(self) -> bool:
         """Tell whether an engine may answer without going through the application's middleware: there is none."""
@@ -284,13 +284,13 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
             body_memory=self.limits.body_memory,
         )
 
-    def _published(self) -> list[KeysNow]:
-        sets: list[KeysNow] = [one.public_jwks for one in self.auth if isinstance(one, Jwt) and not one.symmetric]
+    def _published(self) -> list[JwkSetSource]:
+        sets: list[JwkSetSource] = [one.public_jwks for one in self.auth if isinstance(one, Jwt) and not one.symmetric]
         if self._assertion is not None:
-            sets.append(self._vouches)
+            sets.append(self._assertion_keys)
         return sets
 
-    def _vouches(self, now: float) -> Mapping[str, Sequence[Mapping[str, str]]]:
+    def _assertion_keys(self, now: float) -> Mapping[str, Sequence[Mapping[str, str]]]:
         asserter = self._runtime.asserter()
         return {"keys": []} if asserter is None else asserter.public(now)
 

@@ -1,4 +1,4 @@
-"""``after`` hooks as people write them: functions with FastAPI's ``Response``, ``HTTPException`` and the caller in reach."""
+"""``after`` hooks as users write them: functions that may take a ``Response`` and the caller, and raise ``HTTPException``."""
 
 import functools
 import inspect
@@ -9,29 +9,29 @@ from typing import Annotated, Any, Union, cast, get_args, get_origin, get_type_h
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from limen.contract.after import After, Changed
+from limen.contract.after import AfterHook, AfterResult
 from limen.exchange.principal import Principal
 
-_Function = Callable[..., object] | Callable[..., Awaitable[object]]
+_HookFunction = Callable[..., object] | Callable[..., Awaitable[object]]
 
 
-def after_hook(function: _Function, *, public: bool) -> After:
-    """Return ``function`` as a hook of a route; ``public`` says that everybody may call it, so that there may be no caller.
+def after_hook(function: _HookFunction, *, public: bool) -> AfterHook:
+    """Return ``function`` as the hook of a route. A ``public`` route has no caller.
 
-    Its first argument is the service's answer: decoded JSON, or what its annotation makes of that. Arguments annotated with
-    ``Response`` and ``Principal`` are recognized as such, wherever they stand. Raises TypeError for any others.
+    The first argument is the service's answer: decoded JSON, or what the annotation makes of it. Arguments annotated with
+    ``Response`` or ``Principal`` are recognized at any position. Raises TypeError for any others.
     """
     name = _name(function)
     hints = _hints(name, function)
     try:
         parameters = inspect.signature(function).parameters
-    except ValueError:  # of many that are written in C
+    except ValueError:  # many functions in C have no signature
         raise TypeError(f"after={name} does not tell what it takes; wrap it in a function") from None
     answer: inspect.Parameter | None = None
     responses: list[str] = []
     callers: list[str] = []
     for one in parameters.values():
-        hint: Any = _plain(hints.get(one.name, Any))
+        hint: Any = _without_metadata(hints.get(one.name, Any))
         if _is_response(hint):
             if hint not in (Response, Response | None):
                 raise TypeError(
@@ -57,21 +57,21 @@ def after_hook(function: _Function, *, public: bool) -> After:
     if positional:
         raise TypeError(f"after={name} takes {positional[0]} by position alone; take it by its name")
     run = _runner(name, function, answer, responses, callers)
-    return After(name, hints.get(answer.name, Any), run)
+    return AfterHook(name, hints.get(answer.name, Any), run)
 
 
 def _runner(
-    name: str, function: _Function, answer: inspect.Parameter, responses: list[str], callers: list[str]
-) -> Callable[[object, Principal | None], Changed | Awaitable[Changed]]:
+    name: str, function: _HookFunction, answer: inspect.Parameter, responses: list[str], callers: list[str]
+) -> Callable[[object, Principal | None], AfterResult | Awaitable[AfterResult]]:
     by_name = answer.kind is answer.POSITIONAL_OR_KEYWORD and bool(responses or callers)
 
-    async def later(made: Awaitable[object], response: Response | None) -> Changed:
+    async def run_async(returned: Awaitable[object], response: Response | None) -> AfterResult:
         try:
-            return _changed(name, await made, response)
+            return _to_result(name, await returned, response)
         except HTTPException as error:
-            return _raised(error)
+            return _to_problem(error)
 
-    def run(value: object, caller: Principal | None) -> Changed | Awaitable[Changed]:
+    def run(value: object, caller: Principal | None) -> AfterResult | Awaitable[AfterResult]:
         given: dict[str, object] = dict.fromkeys(callers, caller)
         response: Response | None = None
         if responses:
@@ -80,33 +80,37 @@ def _runner(
             cast("Any", response).status_code = None  # until the hook says another
             given |= dict.fromkeys(responses, response)
         try:
-            made = function(**{answer.name: value}, **given) if by_name else function(value, **given)
+            returned = function(**{answer.name: value}, **given) if by_name else function(value, **given)
         except HTTPException as error:
-            return _raised(error)
-        return later(made, response) if inspect.isawaitable(made) else _changed(name, made, response)
+            return _to_problem(error)
+        return run_async(returned, response) if inspect.isawaitable(returned) else _to_result(name, returned, response)
 
     return run
 
 
-def _changed(name: str, made: object, response: Response | None) -> Changed:
-    if not isinstance(made, Response):
-        return Changed(made) if response is None else Changed(made, response.status_code, tuple(response.raw_headers))
-    content: Any = getattr(made, "body", None)
-    if not isinstance(content, bytes | memoryview) or made.background is not None:
-        raise TypeError(f"{name} returned a {type(made).__name__} without content of its own, or with tasks of its own")
-    # What was set on the other is not lost, as with FastAPI's own endpoints.
+def _to_result(name: str, returned: object, response: Response | None) -> AfterResult:
+    if not isinstance(returned, Response):
+        if response is None:
+            return AfterResult(returned)
+        return AfterResult(returned, response.status_code, tuple(response.raw_headers))
+    content: Any = getattr(returned, "body", None)
+    if not isinstance(content, bytes | memoryview) or returned.background is not None:
+        raise TypeError(
+            f"{name} returned a {type(returned).__name__} without content of its own, or with tasks of its own"
+        )
+    # As in FastAPI's own endpoints, headers of the injected Response are kept.
     more = () if response is None else tuple(response.raw_headers)
-    lines = tuple(line for line in made.raw_headers if line[0] != b"content-length")
-    return Changed(None, made.status_code, (*more, *lines), content=_content(content))
+    lines = tuple(line for line in returned.raw_headers if line[0] != b"content-length")
+    return AfterResult(None, returned.status_code, (*more, *lines), content=_as_bytes(content))
 
 
-def _content(content: Any) -> bytes:
+def _as_bytes(content: Any) -> bytes:
     return bytes(content)
 
 
-def _raised(error: HTTPException) -> Changed:
+def _to_problem(error: HTTPException) -> AfterResult:
     lines = tuple((name.lower().encode(), value.encode("latin-1")) for name, value in (error.headers or {}).items())
-    return Changed(None, error.status_code, lines, problem=str(error.detail))
+    return AfterResult(None, error.status_code, lines, problem=str(error.detail))
 
 
 def _name(function: object) -> str:
@@ -116,7 +120,7 @@ def _name(function: object) -> str:
 
 
 def _hints(name: str, function: object) -> Mapping[str, Any]:
-    """Return the annotations of what is called in the end."""
+    """Return the annotations of the function that is called in the end."""
     while isinstance(function, functools.partial):
         function = cast("functools.partial[object]", function).func
     if inspect.isclass(function):
@@ -129,7 +133,7 @@ def _hints(name: str, function: object) -> Mapping[str, Any]:
         raise TypeError(f"after={name} has an annotation that is not known when it is declared: {error}") from None
 
 
-def _plain(hint: Any) -> Any:
+def _without_metadata(hint: Any) -> Any:
     return get_args(hint)[0] if get_origin(hint) is Annotated else hint
 
 

@@ -1,4 +1,4 @@
-"""The public keys that others verify our signatures with, as a local endpoint (RFC 7517 section 5)."""
+"""The public keys for verifying tokens and assertions, as a local endpoint (RFC 7517 section 5)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from time import time
@@ -6,22 +6,22 @@ from time import time
 from fastapi import FastAPI
 from starlette.responses import JSONResponse, Response
 
-KeysNow = Callable[[float], Mapping[str, Sequence[Mapping[str, str]]]]
-"""A JWK Set as of a time, in seconds since the epoch."""
+JwkSetSource = Callable[[float], Mapping[str, Sequence[Mapping[str, str]]]]
+"""Returns the JWK Set of a time, in seconds since the epoch."""
 
-# Seconds for which a copy may be used without asking. Whoever meets an unknown key id asks anyway.
-_FRESH = 300
+# Seconds for which a copy may be used without a request. Whoever meets an unknown key id asks anyway.
+_CACHE_SECONDS = 300
 
 
-def publish(app: FastAPI, path: str, sets: Sequence[KeysNow]) -> None:
-    """Answer GET ``path`` with the keys of ``sets``, as they are then; a key that is in two of them is told once."""
+def publish(app: FastAPI, path: str, sets: Sequence[JwkSetSource]) -> None:
+    """Answer GET ``path`` with the present keys of ``sets``; a key in two of them is listed once."""
 
     async def jwks() -> Response:
         now = time()
         keys = {key["kid"]: key for one in sets for key in one(now)["keys"]}
         return JSONResponse(
             {"keys": list(keys.values())},
-            headers={"cache-control": f"public, max-age={_FRESH}"},
+            headers={"cache-control": f"public, max-age={_CACHE_SECONDS}"},
             media_type="application/jwk-set+json",
         )
 

@@ -1,4 +1,4 @@
-"""The gateway's own FastAPI endpoints, and what is none of them: problems are the same documents as on gateway routes."""
+"""The gateway's own FastAPI endpoints, and paths without an endpoint: their problems are the same as on gateway routes."""
 
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Match, Mount
 from starlette.types import Scope
 
-from limen.contract.misfits import MOST, misfit
+from limen.contract.violations import MOST_LISTED, violation
 from limen.engines.asgi.record import OUTCOME
 from limen.errors import Kind
 from limen.http.replies import places, title
@@ -30,17 +30,17 @@ _CODES = {
 class Registered(APIRoute):
     """A stub as FastAPI knows it, for the documentation alone.
 
-    FastAPI decodes a path before it matches, and would run the stub itself for one that our table refuses to know:
-    ``/admin%2f1``, say, without asking who calls.
+    FastAPI decodes a path before it matches. For a path that the gateway's table refuses, such as ``/admin%2f1``, it would
+    run the stub itself, without asking who calls.
     """
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match nothing: requests are matched by our table."""
+        """Match nothing: the gateway's table matches requests."""
         return Match.NONE, {}
 
 
-def _shown(request: Request) -> tuple[str, str]:
-    """Return method and path as they may be logged: decoded, a path could speak to a terminal."""
+def _method_and_path(request: Request) -> tuple[str, str]:
+    """Return method and path for the log, still encoded: a decoded path could hold escape sequences for a terminal."""
     raw: bytes = request.scope.get("raw_path") or request.url.path.encode()
     return request.method[:32], shown_path(raw)
 
@@ -62,7 +62,7 @@ def _problem(
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:
-    """Answer what an endpoint, or FastAPI's router, raised."""
+    """Answer an exception of an endpoint, or of FastAPI's router."""
     assert isinstance(error, HTTPException)
     if error.status_code in (404, 405) and not _implemented(request):
         kind = Kind.NOT_IMPLEMENTED
@@ -72,7 +72,7 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
 
 
 def _implemented(request: Request) -> bool:
-    """Tell whether anybody here may know the method of ``request``; an application that is mounted may know any."""
+    """Tell whether an endpoint may have the method of ``request``; a mounted application may have any."""
     if request.method.encode("latin-1", "replace") in IMPLEMENTED:
         return True
     routes: list[object] = request.app.router.routes
@@ -82,21 +82,21 @@ def _implemented(request: Request) -> bool:
 async def on_invalid_request(request: Request, error: Exception) -> Response:
     """Answer 422 without repeating the input."""
     assert isinstance(error, RequestValidationError)
-    found = error.errors()
-    told = [misfit(one["loc"], one["msg"], one["type"]) for one in found[:MOST]]
-    members = places(told, max(0, len(found) - MOST))
+    errors = error.errors()
+    listed = [violation(one["loc"], one["msg"], one["type"]) for one in errors[:MOST_LISTED]]
+    members = places(listed, max(0, len(errors) - MOST_LISTED))
     return _problem(request, 422, "The request does not fit the contract of this route.", None, **members)
 
 
-async def on_client_gone(request: Request, error: Exception) -> Response:
-    """End a request whose client left before its body was whole: nothing here has failed, and nobody reads this."""
+async def on_client_disconnect(request: Request, error: Exception) -> Response:
+    """End a request whose client left before its body was complete: nothing has failed, and nobody reads the answer."""
     assert isinstance(error, ClientDisconnect)
     kind = Kind.CLIENT_CLOSED
-    _log.info("%s %s: the client left before its body was whole", *_shown(request))
+    _log.info("%s %s: the client left before its body was whole", *_method_and_path(request))
     return _problem(request, kind.status, kind.value.detail, code=kind.code)
 
 
 async def on_unexpected(request: Request, error: Exception) -> Response:
-    """Answer 500; the trace goes to the log, by the server, and nowhere else."""
-    _log.error("%s %s failed: %s", *_shown(request), type(error).__name__)
+    """Answer 500. The server writes the traceback to the log; the client does not see it."""
+    _log.error("%s %s failed: %s", *_method_and_path(request), type(error).__name__)
     return _problem(request, 500, "The gateway failed to answer; its log says more.")

@@ -1,11 +1,11 @@
-"""Checks the bodies of FastAPI's own endpoints with as much work as those of the gateway's routes, and no more.
+"""Bounds the work of checking the bodies of FastAPI's own endpoints, as on the gateway's routes.
 
 FastAPI lists every error that pydantic finds, and pydantic finds all of them: 16,000 empty objects for a model of eight
-fields are 128,000 errors. So the fields of a body are checked by ``limen.contract.checker``, which stops at the first misfit
-of each collection in a large document. ``tests/unit/app/test_local.py`` relies on what is FastAPI's here: that a path
-operation asks the ``validate`` of its fields.
+fields are 128,000 errors. So ``limen.contract.checker`` checks the fields of a body: in a large document, each collection
+stops at its first error. This relies on FastAPI's calling ``validate`` of a body's fields, which
+``tests/unit/app/test_local.py`` tests.
 
-An application that is mounted checks for itself.
+A mounted application checks its own bodies.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,28 +17,28 @@ from starlette.routing import BaseRoute
 
 from limen.app.local import Registered
 from limen.contract.checker import Checker
-from limen.contract.misfits import MOST_WORDED
+from limen.contract.violations import MOST_WORDED
 
 
-def bound(routes: Sequence[BaseRoute]) -> None:
-    """Bound the work on the bodies of ``routes``, of included routers too; once for each field."""
-    for found in iter_route_contexts(routes):
-        dependant: Any = getattr(found, "dependant", None)
-        if dependant is None or isinstance(found.original_route, Registered):
+def bound_validation(routes: Sequence[BaseRoute]) -> None:
+    """Bound the work on the bodies of ``routes``, those of included routers too. A field that is bounded stays as it is."""
+    for context in iter_route_contexts(routes):
+        dependant: Any = getattr(context, "dependant", None)
+        if dependant is None or isinstance(context.original_route, Registered):
             continue
-        for field in _fields(dependant):
+        for field in _body_fields(dependant):
             if "validate" not in vars(field):
-                field.validate = _Check(cast("TypeAdapter[object]", vars(field)["_type_adapter"]))
+                field.validate = _BoundedValidate(cast("TypeAdapter[object]", vars(field)["_type_adapter"]))
 
 
-def _fields(dependant: Any) -> Iterator[Any]:
+def _body_fields(dependant: Any) -> Iterator[Any]:
     yield from dependant.body_params
     for inner in dependant.dependencies:
-        yield from _fields(inner)
+        yield from _body_fields(inner)
 
 
-class _Check:
-    """Stands where the method of a field is."""
+class _BoundedValidate:
+    """Replaces the ``validate`` method of one field."""
 
     def __init__(self, adapter: TypeAdapter[object]) -> None:
         self._checker = Checker(adapter)
@@ -46,12 +46,12 @@ class _Check:
     def __call__(
         self, value: object, values: object = None, *, loc: tuple[int | str, ...] = ()
     ) -> tuple[object, list[dict[str, Any]]]:
-        """Return the value and no errors, or none and its errors, as FastAPI has them."""
+        """Return the value and no errors, or None and its errors, in FastAPI's form."""
         try:
-            return self._checker.attributes(value), []
+            return self._checker.check_attributes(value), []
         except ValidationError as error:
             count = error.error_count()
             if count > MOST_WORDED:
-                said = f"{count:,} places do not fit, too many to list"
-                return None, [{"type": "too_many_misfits", "loc": loc, "msg": said, "input": None}]
+                msg = f"{count:,} places do not fit, too many to list"
+                return None, [{"type": "too_many_misfits", "loc": loc, "msg": msg, "input": None}]
             return None, [{**one, "loc": (*loc, *one["loc"])} for one in error.errors(include_url=False)]

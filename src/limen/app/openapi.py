@@ -1,4 +1,4 @@
-"""What the public document says beyond FastAPI's own: problems, the gateway's statuses and how callers prove who they are."""
+"""What the public document adds to FastAPI's: problems, the gateway's statuses, and how callers authenticate."""
 
 from typing import Any
 
@@ -36,18 +36,18 @@ class Problem(BaseModel):
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return FastAPI ``responses`` that document ``statuses`` as problem documents."""
-    # The model goes in under problem+json only; FastAPI's own ``model`` key would add application/json.
+    # The schema is for problem+json only; FastAPI's own ``model`` key would add application/json.
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {status: {"description": title(status), "content": content} for status in sorted(statuses)}
 
 
 def refusals(route: Route) -> dict[int | str, dict[str, Any]]:
-    """Return FastAPI ``responses`` that document what ``route`` refuses."""
-    found = problems(*statuses(route))
+    """Return FastAPI ``responses`` that document the refusals of ``route``."""
+    responses = problems(*statuses(route))
     if route.contract.streamed:
-        # FastAPI would say that it is its own document, but nobody here reads the form.
-        found.setdefault(422, {"description": "The service may refuse the form, which it alone reads."})
-    return found
+        # FastAPI would document a 422 of its own, but the gateway does not read the form.
+        responses.setdefault(422, {"description": "The service may refuse the form, which it alone reads."})
+    return responses
 
 
 def statuses(route: Route) -> set[int]:
@@ -74,19 +74,19 @@ def statuses(route: Route) -> set[int]:
 
 
 def security(methods: Methods) -> list[dict[str, list[str]]]:
-    """Return what an operation says of ``methods``: any one of them is enough."""
+    """Return the security requirements of an operation: any one of ``methods`` is enough."""
     return [{name: []} for name in dict.fromkeys(map(_scheme_of, methods))]
 
 
 def schemes(methods: Methods) -> dict[str, dict[str, str]]:
     """Return the security schemes of ``methods`` by the names that ``security`` uses."""
-    found: dict[str, dict[str, str]] = {}
+    by_name: dict[str, dict[str, str]] = {}
     for method in methods:
         if isinstance(method, ApiKeys):
-            found[_scheme_of(method)] = {"type": "apiKey", "in": "header", "name": method.header}
+            by_name[_scheme_of(method)] = {"type": "apiKey", "in": "header", "name": method.header}
         else:
-            found[_scheme_of(method)] = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
-    return found
+            by_name[_scheme_of(method)] = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+    return by_name
 
 
 def _scheme_of(method: Method) -> str:
@@ -94,7 +94,7 @@ def _scheme_of(method: Method) -> str:
 
 
 def complete(document: dict[str, Any], methods: Methods) -> dict[str, Any]:
-    """Add the schemas and the security schemes, of ``methods``, that the routes refer to."""
+    """Add to ``document`` the schemas that the routes refer to, and the security schemes of ``methods``."""
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")

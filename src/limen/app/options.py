@@ -1,4 +1,4 @@
-"""What a route decorator takes, spelled once: the gateway's own options and FastAPI's, and the verbs that take them."""
+"""The options of route decorators, the gateway's own and FastAPI's, and the decorators that take them."""
 
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
@@ -10,7 +10,7 @@ from fastapi.params import Depends
 
 from limen.auth.method import Method, Methods
 from limen.auth.rules import Rule
-from limen.contract.answer import IncEx
+from limen.contract.answer_model import IncEx
 from limen.exchange.policy import Policy
 from limen.exchange.principal import Principal
 from limen.runtime.placed import Placed
@@ -106,7 +106,7 @@ OWN_OPTIONS = frozenset(
 
 
 class Verbs:
-    """The decorators, one per method; a gateway and a group of routes have the same ones."""
+    """The decorators, one per method; a gateway and its groups have the same ones."""
 
     @abstractmethod
     def declare(

@@ -1,4 +1,4 @@
-"""Tokens, as a gateway's code needs them: the configuration, issuing one (say, in ``after`` of a login), and ending some."""
+"""Authentication, as a gateway's code uses it: declare methods, issue tokens (in ``after`` of a login, say), end tokens."""
 
 from collections.abc import Sequence
 from time import time
@@ -23,10 +23,10 @@ def issue(
     scopes: Sequence[str] = (),
     now: float | None = None,
 ) -> str:
-    """Return a token for ``subject`` with ``role``, signed as ``config`` says and beginning at ``now``.
+    """Return a token for ``subject`` with ``role``, signed as ``config`` says, which begins at ``now``.
 
-    ``session`` becomes the claim ``sid``, by which ``Revocations.end_session`` ends it early. ``now`` is in seconds since the
-    epoch, this moment by default. Raises ValueError where there is no private key, or what is said cannot be a claim.
+    ``session`` becomes the claim ``sid``, by which ``Revocations.end_session`` ends it early. ``now`` is in seconds since
+    the epoch, by default this moment. Raises ValueError if there is no private key, and for what cannot be a claim.
     """
     return _issue(config, subject, role, time() if now is None else now, session=session, scopes=scopes)
 

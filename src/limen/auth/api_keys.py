@@ -1,4 +1,4 @@
-"""Keys for machines: which service knows them, and how long its word is believed. Configuration only."""
+"""API keys, for machines: which service knows them, and how long its answer is believed. Configuration only."""
 
 from dataclasses import dataclass, field
 
@@ -6,24 +6,24 @@ from limen.auth.method import Method
 from limen.http.headers import TOKEN
 from limen.upstream.declared import Timeouts, Upstream
 
-_TAKEN = frozenset(("authorization", "connection", "content-length", "cookie", "host", "transfer-encoding"))
+_RESERVED = frozenset(("authorization", "connection", "content-length", "cookie", "host", "transfer-encoding"))
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKeys(Method):
     """API keys, which the service behind ``upstream`` makes, knows and ends.
 
-    A key comes in ``header``. It is asked about by ``POST path`` with ``{"key": "..."}``, to be answered 200 with
-    ``{"active": true, "id": ..., "owner": ..., "scopes": [...]}``, and ``roles`` and ``expires_at`` where there are any, or
-    ``{"active": false}`` (after RFC 7662). The caller's id is that of the owner.
+    A key comes in ``header``. The gateway asks about it with ``POST path`` and ``{"key": "..."}``. The service answers 200
+    with ``{"active": true, "id": ..., "owner": ..., "scopes": [...]}``, with ``roles`` and ``expires_at`` if there are any,
+    or with ``{"active": false}`` (after RFC 7662). The caller's id is that of the owner.
 
-    ``prefix`` is what every key begins with: others are refused unasked. An answer is believed for ``remember`` seconds, so
-    a key that is ended still works for as long; one that is in use is asked about again before. ``cache`` bounds how many
-    are remembered: so many good ones, and as many others.
+    Every key begins with ``prefix``; others are refused without a question. An answer is believed for ``remember`` seconds,
+    so a key that is ended works for as long; a key in use is asked about again before. ``cache`` bounds the cached answers:
+    so many active keys, and as many others.
 
-    ``at_once`` bounds how many questions may be open. Half of them, and at most a quarter of the service's connections,
-    are for keys that nobody has seen, and go round among the clients that bring them: one address, or one IPv6 network of
-    64 bits, has half of these at most. ``waiting`` is how many such keys may be in line for a question.
+    ``at_once`` bounds the open questions. Half of them, and at most a quarter of the service's connections, are for new
+    keys, and clients take turns with them: one address, or one IPv6 network of 64 bits, has half of these at most.
+    ``waiting`` is how many new keys may wait in line for a question.
     """
 
     upstream: Upstream
@@ -39,7 +39,7 @@ class ApiKeys(Method):
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
         name = self.header.lower()
-        if not TOKEN.fullmatch(name.encode()) or name in _TAKEN:
+        if not TOKEN.fullmatch(name.encode()) or name in _RESERVED:
             raise ValueError(
                 f"ApiKeys: header={self.header!r} cannot hold a key; use one of its own, such as 'x-api-key'"
             )

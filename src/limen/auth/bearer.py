@@ -1,7 +1,7 @@
 """The ``Authorization`` header, read strictly: one header, scheme Bearer, one space or several, token68.
 
-RFC 6750 section 2.1 writes one space, but leaves it to HTTP how credentials are written: there it is one or more (RFC 9110
-section 11.4). A tab is none.
+RFC 6750 section 2.1 writes one space, and leaves to HTTP how credentials are written: there it is one or more (RFC 9110
+section 11.4). A tab is not a space.
 """
 
 import re
@@ -17,7 +17,7 @@ REVOKED = Fault(Kind.TOKEN_REVOKED, headers=((b"www-authenticate", b'Bearer erro
 
 
 def bearer_token(values: list[bytes]) -> bytes | Fault:
-    """Return the token among the values of ``Authorization``, or why there is none."""
+    """Return the token among the values of ``Authorization``, or the fault of having none."""
     if not values:
         return MISSING
     if len(values) > 1 or (match := _BEARER.fullmatch(values[0])) is None:

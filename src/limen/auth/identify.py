@@ -1,4 +1,4 @@
-"""Who is calling, by any of a route's methods: the header is read once, then the method whose credential it is decides.
+"""Who is calling, by any of a route's methods: the headers say for which method a credential is, and that one verifies it.
 
 A credential that was verified before is known at once. Only a method that has to ask somebody else answers later.
 """
@@ -8,114 +8,116 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from limen.auth.bearer import CORRUPTED, MISSING, bearer_token
-from limen.auth.jose.claims import read
+from limen.auth.jose.json_object import read_json_object
 from limen.errors import Fault, Kind
 from limen.exchange.principal import Principal
 from limen.http.headers import Head
 
-Identified = Principal | Fault
-Identify = Callable[[Head, float, bytes], Identified | Awaitable[Identified]]
-"""Of a head, the time in seconds since the epoch, and the lines that say where the request comes from."""
+IdentifyResult = Principal | Fault
+Identify = Callable[[Head, float, bytes], IdentifyResult | Awaitable[IdentifyResult]]
+"""Takes a head, the time in seconds since the epoch, and the header lines that say where the request comes from."""
 
 UNAVAILABLE = Fault(Kind.IDENTITY_UNAVAILABLE, headers=((b"retry-after", b"5"),))
-"""Whoever knows the caller does not answer; it says nothing about the credential."""
+"""The service that knows the caller does not answer, which says nothing about the credential."""
 
-# What is looked at of a token, to see whose business it is, before anything is verified.
-_MOST_BYTES = 8192
+# Bytes of a token in which its issuer is looked up, before anything is verified.
+_MOST_PEEKED = 8192
 
 
-class Bearer(Protocol):
-    """What verifies tokens of one issuer."""
+class TokenVerifier(Protocol):
+    """Verifies the tokens of one issuer."""
 
-    def recall(self, token: bytes, now: float) -> Identified | None:
-        """Return what is known of a token that was verified before; None for any other."""
+    def recall(self, token: bytes, now: float) -> IdentifyResult | None:
+        """Return the cached result for a token that was verified before; None for any other."""
         ...
 
     def wants(self, issuer: str | None) -> bool:
-        """Tell whether a token that claims to be of ``issuer`` is its business; nothing is verified yet."""
+        """Tell whether to verify a token that claims to be of ``issuer``. Nothing is verified yet."""
         ...
 
-    def verify(self, token: bytes, now: float) -> Identified | Awaitable[Identified]:
-        """Return who the token speaks of, at once or later."""
+    def verify(self, token: bytes, now: float) -> IdentifyResult | Awaitable[IdentifyResult]:
+        """Return whose token it is, at once or later."""
         ...
 
 
-class Keyed(Protocol):
-    """What verifies API keys, which come in a header of their own."""
+class KeyVerifier(Protocol):
+    """Verifies API keys, which come in a header of their own."""
 
     header: bytes
 
-    def verify(self, key: bytes, now: float, origin: bytes) -> Identified | Awaitable[Identified]:
-        """Return whose key it is, at once or later; ``origin`` are the lines that say which client brings it."""
+    def verify(self, key: bytes, now: float, origin: bytes) -> IdentifyResult | Awaitable[IdentifyResult]:
+        """Return whose key it is, at once or later; ``origin`` are the header lines that name the client."""
         ...
 
 
-def identify_by(bearers: Sequence[Bearer], keyed: Sequence[Keyed]) -> Identify:
-    """Return how a route finds out who is calling."""
-    by_token = _by_token(bearers) if bearers else _no_token
-    if not keyed:
-        return by_token
+def identify_by(token_verifiers: Sequence[TokenVerifier], key_verifiers: Sequence[KeyVerifier]) -> Identify:
+    """Return how a route identifies the caller."""
+    identify_by_token = _identify_by_token(token_verifiers) if token_verifiers else _without_token_verifiers
+    if not key_verifiers:
+        return identify_by_token
 
-    def identify(head: Head, now: float, origin: bytes) -> Identified | Awaitable[Identified]:
-        given = [(one, values) for one in keyed if (values := head.all(one.header))]
-        if not given:
-            return by_token(head, now, origin)
-        # Two credentials may name two callers: nobody may choose which of them is believed.
-        if len(given) > 1 or len(given[0][1]) > 1 or head.all(b"authorization"):
+    def identify(head: Head, now: float, origin: bytes) -> IdentifyResult | Awaitable[IdentifyResult]:
+        sent = [(one, values) for one in key_verifiers if (values := head.all(one.header))]
+        if not sent:
+            return identify_by_token(head, now, origin)
+        # Two credentials may name two callers: an attacker must not choose which of them is believed.
+        if len(sent) > 1 or len(sent[0][1]) > 1 or head.all(b"authorization"):
             return CORRUPTED
-        one, (key,) = given[0]
-        return one.verify(key, now, origin)
+        verifier, (key,) = sent[0]
+        return verifier.verify(key, now, origin)
 
     return identify
 
 
-def _no_token(head: Head, now: float, origin: bytes) -> Identified:
+def _without_token_verifiers(head: Head, now: float, origin: bytes) -> IdentifyResult:
     return CORRUPTED if head.all(b"authorization") else MISSING
 
 
-def _by_token(bearers: Sequence[Bearer]) -> Identify:
-    only = bearers[0] if len(bearers) == 1 else None
+def _identify_by_token(token_verifiers: Sequence[TokenVerifier]) -> Identify:
+    only = token_verifiers[0] if len(token_verifiers) == 1 else None
 
-    def identify(head: Head, now: float, origin: bytes) -> Identified | Awaitable[Identified]:
+    def identify(head: Head, now: float, origin: bytes) -> IdentifyResult | Awaitable[IdentifyResult]:
         authorization = head.all(b"authorization")
         if len(authorization) == 1 and authorization[0].startswith(b"Bearer "):
-            # A token that was verified before needs no look at its form: 1 us less.
-            seen = authorization[0][7:]
-            for bearer in bearers:
-                known = bearer.recall(seen, now)
+            # A token that was verified before needs no check of its form, which saves 1 us.
+            credentials = authorization[0][7:]
+            for verifier in token_verifiers:
+                known = verifier.recall(credentials, now)
                 if known is not None:
                     return known
         token = bearer_token(authorization)
         if isinstance(token, Fault):
             return token
-        return only.verify(token, now) if only is not None else _choose(bearers, token, now)
+        return only.verify(token, now) if only is not None else _verify_by_issuer(token_verifiers, token, now)
 
     return identify
 
 
-def _choose(bearers: Sequence[Bearer], token: bytes, now: float) -> Identified | Awaitable[Identified]:
-    """Give ``token`` to those whose business it is; a reason that says more than "corrupted" is kept."""
+def _verify_by_issuer(
+    verifiers: Sequence[TokenVerifier], token: bytes, now: float
+) -> IdentifyResult | Awaitable[IdentifyResult]:
+    """Let the verifiers of the token's issuer verify it; a fault that says more than "corrupted" is kept."""
     refusal = CORRUPTED
-    issuer = issuer_of(token)
-    for bearer in bearers:
-        if not bearer.wants(issuer):
+    issuer = claimed_issuer(token)
+    for verifier in verifiers:
+        if not verifier.wants(issuer):
             continue
-        found = bearer.verify(token, now)
-        if not isinstance(found, Fault):
-            return found
-        if found.kind is not Kind.TOKEN_CORRUPTED:
-            refusal = found
+        result = verifier.verify(token, now)
+        if not isinstance(result, Fault):
+            return result
+        if result.kind is not Kind.TOKEN_CORRUPTED:
+            refusal = result
     return refusal
 
 
-def issuer_of(token: bytes) -> str | None:
-    """Return whose token it claims to be; nothing is verified, and nothing may be believed for it."""
-    if len(token) > _MOST_BYTES or token.count(b".") != 2:
+def claimed_issuer(token: bytes) -> str | None:
+    """Return the issuer that a token claims. Nothing is verified, so nothing may be believed because of it."""
+    if len(token) > _MOST_PEEKED or token.count(b".") != 2:
         return None
     payload = token.split(b".")[1]
     try:
-        claims = read(base64.urlsafe_b64decode(payload + b"=" * (-len(payload) % 4)))
+        claims = read_json_object(base64.urlsafe_b64decode(payload + b"=" * (-len(payload) % 4)))
     except ValueError:
         return None
-    found = claims.get("iss") if claims is not None else None
-    return found if isinstance(found, str) else None
+    issuer = claims.get("iss") if claims is not None else None
+    return issuer if isinstance(issuer, str) else None

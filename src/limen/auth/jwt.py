@@ -1,4 +1,4 @@
-"""What the gateway accepts as a token, and how it makes its own: configuration only, checked when it is made."""
+"""The tokens that the gateway accepts and issues itself. Configuration only, checked when it is made."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,33 +6,33 @@ from datetime import timedelta
 from time import time
 
 from limen.auth.jose.claims import Claims
-from limen.auth.jose.jwk import ASYMMETRIC, LEAST_SECRET, SYMMETRIC, unnamed
+from limen.auth.jose.jwk import ASYMMETRIC, LEAST_SECRET, SYMMETRIC, key_without_kid
 from limen.auth.jose.keyring import Keyring
 from limen.auth.jose.keys import Keys
 from limen.auth.method import Method
 
-# Told from the same algorithms said by the user by identity: with keys=, nothing said means those of the keys.
-_UNSAID: Sequence[str] = tuple(["HS256"])  # noqa: C409  # a literal may be one object with the user's
+# The default is told by identity from the same list given by the user: with keys=, the default means those of the keys.
+_DEFAULT_ALGORITHMS: Sequence[str] = tuple(["HS256"])  # noqa: C409  # a literal may be one object with the user's
 
 
 @dataclass(frozen=True, slots=True)
 class Jwt(Method):
     """How tokens are verified and issued (RFC 7519, RFC 8725).
 
-    ``key`` is a shared secret of at least 32 bytes for HS algorithms, or a PEM key for the others. ``algorithms`` is all
-    that is ever accepted: a token's own word for it counts for nothing. Instead of ``key``, ``keys`` is a set of keys that
-    may change while the gateway runs, each with its own algorithm; ``algorithms`` then narrows which may be among them.
+    ``key`` is a shared secret of at least 32 bytes for HS algorithms, or a PEM key for the others. Only ``algorithms`` are
+    ever accepted, whatever a token says. Instead of ``key``, ``keys`` is a set of keys that may change while the gateway
+    runs, each with its own algorithm; ``algorithms`` then narrows which may be among them.
 
-    ``issuer`` and ``audience`` are checked when given. ``leeway`` is in seconds. ``lifetime`` is that of issued tokens. The
-    claims named hold the caller's id, role (text or list) and scopes (space-separated text or list). ``cache`` bounds how
-    many verified tokens are remembered.
+    ``issuer`` and ``audience`` are checked if given. ``leeway`` is in seconds. ``lifetime`` is that of issued tokens. The
+    claims named hold the caller's id, role (text or list) and scopes (space-separated text or list). ``cache`` bounds the
+    cached tokens.
 
-    ``ring`` holds the keys in use. It is here, and live, because whoever issues, verifies and publishes by one configuration
-    must do so with one set.
+    ``ring`` holds the keys in use. It is live, although this is a declaration: issuing, verifying and publishing must use
+    one set.
     """
 
     key: str | bytes | None = field(default=None, repr=False)
-    algorithms: Sequence[str] = _UNSAID
+    algorithms: Sequence[str] = _DEFAULT_ALGORITHMS
     keys: Keys | None = field(default=None, kw_only=True)
     issuer: str | None = field(default=None, kw_only=True)
     audience: str | None = field(default=None, kw_only=True)
@@ -45,9 +45,9 @@ class Jwt(Method):
     ring: Keyring = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse configurations that would protect nothing, and read the keys; the messages never repeat one."""
-        accepted = () if self.keys is not None and self.algorithms is _UNSAID else tuple(self.algorithms)
-        if self.keys is None or self.algorithms is not _UNSAID:
+        """Refuse configurations that would protect nothing, and read the keys. No message repeats a key."""
+        accepted = () if self.keys is not None and self.algorithms is _DEFAULT_ALGORITHMS else tuple(self.algorithms)
+        if self.keys is None or self.algorithms is not _DEFAULT_ALGORITHMS:
             self._check_algorithms(accepted)
         if self.leeway < 0 or self.lifetime <= timedelta(0) or self.cache < 0:
             raise ValueError("Jwt: leeway and cache must not be negative, and lifetime must be more than nothing")
@@ -62,7 +62,7 @@ class Jwt(Method):
         else:
             key = self.key.encode() if isinstance(self.key, str) else self.key or b""
             self._check_key(key, accepted)
-            ring = Keyring([unnamed(key, algorithm, "Jwt") for algorithm in accepted])
+            ring = Keyring([key_without_kid(key, algorithm, "Jwt") for algorithm in accepted])
             object.__setattr__(self, "key", key)
         object.__setattr__(self, "algorithms", accepted)
         object.__setattr__(self, "ring", ring)
@@ -74,18 +74,18 @@ class Jwt(Method):
 
     @property
     def claims(self) -> Claims:
-        """The rules for the claims of a token whose signature is good."""
+        """The rules for the claims of a token with a good signature."""
         names = (self.id_claim, self.role_claim, self.scope_claim)
         return Claims(self.issuer, self.audience, self.leeway, *names)
 
     def outlived(self, now: float) -> float:
-        """Return when every token issued until ``now`` has ended, both in seconds since the epoch: what revocations need."""
+        """Return when every token issued until ``now`` has ended, both in seconds since the epoch: for revocations."""
         return now + self.lifetime.total_seconds() + self.leeway
 
     def public_jwks(self, now: float | None = None) -> dict[str, list[dict[str, str]]]:
-        """Return the JWK Set to publish (RFC 7517 section 5): public halves only, of the keys that have not ended.
+        """Return the JWK Set to publish (RFC 7517 section 5): the public halves of the keys that have not ended.
 
-        ``now`` is in seconds since the epoch, this moment by default. Shared secrets are never a part of it.
+        ``now`` is in seconds since the epoch, by default this moment. A shared secret is never in it.
         """
         return self.ring.public(time() if now is None else now)
 

@@ -1,15 +1,19 @@
-"""Tokens made live: verified once, remembered until they end. Hostile input gives a Fault, never an exception."""
+"""Verifies the gateway's own tokens, caches the result until a token ends, and issues tokens.
+
+Hostile input gives a Fault, never an exception.
+"""
 
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 from limen.auth.bearer import CORRUPTED, EXPIRED, REVOKED
-from limen.auth.jose.claims import PRINTABLE, read
-from limen.auth.jose.compact import MOST_BYTES, dissect, signed
+from limen.auth.jose.claims import PRINTABLE
+from limen.auth.jose.compact import MOST_BYTES, parse_jws, sign_jws
+from limen.auth.jose.json_object import read_json_object
 from limen.auth.jose.jwk import Jwk
 from limen.auth.jwt import Jwt
-from limen.auth.revocation import OfSession, RevocationStore
+from limen.auth.revocation import RevocationStore, SessionTest
 from limen.errors import Fault
 from limen.exchange.principal import Principal
 
@@ -17,32 +21,32 @@ __all__ = ["MOST_BYTES", "Verifier", "issue"]
 
 
 class Verifier:
-    """Verifies tokens as ``config`` says, with a bounded cache: the least recently used token is forgotten first.
+    """Verifies tokens as ``config`` says, with a bounded cache: the least recently used token is dropped first.
 
-    What is remembered is dropped when its key is no longer there, and when ``revocations`` end it. So a token that is
-    remembered needs neither signature nor question.
+    A cached token is dropped when its key is no longer in use, and when ``revocations`` end it. So it needs neither a
+    signature check nor a question to the store.
     """
 
     __slots__ = ("_cache", "_claims", "_config", "_revocations", "_ring", "_sessions", "_version")
 
     def __init__(self, config: Jwt, revocations: RevocationStore | None = None) -> None:
-        """Begin with nothing remembered; ``revocations`` knows what ended early, None is nothing."""
+        """Begin with an empty cache. ``revocations`` knows which tokens ended early; None is none."""
         self._config = config
         self._claims = config.claims
         self._ring = config.ring
         self._version = config.ring.version
         self._revocations = revocations
         self._cache: OrderedDict[bytes, tuple[float, Principal, Jwk]] = OrderedDict()
-        self._sessions: dict[str, set[bytes]] = {}  # the tokens in it by session, where sessions may end
+        self._sessions: dict[str, set[bytes]] = {}  # cached tokens by session, if sessions may end
         if revocations is not None:
             revocations.listen(self.forget)
 
     def wants(self, issuer: str | None) -> bool:
-        """Tell whether a token that says it is from ``issuer`` is this one's business; without an issuer, all are."""
+        """Tell whether to verify a token that claims to be of ``issuer``; a configuration without an issuer verifies all."""
         return self._config.issuer is None or issuer == self._config.issuer
 
     def verify(self, token: bytes, now: float) -> Principal | Fault:
-        """Return who the token speaks of; ``now`` is in seconds since the epoch."""
+        """Return whose token it is; ``now`` is in seconds since the epoch."""
         known = self.recall(token, now)
         if known is not None:
             return known
@@ -58,10 +62,10 @@ class Verifier:
         return verified[1]
 
     def recall(self, token: bytes, now: float) -> Principal | Fault | None:
-        """Return what is known of a token that was verified before; None for any other."""
+        """Return the cached result for a token that was verified before; None for any other."""
         ring = self._ring
         if now >= ring.due or ring.version != self._version:
-            self._look(now)
+            self._refresh_keys(now)
         known = self._cache.get(token)
         if known is None:
             return None
@@ -72,13 +76,13 @@ class Verifier:
         return EXPIRED
 
     def forget(self, test: Callable[[Principal], bool]) -> None:
-        """Drop what is remembered of those callers for whom ``test`` is true."""
-        if isinstance(test, OfSession):
-            # Clients end sessions as often as they like: this must not cost a look at all that is remembered.
-            gone = list(self._sessions.get(test.session, ()))
+        """Drop the cached tokens of callers for whom ``test`` is true."""
+        if isinstance(test, SessionTest):
+            # Clients end sessions as often as they like: this must not take a walk through the whole cache.
+            dropped = list(self._sessions.get(test.session, ()))
         else:
-            gone = [token for token, (_, principal, _) in self._cache.items() if test(principal)]
-        for token in gone:
+            dropped = [token for token, (_, principal, _) in self._cache.items() if test(principal)]
+        for token in dropped:
             self._drop(token)
 
     def _drop(self, token: bytes) -> None:
@@ -89,32 +93,39 @@ class Verifier:
             if not tokens:
                 del self._sessions[session]
 
-    def _look(self, now: float) -> None:
-        """See whether the keys have changed, and drop what was verified with one that is not there as it was."""
+    def _refresh_keys(self, now: float) -> None:
+        """Refresh the keys, and drop the tokens that were verified with a key that is gone or changed."""
         ring = self._ring
-        ring.look(now)
+        ring.refresh_if_due(now)
         if ring.version != self._version:
             self._version = ring.version
-            gone = [token for token, (_, _, key) in self._cache.items() if not ring.holds(key)]
-            for token in gone:
+            dropped = [token for token, (_, _, key) in self._cache.items() if not ring.holds(key)]
+            for token in dropped:
                 self._drop(token)
 
     def _verify(self, token: bytes, now: float) -> tuple[float, Principal, Jwk] | Fault:
-        """Verify: 1 the form, 2 the key by our own configuration, 3 the signature, 4 the claims, 5 an early end."""
-        parts = dissect(token)
+        """Verify a token.
+
+        1. parse it
+        2. find the key, by the configuration alone
+        3. check the signature
+        4. check the claims
+        5. ask whether it ended early
+        """
+        parts = parse_jws(token)  # 1
         if parts is None:
             return CORRUPTED
-        key = self._ring.find(parts.kid, parts.algorithm, now)
-        if key is None or not key.verifies(parts.signed, parts.signature):
+        key = self._ring.find(parts.kid, parts.algorithm, now)  # 2
+        if key is None or not key.verifies(parts.signing_input, parts.signature):  # 3
             return CORRUPTED
-        claims = read(parts.payload)
+        claims = read_json_object(parts.payload)
         if claims is None:
             return CORRUPTED
-        judged = self._claims.principal(claims, now)
-        if isinstance(judged, Fault):
-            return judged
-        end, principal = judged
-        if self._revocations is not None and self._revocations.ended(principal, now):
+        checked = self._claims.principal(claims, now)  # 4
+        if isinstance(checked, Fault):
+            return checked
+        end, principal = checked
+        if self._revocations is not None and self._revocations.ended(principal, now):  # 5
             return REVOKED
         return end if key.retires is None else min(end, key.retires), principal, key
 
@@ -141,7 +152,7 @@ def issue(
     """Return a signed token for ``subject`` with ``role``, which ends ``config.lifetime`` after ``now``.
 
     ``session`` becomes the claim ``sid``, by which the token can be ended early. ``jti`` is random unless given. Raises
-    ValueError where no private key is there, and for what would not be accepted as claims.
+    ValueError if there is no private key, and for what would not be accepted as claims.
     """
     claims: dict[str, object] = {
         config.id_claim: subject,
@@ -160,13 +171,13 @@ def issue(
         claims["aud"] = config.audience
     if session == "" or any(" " in scope or not PRINTABLE.fullmatch(scope) for scope in scopes):
         raise ValueError("issue: a session must not be empty, and a scope is one word of printable ASCII")
-    # At the beginning of time, so that only what is said can be wrong, and not when.
+    # At time 0 no token has ended, so that only the claims can be wrong.
     accepted = not isinstance(config.claims.principal(claims, 0.0), Fault)
     if not accepted:
         raise ValueError(
             "issue: subject is a number or printable ASCII text, role printable ASCII text, of at most 256"
         )
     try:
-        return signed(config.ring.signing(now), claims)
+        return sign_jws(config.ring.signing(now), claims)
     except ValueError as error:
         raise ValueError(f"Jwt: {error}") from None

@@ -1,10 +1,10 @@
-"""Ways in which a caller may prove who they are, and their combination: any one of several is enough."""
+"""Methods by which a caller may authenticate, and their combination: any one of several is enough."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
 
 class Method:
-    """One way: our own tokens, those of an outside issuer, API keys. ``a | b`` accepts either."""
+    """One method: tokens of the gateway, tokens of an outside issuer, API keys. ``a | b`` accepts either."""
 
     __slots__ = ()
 
@@ -14,7 +14,7 @@ class Method:
 
 
 class Methods:
-    """Several ways, in the order in which they were named; none is nobody."""
+    """Several methods, in the order in which they were declared. Without any, nobody can authenticate."""
 
     __slots__ = ("_all",)
 
@@ -48,13 +48,13 @@ class Methods:
         return Methods((*self, *Methods.of(other)))
 
     def __iter__(self) -> Iterator[Method]:
-        """Go through them in order."""
+        """Go through the methods in order."""
         return iter(self._all)
 
     def __len__(self) -> int:
-        """Count them."""
+        """Count the methods."""
         return len(self._all)
 
     def __repr__(self) -> str:
-        """Show them; a method's own repr never holds a key."""
+        """Show the methods; the repr of a method never holds a key."""
         return " | ".join(map(repr, self._all)) or "no method"

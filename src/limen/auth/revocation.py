@@ -1,17 +1,17 @@
-"""What ends tokens before their time: the seam between who ends them, who verifies them, and where it is kept."""
+"""Ending tokens before their time: the interface between who ends them, who verifies them, and the store."""
 
 from collections.abc import Callable
 from typing import Final, Protocol
 
 from limen.exchange.principal import Principal
 
-Test = Callable[[Principal], bool]
+PrincipalTest = Callable[[Principal], bool]
 
 
-class OfSession:
-    """The test for the tokens of one session: a verifier may know them by ``session``, and need not try it on each.
+class SessionTest:
+    """Tests for the tokens of one session. A verifier that knows them by ``session`` need not run the test on each token.
 
-    A store that calls its listeners with any other function that does the same is right as well, and slower.
+    A store may call its listeners with any other function that does the same; it is slower.
     """
 
     __slots__ = ("session",)
@@ -26,17 +26,16 @@ class OfSession:
 
 
 class RevocationStore(Protocol):
-    """Knows which tokens have ended early. ``limen.auth.revocation_live.Revocations`` is the one in memory.
+    """Knows which tokens have ended early. ``limen.auth.Revocations`` is the one in memory.
 
-    Verifiers ask ``ended`` once for each token, before they remember it; what they remember is dropped through ``listen``, so
-    that a token that is remembered costs nothing. A store that several processes share keeps a copy in memory for ``ended``,
-    which must answer at once, and calls its listeners for each end that comes from elsewhere. Times are in seconds since the
-    epoch; ``until`` is when the last of the tokens concerned has ended by itself (``Jwt.outlived`` tells), and the entry
-    may be forgotten.
+    A verifier asks ``ended`` once for each token, before it caches it, and drops what it has cached through ``listen``: so a
+    cached token costs nothing. A store that several processes share keeps a copy in memory for ``ended``, which must answer
+    at once, and calls its listeners for each end that comes from elsewhere. Times are in seconds since the epoch. ``until``
+    is when the last of the tokens concerned has ended by itself (see ``Jwt.outlived``); then the entry may be forgotten.
     """
 
     def end_session(self, session: str, until: float) -> None:
-        """End the tokens of a session, those whose claim ``sid`` it is."""
+        """End the tokens of a session: those whose claim ``sid`` it is."""
         ...
 
     def end_subject(self, subject: str, before: float, until: float) -> None:
@@ -44,9 +43,9 @@ class RevocationStore(Protocol):
         ...
 
     def ended(self, principal: Principal, now: float) -> bool:
-        """Tell whether the token that ``principal`` came with has ended. Never raises, and never waits."""
+        """Tell whether the token of ``principal`` has ended. Never raises, and never waits."""
         ...
 
-    def listen(self, callback: Callable[[Test], None]) -> None:
-        """Call ``callback`` at each end, with a test that tells whose tokens it concerns."""
+    def listen(self, callback: Callable[[PrincipalTest], None]) -> None:
+        """Call ``callback`` at each end, with a test for the callers whose tokens it ends."""
         ...

@@ -1,4 +1,4 @@
-"""Who may call: rules that combine with ``&`` and ``|``. Closed by default: only a result that is True admits."""
+"""Rules about who may call; they combine with ``&`` and ``|``. Closed by default: only a result that is True admits."""
 
 import inspect
 import re
@@ -11,7 +11,7 @@ from limen.exchange.principal import Principal
 Predicate = Callable[[Principal], bool]
 Params = Mapping[str, str]
 
-# RFC 6749 section 3.3: what a scope may be made of. Quotes and blanks would break out of a challenge.
+# RFC 6749 section 3.3: the characters of a scope. Quotes and blanks would break out of a challenge.
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 
 
@@ -19,9 +19,9 @@ _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 class Rule:
     """A rule about callers.
 
-    ``public`` means that nobody has to say who they are. ``path_params`` are the path parameters that it reads, ``roles``
-    and ``scopes`` those that it names. ``custom`` says that it is, or has inside, code whose names nobody can see: a plain
-    function, or a rule that is made by hand. ``parts`` are the two rules that ``join`` has made this one of.
+    ``public`` means that no caller is identified. ``path_params`` are the path parameters that it reads, ``roles`` and
+    ``scopes`` those that it names. ``custom`` is True if it is, or holds, a plain function or a rule made by hand: nobody
+    can see what those read. ``parts`` are the two rules that ``join`` combines.
     """
 
     text: str
@@ -40,19 +40,19 @@ class Rule:
 
     @property
     def challenge(self) -> bytes:
-        """What a caller who may not is told in ``WWW-Authenticate`` (RFC 6750 section 3); nothing in it is theirs."""
+        """The ``WWW-Authenticate`` of a refusal (RFC 6750 section 3); nothing in it comes from the caller."""
         scopes = f', scope="{" ".join(sorted(self.scopes))}"' if self.scopes else ""
         return f'Bearer error="insufficient_scope"{scopes}'.encode("ascii")
 
     def leaves(self) -> Iterator["Rule"]:
-        """Go through the rules that it is made of, from left to right; one that is not combined is its own only leaf."""
+        """Go through the rules that it is made of, from left to right. A rule that is not combined is its own only leaf."""
         for part in self.parts:
             yield from part.leaves()
         if not self.parts:
             yield self
 
     def replaced(self, swap: Callable[["Rule"], "Rule"]) -> "Rule":
-        """Return this rule with ``swap(leaf)`` for each leaf, combined just so: for asking what would be, if."""
+        """Return this rule with ``swap(leaf)`` for each leaf: to ask what another rule would answer."""
         if not self.parts:
             return swap(self)
         first, second = (part.replaced(swap) for part in self.parts)
@@ -84,7 +84,7 @@ def _admit(principal: Principal, params: Params) -> bool:
 
 
 anyone = Rule("anyone", _admit, public=True, custom=False)
-"""Everybody, with a token or without; tokens are not looked at."""
+"""Everybody, with or without a token; tokens are not read."""
 
 signed_in = Rule("signed_in", _admit, custom=False)
 """Everybody with a valid token."""
@@ -103,7 +103,7 @@ def role(*names: str) -> Rule:
 def scope(*names: str) -> Rule:
     """Admit callers whose token has every one of the scopes ``names``.
 
-    Raises ValueError for what no token can have as one scope, such as two names with a blank between them.
+    Raises ValueError for what cannot be one scope, such as two names with a blank between them.
     """
     wanted = _names("scope", names)
     for name in names:

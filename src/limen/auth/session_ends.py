@@ -1,7 +1,7 @@
-"""What a service says of sessions that have ended, in a header of its answers: their tokens end, and nobody else reads it.
+"""The sessions that a service ends: it names them in a header of its answers, which the gateway takes away.
 
-A header and not the content, so that an answer of any status can say it: also a refusal, such as that of a refresh token
-which was used before.
+It is a header, so that an answer of any status can name them: also a refusal, such as that of a refresh token that was used
+before.
 """
 
 import re
@@ -15,53 +15,56 @@ from limen.observe.traces import logger
 
 _log = logger("limen.revocation")
 
-_SESSION = re.compile(rb"[\x21-\x2b\x2d-\x7e]{1,128}")  # no comma: it separates them
+_SESSION_ID = re.compile(rb"[\x21-\x2b\x2d-\x7e]{1,128}")  # no comma, which separates them
 
 MOST_ENDED = 1000
-"""Sessions that one answer may end: each costs a little, and all of them are ended before anybody else has their turn."""
+"""Sessions that one answer may end. Each costs a little, and all are ended in one turn of the event loop."""
 
-Ends = Callable[[Headers], Headers]
-"""Takes an answer's header lines, ends what they name, and returns those that go on."""
+SessionEnder = Callable[[Headers], Headers]
+"""Takes the header lines of an answer, ends the sessions that they name, and returns the lines without the header."""
 
 
-def ender(name: str, revocations: RevocationStore | None, auth: Methods, now: Callable[[], float]) -> Ends:
-    """Return what heeds the header ``name`` of answers; ``now`` gives seconds since the epoch.
+def session_ender(
+    name: str, revocations: RevocationStore | None, auth: Methods, now: Callable[[], float]
+) -> SessionEnder:
+    """Return a function that ends the sessions in the header ``name``; ``now`` gives seconds since the epoch.
 
-    Raises ValueError where nothing could end.
+    Raises ValueError if there are no tokens that could end.
     """
     header = name.lower().encode()
-    issuing: Sequence[Jwt] = [method for method in auth if isinstance(method, Jwt)]
+    jwts: Sequence[Jwt] = [method for method in auth if isinstance(method, Jwt)]
     if not TOKEN.fullmatch(header):
         raise ValueError(f"session_ended_header={name!r} is no name of a header, such as 'session-ended'")
-    if revocations is None or not issuing:
+    if revocations is None or not jwts:
         raise ValueError(
             f"session_ended_header={name!r} ends tokens; give the gateway auth=Jwt(...) and revocations=Revocations()"
         )
 
-    def ends(lines: Headers) -> Headers:
-        found = values(lines, header)
-        if not found:
+    def end_sessions(lines: Headers) -> Headers:
+        listed = values(lines, header)
+        if not listed:
             return lines
-        until = max(method.outlived(now()) for method in issuing)
-        named = list(dict.fromkeys(part.strip() for value in found for part in value.split(b",")))
-        if len(named) > MOST_ENDED:
+        until = max(method.outlived(now()) for method in jwts)
+        sessions = list(dict.fromkeys(part.strip() for value in listed for part in value.split(b",")))
+        if len(sessions) > MOST_ENDED:
             _log.error(
                 "%s: an answer ends %d sessions; those after the first %d are not ended, and their tokens good until they"
                 " expire: name fewer in each answer",
-                *(name, len(named), MOST_ENDED),
+                *(name, len(sessions), MOST_ENDED),
             )
-        unfit = 0
-        for session in named[:MOST_ENDED]:
-            if not _SESSION.fullmatch(session):
-                unfit += bool(session)
+        invalid = 0
+        for session in sessions[:MOST_ENDED]:
+            if not _SESSION_ID.fullmatch(session):
+                invalid += bool(session)
                 continue
             try:
                 revocations.end_session(session.decode(), until)
             except Exception:
-                # The store is the user's code. The session has ended where it is kept; the answer still tells the client so.
+                # The store is the user's code. The service has ended the session already, and its answer still tells the
+                # client so.
                 _log.exception("%s: a session could not be ended; its tokens are good until they expire", name)
-        if unfit:
-            _log.warning("%s: what a service says has ended is no session's name, %d times", name, unfit)
+        if invalid:
+            _log.warning("%s: what a service says has ended is no session's name, %d times", name, invalid)
         return [line for line in lines if line[0] != header]
 
-    return ends
+    return end_sessions

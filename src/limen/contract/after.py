@@ -1,4 +1,4 @@
-"""An ``after`` hook as it was declared, and what it makes of an answer."""
+"""An ``after`` hook as it was declared, and its result."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from limen.exchange.principal import Principal
 
 
 @dataclass(frozen=True, slots=True)
-class Changed:
-    """What a hook makes of an answer.
+class AfterResult:
+    """What a hook has made of an answer.
 
-    ``value`` is to be written as JSON, checked against the route's type if it has one, unless ``content`` is given, which is
-    all there is, or ``problem``, the detail of a problem document. ``status`` None is that of the service. ``headers`` take
-    the place of the service's of the same name, cookies come beside them.
+    The content is one of three: ``content`` as it is; a problem document with the detail ``problem``; otherwise ``value`` as
+    JSON, checked against the route's type if it has one. ``status`` None is that of the service. ``headers`` replace the
+    service's of the same name; cookies are added.
     """
 
     value: object
@@ -24,9 +24,9 @@ class Changed:
 
 
 @dataclass(frozen=True, slots=True)
-class After:
-    """A hook: what it is called with, ``given`` as its type, and the caller, None where nobody has to say who they are."""
+class AfterHook:
+    """A declared hook. ``run`` takes the answer as ``input_type``, and the caller, who is None on a public route."""
 
     name: str
-    given: Any
-    run: Callable[[object, Principal | None], Changed | Awaitable[Changed]]
+    input_type: Any
+    run: Callable[[object, Principal | None], AfterResult | Awaitable[AfterResult]]

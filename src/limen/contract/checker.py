@@ -1,9 +1,8 @@
-"""What checks a value against a type, and finds only as many misfits as there is use for.
+"""Checks a value against a type, and lists no more violations than are useful.
 
-pydantic collects every error before it raises: ``[{},{},...]`` of 256 KiB has 87,000 items, and with eight required fields
-each 700,000 errors, which take 0.3 s to find and 1.3 s to list. So a value is checked by a validator whose collections
-stop at their first misfit (``fail_fast``). Only a small value that does not fit is checked again, to list all that is wrong
-with it.
+pydantic collects every error before it raises: ``[{},{},...]`` of 256 KiB has 87,000 items. With eight required fields each
+that makes 700,000 errors, which take 0.3 s to find and 1.3 s to list. So the validator that checks a value first stops each
+collection at its first error (``fail_fast``). Only a small value that does not fit is checked again, to list all errors.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -13,101 +12,103 @@ from typing import Any, Final, cast
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError, SchemaValidator
 
-from limen.contract.core_schema import Change, Schema, copied
-from limen.contract.misfits import Misfits, listed
+from limen.contract.core_schema import Schema, SchemaChange, copy_schema
+from limen.contract.violations import Violations, from_pydantic
 
-# Values in a document of which everything is listed that is wrong with it; a larger one stops at the first misfit of each
-# collection. A model with ten required fields makes 5,000 errors of so many empty objects: about 2 ms.
+# Values in a document of which every violation is listed. In a larger one, each collection stops at its first. A model with
+# ten required fields makes 5,000 errors of so many empty objects: about 2 ms.
 MOST_SEARCHED: Final = 512
 
-# Kinds of a core schema that hold any number of values, and can stop at the first that does not fit.
+# Kinds of core schemas that hold any number of values and know ``fail_fast``.
 _COLLECTIONS: Final = frozenset(
     ("list", "tuple", "set", "frozenset", "deque", "dict", "frozendict", "ordered-dict", "counter")
 )
 
-# A value that does not fit, where nobody asks why.
-UNTOLD: Final = Misfits(())
+# The value does not fit, and its violations were not asked for.
+UNLISTED: Final = Violations(())
 
 
 class Checker:
-    """A type's validator. A value that does not fit comes back as ``Misfits``.
+    """A type's validator. For a value that does not fit it returns ``Violations``.
 
-    ``names`` are those that the type itself gives to members.
+    ``names`` are the names that the type itself gives to members.
     """
 
-    __slots__ = ("_adapter", "_changes", "_first", "_stops", "_whole", "names")
+    __slots__ = ("_adapter", "_changes", "_exhaustive", "_fail_fast", "_has_collections", "names")
 
-    def __init__(self, adapter: TypeAdapter[object], *changes: Change) -> None:
-        """Derive the validator that stops early, where there is anything to stop in, with further ``changes``."""
+    def __init__(self, adapter: TypeAdapter[object], *changes: SchemaChange) -> None:
+        """Derive the validator that fails fast, if the type has collections or there are further ``changes``."""
         self._adapter = adapter
-        stops = _Stops()
-        names = _Names()
-        schema = copied(cast("Schema", adapter.core_schema), stops, names, *changes)
-        self._stops = stops.any
-        self.names = frozenset(names.found)
-        # Not the validators that models have ready: those are not of the copy.
-        changed = stops.any or changes
-        self._first = SchemaValidator(cast("Any", schema), _use_prebuilt=False) if changed else adapter.validator
+        fail_fast = _FailFast()
+        names = _MemberNames()
+        schema = copy_schema(cast("Schema", adapter.core_schema), fail_fast, names, *changes)
+        self._has_collections = fail_fast.any
+        self.names = frozenset(names.collected)
+        # A model's prebuilt validator is of the schema before the changes.
+        changed = fail_fast.any or changes
+        self._fail_fast = SchemaValidator(cast("Any", schema), _use_prebuilt=False) if changed else adapter.validator
         self._changes = changes
-        self._whole: SchemaValidator | None = None  # the one that finds everything, made when it is first asked
+        self._exhaustive: SchemaValidator | None = None  # made when it is first needed
 
-    def json(self, content: bytes, at: tuple[str | int, ...]) -> object | Misfits:
-        """Return what the JSON ``content`` says, or what is wrong with it; ``at`` is where it stands."""
+    def check_json(self, content: bytes, at: tuple[str | int, ...]) -> object | Violations:
+        """Return the value of the JSON ``content``, or what is wrong with it; ``at`` is the path to it."""
         try:
-            return self._first.validate_json(content)
+            return self._fail_fast.validate_json(content)
         except ValidationError as error:
-            # Those in strings are counted too: it is a bound on work, and no exact one.
+            # Brackets and commas in strings are counted as well: this bounds the work, and need not be exact.
             values = content.count(b",") + content.count(b"{") + content.count(b"[")
-            return self._found(error, at, values, lambda: self._searching().validate_json(content))
+            return self._violations(error, at, values, lambda: self._exhaustive_validator().validate_json(content))
 
-    def quick(self, content: bytes) -> object | Misfits:
-        """Return what the JSON ``content`` says, or ``UNTOLD`` where something is wrong with it."""
+    def check_json_unlisted(self, content: bytes) -> object | Violations:
+        """Return the value of the JSON ``content``, or ``UNLISTED`` if it does not fit."""
         try:
-            return self._first.validate_json(content)
+            return self._fail_fast.validate_json(content)
         except ValidationError:
-            return UNTOLD
+            return UNLISTED
 
-    def python(self, value: object, at: tuple[str | int, ...], values: int = 1) -> object | Misfits:
+    def check_python(self, value: object, at: tuple[str | int, ...], values: int = 1) -> object | Violations:
         """Return ``value`` as the type has it, or what is wrong with it; ``values`` is how many it holds."""
         try:
-            return self._first.validate_python(value)
+            return self._fail_fast.validate_python(value)
         except ValidationError as error:
-            return self._found(error, at, values, lambda: self._searching().validate_python(value))
+            return self._violations(error, at, values, lambda: self._exhaustive_validator().validate_python(value))
 
-    def attributes(self, value: object) -> object:
-        """Return ``value`` as the type has it, attributes of objects taken for members; raises what is wrong with it."""
+    def check_attributes(self, value: object) -> object:
+        """Return ``value`` as the type has it; attributes of objects count as members. Raises pydantic's ValidationError."""
         try:
-            return self._first.validate_python(value, from_attributes=True)
+            return self._fail_fast.validate_python(value, from_attributes=True)
         except ValidationError as error:
-            raise self._searched(
-                error, _values(value), lambda: self._searching().validate_python(value, from_attributes=True)
+            raise self._all_errors(
+                error,
+                _count_values(value),
+                lambda: self._exhaustive_validator().validate_python(value, from_attributes=True),
             ) from None
 
-    def _searching(self) -> SchemaValidator:
-        if self._whole is None:
+    def _exhaustive_validator(self) -> SchemaValidator:
+        if self._exhaustive is None:
             if self._changes:
-                schema = copied(cast("Schema", self._adapter.core_schema), *self._changes)
-                self._whole = SchemaValidator(cast("Any", schema), _use_prebuilt=False)
+                schema = copy_schema(cast("Schema", self._adapter.core_schema), *self._changes)
+                self._exhaustive = SchemaValidator(cast("Any", schema), _use_prebuilt=False)
             else:
-                self._whole = cast("SchemaValidator", self._adapter.validator)
-        return self._whole
+                self._exhaustive = cast("SchemaValidator", self._adapter.validator)
+        return self._exhaustive
 
-    def _found(
+    def _violations(
         self, error: ValidationError, at: tuple[str | int, ...], values: int, again: Callable[[], object]
-    ) -> Misfits:
-        return listed(self._searched(error, values, again), at)
+    ) -> Violations:
+        return from_pydantic(self._all_errors(error, values, again), at)
 
-    def _searched(self, error: ValidationError, values: int, again: Callable[[], object]) -> ValidationError:
-        if self._stops and values <= MOST_SEARCHED:
+    def _all_errors(self, error: ValidationError, values: int, again: Callable[[], object]) -> ValidationError:
+        if self._has_collections and values <= MOST_SEARCHED:
             try:
                 again()
-            except ValidationError as whole:
-                return whole
+            except ValidationError as every:
+                return every
         return error
 
 
-def _values(value: object) -> int:
-    """Count what lists and mappings within ``value`` hold, no further than is worth knowing."""
+def _count_values(value: object) -> int:
+    """Count what lists and mappings within ``value`` hold, and stop beyond ``MOST_SEARCHED``."""
     count, left = 0, [value]
     while left and count <= MOST_SEARCHED:
         one = left.pop()
@@ -122,83 +123,86 @@ def _values(value: object) -> int:
     return count
 
 
-class _Stops:
-    """A change: collections stop at their first misfit; ``any`` tells whether there are any."""
+class _FailFast:
+    """A change: collections stop at their first error. ``any`` tells whether the type has any."""
 
     def __init__(self) -> None:
         self.any = False
 
-    def __call__(self, schema: Schema, config: Schema, made: dict[str, Any]) -> None:
+    def __call__(self, schema: Schema, config: Schema, copy: dict[str, Any]) -> None:
         if schema.get("type") in _COLLECTIONS:
-            made["fail_fast"] = True
+            copy["fail_fast"] = True
             self.any = True
 
 
-class _Names:
-    """No change: collects the names that the type itself gives to members. Others are a client's, or a service's."""
+class _MemberNames:
+    """Changes nothing, and collects the names that the type gives to members. Others come from a client or a service."""
 
     def __init__(self) -> None:
-        self.found: set[str] = set()
+        self.collected: set[str] = set()
 
-    def __call__(self, schema: Schema, config: Schema, made: dict[str, Any]) -> None:
+    def __call__(self, schema: Schema, config: Schema, copy: dict[str, Any]) -> None:
         fields: object = schema.get("fields")
         if isinstance(fields, Mapping):
-            self.found.update(cast("Mapping[str, object]", fields))
+            self.collected.update(cast("Mapping[str, object]", fields))
         elif schema.get("type") == "dataclass-args":
-            self.found.update(one["name"] for one in schema["fields"])
+            self.collected.update(one["name"] for one in schema["fields"])
         alias: object = schema.get("validation_alias")
         if isinstance(alias, str):
-            self.found.add(alias)
+            self.collected.add(alias)
 
 
-def closed(parts: Collection[int]) -> Change:
-    """Return a change: those ``parts`` of the core schema, by id, refuse what they do not name."""
+def forbid_extra(schema_ids: Collection[int]) -> SchemaChange:
+    """Return a change: the objects whose schemas have these ids refuse members that they do not name."""
 
-    def change(schema: Schema, config: Schema, made: dict[str, Any]) -> None:
-        if id(schema) in parts:
-            made["extra_behavior"] = "forbid"
+    def change(schema: Schema, config: Schema, copy: dict[str, Any]) -> None:
+        if id(schema) in schema_ids:
+            copy["extra_behavior"] = "forbid"
 
     return change
 
 
-def guarded(parts: Mapping[int, frozenset[str] | None]) -> Change:
-    """Return a change: the function of those ``parts``, by id, sees objects with certain names alone; None is no object."""
+def guard_functions(schema_ids: Mapping[int, frozenset[str] | None]) -> SchemaChange:
+    """Return a change: the functions of schemas with these ids refuse objects with members that are not named.
 
-    def change(schema: Schema, config: Schema, made: dict[str, Any]) -> None:
-        if id(schema) in parts:
-            names = parts[id(schema)]
+    None refuses every object.
+    """
+
+    def change(schema: Schema, config: Schema, copy: dict[str, Any]) -> None:
+        if id(schema) in schema_ids:
+            names = schema_ids[id(schema)]
             if schema["type"] == "enum":  # with a ``_missing_`` of its own
                 inner = {key: value for key, value in schema.items() if key not in ("ref", "serialization")}
-                made["type"] = "function-wrap"
-                made["function"] = {"type": "no-info", "function": _guard(_handle, names)}
-                made["schema"] = inner
+                copy["type"] = "function-wrap"
+                copy["function"] = {"type": "no-info", "function": _guarded(_call_handler, names)}
+                copy["schema"] = inner
                 for key in inner.keys() - {"type", "metadata"}:
-                    del made[key]
+                    del copy[key]
             else:
-                made["function"] = schema["function"] | {"function": _guard(schema["function"]["function"], names)}
+                copy["function"] = schema["function"] | {"function": _guarded(schema["function"]["function"], names)}
 
     return change
 
 
-def _handle(value: object, handler: Callable[[object], object]) -> object:
+def _call_handler(value: object, handler: Callable[[object], object]) -> object:
     return handler(value)
 
 
-def _guard(function: Callable[..., Any], names: frozenset[str] | None) -> Callable[..., Any]:
-    """Return ``function``, which is kept from what it could ignore."""
+def _guarded(function: Callable[..., Any], names: frozenset[str] | None) -> Callable[..., Any]:
+    """Return ``function`` behind a check: it never gets members that it could ignore."""
 
-    def seen(value: object, *more: Any) -> Any:
+    def wrapper(value: object, *more: Any) -> Any:
         if names is None:
-            if _has_object(value):
+            if _holds_object(value):
                 raise PydanticCustomError("object_not_taken", "Input should hold no object here")
         elif isinstance(value, Mapping) and not names.issuperset(cast("Mapping[str, object]", value)):
             raise PydanticCustomError("extra_forbidden", "Input should have no members but those of the model")
         return function(value, *more)
 
-    return seen
+    return wrapper
 
 
-def _has_object(value: object) -> bool:
+def _holds_object(value: object) -> bool:
     left = [value]
     while left:
         one = left.pop()

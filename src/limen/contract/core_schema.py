@@ -1,15 +1,15 @@
-"""Copies of pydantic's core schemas that differ in places: what validates is copied, all else stays as it is."""
+"""Copies pydantic's core schemas with changes. The parts that validate are copied; everything else is shared."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
 Schema = Mapping[str, Any]
 
-Change = Callable[[Schema, Schema, dict[str, Any]], None]
-"""Changes the copy of one part; of the part itself, the configuration that holds there, and the copy."""
+SchemaChange = Callable[[Schema, Schema, dict[str, Any]], None]
+"""Changes the copy of one schema. It is called with the schema, the configuration that applies to it, and the copy."""
 
-# Where a core schema holds others that validate. ``serialization``, defaults and metadata are not among them.
-_INNER: Final = (
+# Keys under which a core schema holds schemas that validate. ``serialization``, defaults and metadata are not among them.
+_INNER_KEYS: Final = (
     "schema",
     "items_schema",
     "keys_schema",
@@ -26,48 +26,51 @@ _INNER: Final = (
     "steps",
     "definitions",
 )
-_NAMED: Final = ("fields", "choices")
+_COLLECTION_KEYS: Final = ("fields", "choices")
 
 
-def copied(schema: Schema, *changes: Change) -> dict[str, Any]:
-    """Return a copy of ``schema``, each part of which ``changes`` have seen, in their order."""
+def copy_schema(schema: Schema, *changes: SchemaChange) -> dict[str, Any]:
+    """Return a copy of ``schema``; ``changes`` are applied to each schema in it, in their order."""
     return _Copier(changes).copy(schema, {})
 
 
 class _Copier:
-    def __init__(self, changes: Sequence[Change]) -> None:
+    def __init__(self, changes: Sequence[SchemaChange]) -> None:
         self._changes = changes
-        # A schema may stand in several places as one object: it is copied once, or the copies could be without end. What was
-        # copied stays alive, or another could get its id.
-        self._done: dict[int, tuple[Schema, dict[str, Any]]] = {}
+        # One schema object may stand in several places, or within itself: it is copied once. The original stays alive here,
+        # so that no other object can get its id.
+        self._copies: dict[int, tuple[Schema, dict[str, Any]]] = {}
 
     def copy(self, schema: Schema, config: Schema) -> dict[str, Any]:
-        known = self._done.get(id(schema))
+        known = self._copies.get(id(schema))
         if known is not None:
             return known[1]
         config = schema.get("config") or config
-        made = dict(schema)
-        self._done[id(schema)] = (schema, made)
+        copied = dict(schema)
+        self._copies[id(schema)] = (schema, copied)
         for change in self._changes:
-            change(schema, config, made)
-        for key in _INNER:
-            if key in made:
-                made[key] = self._within(made[key], config)
-        for key in _NAMED:
-            if key in made:
-                inner = made[key]
-                made[key] = (
-                    {name: self._within(one, config) for name, one in cast("Mapping[object, object]", inner).items()}
+            change(schema, config, copied)
+        for key in _INNER_KEYS:
+            if key in copied:
+                copied[key] = self._copy_inner(copied[key], config)
+        for key in _COLLECTION_KEYS:
+            if key in copied:
+                inner = copied[key]
+                copied[key] = (
+                    {
+                        name: self._copy_inner(one, config)
+                        for name, one in cast("Mapping[object, object]", inner).items()
+                    }
                     if isinstance(inner, Mapping)
-                    else self._within(inner, config)
+                    else self._copy_inner(inner, config)
                 )
-        return made
+        return copied
 
-    def _within(self, inner: object, config: Schema) -> object:
+    def _copy_inner(self, inner: object, config: Schema) -> object:
         if isinstance(inner, Mapping):
             return self.copy(cast("Schema", inner), config)
         if isinstance(inner, tuple):
-            return tuple(self._within(one, config) for one in cast("Sequence[object]", inner))
+            return tuple(self._copy_inner(one, config) for one in cast("Sequence[object]", inner))
         if isinstance(inner, list):
-            return [self._within(one, config) for one in cast("Sequence[object]", inner)]
+            return [self._copy_inner(one, config) for one in cast("Sequence[object]", inner)]
         return inner

@@ -1,4 +1,4 @@
-"""What a type takes of a JSON document, place by place: all, an array, an object with certain names, one of several."""
+"""What a type reads of a JSON document, as a tree: anything, an array, an object with certain names, one of several."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
@@ -7,20 +7,23 @@ from pydantic_core import SchemaValidator
 
 
 class Node:
-    """What a type takes at one place: everything, unless a subclass says less. ``drops`` where something may be ignored."""
+    """What a type reads at one place: everything, unless a subclass says less.
 
-    __slots__ = ("drops",)
+    ``ignores`` is True where the type may ignore something, here or deeper.
+    """
+
+    __slots__ = ("ignores",)
 
     def __init__(self) -> None:
-        """Nothing is ignored, as far as is known."""
-        self.drops = False
+        """Ignore nothing, until ``mark_ignoring`` says otherwise."""
+        self.ignores = False
 
     def inner(self) -> Sequence["Node"]:
-        """Return what is within."""
+        """Return the nodes directly within."""
         return ()
 
 
-class Items(Node):
+class ArrayNode(Node):
     """An array: ``first`` by position, then ``rest``."""
 
     __slots__ = ("first", "rest")
@@ -32,11 +35,11 @@ class Items(Node):
         self.rest = rest
 
     def inner(self) -> Sequence[Node]:
-        """Return what is within."""
+        """Return the nodes directly within."""
         return (*self.first, self.rest)
 
 
-class Values(Node):
+class MappingNode(Node):
     """An object with any names."""
 
     __slots__ = ("each",)
@@ -47,114 +50,115 @@ class Values(Node):
         self.each = each
 
     def inner(self) -> Sequence[Node]:
-        """Return what is within."""
+        """Return the nodes directly within."""
         return (self.each,)
 
 
-class Members(Node):
-    """An object of which certain names are taken; ``extra`` None ignores the others.
+class ObjectNode(Node):
+    """An object of which certain names are read. Others are refused if it is ``closed``, or read as ``extra``, or ignored.
 
-    ``names`` has for each the number of its field, its rank and what is taken of its value. Of several names that one field
-    may have, only that of the lowest rank is taken.
+    ``names`` has for each name the number of its field, its rank and the node of its value. If a field has several names,
+    only the present one of the lowest rank is read.
     """
 
     __slots__ = ("closed", "extra", "names")
 
     def __init__(self) -> None:
-        """Nothing is taken yet: a type may contain itself."""
+        """Begin without names: they are added later, because a type may contain itself."""
         super().__init__()
         self.names: dict[str, tuple[int, int, Node]] = {}
         self.extra: Node | None = None
-        self.closed = False  # others are refused
+        self.closed = False
 
     def inner(self) -> Sequence[Node]:
-        """Return what is within."""
+        """Return the nodes directly within."""
         within = [node for _, _, node in self.names.values()]
         return within if self.extra is None else [*within, self.extra]
 
 
-class Choice(Node):
-    """One of several; ``which`` tells the number of the one that pydantic takes for a document.
+class UnionNode(Node):
+    """One of several types. ``selector()`` is a validator that returns the number of the one that pydantic chooses.
 
-    Where a member of the object says so itself, that is ``tag``, and ``tags`` has the number for each of its values.
+    If a member of the object names the type, that is the discriminator ``tag``; ``tags`` has the number for each of its
+    values.
     """
 
-    __slots__ = ("nodes", "tag", "tags", "which")
+    __slots__ = ("nodes", "selector", "tag", "tags")
 
     def __init__(
         self,
         nodes: Sequence[Node],
-        which: Callable[[], SchemaValidator],
+        selector: Callable[[], SchemaValidator],
         tag: str | None = None,
         tags: Mapping[object, int] | None = None,
     ) -> None:
-        """``which`` makes the validator that gives the number."""
+        """See the class."""
         super().__init__()
         self.nodes = tuple(nodes)
-        self.which = which
+        self.selector = selector
         self.tag = tag
         self.tags = tags or {}
 
     def inner(self) -> Sequence[Node]:
-        """Return what is within."""
+        """Return the nodes directly within."""
         return self.nodes
 
 
-class Link(Node):
-    """A type that is defined elsewhere, perhaps around this very place."""
+class RefNode(Node):
+    """A reference to a type that is defined elsewhere, perhaps around this very place."""
 
     __slots__ = ("node",)
 
     def __init__(self) -> None:
-        """It is not known yet."""
+        """Begin without a target."""
         super().__init__()
-        self.node: Node = WHOLE
+        self.node: Node = ANYTHING
 
     def inner(self) -> Sequence[Node]:
-        """Return what is within."""
+        """Return the nodes directly within."""
         return (self.node,)
 
 
-WHOLE: Final = Node()
-"""Everything is taken, objects included."""
+ANYTHING: Final = Node()
+"""Everything is read, objects included."""
 SCALAR: Final = Node()
-"""No object or array is ever taken here."""
-SEEN: Final = Node()
-"""Nor here; a validator of somebody's sees the value first, and is kept from objects."""
+"""Neither an object nor an array is ever accepted."""
+GUARDED_SCALAR: Final = Node()
+"""The same; a validator of the user's sees the value first, and is guarded from objects."""
 
 
-def reached(node: Node) -> Iterator[Node]:
-    """Yield ``node`` and whatever is within, each once."""
-    seen: set[int] = set()
+def reachable(node: Node) -> Iterator[Node]:
+    """Yield ``node`` and all nodes within, each once."""
+    known: set[int] = set()
     left = [node]
     while left:
         one = left.pop()
-        if id(one) not in seen:
-            seen.add(id(one))
+        if id(one) not in known:
+            known.add(id(one))
             yield one
             left += one.inner()
 
 
-def opens(node: Node) -> bool:
-    """Tell whether an object within may have members that its type does not name, and does not refuse."""
-    return any(isinstance(one, Members) and not one.closed for one in reached(node))
+def has_open_object(node: Node) -> bool:
+    """Tell whether an object within may have members that its type neither names nor refuses."""
+    return any(isinstance(one, ObjectNode) and not one.closed for one in reachable(node))
 
 
-def behind(node: Node) -> Node:
-    """Return what a link leads to."""
-    while isinstance(node, Link):
+def resolved(node: Node) -> Node:
+    """Return the node that a reference leads to, or ``node`` itself."""
+    while isinstance(node, RefNode):
         node = node.node
     return node
 
 
-def settle(node: Node) -> None:
-    """Find out where something may be ignored."""
-    nodes = list(reached(node))
+def mark_ignoring(node: Node) -> None:
+    """Set ``ignores`` of ``node`` and of all nodes within."""
+    nodes = list(reachable(node))
     for one in nodes:
-        one.drops = isinstance(one, Members) and one.extra is None and not one.closed
+        one.ignores = isinstance(one, ObjectNode) and one.extra is None and not one.closed
     changed = True
     while changed:
         changed = False
         for one in nodes:
-            if not one.drops and any(within.drops for within in one.inner()):
-                one.drops = changed = True
+            if not one.ignores and any(within.ignores for within in one.inner()):
+                one.ignores = changed = True

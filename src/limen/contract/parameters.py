@@ -1,7 +1,7 @@
 """Declared parameters: those of the path, the query, the headers and the cookies, and the fields of a form.
 
-Whatever a service reads has been checked: each value of a parameter that takes several. Where one value is expected, a second
-one is refused, because services differ in which of them they read.
+Every value that a service may read is checked: each one of a parameter that is repeatable. Where one value is expected, a
+second one is refused, because services differ in which of them they read.
 """
 
 from collections.abc import Container, Mapping, Sequence
@@ -11,161 +11,165 @@ from typing import Literal
 from pydantic import TypeAdapter
 
 from limen.contract.checker import Checker
-from limen.contract.misfits import Misfits, misfit
+from limen.contract.violations import Violations, violation
 from limen.errors import Invalid
 
-Where = Literal["path", "query", "header", "cookie", "form"]
-Given = Mapping[str, Sequence[str]]
-"""The values of each name, decoded, in the order in which they came; names of headers are in lower case."""
+ParameterLocation = Literal["path", "query", "header", "cookie", "form"]
+ParameterValues = Mapping[str, Sequence[str]]
+"""The values of each name, decoded, in the order in which they came. Header names are in lower case."""
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
-    """A field of a model that takes a group of parameters; ``many`` takes every value.
+class GroupField:
+    """A field of a model that reads a group of parameters. One that is ``repeatable`` reads every value.
 
-    ``names`` has for each name of the request the one by which the model takes it.
+    ``names`` pairs each name in the request with the one by which the model reads it.
     """
 
     names: tuple[tuple[str, str], ...]
-    many: bool = False
+    repeatable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
-    """The fields of a model that takes all parameters of one place.
+class ParameterGroup:
+    """The fields of a model that reads all parameters of one location.
 
-    ``extra`` is the model's word for names that it does not have; ``optional`` allows that none of its names is there.
+    ``extra`` is the model's setting for names that it does not have. An ``optional`` group may lack all of its names.
     """
 
-    members: tuple[Member, ...]
+    fields: tuple[GroupField, ...]
     extra: Literal["ignore", "allow", "forbid"] = "ignore"
     optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Param:
-    """One declared parameter. ``many`` takes every value, ``others`` are its further names, ``group`` is that of a model."""
+class Parameter:
+    """One declared parameter. If it is ``repeatable``, it reads every value.
+
+    ``aliases`` are its further names. ``group`` is there if a model reads all parameters of the location.
+    """
 
     name: str
-    where: Where
+    location: ParameterLocation
     adapter: TypeAdapter[object]
     required: bool
-    many: bool = False
-    others: tuple[str, ...] = ()
-    group: Group | None = None
+    repeatable: bool = False
+    aliases: tuple[str, ...] = ()
+    group: ParameterGroup | None = None
     checker: Checker = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Derive what checks values."""
+        """Derive the checker."""
         object.__setattr__(self, "checker", Checker(self.adapter))
 
     @property
     def names(self) -> frozenset[str] | None:
-        """The names that are read; None is every name, with a model that does not ignore those that it does not have."""
-        return self.own_names if self.group is None or self.group.extra == "ignore" else None
+        """The names that are read. None is every name, for a model that does not ignore extra ones."""
+        return self.declared_names if self.group is None or self.group.extra == "ignore" else None
 
     @property
-    def own_names(self) -> frozenset[str]:
+    def declared_names(self) -> frozenset[str]:
         """The names that are declared."""
         if self.group is None:
-            return frozenset((self.name, *self.others))
-        return frozenset(name for member in self.group.members for name, _ in member.names)
+            return frozenset((self.name, *self.aliases))
+        return frozenset(name for one in self.group.fields for name, _ in one.names)
 
-    def check(self, given: Given) -> Misfits | None:
-        """Return what is wrong with this parameter among the ``given`` values of its place; None when it fits."""
+    def check(self, values: ParameterValues) -> Violations | None:
+        """Return what is wrong with this parameter, given the values of its location; None if it fits."""
         if self.group is not None:
-            return self._check_group(self.group, given)
+            return self._check_group(self.group, values)
         name = self.name
-        if self.others:
-            present = [one for one in (name, *self.others) if one in given]
+        if self.aliases:
+            present = [one for one in (name, *self.aliases) if one in values]
             if len(present) > 1:
-                return Misfits((self._several_names(present),))
+                return Violations((self._several_names(present),))
             name = present[0] if present else name
-        found = given.get(name)
-        if not found:
+        sent = values.get(name)
+        if not sent:
             return self._missing()
-        if self.many:
-            value: object = list(found)
-        elif len(found) > 1:
-            return Misfits((self._repeated(name),))
-        elif self.where == "form" and not found[0]:
+        if self.repeatable:
+            value: object = list(sent)
+        elif len(sent) > 1:
+            return Violations((self._repeated(name),))
+        elif self.location == "form" and not sent[0]:
             return self._missing()
         else:
-            value = found[0]
-        checked = self.checker.python(value, (self._at, name), len(found))
-        return checked if isinstance(checked, Misfits) else None
+            value = sent[0]
+        checked = self.checker.check_python(value, (self._path_root, name), len(sent))
+        return checked if isinstance(checked, Violations) else None
 
-    def _check_group(self, group: Group, given: Given) -> Misfits | None:
-        values: dict[str, object] = {}
-        sent_as: dict[str, str] = {}
-        unclear: list[Invalid] = []
-        own: set[str] = set()
-        for member in group.members:
-            present = [one for one in member.names if one[0] in given]
-            own.update(name for name, _ in present)
+    def _check_group(self, group: ParameterGroup, values: ParameterValues) -> Violations | None:
+        members: dict[str, object] = {}  # what the model reads
+        sent_names: dict[str, str] = {}
+        ambiguous: list[Invalid] = []
+        declared: set[str] = set()
+        for field_ in group.fields:
+            present = [pair for pair in field_.names if pair[0] in values]
+            declared.update(name for name, _ in present)
             if not present:
                 continue
             name, key = present[0]
-            found = given[name]
+            sent = values[name]
             if len(present) > 1:
-                unclear.append(self._several_names([one for one, _ in present]))
-            elif member.many:
-                values[key] = list(found)
-            elif len(found) > 1:
-                unclear.append(self._repeated(name))
-            elif found[0] or self.where != "form":
-                values[key] = found[0]
+                ambiguous.append(self._several_names([name for name, _ in present]))
+            elif field_.repeatable:
+                members[key] = list(sent)
+            elif len(sent) > 1:
+                ambiguous.append(self._repeated(name))
+            elif sent[0] or self.location != "form":
+                members[key] = sent[0]
             if name != key:
-                sent_as[key] = name
-        if group.optional and not own and (group.extra == "ignore" or not given):
+                sent_names[key] = name
+        if group.optional and not declared and (group.extra == "ignore" or not values):
             return self._missing()
-        for name, found in given.items():
-            if name not in own:
-                values[name] = found[0] if len(found) == 1 else list(found)
-                if len(found) > 1 and self.where == "cookie" and group.extra != "ignore":
-                    unclear.append(self._repeated(name))  # of cookies, FastAPI reads the last
-        if unclear:
-            return Misfits(tuple(unclear))
-        checked = self.checker.python(values, (self._at,), sum(map(len, given.values())))
-        if not isinstance(checked, Misfits):
+        for name, sent in values.items():
+            if name not in declared:
+                members[name] = sent[0] if len(sent) == 1 else list(sent)
+                if len(sent) > 1 and self.location == "cookie" and group.extra != "ignore":
+                    ambiguous.append(self._repeated(name))  # of cookies, FastAPI reads the last
+        if ambiguous:
+            return Violations(tuple(ambiguous))
+        checked = self.checker.check_python(members, (self._path_root,), sum(map(len, values.values())))
+        if not isinstance(checked, Violations):
             return None
-        return replace(checked, found=tuple(_as_sent(one, sent_as) for one in checked.found))
+        return replace(checked, listed=tuple(_with_sent_name(one, sent_names) for one in checked.listed))
 
     @property
-    def _at(self) -> str:
-        return "body" if self.where == "form" else self.where
+    def _path_root(self) -> str:
+        return "body" if self.location == "form" else self.location
 
-    def _missing(self) -> Misfits | None:
+    def _missing(self) -> Violations | None:
         if not self.required:
             return None
-        return Misfits((Invalid((self._at, self.name), "Field required", "missing"),))
+        return Violations((Invalid((self._path_root, self.name), "Field required", "missing"),))
 
     def _repeated(self, name: str) -> Invalid:
-        return misfit((self._at, name), "Input should come once", "repeated")
+        return violation((self._path_root, name), "Input should come once", "repeated")
 
     def _several_names(self, names: Sequence[str]) -> Invalid:
-        return misfit(
-            (self._at, names[0]), f"Input should have one of its names, not {' and '.join(names)}", "repeated"
+        return violation(
+            (self._path_root, names[0]), f"Input should have one of its names, not {' and '.join(names)}", "repeated"
         )
 
 
-def _as_sent(one: Invalid, sent_as: Mapping[str, str]) -> Invalid:
-    if len(one.loc) > 1 and (name := sent_as.get(str(one.loc[1]))) is not None:
-        return replace(one, loc=(one.loc[0], name, *one.loc[2:]))
-    return one
+def _with_sent_name(error: Invalid, sent_names: Mapping[str, str]) -> Invalid:
+    """Return a violation with the name that the client sent, where the model has another."""
+    if len(error.loc) > 1 and (name := sent_names.get(str(error.loc[1]))) is not None:
+        return replace(error, loc=(error.loc[0], name, *error.loc[2:]))
+    return error
 
 
-class _Every:
+class _AnyName:
     def __contains__(self, _: object) -> bool:
         return True
 
 
-def names_of(params: Sequence[Param], where: Where) -> Container[str]:
-    """Return the names that ``params`` read from ``where``."""
-    found: set[str] = set()
+def names_read_from(params: Sequence[Parameter], location: ParameterLocation) -> Container[str]:
+    """Return the names that ``params`` read from ``location``."""
+    names: set[str] = set()
     for param in params:
-        if param.where == where:
+        if param.location == location:
             if param.names is None:
-                return _Every()
-            found |= param.names
-    return frozenset(found)
+                return _AnyName()
+            names |= param.names
+    return frozenset(names)

@@ -1,7 +1,7 @@
 """Takes out of a JSON document what its type ignores, and leaves every other byte as it came.
 
-Python walks only where something may be ignored; whatever else there is, the scanner of Python's json skips, which is C.
-The walk goes step by step, so that a large document can be left between two of them.
+Python code walks only where something may be ignored; everything else is skipped by the decoder of Python's json, which is
+C. The walk pauses between steps, so that a large document does not hold up other requests.
 """
 
 import re
@@ -11,75 +11,85 @@ from typing import Any, Final, cast
 
 from pydantic import ValidationError
 
-from limen.contract.nodes import SCALAR, WHOLE, Choice, Items, Link, Members, Node, Values, behind
+from limen.contract.nodes import (
+    ANYTHING,
+    SCALAR,
+    ArrayNode,
+    MappingNode,
+    Node,
+    ObjectNode,
+    RefNode,
+    UnionNode,
+    resolved,
+)
 from limen.contract.structure import Structure
 
-# Work between two moments in which others have their turn, about 2 ms: members and items, and what so many of them cost in
-# bytes that are skipped, and in bytes that pydantic reads.
+# Work of one step, about 2 ms, in members and items. So many skipped bytes, or bytes that pydantic reads, count as one.
 STEP: Final = 2048
-_SKIPPED: Final = 64
-_READ: Final = 16
+_BYTES_SKIPPED: Final = 64
+_BYTES_READ: Final = 16
 
-# Bytes that are read again to find out which of several types they are, for one document: each such type within another is
-# read once more for each that it is in.
-MOST_AGAIN: Final = 4 * 1024 * 1024
+# Bytes of one document that are read again to choose among several types. A union within a union is read once more for each.
+MOST_REREAD: Final = 4 * 1024 * 1024
 
 _BLANKS: Final = re.compile(r"[ \t\n\r]*")
-# Numbers as text: their value is of no interest, and neither has a bound to its digits.
-_READER: Final = JSONDecoder(parse_float=str, parse_int=str, strict=False)
+# Numbers stay text: nobody needs their values, and so their digits have no bound.
+_DECODER: Final = JSONDecoder(parse_float=str, parse_int=str, strict=False)
 
 
-class TooAmbiguous(Exception):
-    """It cannot be told as which of several types a document is read, or that takes more work than there is for it."""
+class AmbiguousTypeError(Exception):
+    """Nobody can tell as which of several types a document is read, or it would take too much work."""
+
+
+_Member = tuple[int, int, int, str]  # comma before, begin, end, name
 
 
 class _Frame:
     """An object or array that the walk is in."""
 
-    __slots__ = ("count", "found", "node", "pending")
+    __slots__ = ("count", "members", "node", "open_member")
 
-    def __init__(self, node: Members | Values | Items) -> None:
+    def __init__(self, node: ObjectNode | MappingNode | ArrayNode) -> None:
         self.node = node
         self.count = 0
-        # Of an object with certain names: comma before, begin, end and name of each member.
-        self.found: list[tuple[int, int, int, str]] = []
-        self.pending: tuple[int, int, str] | None = None
+        self.members: list[_Member] = []  # of an ObjectNode
+        self.open_member: tuple[int, int, str] | None = None
 
 
-def pruned(structure: Structure, content: bytes) -> Generator[None, None, bytes]:
-    """Return ``content``, which is JSON and fits the type, without what the type ignores.
+def prune(structure: Structure, content: bytes) -> Generator[None, None, bytes]:
+    """Return ``content``, which is JSON and fits the type, without the members that the type ignores.
 
-    Others have their turn at each yield. Raises TooAmbiguous.
+    Others have their turn at each yield. Raises AmbiguousTypeError.
     """
-    walk = _Walk(content)
-    yield from walk.through(structure.root)
-    if not walk.cuts:
+    walker = _Walker(content)
+    yield from walker.walk(structure.root)
+    if not walker.cuts:
         return content
     yield
-    made = walk.left().encode()
+    kept = walker.remaining().encode()
     if structure.ambiguous:
-        # With less in it, it could be read as another of several types.
-        again = _Walk(made)
+        # With members taken out, it could be read as another of several types.
+        again = _Walker(kept)
         yield
-        yield from again.through(structure.root)
-        if again.cuts or again.chosen != walk.chosen:
-            raise TooAmbiguous
-    return made
+        yield from again.walk(structure.root)
+        if again.cuts or again.chosen != walker.chosen:
+            raise AmbiguousTypeError
+    return kept
 
 
-class _Walk:
-    """One way through a document: what it cuts, and what it has chosen where there were several types."""
+class _Walker:
+    """One walk through a document: what it cuts, and which types it chose in unions."""
 
-    __slots__ = ("_again", "_text", "_work", "chosen", "cuts")
+    __slots__ = ("_rereads_left", "_text", "_work", "chosen", "cuts")
 
     def __init__(self, content: bytes) -> None:
         self._text = content.decode()
-        self._again = MOST_AGAIN
+        self._rereads_left = MOST_REREAD
         self._work = 0
         self.cuts: list[tuple[int, int]] = []
         self.chosen: list[int] = []
 
-    def left(self) -> str:
+    def remaining(self) -> str:
         """Return the document without its cuts."""
         self.cuts.sort()
         kept: list[str] = []
@@ -91,124 +101,127 @@ class _Walk:
         kept.append(self._text[at:])
         return "".join(kept)
 
-    def through(self, root: Node) -> Generator[None, None, None]:
+    def walk(self, root: Node) -> Generator[None, None, None]:
         text = self._text
         stack: list[_Frame] = []
-        at = self._enter(stack, root, _skipped(text, 0))
+        at = self._enter_value(stack, root, _skip_blanks(text, 0))
         while stack:
             self._work += 1
             if self._work >= STEP:
                 self._work = 0
                 yield
             frame = stack[-1]
-            if frame.pending is not None:  # what was within its last member is behind us
-                comma, begin, name = frame.pending
-                frame.found.append((comma, begin, at, name))
-                frame.pending = None
-            at = _skipped(text, at)
+            if frame.open_member is not None:  # the walk is behind its value
+                comma, begin, name = frame.open_member
+                frame.members.append((comma, begin, at, name))
+                frame.open_member = None
+            at = _skip_blanks(text, at)
             char = text[at]
             comma = at
             if char == ",":
-                at = _skipped(text, at + 1)
+                at = _skip_blanks(text, at + 1)
             elif char in "]}":
                 stack.pop()
                 at += 1
-                if isinstance(frame.node, Members):
-                    yield from self._cut(frame.node, frame.found)
+                if isinstance(frame.node, ObjectNode):
+                    yield from self._cut_ignored(frame.node, frame.members)
                 continue
             node = frame.node
-            if isinstance(node, Items):
+            if isinstance(node, ArrayNode):
                 child = node.first[frame.count] if frame.count < len(node.first) else node.rest
                 frame.count += 1
             else:
                 begin = at
-                name, at = _READER.raw_decode(text, at)
-                at = _skipped(text, _skipped(text, at) + 1)
-                if isinstance(node, Values):
+                name, at = _DECODER.raw_decode(text, at)
+                at = _skip_blanks(text, _skip_blanks(text, at) + 1)
+                if isinstance(node, MappingNode):
                     child = node.each
                 else:
                     known = node.names.get(name)
-                    child = (node.extra or WHOLE) if known is None else known[2]
-                    frame.pending = (comma, begin, name)
-            at = self._enter(stack, child, at)
+                    child = (node.extra or ANYTHING) if known is None else known[2]
+                    frame.open_member = (comma, begin, name)
+            at = self._enter_value(stack, child, at)
 
-    def _enter(self, stack: list[_Frame], node: Node, at: int) -> int:
-        """Go into the value at ``at``, or behind it if nothing in it can be ignored; return where that is."""
+    def _enter_value(self, stack: list[_Frame], node: Node, at: int) -> int:
+        """Enter the value at ``at`` if something in it may be ignored, else skip it; return where the walk goes on."""
         text = self._text
         char = text[at]
-        while node.drops and char in "{[":
-            if isinstance(node, Link):
+        while node.ignores and char in "{[":
+            if isinstance(node, RefNode):
                 node = node.node
-            elif isinstance(node, Choice):
-                node = self._chosen(node, at, char)
-            elif isinstance(node, Items | Members | Values) and isinstance(node, Items) is (char == "["):
+            elif isinstance(node, UnionNode):
+                node = self._chosen_node(node, at, char)
+            elif isinstance(node, ArrayNode | ObjectNode | MappingNode) and isinstance(node, ArrayNode) is (
+                char == "["
+            ):
                 stack.append(_Frame(node))
                 return at + 1
             else:
                 break
-        end: int = _READER.raw_decode(text, at)[1]
-        self._work += (end - at) // _SKIPPED
+        end: int = _DECODER.raw_decode(text, at)[1]
+        self._work += (end - at) // _BYTES_SKIPPED
         return end
 
-    def _chosen(self, choice: Choice, at: int, char: str) -> Node:
-        ahead = [
+    def _chosen_node(self, union: UnionNode, at: int, char: str) -> Node:
+        fitting = [
             one
-            for one in choice.nodes
-            if one is not SCALAR and not isinstance(behind(one), Items if char == "{" else Members | Values)
+            for one in union.nodes
+            if one is not SCALAR
+            and not isinstance(resolved(one), ArrayNode if char == "{" else ObjectNode | MappingNode)
         ]
-        if len(ahead) == 1:
-            return ahead[0]
-        decoded: tuple[Any, int] = _READER.raw_decode(self._text, at)
+        if len(fitting) == 1:
+            return fitting[0]
+        decoded: tuple[Any, int] = _DECODER.raw_decode(self._text, at)
         value, end = decoded
-        self._again -= end - at
-        if self._again < 0:
-            raise TooAmbiguous
-        self._work += (end - at) // _SKIPPED
-        number = self._tagged(choice, value)
+        self._rereads_left -= end - at
+        if self._rereads_left < 0:
+            raise AmbiguousTypeError
+        self._work += (end - at) // _BYTES_SKIPPED
+        number = self._number_by_tag(union, value)
         if number is None:
-            self._work += (end - at) // _READ
+            self._work += (end - at) // _BYTES_READ
             try:
-                found: int = choice.which().validate_json(self._text[at:end])
+                chosen: int = union.selector().validate_json(self._text[at:end])
             except ValidationError:
-                raise TooAmbiguous from None
-            number = found
+                raise AmbiguousTypeError from None
+            number = chosen
         self.chosen.append(number)
-        return choice.nodes[number]
+        return union.nodes[number]
 
-    def _tagged(self, choice: Choice, value: object) -> int | None:
-        """Return the choice that the object itself names."""
-        if choice.tag is None or not isinstance(value, dict):
+    def _number_by_tag(self, union: UnionNode, value: object) -> int | None:
+        """Return the number of the type that the object itself names."""
+        if union.tag is None or not isinstance(value, dict):
             return None
-        tag = cast("dict[str, object]", value).get(choice.tag)
-        return choice.tags.get(tag) if isinstance(tag, str) else None
+        tag = cast("dict[str, object]", value).get(union.tag)
+        return union.tags.get(tag) if isinstance(tag, str) else None
 
-    def _cut(self, node: Members, found: list[tuple[int, int, int, str]]) -> Generator[None, None, None]:
-        """Take out the members that are not taken, each with one comma."""
+    def _cut_ignored(self, node: ObjectNode, members: list[_Member]) -> Generator[None, None, None]:
+        """Cut the members that are not read, each with one comma."""
         if node.extra is not None or node.closed:
             return
-        taken: dict[int, int] = {}
-        for *_, name in found:
+        lowest: dict[int, int] = {}  # rank, by the number of the field
+        for *_, name in members:
             known = node.names.get(name)
             if known is not None:
                 number, rank, _ = known
-                taken[number] = min(rank, taken.get(number, rank))
+                lowest[number] = min(rank, lowest.get(number, rank))
         kept = False
-        for index, (comma, begin, end, name) in enumerate(found):
+        for index, (comma, begin, end, name) in enumerate(members):
             if index % STEP == STEP - 1:
                 yield
             known = node.names.get(name)
-            if known is not None and taken[known[0]] == known[1]:
+            if known is not None and lowest[known[0]] == known[1]:
                 kept = True
             elif kept:
                 self.cuts.append((comma, end))
             else:
-                self.cuts.append((begin, found[index + 1][1] if index + 1 < len(found) else end))
+                self.cuts.append((begin, members[index + 1][1] if index + 1 < len(members) else end))
 
 
-def _skipped(text: str, at: int) -> int:
-    """Return where after ``at`` the first character is that is no white space."""
+def _skip_blanks(text: str, at: int) -> int:
+    """Return the position of the first character from ``at`` on that is not white space."""
     if text[at] > " ":
         return at
-    found = _BLANKS.match(text, at)
-    assert found is not None  # nothing is enough
-    return found.end()
+    blanks = _BLANKS.match(text, at)
+    assert blanks is not None  # it matches nothing as well
+    return blanks.end()

@@ -5,12 +5,13 @@ from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from functools import partial
 from typing import Final
 
-from limen.contract.contract import Body, Contract
-from limen.contract.forms import Form
-from limen.contract.misfits import MOST, Misfits, misfit
-from limen.contract.parameters import Given, Where
-from limen.contract.text import Text
-from limen.contract.urlencoded import grouped, pairs, unclear
+from limen.contract.contract import Contract
+from limen.contract.form_body import FormBody
+from limen.contract.json_body import JsonBody
+from limen.contract.parameters import ParameterLocation, ParameterValues
+from limen.contract.text_body import TextBody
+from limen.contract.urlencoded import ambiguous_names, group_values, parse_pairs
+from limen.contract.violations import MOST_LISTED, Violations, violation
 from limen.errors import Fault, Invalid, Kind
 from limen.fairness.validations import FULL, LIGHT, MORE, More, MostValues, Validations, heavy
 from limen.http.headers import Head, Headers, to_upstream
@@ -74,12 +75,12 @@ def check_parameters(
         return _too_many_fields("query")
     if in_cookie and sum(value.count(b";") for value in head.all(b"cookie")) >= MOST_FIELDS:
         return _too_many_fields("cookie")
-    given: dict[Where, Given] = {"path": {name: (value,) for name, value in params.items()}}
+    given: dict[ParameterLocation, ParameterValues] = {"path": {name: (value,) for name, value in params.items()}}
     if in_query:
-        read = list(pairs(query.decode("latin-1")))
-        if strange := [one for one in unclear(read, contract.query_names, "query") if one is not None]:
-            return _unfit(Misfits(tuple(strange[:MOST]), max(0, len(strange) - MOST)))
-        given["query"] = grouped(read)
+        read = list(parse_pairs(query.decode("latin-1")))
+        if strange := [one for one in ambiguous_names(read, contract.query_names, "query") if one is not None]:
+            return _unfit(Violations(tuple(strange[:MOST_LISTED]), max(0, len(strange) - MOST_LISTED)))
+        given["query"] = group_values(read)
     if in_header or in_cookie:
         # As the service gets them: what a client's Connection names does not pass.
         lines = to_upstream(head.lines, strip=strip)
@@ -89,16 +90,16 @@ def check_parameters(
             given["cookie"] = cookies = _cookies(lines)
             for text in cookies.get("", ()):
                 if text in contract.cookie_names:  # some services take it for a name with an empty value
-                    bare = misfit(
+                    bare = violation(
                         ("cookie", text), "Input should have a value, even an empty one, after =", "ambiguous"
                     )
-                    return _unfit(Misfits((bare,)))
-    misfits = contract.check(given)
-    return None if misfits is None else _unfit(misfits)
+                    return _unfit(Violations((bare,)))
+    violations = contract.check(given)
+    return None if violations is None else _unfit(violations)
 
 
 def check_body(
-    body: Body | Form | Text, content: bytes, head: Head, max_body: int | None, validations: Validations
+    body: JsonBody | FormBody | TextBody, content: bytes, head: Head, max_body: int | None, validations: Validations
 ) -> bytes | Fault | Awaitable[bytes | Fault] | None:
     """Check a declared body; return the content that the service gets. None when there is none, and need not be.
 
@@ -109,12 +110,12 @@ def check_body(
     if content and any(value.lower() != b"identity" for value in head.all(b"content-encoding")):
         return Fault(Kind.MEDIA_TYPE, f"This route takes {body.media_type} without a content coding.")
     kinds = head.all(b"content-type")
-    if content and not (len(kinds) == 1 and body.takes(kinds[0])):
+    if content and not (len(kinds) == 1 and body.accepts(kinds[0])):
         return Fault(Kind.MEDIA_TYPE, f"This route takes {body.media_type}.")
     # Of a form, escapes are what takes time.
     if not (heavy(content) if body.json else len(content) + 8 * content.count(b"%") > LIGHT):
         read = body.read(content)
-        if isinstance(read, Misfits):
+        if isinstance(read, Violations):
             return _unfit(read)
         return read if content else None  # a form may have no fields, and then there is no content
     work: Callable[[], bytes | Fault | More] = partial(_read_on, _reading(body, content, max_body))
@@ -122,28 +123,30 @@ def check_body(
     return FULL if asked is None else asked
 
 
-def _reading(body: Body | Form | Text, content: bytes, max_body: int | None) -> Generator[None, None, bytes | Misfits]:
+def _reading(
+    body: JsonBody | FormBody | TextBody, content: bytes, max_body: int | None
+) -> Generator[None, None, bytes | Violations]:
     most = MostValues.of(max_body or 0)
     if body.json and most.passed(content):
-        return Misfits((Invalid(("body",), f"Input may hold {most}", "too_many_values"),))
-    return (yield from body.reading(content))
+        return Violations((Invalid(("body",), f"Input may hold {most}", "too_many_values"),))
+    return (yield from body.read_in_steps(content))
 
 
-def _read_on(reading: Generator[None, None, bytes | Misfits]) -> bytes | Fault | More:
+def _read_on(reading: Generator[None, None, bytes | Violations]) -> bytes | Fault | More:
     try:
         next(reading)
     except StopIteration as done:
-        read: bytes | Misfits = done.value
-        return _unfit(read) if isinstance(read, Misfits) else read
+        read: bytes | Violations = done.value
+        return _unfit(read) if isinstance(read, Violations) else read
     return MORE
 
 
-def _unfit(misfits: Misfits) -> Fault:
-    return Fault(Kind.INVALID_REQUEST, errors=misfits.found, more=misfits.more)
+def _unfit(violations: Violations) -> Fault:
+    return Fault(Kind.INVALID_REQUEST, errors=violations.listed, more=violations.omitted)
 
 
-def _too_many_fields(where: Where) -> Fault:
-    return _unfit(Misfits((Invalid((where,), f"There may be at most {MOST_FIELDS} of these", "too_long"),)))
+def _too_many_fields(where: ParameterLocation) -> Fault:
+    return _unfit(Violations((Invalid((where,), f"There may be at most {MOST_FIELDS} of these", "too_long"),)))
 
 
 def _multi(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

@@ -22,7 +22,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, cast
 
 from limen.contract.answer_head import replaced
-from limen.contract.made import Finished, Hook, Made
+from limen.contract.edited_answer import AnswerHook, EditedAnswer, HookResult
 from limen.contract.request_check import BodyFraming, check_body, check_parameters, read_framing, too_large
 from limen.errors import Fault, Kind
 from limen.exchange.answer import Answer
@@ -112,7 +112,7 @@ class Exchange:
         self.awaited: Awaitable[Any] | None = None
         self._found = found
         self.own_lines = b""  # what the gateway adds to the head for the service
-        self._hook: Hook | None = None
+        self._hook: AnswerHook | None = None
         self._buffered: tuple[int, Headers] = (0, [])
         self._body_length: int = 0  # bytes of a declared body, as it came
         self._phase: int = _ENTER
@@ -140,14 +140,14 @@ class Exchange:
         if phase == _BODY:
             return self._body_checked(cast("bytes | Fault | None", value))
         if phase == _ANSWER:
-            return self._finished(cast("Finished", value))
+            return self._finished(cast("HookResult", value))
         if self._answered(value):
             return self.state
         return self._consult(phase, self._hooks_of(phase), self._at)
 
     def abandon(self, value: object) -> None:
         """Take note of what ``awaited`` has given too late: what was granted goes back, and nothing else follows."""
-        if isinstance(value, Fault | Reply | Made | bytes) or value is None:
+        if isinstance(value, Fault | Reply | EditedAnswer | bytes) or value is None:
             return
         self._keep().grant(cast("Lease", value))
         if self.state == SETTLED:
@@ -218,7 +218,7 @@ class Exchange:
         """11. Let what an answer that was read has to go through have it."""
         assert self._hook is not None
         made = self._hook(content, self.request.principal)
-        return self._finished(made) if isinstance(made, Made | Fault) else self._wait(_ANSWER, made)
+        return self._finished(made) if isinstance(made, EditedAnswer | Fault) else self._wait(_ANSWER, made)
 
     # --- the end ---
 
@@ -339,7 +339,7 @@ class Exchange:
             framing.length = None
         return without_digests(lines)
 
-    def _finished(self, made: Finished) -> int:
+    def _finished(self, made: HookResult) -> int:
         if isinstance(made, Fault):
             return self.refuse(made)
         status, headers = self._buffered

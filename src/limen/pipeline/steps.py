@@ -4,10 +4,10 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from limen.auth.identify import Identified
+from limen.auth.identify import IdentifyResult
 from limen.client.trust import Origin, Trust
 from limen.contract.answer_head import described
-from limen.contract.made import Hook
+from limen.contract.edited_answer import AnswerHook
 from limen.errors import Fault, Kind
 from limen.exchange.outcome import Outcome
 from limen.exchange.principal import Principal
@@ -58,7 +58,7 @@ def _permit(entry: Entry, principal: Principal, request: Request, outcome: Outco
 
 
 async def _later(
-    entry: Entry, asked: Awaitable[Identified], request: Request, outcome: Outcome, now: float
+    entry: Entry, asked: Awaitable[IdentifyResult], request: Request, outcome: Outcome, now: float
 ) -> bytes | Fault:
     principal = await asked
     return principal if isinstance(principal, Fault) else _permit(entry, principal, request, outcome, now)
@@ -115,7 +115,7 @@ def must_buffer_body(plan: Plan, seen: int) -> bool:
     return seen < MOST_HELD and plan.pool.scarce()
 
 
-def must_buffer_answer(plan: Plan, method: bytes, status: int) -> Hook | None:
+def must_buffer_answer(plan: Plan, method: bytes, status: int) -> AnswerHook | None:
     """11. Return what an answer of that ``status`` has to go through; None for one that passes as it comes."""
     if not plan.finish or method == b"HEAD" or status == 204:
         return None
@@ -128,7 +128,7 @@ def client_head(plan: Plan, status: int, headers: Headers, request_id: str) -> H
     if plan.finish and status in plan.finish:
         # HEAD: what GET would answer is not known without its content.
         made = plan.route.after is not None and status == plan.route.status
-        lines = described(lines, "made" if made else "rewritten")
+        lines = described(lines, "replaced" if made else "rewritten")
     elif plan.finish and status == 304:
         lines = weakened(lines)  # as the answer is that it speaks of
     lines.append((b"x-request-id", request_id.encode()))

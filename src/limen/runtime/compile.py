@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from limen.auth.api_keys import ApiKeys
-from limen.auth.api_keys_live import LiveApiKeys
+from limen.auth.api_keys_live import ApiKeyVerifier
 from limen.auth.assertion_live import HEADER, Asserter
 from limen.auth.identify import identify_by
-from limen.auth.issuer.declared import Issuer, clashes
+from limen.auth.issuer.declared import Issuer, conflicting_issuers
 from limen.auth.method import Methods
-from limen.auth.session_ends import ender
-from limen.contract.finish import finishers
+from limen.auth.session_ends import session_ender
+from limen.contract.answer_hooks import answer_hooks
 from limen.errors import DeclarationError, Fault, Kind
 from limen.exchange.policy import RouteFacts
 from limen.exchange.principal import Principal
@@ -72,7 +72,7 @@ def _compiled(
         asserter = None
     methods = [runtime.auth, *(route.auth for route in routes if route.auth is not None)]
     issuers = {id(one): one for several in methods for one in several if isinstance(one, Issuer)}
-    found += clashes(list(issuers.values()))
+    found += conflicting_issuers(list(issuers.values()))
     tell = _identity(identity)
     strip = _withheld(identity, methods)
     stand = Standing(change, policies)
@@ -115,7 +115,7 @@ def _plan(
     if missing := route.allow.path_params - names:
         raise ValueError(f"allow={route.allow} needs the path parameter {{{sorted(missing)[0]}}}, which is not there")
     timeouts = route.timeouts or route.upstream.timeouts
-    finish = finishers(
+    finish = answer_hooks(
         route.contract,
         route.after,
         route.status,
@@ -139,7 +139,7 @@ def _plan(
         finish=finish,
         session_ended=None
         if route.session_ended_header is None
-        else ender(route.session_ended_header, runtime.revocations, runtime.auth, runtime.now),
+        else session_ender(route.session_ended_header, runtime.revocations, runtime.auth, runtime.now),
         query=route.contract.needs("query"),
         header=route.contract.needs("header"),
         cookie=route.contract.needs("cookie"),
@@ -149,7 +149,7 @@ def _plan(
 
 def _facts(route: Route, names: frozenset[str], strip: frozenset[bytes], *, held: bool) -> RouteFacts:
     contract = route.contract
-    headers = {name for param in contract.params if param.where == "header" for name in param.own_names}
+    headers = {name for param in contract.params if param.location == "header" for name in param.declared_names}
     ended = route.session_ended_header
     return RouteFacts(
         route=route.name,
@@ -169,8 +169,8 @@ def _lost(route: Route, strip: frozenset[bytes], *, held: bool) -> str | None:
     if route.contract.body is not None:
         replaced |= {b"content-type", b"content-encoding"}
     for param in route.contract.params:
-        if param.where == "header":
-            for name in sorted(param.own_names):
+        if param.location == "header":
+            for name in sorted(param.declared_names):
                 line = name.encode("latin-1", "replace")
                 if withheld(line, strip) or line in replaced:
                     return name
@@ -190,8 +190,8 @@ def _entry(route: Route, runtime: Runtime, change: Reconciliation, tell: Identit
     if not methods:
         raise ValueError(f"allow={route.allow} needs to know the caller; give the gateway auth=Jwt(...)")
     live = [change.verifier(method) for method in methods]
-    keyed = [one for one in live if isinstance(one, LiveApiKeys)]
-    bearers = [one for one in live if not isinstance(one, LiveApiKeys)]
+    keyed = [one for one in live if isinstance(one, ApiKeyVerifier)]
+    bearers = [one for one in live if not isinstance(one, ApiKeyVerifier)]
     return Entry(identify_by(bearers, keyed), route.allow, tell)
 
 

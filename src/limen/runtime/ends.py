@@ -4,7 +4,7 @@
 
 from collections.abc import Callable
 
-from limen.auth.revocation import RevocationStore, Test
+from limen.auth.revocation import PrincipalTest, RevocationStore
 from limen.exchange.principal import Principal
 
 
@@ -16,7 +16,7 @@ class Ends:
     def __init__(self, store: RevocationStore) -> None:
         """Listen to ``store``."""
         self._store = store
-        self._listeners: list[Callable[[Test], None]] = []
+        self._listeners: list[Callable[[PrincipalTest], None]] = []
         store.listen(self._tell)
 
     def end_session(self, session: str, until: float) -> None:
@@ -31,15 +31,15 @@ class Ends:
         """Tell whether the token of ``principal`` has ended."""
         return self._store.ended(principal, now)
 
-    def listen(self, callback: Callable[[Test], None]) -> None:
+    def listen(self, callback: Callable[[PrincipalTest], None]) -> None:
         """Call ``callback`` at each end, until it is given to ``leave``."""
         self._listeners.append(callback)
 
-    def leave(self, callback: Callable[[Test], None]) -> None:
+    def leave(self, callback: Callable[[PrincipalTest], None]) -> None:
         """Call ``callback`` no more."""
         self._listeners = [one for one in self._listeners if one != callback]
 
-    def _tell(self, test: Test) -> None:
+    def _tell(self, test: PrincipalTest) -> None:
         for callback in self._listeners:
             callback(test)
 

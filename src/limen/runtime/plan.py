@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from limen.auth.identify import Identify
 from limen.auth.rules import Rule
-from limen.auth.session_ends import Ends
-from limen.contract.made import Hook
+from limen.auth.session_ends import SessionEnder
+from limen.contract.edited_answer import AnswerHook
 from limen.errors import Fault
 from limen.exchange.hooks import NONE, Hooks
 from limen.exchange.principal import Principal
@@ -43,8 +43,8 @@ class Plan:
     strip: frozenset[bytes]
     entry: Entry | None
     rewrite: Rewrite | None
-    finish: Mapping[int, Hook]
-    session_ended: Ends | None
+    finish: Mapping[int, AnswerHook]
+    session_ended: SessionEnder | None
     query: bool
     header: bool
     cookie: bool

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from limen.auth.api_keys import ApiKeys
-from limen.auth.api_keys_live import LiveApiKeys
-from limen.auth.issuer.live import LiveIssuer
+from limen.auth.api_keys_live import ApiKeyVerifier
+from limen.auth.issuer.live import IssuerVerifier
 from limen.auth.jwt import Jwt
 from limen.auth.jwt_live import Verifier
 from limen.auth.method import Method
@@ -19,7 +19,7 @@ from limen.exchange.policy import Policy, World
 from limen.upstream.declared import Upstream
 from limen.upstream.pool import Pool
 
-Verifies = Verifier | LiveIssuer | LiveApiKeys
+CredentialVerifier = Verifier | IssuerVerifier | ApiKeyVerifier
 
 Key = tuple[type[object], str, str]
 """Of a live policy: its kind, the place of its declaration, its name."""
@@ -30,7 +30,7 @@ class Living:
     """What lives: pools by the name of the upstream, verifiers and policies each with its declaration."""
 
     pools: dict[str, Pool] = field(default_factory=dict[str, Pool])
-    verifiers: list[tuple[Method, Verifies]] = field(default_factory=list[tuple[Method, Verifies]])
+    verifiers: list[tuple[Method, CredentialVerifier]] = field(default_factory=list[tuple[Method, CredentialVerifier]])
     policies: dict[Key, tuple[Policy, object]] = field(default_factory=dict[Key, tuple[Policy, object]])
 
 
@@ -39,7 +39,7 @@ class Gone:
     """What is declared no more, and has to be ended."""
 
     pools: tuple[Pool, ...]
-    verifiers: tuple[Verifies, ...]
+    verifiers: tuple[CredentialVerifier, ...]
     policies: tuple[object, ...]
 
 
@@ -52,7 +52,7 @@ class Reconciliation:
         world: World,
         *,
         make_pool: Callable[[Upstream], Pool],
-        make_verifier: Callable[[Method, Callable[[Upstream], Pool]], Verifies],
+        make_verifier: Callable[[Method, Callable[[Upstream], Pool]], CredentialVerifier],
     ) -> None:
         """Begin with nothing declared; ``before`` is what lives."""
         self._before = before
@@ -81,7 +81,7 @@ class Reconciliation:
             self._upstreams[upstream.name] = upstream
         return pool
 
-    def verifier(self, method: Method) -> Verifies:
+    def verifier(self, method: Method) -> CredentialVerifier:
         """Return what verifies credentials of ``method``; for an equal one, with all that it remembers."""
         for declared, one in self.after.verifiers:
             if _same(declared, method):

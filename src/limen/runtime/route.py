@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from limen.auth.method import Methods
 from limen.auth.rules import Rule
-from limen.contract.after import After
+from limen.contract.after import AfterHook
 from limen.contract.contract import Contract
 from limen.runtime.placed import Placed
 from limen.upstream.declared import Timeouts, Upstream
@@ -39,7 +39,7 @@ class Route:
     session_ended_header: str | None = None
     status: int = 200
     rewrite: str | None = None
-    after: After | None = None
+    after: AfterHook | None = None
     timeouts: Timeouts | None = None
     max_body: int | None = None
     max_answer: int = HELD

@@ -9,11 +9,11 @@ from time import monotonic as monotonic_clock
 from time import time
 
 from limen.auth.api_keys import ApiKeys
-from limen.auth.api_keys_live import LiveApiKeys
+from limen.auth.api_keys_live import ApiKeyVerifier
 from limen.auth.assertion import Assertion
 from limen.auth.assertion_live import Asserter
 from limen.auth.issuer.declared import Issuer
-from limen.auth.issuer.live import LiveIssuer
+from limen.auth.issuer.live import IssuerVerifier
 from limen.auth.issuer.provider import Provider
 from limen.auth.jwt import Jwt
 from limen.auth.jwt_live import Verifier
@@ -27,7 +27,7 @@ from limen.exchange.principal import Principal
 from limen.fairness.body_memory import Bodies
 from limen.fairness.validations import Validations
 from limen.runtime.ends import Ends
-from limen.runtime.reconcile import Gone, Living, Reconciliation, Verifies, close
+from limen.runtime.reconcile import CredentialVerifier, Gone, Living, Reconciliation, close
 from limen.runtime.snapshot import Snapshot
 from limen.upstream.declared import Upstream
 from limen.upstream.names import Names
@@ -80,7 +80,7 @@ class Runtime:
         self._names = Names()
         self._living = Living()
         self._retired: set[Pool] = set()  # of upstreams that are declared no more, or otherwise, and still in use
-        self._leaving: list[LiveIssuer | LiveApiKeys] = []  # the same of methods
+        self._leaving: list[IssuerVerifier | ApiKeyVerifier] = []  # the same of methods
         self._tasks: set[asyncio.Task[None]] = set()
         self.revocations = revocations
         self._ends = None if revocations is None else Ends(revocations)
@@ -122,14 +122,14 @@ class Runtime:
     def _pool(self, upstream: Upstream) -> Pool:
         return Pool(upstream, self._names)
 
-    def _made(self, method: Method, pool: Callable[[Upstream], Pool]) -> Verifies:
+    def _made(self, method: Method, pool: Callable[[Upstream], Pool]) -> CredentialVerifier:
         match method:
             case Jwt():
                 return Verifier(method, self._ends)
             case Issuer():
-                return LiveIssuer(method, self._ends, source=Provider(method, self._names), clock=self.now)
+                return IssuerVerifier(method, self._ends, source=Provider(method, self._names), clock=self.now)
             case ApiKeys():
-                return LiveApiKeys(method, pool(method.upstream), self.now)
+                return ApiKeyVerifier(method, pool(method.upstream), self.now)
             case _:
                 raise TypeError(f"auth={method!r} is no method that this gateway knows")
 
@@ -141,13 +141,13 @@ class Runtime:
         for live in gone.policies:
             close(live)
 
-    def _forget(self, one: Verifies) -> None:
+    def _forget(self, one: CredentialVerifier) -> None:
         """Let nobody be known by what ``one`` remembers: it hears no more of ends."""
-        if self._ends is not None and not isinstance(one, LiveApiKeys):
+        if self._ends is not None and not isinstance(one, ApiKeyVerifier):
             self._ends.leave(one.forget)
             one.forget(_everybody)
 
-    def _leave(self, one: LiveIssuer | LiveApiKeys) -> None:
+    def _leave(self, one: IssuerVerifier | ApiKeyVerifier) -> None:
         self._leaving.append(one)
         try:
             loop = asyncio.get_running_loop()
@@ -157,7 +157,7 @@ class Runtime:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _left(self, one: LiveIssuer | LiveApiKeys) -> None:
+    async def _left(self, one: IssuerVerifier | ApiKeyVerifier) -> None:
         await one.drained()
         await one.aclose()
         self._leaving.remove(one)

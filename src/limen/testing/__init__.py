@@ -1,4 +1,4 @@
-"""Fakes that tests of gateways need, our own included, and what such tests may ask of a gateway."""
+"""For tests of gateways: a scripted service, the state of a running gateway, and its access log."""
 
 from limen.testing.log import flush_log
 from limen.testing.policy import EveryHook, Record

@@ -4,5 +4,5 @@ from limen.observe.access import LOG
 
 
 def flush_log() -> None:
-    """Write what is kept of the access log: its lines come together, 50 ms after a request has ended at the latest."""
+    """Write the collected lines of the access log. By itself it writes a line within 50 ms after its request has ended."""
     LOG.flush()

@@ -1,4 +1,4 @@
-"""A scripted service on a real socket: what it saw and what it says are bytes. For our tests and for yours."""
+"""A scripted service on a real socket: it reads and writes bytes."""
 
 import asyncio
 import ssl
@@ -9,10 +9,10 @@ Script = Callable[["Conversation"], Awaitable[None]]
 
 
 class Conversation:
-    """One connection as its script sees it."""
+    """One connection, as its script uses it."""
 
     def __init__(self, server: "ScriptedUpstream", reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Made by the server, one for each connection."""
+        """The server makes one for each connection."""
         self._server = server
         self.reader = reader
         self.writer = writer
@@ -37,7 +37,7 @@ class Conversation:
         await self.writer.drain()
 
     def reset(self) -> None:
-        """Drop the connection without a farewell."""
+        """Reset the connection."""
         self.writer.transport.abort()
 
 
@@ -55,8 +55,8 @@ def saying(*answers: bytes) -> Script:
 class ScriptedUpstream:
     """An asynchronous context manager around a listening socket.
 
-    ``scripts`` are used one per connection, the last one again and again. ``requests`` holds the heads seen;
-    ``connections`` counts. ``path`` listens on a Unix socket instead of a loopback port; ``tls`` serves https.
+    Each connection uses the next of ``scripts``, and the last one again and again. ``requests`` holds the heads that were
+    read; ``connections`` counts. ``path`` listens on a Unix socket instead of a loopback port; ``tls`` serves https.
     """
 
     def __init__(self, *scripts: Script, path: str = "", tls: ssl.SSLContext | None = None) -> None:
@@ -94,7 +94,7 @@ class ScriptedUpstream:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop listening, end every conversation and raise what a script raised."""
+        """Stop listening, end every conversation, and raise the exception of a script."""
         assert self._server is not None
         self._server.close()
         for task in self._tasks:
@@ -114,7 +114,7 @@ class ScriptedUpstream:
         try:
             await script(Conversation(self, reader, writer))
         except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # the gateway left: scripts need not foresee when
+            pass  # the gateway closed the connection; scripts need not expect it
         except asyncio.CancelledError:
             pass  # the server is closing
         except Exception as error:

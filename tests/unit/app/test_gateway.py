@@ -1,4 +1,4 @@
-"""The facade: what a declaration may say, what it must say, and how it is told what it gets wrong."""
+"""Declarations: what they may hold, what they must hold, and the messages about what is wrong."""
 
 import contextlib
 from collections.abc import AsyncGenerator

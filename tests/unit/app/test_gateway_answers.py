@@ -1,4 +1,4 @@
-"""What a stub says of its answers and of the size of its bodies: kept as FastAPI does, or refused with a sentence."""
+"""What a stub declares of its answers and of the size of its bodies: FastAPI's meaning, or a refusal."""
 
 from typing import Annotated, Any
 
@@ -42,10 +42,10 @@ def test_no_type_is_no_check(annotation: Any) -> None:
 def test_the_options_of_fastapi_are_kept() -> None:
     answer = contract(Item, response_model_exclude={"name"}, response_model_exclude_none=True).answer
     assert answer is not None
-    assert answer.checked(b'{"id":1,"name":"a"}') == b'{"id":1}'
+    assert answer.check(b'{"id":1,"name":"a"}') == b'{"id":1}'
     answer = contract(None, response_model=list[Item], response_model_exclude_defaults=True).answer
     assert answer is not None
-    assert answer.checked(b'[{"id":1,"name":"x"}]') == b'[{"id":1}]'
+    assert answer.check(b'[{"id":1,"name":"x"}]') == b'[{"id":1}]'
 
 
 def test_other_success_statuses_are_as_responses_says() -> None:

@@ -1,4 +1,4 @@
-"""What a stub's signature becomes: the contract that requests of its route are held to."""
+"""The contract that a stub's signature becomes."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, Optional
@@ -8,12 +8,12 @@ from fastapi import Body, Cookie, File, Form, Header, Path, Query, UploadFile
 from pydantic import AliasPath, BaseModel, Field, Json, model_validator
 
 from limen import DeclarationError, Gateway, Upstream, anyone
-from limen.contract.contract import Body as JsonBody
-from limen.contract.forms import Form as HeldForm
-from limen.contract.parameters import Where
-from limen.contract.text import Text
+from limen.contract.form_body import FormBody
+from limen.contract.json_body import JsonBody
+from limen.contract.parameters import ParameterLocation
+from limen.contract.text_body import TextBody
 
-Given = dict[Where, dict[str, list[str]]]
+Values = dict[ParameterLocation, dict[str, list[str]]]
 SVC = Upstream("svc", ["http://127.0.0.1:1"])
 
 
@@ -44,17 +44,17 @@ def test_every_kind_of_parameter_is_part_of_the_contract_and_a_form_with_files_i
     # A form with files is documented, and passes through unread.
     assert (of_form.params, of_form.body, of_form.streamed) == ((), None, "multipart/form-data")
     assert [*app.openapi()["paths"]["/one/form"]["post"]["requestBody"]["content"]] == ["multipart/form-data"]
-    assert {(one.name, one.where, one.required, one.many) for one in of_every.params} == {
+    assert {(one.name, one.location, one.required, one.repeatable) for one in of_every.params} == {
         ("a", "path", True, False),
         ("b", "query", False, True),
         ("c", "cookie", False, False),
         ("d", "query", False, True),
     }
-    right: Given = {"path": {"a": ["1"]}, "query": {}, "cookie": {}}
-    wrong: Given = {"path": {"a": ["0"]}, "query": {"b": ["1", "x"], "d": ["y", "2"]}, "cookie": {}}
-    misfits = of_every.check(wrong)
-    assert misfits is not None
-    assert {error.loc for error in misfits.found} == {("path", "a"), ("query", "b", 1), ("query", "d", 0)}
+    right: Values = {"path": {"a": ["1"]}, "query": {}, "cookie": {}}
+    wrong: Values = {"path": {"a": ["0"]}, "query": {"b": ["1", "x"], "d": ["y", "2"]}, "cookie": {}}
+    violations = of_every.check(wrong)
+    assert violations is not None
+    assert {error.loc for error in violations.listed} == {("path", "a"), ("query", "b", 1), ("query", "d", 0)}
     assert of_every.check(right) is None
     assert of_every.body is None
     assert isinstance(of_optional.body, JsonBody)
@@ -77,12 +77,12 @@ def test_a_form_is_part_of_the_contract_and_bounded_as_json_is() -> None:
 
     del fields, model, text
     of_fields, of_model, of_text = app.declared()
-    assert isinstance(of_fields.contract.body, HeldForm)
-    assert [(one.name, one.many) for one in of_fields.contract.body.params] == [("name", False), ("tags", True)]
-    assert isinstance(of_model.contract.body, HeldForm)
+    assert isinstance(of_fields.contract.body, FormBody)
+    assert [(one.name, one.repeatable) for one in of_fields.contract.body.params] == [("name", False), ("tags", True)]
+    assert isinstance(of_model.contract.body, FormBody)
     assert of_model.contract.body.as_sent
     assert of_model.contract.body.read(b"") == b""
-    assert isinstance(of_text.contract.body, Text)
+    assert isinstance(of_text.contract.body, TextBody)
     assert (of_text.contract.body.media_type, of_text.contract.body.required) == ("text/plain", False)
     assert [route.max_body for route in app.declared()] == [262144] * 3
     responses = app.openapi()["paths"]["/fields"]["post"]["responses"]
@@ -234,7 +234,7 @@ def test_headers_are_declared_as_they_are_written() -> None:
     del x
     model, alone = app.declared()[0].contract.params
     assert model.group is not None
-    assert [(one.names, one.many) for one in model.group.members] == [
+    assert [(one.names, one.repeatable) for one in model.group.fields] == [
         ((("x-tag", "x_tag"),), True),
         ((("x-key", "X-Key"),), False),
     ]

@@ -1,4 +1,4 @@
-"""Hooks as people write them: what they may take, what they may return, and what is refused before anybody calls."""
+"""after hooks as users write them: their arguments, what they return, and what is refused when they are declared."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,15 +9,15 @@ from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from starlette.background import BackgroundTask
 
 from limen.app.hooks import after_hook
-from limen.contract.after import After, Changed
+from limen.contract.after import AfterHook, AfterResult
 from limen.exchange.principal import Principal
 
 ADA = Principal("ada")
 
 
-async def run(hook: After, value: object = 7, caller: Principal | None = ADA) -> Changed:
+async def run(hook: AfterHook, value: object = 7, caller: Principal | None = ADA) -> AfterResult:
     made = hook.run(value, caller)
-    return made if isinstance(made, Changed) else await made
+    return made if isinstance(made, AfterResult) else await made
 
 
 def plain(answer: int) -> object:
@@ -35,12 +35,12 @@ class Adds:
 
 @pytest.mark.parametrize("function", [plain, later, Adds()], ids=str)
 async def test_a_hook_makes_a_value_of_the_answer(function: Callable[..., Any]) -> None:
-    assert await run(after_hook(function, public=True)) == Changed(8)
+    assert await run(after_hook(function, public=True)) == AfterResult(8)
 
 
 def test_the_annotation_of_the_first_argument_says_what_it_is_given() -> None:
-    assert after_hook(plain, public=True).given is int
-    assert after_hook(sorted, public=True).given is Any  # which names no type
+    assert after_hook(plain, public=True).input_type is int
+    assert after_hook(sorted, public=True).input_type is Any  # which names no type
 
 
 async def test_a_hook_sees_the_caller_and_sets_status_headers_and_cookies() -> None:
@@ -87,7 +87,7 @@ async def test_an_exception_of_fastapis_is_a_problem(*, is_async: bool) -> None:
         raise error
 
     made = await run(after_hook(late if is_async else hook, public=True))
-    assert made == Changed(None, 409, ((b"x-why", b"name"),), problem="Taken.")
+    assert made == AfterResult(None, 409, ((b"x-why", b"name"),), problem="Taken.")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The gateway's own endpoints: what is nobody's mistake is not told as one."""
+"""The gateway's own endpoints: problems, bounds, and clients that leave."""
 
 import asyncio
 import logging
@@ -10,7 +10,7 @@ from starlette.types import Message
 
 from engines import ENGINES, Engine
 from limen import Gateway, Upstream, anyone
-from limen.contract.misfits import MOST, NAME
+from limen.contract.violations import MOST_LISTED, NAME_LENGTH
 from limen.runtime.route import HELD
 from limen.testing import ScriptedUpstream, saying
 from serving import serving, until
@@ -124,7 +124,7 @@ def wide() -> Gateway:
         ("/two", '{"items":ITEMS,"more":ITEMS}', 8),
     ],
 )
-async def test_of_a_large_body_that_does_not_fit_the_first_misfits_are_found(
+async def test_of_a_large_body_the_first_violation_of_each_collection_is_listed(
     engine: Engine, path: str, body: str, found: int
 ) -> None:
     """FastAPI would find all of them, and list them."""
@@ -139,12 +139,12 @@ async def test_of_a_large_body_that_does_not_fit_the_first_misfits_are_found(
         assert (got.status_code, got.json()) == (200, 1000)
 
 
-async def test_of_a_small_body_all_misfits_are_found() -> None:
+async def test_of_a_small_body_all_violations_are_listed() -> None:
     async with serving(wide()) as gateway:
         got = await gateway.client.post(
             "/own", content="[" + ",".join(["{}"] * 30) + "]", headers={"content-type": "application/json"}
         )
-        assert (len(got.json()["errors"]), got.json()["errors_omitted"]) == (MOST, 4 * 30 - MOST)
+        assert (len(got.json()["errors"]), got.json()["errors_omitted"]) == (MOST_LISTED, 4 * 30 - MOST_LISTED)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -262,13 +262,13 @@ async def test_what_streams_to_a_service_is_not_bounded_by_it() -> None:
 
 
 async def test_what_is_told_of_a_wrong_body_is_bounded() -> None:
-    names = {f"unknown-{n}" + "x" * 100: "s3cret" for n in range(MOST + 20)}
+    names = {f"unknown-{n}" + "x" * 100: "s3cret" for n in range(MOST_LISTED + 20)}
     async with serving(local()) as gateway:
         got = await gateway.client.post("/login", json={"name": "a", **names})
         few = await gateway.client.post("/login", json={})
     told = got.json()
-    assert (got.status_code, len(told["errors"]), told["errors_omitted"]) == (422, MOST, 20)
-    assert all(len(name) <= NAME for place in told["errors"] for name in place["loc"])
+    assert (got.status_code, len(told["errors"]), told["errors_omitted"]) == (422, MOST_LISTED, 20)
+    assert all(len(name) <= NAME_LENGTH for place in told["errors"] for name in place["loc"])
     assert "s3cret" not in got.text
     assert few.json()["errors"] == [{"loc": ["body", "name"], "msg": "Field required", "type": "missing"}]
     assert "errors_omitted" not in few.json()

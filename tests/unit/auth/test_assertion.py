@@ -1,4 +1,4 @@
-"""The gateway's word for a caller: what it says, when it is made anew, and which keys may sign it."""
+"""Assertions: what they say, when a new one is signed, and which keys may sign."""
 
 import json
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Which method a credential is for, before any of them looks at it."""
+"""Which method verifies a credential."""
 
 import base64
 import json
@@ -6,7 +6,7 @@ import json
 import pytest
 
 from limen import Principal
-from limen.auth.identify import identify_by, issuer_of
+from limen.auth.identify import claimed_issuer, identify_by
 from limen.auth.jwt import Jwt
 from limen.auth.jwt_live import Verifier, issue
 from limen.auth.method import Methods
@@ -74,7 +74,7 @@ def with_payload(payload: bytes) -> bytes:
     ],
 )
 def test_the_issuer_of_whatever_comes(token: bytes, issuer: str | None) -> None:
-    assert issuer_of(token) == issuer
+    assert claimed_issuer(token) == issuer
 
 
 def test_methods_combine_in_order_and_each_once() -> None:

@@ -1,4 +1,4 @@
-"""The memory of verified tokens: bounded, and never longer than a token lives."""
+"""The cache of verified tokens: bounded, and never longer than a token lives."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is accepted as the configuration of tokens. No message repeats a key."""
+"""Which configurations of tokens are refused. No message repeats a key."""
 
 from datetime import timedelta
 from typing import Any

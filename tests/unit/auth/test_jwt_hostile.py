@@ -12,8 +12,7 @@ import pytest
 from attack_lists import GROUPS, corpus
 from attacks import AUDIENCE, SIGNERS, VERIFIERS, Attack, Work, secret_token, signers, verifiers
 from limen.auth.bearer import bearer_token
-from limen.auth.jose import claims as declared_claims
-from limen.auth.jose import compact
+from limen.auth.jose import compact, json_object
 from limen.auth.jose.jwk import Jwk
 from limen.auth.jwt_live import Verifier
 from limen.errors import Fault
@@ -42,8 +41,8 @@ class Meter:
 def meter(monkeypatch: pytest.MonkeyPatch) -> Meter:
     """Count from now on, in every verifier."""
     made = Meter()
-    decode, verifies = compact._decoded, Jwk.verifies  # pyright: ignore[reportPrivateUsage] - what is counted
-    parse = declared_claims._DECODER.decode  # pyright: ignore[reportPrivateUsage] - what is counted
+    decode, verifies = compact._from_base64url, Jwk.verifies  # pyright: ignore[reportPrivateUsage] - what is counted
+    parse = json_object._DECODER.decode  # pyright: ignore[reportPrivateUsage] - what is counted
 
     def counted_decode(text: bytes) -> bytes | None:
         made.decoded.append(len(text))
@@ -58,9 +57,9 @@ def meter(monkeypatch: pytest.MonkeyPatch) -> Meter:
             made.parsed.append(len(text))
             return parse(text)
 
-    monkeypatch.setattr(compact, "_decoded", counted_decode)
+    monkeypatch.setattr(compact, "_from_base64url", counted_decode)
     monkeypatch.setattr(Jwk, "verifies", counted_verifies)
-    monkeypatch.setattr(declared_claims, "_DECODER", Counted())
+    monkeypatch.setattr(json_object, "_DECODER", Counted())
     return made
 
 

@@ -1,4 +1,4 @@
-"""Tokens of our own: what is in them, and what cannot be put into one."""
+"""Issued tokens: their claims, and what cannot be a claim."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""Tokens under a set of keys: which one signs and verifies, and what a change of the set does to what is remembered."""
+"""Tokens under a set of keys: which key signs and verifies, and what a change of the set does to cached tokens."""
 
 import json
 import logging
@@ -9,8 +9,8 @@ import pytest
 from joserfc.jwk import ECKey, OctKey, OKPKey
 
 from limen.auth import issue as issue_now
-from limen.auth.jose.compact import dissect
-from limen.auth.jose.keyring import FLOOR, LOOK
+from limen.auth.jose.compact import parse_jws
+from limen.auth.jose.keyring import LEAST_READ_INTERVAL, REFRESH_INTERVAL
 from limen.auth.jose.keys import Keys
 from limen.auth.jwt import Jwt
 from limen.auth.jwt_live import Verifier, issue
@@ -37,7 +37,7 @@ def put(path: Path, *members: dict[str, Any]) -> None:
 
 
 def kid_of(token: str) -> str | None:
-    parts = dissect(token.encode())
+    parts = parse_jws(token.encode())
     assert parts is not None
     return parts.kid
 
@@ -154,10 +154,10 @@ def test_a_key_that_is_gone_ends_what_is_remembered(tmp_path: Path) -> None:
     assert isinstance(verdict(verifier, by_b), Principal)
     put(path, EC | {"kid": "a"})
     # Not looked at yet: what is remembered is good.
-    assert isinstance(verdict(verifier, by_b, NOW + LOOK - 0.1), Principal)
+    assert isinstance(verdict(verifier, by_b, NOW + REFRESH_INTERVAL - 0.1), Principal)
     # A hit looks too, or a busy token would outlive its key.
-    assert verdict(verifier, by_b, NOW + LOOK) is Kind.TOKEN_CORRUPTED
-    assert verdict(verifier, by_a, NOW + LOOK) is first
+    assert verdict(verifier, by_b, NOW + REFRESH_INTERVAL) is Kind.TOKEN_CORRUPTED
+    assert verdict(verifier, by_a, NOW + REFRESH_INTERVAL) is first
     assert repr(verifier) == "<Verifier ES256,EdDSA 1/4096 cached>"
 
 
@@ -169,8 +169,8 @@ def test_a_change_that_somebody_else_saw_is_seen(tmp_path: Path) -> None:
     by_b = issue(config, 7, "admin", NOW)
     assert isinstance(verdict(verifier, by_b), Principal)
     put(path, EC | {"kid": "a"})
-    assert kid_of(issue(config, 7, "admin", NOW + LOOK)) == "a"
-    assert verdict(verifier, by_b, NOW + LOOK) is Kind.TOKEN_CORRUPTED
+    assert kid_of(issue(config, 7, "admin", NOW + REFRESH_INTERVAL)) == "a"
+    assert verdict(verifier, by_b, NOW + REFRESH_INTERVAL) is Kind.TOKEN_CORRUPTED
 
 
 def test_another_key_under_the_same_name_ends_what_is_remembered(tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_another_key_under_the_same_name_ends_what_is_remembered(tmp_path: Path)
     made = issue(config, 7, "admin", NOW)
     assert isinstance(verdict(verifier, made), Principal)
     put(path, OTHER | {"kid": "a"})
-    assert verdict(verifier, made, NOW + LOOK) is Kind.TOKEN_CORRUPTED
+    assert verdict(verifier, made, NOW + REFRESH_INTERVAL) is Kind.TOKEN_CORRUPTED
 
 
 class Counted:
@@ -207,7 +207,7 @@ def test_invented_names_do_not_keep_us_reading(tmp_path: Path, monkeypatch: pyte
         assert verdict(verifier, forged, NOW + number / 1000) is Kind.TOKEN_CORRUPTED
     assert counted.count == 1
     forged = sign({"alg": "ES256", "kid": "x"}, claims()).decode()
-    assert verdict(verifier, forged, NOW + FLOOR) is Kind.TOKEN_CORRUPTED
+    assert verdict(verifier, forged, NOW + LEAST_READ_INTERVAL) is Kind.TOKEN_CORRUPTED
     assert counted.count == 2
 
 
@@ -231,11 +231,11 @@ def test_a_set_that_cannot_be_read_any_more_stays(tmp_path: Path, caplog: pytest
     with caplog.at_level(logging.INFO, "limen.keys"):
         made = issue(config, 7, "admin", NOW + 1)
         assert isinstance(verdict(verifier, made, NOW + 1), Principal)
-        assert isinstance(verdict(Verifier(config), made, NOW + 2 * LOOK), Principal)
+        assert isinstance(verdict(Verifier(config), made, NOW + 2 * REFRESH_INTERVAL), Principal)
         assert [record.levelname for record in caplog.records] == ["WARNING"]
         assert "keys: not read anew, those in use stay" in caplog.text
         put(path, EC | {"kid": "a"}, OKP | {"kid": "b"})
-        assert kid_of(issue(config, 7, "admin", NOW + 4 * LOOK)) == "b"
+        assert kid_of(issue(config, 7, "admin", NOW + 4 * REFRESH_INTERVAL)) == "b"
         assert f"keys: 2 in use from {path}" in caplog.text
     assert EC["d"] not in caplog.text
 

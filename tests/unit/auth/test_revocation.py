@@ -1,4 +1,4 @@
-"""Tokens that end before their time: at once, whatever was remembered, and never more is kept than is bounded."""
+"""Tokens that end before their time: at once, cached or not, and in bounded memory."""
 
 import logging
 from collections.abc import Callable

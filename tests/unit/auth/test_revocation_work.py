@@ -1,4 +1,4 @@
-"""What it costs to end sessions: clients, and services, may name as many as they like."""
+"""The work of ending sessions: clients and services may name as many as they like."""
 
 import logging
 
@@ -11,7 +11,7 @@ from limen.auth import Revocations
 from limen.auth.jwt import Jwt
 from limen.auth.jwt_live import Verifier, issue
 from limen.auth.method import Methods
-from limen.auth.session_ends import MOST_ENDED, ender
+from limen.auth.session_ends import MOST_ENDED, session_ender
 from limen.exchange.principal import Principal
 from tokens import NOW, SECRET
 
@@ -69,7 +69,7 @@ def test_what_is_known_of_sessions_is_what_is_remembered(steps: list[tuple[str, 
 def test_an_answer_ends_so_many_sessions_and_not_a_head_full(caplog: pytest.LogCaptureFixture) -> None:
     """Those that it names again cost nothing; what is beyond the bound, or no name, is told once."""
     ends = Revocations()
-    heed = ender("session-ended", ends, Methods.of(CONFIG), lambda: NOW)
+    heed = session_ender("session-ended", ends, Methods.of(CONFIG), lambda: NOW)
     with caplog.at_level(logging.WARNING, "limen.revocation"):
         assert heed([(b"session-ended", b"again, " * 5000 + b"again")]) == []
         assert len(ends) == 1

@@ -1,4 +1,4 @@
-"""What checks a value: the same verdict as pydantic's own validator, and no more work than there is use for."""
+"""Checking a value: the verdict of pydantic's own validator, with bounded work."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 from typing_extensions import TypedDict
 
 from limen.contract.checker import MOST_SEARCHED, Checker
-from limen.contract.misfits import MOST, Misfits
+from limen.contract.violations import MOST_LISTED, Violations
 
 
 class Cat(BaseModel):
@@ -74,12 +74,12 @@ JSON = st.recursive(
 def test_the_verdict_and_all_places_are_those_of_pydantic(kind: Any, value: object) -> None:
     adapter: TypeAdapter[object] = TypeAdapter(kind)
     content = TypeAdapter(object).dump_json(value)
-    found = Checker(adapter).json(content, ())
-    if isinstance(found, Misfits):
+    found = Checker(adapter).check_json(content, ())
+    if isinstance(found, Violations):
         with pytest.raises(ValidationError) as caught:
             adapter.validate_json(content)
         expected = [(one["loc"], one["type"]) for one in caught.value.errors()]
-        assert [(one.loc, one.type) for one in found.found] == expected[:MOST]
+        assert [(one.loc, one.type) for one in found.listed] == expected[:MOST_LISTED]
     else:
         assert found == adapter.validate_json(content)
 
@@ -102,11 +102,11 @@ def listing(item: Any, collection: Any = list) -> Any:
 
 
 @pytest.mark.parametrize("collection", [list, set, frozenset])
-def test_a_large_collection_is_left_at_its_first_misfit(collection: Any) -> None:
+def test_a_large_collection_stops_at_its_first_error(collection: Any) -> None:
     item, calls = counted(int)
-    found = Checker(TypeAdapter(listing(item, collection))).json(b"[" + b"1," * 10_000 + b"1]", ("body",))
-    assert isinstance(found, Misfits)
-    assert [one.loc for one in found.found] == [("body", 0)]
+    found = Checker(TypeAdapter(listing(item, collection))).check_json(b"[" + b"1," * 10_000 + b"1]", ("body",))
+    assert isinstance(found, Violations)
+    assert [one.loc for one in found.listed] == [("body", 0)]
     assert calls() == 1
 
 
@@ -117,17 +117,17 @@ def test_so_is_a_mapping_and_what_is_nested() -> None:
         groups: dict[str, list[item]]  # pyright: ignore[reportInvalidTypeForm] - known at run time only
 
     content = b'{"groups":{' + b",".join(b'"%d":[1,1]' % n for n in range(5000)) + b"}}"
-    found = Checker(TypeAdapter(list[Deep])).json(b"[" + content + b"]", ())
-    assert isinstance(found, Misfits)
-    assert [one.loc for one in found.found] == [(0, "groups", "0", 0)]
+    found = Checker(TypeAdapter(list[Deep])).check_json(b"[" + content + b"]", ())
+    assert isinstance(found, Violations)
+    assert [one.loc for one in found.listed] == [(0, "groups", "0", 0)]
     assert calls() == 1
 
 
-def test_of_a_small_one_all_is_told() -> None:
+def test_of_a_small_one_every_violation_is_listed() -> None:
     item, calls = counted(int)
-    found = Checker(TypeAdapter(listing(item))).json(b"[1,1,1]", ())
-    assert isinstance(found, Misfits)
-    assert [one.loc for one in found.found] == [(0,), (1,), (2,)]
+    found = Checker(TypeAdapter(listing(item))).check_json(b"[1,1,1]", ())
+    assert isinstance(found, Violations)
+    assert [one.loc for one in found.listed] == [(0,), (1,), (2,)]
     assert calls() == 4  # once until the first, and once more to list them
 
 
@@ -135,14 +135,14 @@ def test_values_in_python_are_bounded_alike() -> None:
     item, calls = counted(str)
     checker = Checker(TypeAdapter(listing(item)))
     many = ["a"] * (MOST_SEARCHED + 1)
-    found = checker.python(many, ("query", "ids"), len(many))
-    assert isinstance(found, Misfits)
+    found = checker.check_python(many, ("query", "ids"), len(many))
+    assert isinstance(found, Violations)
     assert calls() == 1
-    found = checker.python(["a", "b"], ("query", "ids"), 2)
-    assert isinstance(found, Misfits)
-    assert [one.loc for one in found.found] == [("query", "ids", 0), ("query", "ids", 1)]
+    found = checker.check_python(["a", "b"], ("query", "ids"), 2)
+    assert isinstance(found, Violations)
+    assert [one.loc for one in found.listed] == [("query", "ids", 0), ("query", "ids", 1)]
 
 
 def test_a_type_that_is_no_collection_has_pydantics_own_validator() -> None:
     adapter: TypeAdapter[object] = TypeAdapter(Cat)
-    assert Checker(adapter)._first is adapter.validator  # pyright: ignore[reportPrivateUsage] - it costs nothing more
+    assert Checker(adapter)._fail_fast is adapter.validator  # pyright: ignore[reportPrivateUsage] - it costs nothing more

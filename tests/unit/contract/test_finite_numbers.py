@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from limen.contract.contract import Body
-from limen.contract.misfits import Misfits
+from limen.contract.json_body import JsonBody
+from limen.contract.violations import Violations
 
 
 class Item(BaseModel):
@@ -29,7 +29,7 @@ class Loud(BaseModel):
     x: float
 
 
-BODY = Body(TypeAdapter(Order))
+BODY = JsonBody(TypeAdapter(Order))
 
 
 @pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity", b"1e999", b"-1e999", b"9" * 400])
@@ -43,21 +43,21 @@ BODY = Body(TypeAdapter(Order))
 )
 def test_a_number_that_is_not_finite_does_not_fit(content: bytes, at: tuple[str | int, ...], number: bytes) -> None:
     read = BODY.read(content.replace(b"@", number))
-    assert isinstance(read, Misfits)
-    assert [(one.loc, one.type) for one in read.found] == [(("body", *at), "finite_number")]
+    assert isinstance(read, Violations)
+    assert [(one.loc, one.type) for one in read.listed] == [(("body", *at), "finite_number")]
 
 
 @pytest.mark.parametrize("number", [b"NaN", b"-Infinity", b"1e999"])
 def test_nor_does_one_where_anything_fits(number: bytes) -> None:
     read = BODY.read(b'{"item": {"price": 1}, "anything": {"deep": [[' + number + b"]]}}")
-    assert isinstance(read, Misfits)
-    assert [one.loc for one in read.found] == [("body", "anything", "deep", 0, 0)]
+    assert isinstance(read, Violations)
+    assert [one.loc for one in read.listed] == [("body", "anything", "deep", 0, 0)]
 
 
 def test_all_of_them_are_told() -> None:
     read = BODY.read(b'{"item": {"price": NaN}, "weights": [1e999, 1, -1e999]}')
-    assert isinstance(read, Misfits)
-    assert [one.loc[1:] for one in read.found] == [("item", "price"), ("weights", 0), ("weights", 2)]
+    assert isinstance(read, Violations)
+    assert [one.loc[1:] for one in read.listed] == [("item", "price"), ("weights", 0), ("weights", 2)]
 
 
 @pytest.mark.parametrize(
@@ -81,15 +81,15 @@ def test_a_decimal_has_room_for_more_than_a_float() -> None:
 
 @pytest.mark.parametrize("content", [b'{"x": NaN}', b'{"x": -Infinity}', b'{"x": 1e999}'])
 def test_a_model_that_would_write_them_is_no_exception(content: bytes) -> None:
-    assert isinstance(Body(TypeAdapter(Loud)).read(content), Misfits)
+    assert isinstance(JsonBody(TypeAdapter(Loud)).read(content), Violations)
 
 
 @pytest.mark.parametrize("content", [b"NaN", b"-Infinity", b"1e999"])
 def test_a_body_that_is_one_number(content: bytes) -> None:
-    read = Body(TypeAdapter(float)).read(content)
-    assert isinstance(read, Misfits)
-    assert read.found[0].loc == ("body",)
+    read = JsonBody(TypeAdapter(float)).read(content)
+    assert isinstance(read, Violations)
+    assert read.listed[0].loc == ("body",)
 
 
 def test_a_set_of_them() -> None:
-    assert isinstance(Body(TypeAdapter(set[float])).read(b"[1, 1e999]"), Misfits)
+    assert isinstance(JsonBody(TypeAdapter(set[float])).read(b"[1, 1e999]"), Violations)

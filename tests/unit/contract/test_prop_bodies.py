@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, Json, SecretStr, TypeAdapter, create_model
 from typing_extensions import TypedDict
 
-from limen.contract.contract import Body
+from limen.contract.json_body import JsonBody
 
 _TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 
@@ -103,7 +103,7 @@ def _model(draw: Draw, kinds: list[Kind], tag: str | None = None) -> Kind:
     }
     if tag is not None:
         given["tag"] = (Literal[tag], ...)  # type: ignore[valid-type]
-    made = create_model("Made", __config__=ConfigDict(extra=extra), **given)
+    made = create_model("EditedAnswer", __config__=ConfigDict(extra=extra), **given)
 
     def document(draw: Draw) -> Document:
         members = [(aliases[name], *write(draw)) for name, (_, write) in fields.items()]
@@ -128,7 +128,7 @@ def _record(draw: Draw, kinds: list[Kind]) -> Kind:
 
 def _data(draw: Draw, kinds: list[Kind]) -> Kind:
     fields = _fields(draw, kinds)
-    made: Any = make_dataclass("Made", [(name, kind) for name, (kind, _) in fields.items()])
+    made: Any = make_dataclass("EditedAnswer", [(name, kind) for name, (kind, _) in fields.items()])
     made.__pydantic_config__ = ConfigDict(extra="ignore")
 
     def document(draw: Draw) -> Document:
@@ -203,7 +203,7 @@ def test_a_body_is_the_clients_without_what_its_type_ignores(data: st.DataObject
     kind, write = data.draw(_kinds())
     sent, expected = write(data.draw)
     adapter = TypeAdapter[Any](kind)
-    read = Body(adapter).read(sent.encode())
+    read = JsonBody(adapter).read(sent.encode())
     assert isinstance(read, bytes), read
     assert _TOKENS.findall(read.decode()) == _TOKENS.findall(expected)
     assert adapter.validate_json(read) == adapter.validate_json(sent)
@@ -228,7 +228,7 @@ class Anything(BaseModel):
 def test_whatever_is_accepted_is_read_the_same(document: Any) -> None:
     adapter = TypeAdapter[Any](dict[str, Anything] | list[Anything] | Anything)
     sent = json.dumps(document).encode()
-    read = Body(adapter).read(sent)
+    read = JsonBody(adapter).read(sent)
     if isinstance(read, bytes):
         assert adapter.validate_json(read) == adapter.validate_json(sent)
-        assert Body(adapter).read(read) == read
+        assert JsonBody(adapter).read(read) == read

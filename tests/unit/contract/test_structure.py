@@ -1,4 +1,4 @@
-"""What a type ignores of a body is taken out, at every depth; all else reaches the service byte for byte."""
+"""What a type ignores of a body is taken out, at every depth; everything else reaches the service byte for byte."""
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
@@ -38,9 +38,9 @@ from pydantic import (
 from pydantic_core.core_schema import CoreSchemaType, no_info_plain_validator_function
 from typing_extensions import TypedDict
 
-from limen.contract.contract import Body
-from limen.contract.misfits import Misfits
-from limen.contract.structure import KINDS
+from limen.contract.json_body import JsonBody
+from limen.contract.schema_kinds import KNOWN
+from limen.contract.violations import Violations
 
 
 class Point(BaseModel):
@@ -220,8 +220,8 @@ PRUNED = [
 ]
 
 
-def body(kind: Any) -> Body:
-    return Body(TypeAdapter(kind))
+def body(kind: Any) -> JsonBody:
+    return JsonBody(TypeAdapter(kind))
 
 
 @pytest.mark.parametrize(("kind", "sent"), AS_SENT, ids=[f"{n}" for n in range(len(AS_SENT))])
@@ -241,16 +241,16 @@ def test_what_the_type_ignores_is_taken_out_and_nothing_else_changes(kind: Any, 
 @pytest.mark.parametrize("sent", ['{"x":1,"x":1}', '{"x":1,"z":{"a":1,"b":2,"a":3}}', '{"x":1,"\\u0078":1}'])
 def test_a_name_that_comes_twice_is_refused(kind: Any, sent: str) -> None:
     read = body(kind).read(sent.encode())
-    assert isinstance(read, Misfits)
+    assert isinstance(read, Violations)
     if kind is not Closed:
-        assert [one.type for one in read.found] == ["repeated_name"]
+        assert [one.type for one in read.listed] == ["repeated_name"]
 
 
 def test_as_sent_passes_what_is_ignored_and_checks_all_the_same() -> None:
-    lenient = Body(TypeAdapter(Annotated[Point, BeforeValidator(lambda value: value)]), as_sent=True)
+    lenient = JsonBody(TypeAdapter(Annotated[Point, BeforeValidator(lambda value: value)]), as_sent=True)
     assert lenient.read(b'{"x":1,"z":[2]}') == b'{"x":1,"z":[2]}'
-    assert isinstance(lenient.read(b'{"z":2}'), Misfits)
-    assert isinstance(lenient.read(b'{"x":1,"x":2}'), Misfits)
+    assert isinstance(lenient.read(b'{"z":2}'), Violations)
+    assert isinstance(lenient.read(b'{"x":1,"x":2}'), Violations)
 
 
 class Before(BaseModel):
@@ -271,7 +271,7 @@ class Wrapped(BaseModel):
         return handler(value)
 
 
-class Made(BaseModel):
+class EditedAnswer(BaseModel):
     x: int
 
     def __init__(self, **given: Any) -> None:
@@ -348,7 +348,7 @@ class Own:
 UNKNOWN = [
     (Before, "the body"),
     (Wrapped, "the body"),
-    (Made, "the body"),
+    (EditedAnswer, "the body"),
     (Holds, "the body.deep.[]"),
     (ClosedOutside, "the body.inner"),
     (OfPath, "the body.x"),
@@ -380,8 +380,8 @@ def test_where_it_cannot_be_known_what_is_ignored_it_is_refused_with_the_place(k
     assert body_as_sent(kind).read(b"{") is not None
 
 
-def body_as_sent(kind: Any) -> Body:
-    return Body(TypeAdapter(kind), as_sent=True)
+def body_as_sent(kind: Any) -> JsonBody:
+    return JsonBody(TypeAdapter(kind), as_sent=True)
 
 
 class Loose(BaseModel):
@@ -416,8 +416,8 @@ def test_unless_the_model_refuses_what_it_does_not_name(kind: Any, sent: str) ->
 def test_a_validator_that_sees_the_document_first_sees_no_member_that_its_model_would_refuse() -> None:
     """What it ignored of one could not be known."""
     read = body(ClosedBefore).read(b'{"x":1,"admin":true}')
-    assert isinstance(read, Misfits)
-    assert [one.type for one in read.found] == ["extra_forbidden"]
+    assert isinstance(read, Violations)
+    assert [one.type for one in read.listed] == ["extra_forbidden"]
 
 
 class Colour(Enum):
@@ -440,7 +440,7 @@ def test_nothing_that_takes_any_value_takes_an_object() -> None:
     painted = body(Painted)
     assert painted.read(b'{"colour":"blue","text":5}') == b'{"colour":"blue","text":5}'
     for sent in (b'{"colour":{"admin":1}}', b'{"colour":[{"a":1}]}', b'{"colour":"red","text":{"a":1}}'):
-        assert isinstance(painted.read(sent), Misfits)
+        assert isinstance(painted.read(sent), Violations)
 
 
 class Stamped(BaseModel):
@@ -461,7 +461,7 @@ def test_a_tag_is_read_from_the_text_however_large_it_is() -> None:
 
 
 def test_every_kind_of_core_schema_has_its_place() -> None:
-    assert set(get_args(CoreSchemaType)) <= KINDS
+    assert set(get_args(CoreSchemaType)) <= KNOWN
 
 
 class Stripped(BaseModel):
@@ -477,8 +477,8 @@ def test_a_validator_on_a_plain_value_stays_and_sees_no_object() -> None:
         assert stripped.read(sent) == sent
     for sent in (b'{"text":{"a":1}}', b'{"text":[[{}]]}'):
         read = stripped.read(sent)
-        assert isinstance(read, Misfits)
-        assert [(one.loc, one.type) for one in read.found] == [(("body", "text"), "object_not_taken")]
+        assert isinstance(read, Violations)
+        assert [(one.loc, one.type) for one in read.listed] == [(("body", "text"), "object_not_taken")]
 
 
 def test_what_would_be_read_as_another_type_is_refused() -> None:
@@ -486,8 +486,8 @@ def test_what_would_be_read_as_another_type_is_refused() -> None:
     either = body(Annotated[Tight | Loose, Field(union_mode="left_to_right")])
     assert either.read(b'{"x":1}') == b'{"x":1}'
     read = either.read(b'{"x":1,"z":2}')
-    assert isinstance(read, Misfits)
-    assert [one.type for one in read.found] == ["ambiguous_type"]
+    assert isinstance(read, Violations)
+    assert [one.type for one in read.listed] == ["ambiguous_type"]
 
 
 class And(BaseModel):
@@ -509,16 +509,16 @@ def test_types_within_one_another_are_read_again_only_so_often() -> None:
     assert nested.read(sent) == sent.replace(b',"z":2', b"")
     fat = b'{"both":[' + b'{"one":' * 50 + b'{"x":1,"z":"' + b"a" * 100_000 + b'"}' + b"}" * 50 + b"]}"
     read = nested.read(fat)
-    assert isinstance(read, Misfits)
-    assert [one.type for one in read.found] == ["ambiguous_type"]
+    assert isinstance(read, Violations)
+    assert [one.type for one in read.listed] == ["ambiguous_type"]
 
 
 def test_a_large_body_is_left_between_steps() -> None:
-    reading = body(list[Point]).reading(b"[" + b",".join([b'{"x":1,"z":2}'] * 10_000) + b"]")
-    made: list[bytes | Misfits] = []
+    steps = body(list[Point]).read_in_steps(b"[" + b",".join([b'{"x":1,"z":2}'] * 10_000) + b"]")
+    made: list[bytes | Violations] = []
 
     def whole() -> Generator[None]:
-        made.append((yield from reading))
+        made.append((yield from steps))
 
     assert sum(1 for _ in whole()) > 10
     assert made == [b"[" + b",".join([b'{"x":1}'] * 10_000) + b"]"]

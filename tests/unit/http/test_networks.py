@@ -1,8 +1,8 @@
-"""What counts as one client where clients take turns."""
+"""What counts as one network."""
 
 import pytest
 
-from limen.http.networks import network_of
+from limen.http.networks import network_of, network_of_host
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,10 @@ from limen.http.networks import network_of
 )
 def test_what_counts_as_a_network(one: object, other: object, same: bool) -> None:
     assert (network_of(one) == network_of(other)) is same
+
+
+def test_a_single_ipv4_address_may_count_as_a_network() -> None:
+    assert network_of_host("192.0.2.1", 4) != network_of_host("192.0.2.254", 4)
+    assert network_of_host("::ffff:192.0.2.1", 4) == network_of_host("192.0.2.1", 4)
+    assert network_of_host("2001:db8::1", 4) == network_of_host("2001:db8::2", 4)
+    assert network_of_host("unknown", 4) == b""

@@ -12,7 +12,7 @@ from limen.app.hooks import after_hook
 from limen.auth.jwt import Jwt
 from limen.auth.jwt_live import issue
 from limen.contract.contract import Contract
-from limen.contract.parameters import Param, Where
+from limen.contract.parameters import Parameter, ParameterLocation
 from limen.errors import Fault, Kind
 from limen.http.headers import Head
 from limen.routing.table import Match
@@ -79,8 +79,8 @@ def test_what_is_declared_is_there() -> None:
 
 
 @pytest.mark.parametrize("where", ["query", "header", "cookie"])
-def test_only_what_is_needed_is_read(where: Where) -> None:
-    contract = Contract((Param("x", where, TypeAdapter(int), required=True),))
+def test_only_what_is_needed_is_read(where: ParameterLocation) -> None:
+    contract = Contract((Parameter("x", where, TypeAdapter(int), required=True),))
     made = plan(route(contract=contract))
     assert {name for name in ("query", "header", "cookie") if getattr(made, name)} == {where}
 

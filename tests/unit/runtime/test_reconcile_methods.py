@@ -8,8 +8,8 @@ import pytest
 from compiling import A, compiled, listeners, plan, route, source, turns, upstreams, verifier
 from limen import DeclarationError, Principal, Upstream, signed_in
 from limen.auth import ApiKeys, Issuer, Jwt, Keys, Methods, Revocations
-from limen.auth.api_keys_live import LiveApiKeys
-from limen.auth.issuer.live import LiveIssuer
+from limen.auth.api_keys_live import ApiKeyVerifier
+from limen.auth.issuer.live import IssuerVerifier
 from limen.auth.jwt_live import Verifier, issue
 from limen.errors import Fault, Kind
 from limen.http.headers import Head
@@ -82,8 +82,8 @@ async def test_an_issuer_answers_those_who_wait_before_it_is_closed(monkeypatch:
     outside = Issuer("https://idp.example", audience="shop")
     compiled(runtime, route(allow=signed_in, auth=Methods.of(outside)))
     live = verifier(runtime, outside)
-    assert isinstance(live, LiveIssuer)
-    flight = live._ask()  # pyright: ignore[reportPrivateUsage] - as a token with an unknown key does
+    assert isinstance(live, IssuerVerifier)
+    flight = live._keys.fetch()  # pyright: ignore[reportPrivateUsage] - as a token with an unknown key does
     compiled(runtime, route(allow=signed_in, auth=Methods.of(replace(outside))))
     assert verifier(runtime, outside) is live
     compiled(runtime, route())
@@ -98,11 +98,11 @@ async def test_an_issuer_answers_those_who_wait_before_it_is_closed(monkeypatch:
 async def test_keys_are_answered_about_by_the_service_that_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     free = asyncio.Event()
 
-    async def introspect(keys: LiveApiKeys, key: bytes) -> object:
+    async def introspect(keys: ApiKeyVerifier, key: bytes) -> object:
         await free.wait()
         raise AssertionError("nobody asks again")
 
-    monkeypatch.setattr(LiveApiKeys, "_introspect", introspect)
+    monkeypatch.setattr(ApiKeyVerifier, "_introspect", introspect)
     runtime = Runtime(now=lambda: NOW)
     keys = ApiKeys(A)
     other = Upstream("other", ["http://o"])

@@ -1,4 +1,4 @@
-"""What tests may ask of a gateway in their own loop."""
+"""The state of a gateway that runs in the event loop of a test."""
 
 import asyncio
 

@@ -1,7 +1,7 @@
-"""Other people's tokens: who issues them, and what of them is believed. Configuration only; nothing is fetched here.
+"""Outside issuers: who issues tokens, and what of them is believed. Configuration only; nothing is fetched here.
 
-An outside issuer says who its callers are. What they may do here is the gateway's to say: no role of theirs counts until
-it is named, and no id of theirs can be mistaken for one of ours.
+An outside issuer says who its callers are. The gateway says what they may do: none of their roles counts until it is named,
+and none of their ids can be mistaken for one of the system's own.
 """
 
 import re
@@ -25,22 +25,22 @@ _ROLE = re.compile(r"[\x21-\x2b\x2d-\x7e](?:[\x20-\x2b\x2d-\x7e]{0,254}[\x21-\x2
 class Issuer(Method):
     """Tokens of an OpenID provider or an authorization server (OpenID Connect Discovery, RFC 8414, RFC 9068).
 
-    ``url`` is the issuer exactly as its tokens say it in ``iss``; ``audience`` is what they must be made for. Keys come from
-    ``jwks_uri``, or from where the provider's discovery document says. ``algorithms`` is all that is ever accepted: a token's
-    own word for it counts for nothing. ``leeway`` is in seconds, for clocks that differ.
+    ``url`` is the issuer exactly as its tokens have it in ``iss``; ``audience`` is what they must be made for. Keys come
+    from ``jwks_uri``, or from the address in the provider's discovery document. Only ``algorithms`` are ever accepted,
+    whatever a token says. ``leeway`` is in seconds, for clocks that differ.
 
-    A caller's id is the claim ``id_claim`` behind ``id_prefix``, which is ``"<name>:"`` unless given, so that the id 7 of an
-    outside issuer is never the user 7 of this system; ``id_prefix=""`` is for issuers whose ids are the system's own.
-    ``name`` is the issuer's address without its scheme unless given. Roles are none unless ``role_claim`` says where they
-    are (a path such as ``realm_access.roles`` is one, too); ``roles`` then renames those that count and drops all others.
-    Scopes are those of ``scope_claim``.
+    A caller's id is the claim ``id_claim`` behind ``id_prefix``. By default the prefix is ``"<name>:"``, so that the id 7 of
+    an outside issuer is never the user 7 of this system; ``id_prefix=""`` is for issuers whose ids are the system's own. By
+    default ``name`` is the issuer's address without its scheme. There are no roles unless ``role_claim`` names a claim, or a
+    path such as ``realm_access.roles``; ``roles`` then renames those that count and drops all others. Scopes are those of
+    ``scope_claim``.
 
-    ``refresh`` is the age in seconds at which keys are fetched again, while the old ones serve. An unknown key asks the
-    provider at once, but not within ``floor`` seconds of the last time. While the provider cannot be reached, its keys serve
-    until they are ``stale`` seconds old. ``cache`` bounds how many verified tokens are remembered.
+    ``refresh`` is the age in seconds at which keys are fetched again, while the old ones serve. An unknown key makes the
+    gateway fetch at once, but not within ``floor`` seconds of the last time. While the provider cannot be reached, its keys
+    serve until they are ``stale`` seconds old. ``cache`` bounds the cached tokens.
 
-    ``tls`` says more about https: an authority of one's own, a client certificate (shown to the origin of ``url`` alone).
-    ``allow_http`` gives up that protection: whoever is on the way can then sign in as anybody.
+    ``tls`` is for an authority of one's own, or a client certificate (shown to the origin of ``url`` alone). ``allow_http``
+    gives up that protection: whoever is on the way can then sign in as anybody.
 
     Raises ValueError that says what to mend.
     """
@@ -68,7 +68,7 @@ class Issuer(Method):
     claims: Claims = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse configurations that would protect nothing, or could not work."""
+        """Refuse configurations that would protect nothing, or cannot work."""
         try:
             location = Location.parse(self.url, allow_http=self.allow_http)
             keys = None if self.jwks_uri is None else Location.parse(self.jwks_uri, allow_http=self.allow_http)
@@ -97,7 +97,7 @@ class Issuer(Method):
         object.__setattr__(self, "claims", self._claims(name))
 
     def documents(self) -> tuple[Location, ...]:
-        """Return where the discovery document may be, the likeliest first.
+        """Return where the discovery document may be, the likeliest place first.
 
         OpenID Connect appends the well-known part to the issuer's path; RFC 8414 section 3.1 puts it before.
         """
@@ -159,22 +159,22 @@ class Issuer(Method):
 
 
 def usable_role(name: str) -> bool:
-    """Tell whether a role of a token can be told to services as it is."""
+    """Tell whether services may get a role of a token as it is."""
     return _ROLE.fullmatch(name) is not None
 
 
-def clashes(issuers: Sequence[Issuer]) -> list[str]:
-    """Return what is wrong with several issuers together, one line each: two that are one, two whose ids would be alike."""
-    found: list[str] = []
+def conflicting_issuers(issuers: Sequence[Issuer]) -> list[str]:
+    """Return the conflicts between ``issuers``, one line each: the same issuer twice, or two whose ids could be the same."""
+    conflicts: list[str] = []
     for index, one in enumerate(issuers):
         for other in issuers[:index]:
             if one.url == other.url and one.audience == other.audience:
-                found.append(
+                conflicts.append(
                     f"auth: the issuer {one.url!r} is named twice for the audience {one.audience!r}; leave one out"
                 )
             elif one.url != other.url and one.name == other.name:
-                found.append(
+                conflicts.append(
                     f"auth: the issuers {other.url!r} and {one.url!r} are both named {one.name!r}, so their callers' ids "
                     "could be the same; give one another name="
                 )
-    return found
+    return conflicts

@@ -1,7 +1,7 @@
-"""The keys of an outside issuer, as its JWK Set says them (RFC 7517): read strictly, looked up by what a token names.
+"""The keys of an outside issuer, read strictly from its JWK Set (RFC 7517), and looked up by what a token names.
 
-Pure. A set is somebody else's and may hold anything: a key that is not for us is passed over, one that is unsound is passed
-over with a reason for the log. No reason repeats key material.
+Pure. A set comes from outside and may hold anything: a key for something else is skipped, an unsound one is skipped with a
+reason for the log. No reason repeats key material.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -9,67 +9,67 @@ from typing import cast
 
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 
-from limen.auth.jose.claims import read
-from limen.auth.jose.jwk import Jwk, fits, imported
+from limen.auth.jose.json_object import read_json_object
+from limen.auth.jose.jwk import Jwk, check_key_fits, import_key
 
 MOST_KEYS = 100
 MOST_BITS = 8192
 # Public exponents are small; a large one only makes every verification slow.
 MOST_EXPONENT = 1 << 32
 
-# What serves which algorithms (RFC 7518 section 3, RFC 8037). Symmetric keys are not here: a public one is no secret.
-_SERVES: dict[tuple[str, str], tuple[str, ...]] = {
+# The algorithms of each type of key (RFC 7518 section 3, RFC 8037). Symmetric keys are not here: a public one is no secret.
+_ALGORITHMS_OF_KEY: dict[tuple[str, str], tuple[str, ...]] = {
     ("RSA", ""): ("RS256", "RS384", "RS512", "PS256"),
     ("EC", "P-256"): ("ES256",),
     ("EC", "P-384"): ("ES384",),
     ("OKP", "Ed25519"): ("EdDSA",),
     ("OKP", "Ed448"): ("EdDSA",),
 }
-_PARTS = {"RSA": ("n", "e"), "EC": ("crv", "x", "y"), "OKP": ("crv", "x")}
-_KINDS: dict[str, type[RSAKey | ECKey | OKPKey]] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
+_PUBLIC_MEMBERS = {"RSA": ("n", "e"), "EC": ("crv", "x", "y"), "OKP": ("crv", "x")}
+_KEY_CLASSES: dict[str, type[RSAKey | ECKey | OKPKey]] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
 
 
 class KeySet:
-    """Keys of one issuer at one time. ``prints`` are their thumbprints (RFC 7638), by which they are known again."""
+    """The keys of one issuer at one time. ``thumbprints`` (RFC 7638) identify them across fetches."""
 
-    __slots__ = ("_keys", "_named", "prints")
+    __slots__ = ("_by_kid", "_keys", "thumbprints")
 
     def __init__(self, keys: Iterable[Jwk]) -> None:
-        """Keep ``keys``, each for one algorithm; their ``text`` is the thumbprint, ``kid`` is "" where there is none."""
+        """Keep ``keys``, each for one algorithm. Their ``text`` is the thumbprint; ``kid`` is "" if there is none."""
         self._keys = tuple(keys)
-        self._named = {(key.kid, key.algorithm): key for key in self._keys if key.kid}
-        self.prints = frozenset(key.text for key in self._keys)
+        self._by_kid = {(key.kid, key.algorithm): key for key in self._keys if key.kid}
+        self.thumbprints = frozenset(key.text for key in self._keys)
 
     def find(self, kid: str | None, algorithm: str) -> Jwk | None:
-        """Return the key that a token means. Without a ``kid``, only where there is no choice: keys are never tried out."""
+        """Return the key that a token means. Without a ``kid`` there must be only one: keys are never tried out."""
         if kid is not None:
-            return self._named.get((kid, algorithm))
-        fitting = [key for key in self._keys if key.algorithm == algorithm]
-        return fitting[0] if len(fitting) == 1 else None
+            return self._by_kid.get((kid, algorithm))
+        matching = [key for key in self._keys if key.algorithm == algorithm]
+        return matching[0] if len(matching) == 1 else None
 
     def __len__(self) -> int:
         """Count the keys, however many algorithms each serves."""
-        return len(self.prints)
+        return len(self.thumbprints)
 
 
 def read_key_set(content: bytes, algorithms: Collection[str]) -> tuple[KeySet, list[str]]:
-    """Return the keys in ``content`` that serve one of ``algorithms``, and why others were passed over.
+    """Return the keys in ``content`` that serve one of ``algorithms``, and why others were skipped.
 
     Raises ValueError for what is no JWK Set, or has no key to use: an issuer without keys is more likely out of order than
-    left without callers.
+    without callers.
     """
-    document = read(content)
-    given = document.get("keys") if document is not None else None
-    if not isinstance(given, list):
+    document = read_json_object(content)
+    listed = document.get("keys") if document is not None else None
+    if not isinstance(listed, list):
         raise ValueError("the document is no JWK Set: it must be a JSON object with a list named 'keys'")  # noqa: TRY004 - what was read is wrong, not who called
-    entries = cast("list[object]", given)
+    entries = cast("list[object]", listed)
     keys: list[Jwk] = []
     skipped: list[str] = []
     if len(entries) > MOST_KEYS:
         skipped.append(f"the set has {len(entries)} keys; those after the first {MOST_KEYS} are not looked at")
     for number, entry in enumerate(entries[:MOST_KEYS], start=1):
         try:
-            keys += _public(entry, algorithms, keys)
+            keys += _public_keys(entry, algorithms, keys)
         except ValueError as error:
             skipped.append(f"key {number} of the set is not used: {error}")
     if not keys:
@@ -77,17 +77,17 @@ def read_key_set(content: bytes, algorithms: Collection[str]) -> tuple[KeySet, l
     return KeySet(keys), skipped
 
 
-def _public(entry: object, accepted: Collection[str], before: Collection[Jwk]) -> list[Jwk]:
-    """Return the key, once for each algorithm; nothing if it is not for verifying what is accepted.
+def _public_keys(entry: object, accepted: Collection[str], before: Collection[Jwk]) -> list[Jwk]:
+    """Return the key, once for each algorithm; nothing if it is not for verifying with one that is ``accepted``.
 
-    Raises ValueError for one that is unsound, or could be mistaken for one of those ``before``.
+    Raises ValueError for an unsound key, or one that could be mistaken for one of those ``before``.
     """
     if not isinstance(entry, dict):
         raise ValueError("it is no JSON object")  # noqa: TRY004 - as above
     jwk = cast("dict[str, object]", entry)
-    kind, curve, kid, use = (jwk.get(name) for name in ("kty", "crv", "kid", "use"))
+    kty, curve, kid, use = (jwk.get(name) for name in ("kty", "crv", "kid", "use"))
     uses = jwk.get("key_ops")
-    serves = _SERVES.get((str(kind), "" if kind == "RSA" else str(curve)), ())
+    serves = _ALGORITHMS_OF_KEY.get((str(kty), "" if kty == "RSA" else str(curve)), ())
     algorithms = [name for name in serves if name in accepted and jwk.get("alg", name) == name]
     if not algorithms or use not in (None, "sig") or (isinstance(uses, list) and "verify" not in uses):
         return []
@@ -97,17 +97,17 @@ def _public(entry: object, accepted: Collection[str], before: Collection[Jwk]) -
         raise ValueError("its kid is no text")
     if kid is not None and any(kid == key.kid and key.algorithm in algorithms for key in before):
         raise ValueError("another one before it has the same kid")
-    key = _imported(str(kind), jwk)
+    key = _import_public_key(str(kty), jwk)
     return [Jwk(kid or "", name, key, key.thumbprint()) for name in algorithms]
 
 
-def _imported(kind: str, jwk: Mapping[str, object]) -> Key:
-    # Only what makes the key: the rest of an entry (certificates, dates) is not ours to judge.
-    parts = {name: jwk.get(name) for name in _PARTS[kind]}
-    key = imported(_KINDS[kind], {"kty": kind, **parts}, kind)
+def _import_public_key(kty: str, jwk: Mapping[str, object]) -> Key:
+    # Only the members that make the key: the rest of an entry (certificates, dates) is not for limen to judge.
+    parts = {name: jwk.get(name) for name in _PUBLIC_MEMBERS[kty]}
+    key = import_key(_KEY_CLASSES[kty], {"kty": kty, **parts}, kty)
     if isinstance(key, RSAKey):
         numbers = key.public_key.public_numbers()
         if numbers.n.bit_length() > MOST_BITS or numbers.e >= MOST_EXPONENT:
             raise ValueError(f"its modulus has more than {MOST_BITS} bits, or its exponent more than 32")
-        fits(key, "RS256", kind)
+        check_key_fits(key, "RS256", kty)
     return key

@@ -1,6 +1,6 @@
-"""Where a document lies that the gateway fetches for itself: an origin to connect to, and what to ask for there.
+"""The address of a document that the gateway fetches for itself: an origin to connect to, and a request target.
 
-Taken apart before anything connects, because such an address may come from another document, and nobody has read it.
+It is parsed before anything connects: it may come from another document, which nobody has read.
 """
 
 import re
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from limen.upstream.target import Target
 
-# What RFC 3986 lets a path and a query hold; nothing else may enter a request line.
+# The characters of a path and a query (RFC 3986); nothing else may enter a request line.
 _PATH = re.compile(r"(?:/[A-Za-z0-9\-._~!$&'()*+,;=:@%]*)*")
 _QUERY = re.compile(r"[A-Za-z0-9\-._~!$&'()*+,;=:@%/?]*")
 
@@ -18,7 +18,7 @@ _CREDENTIALS = "the address must not hold a user name or a password"
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A document: ``origin`` is scheme, host and port, ``path`` and ``query`` the rest, without the question mark."""
+    """A document: ``origin`` is scheme, host and port; ``path`` and ``query`` are the rest, without the question mark."""
 
     origin: str
     path: str
@@ -26,9 +26,9 @@ class Location:
 
     @classmethod
     def parse(cls, url: str, *, allow_http: bool) -> "Location":
-        """Take ``url`` apart; raises ValueError that says what is wrong with it.
+        """Parse ``url``; raises ValueError that says what is wrong with it.
 
-        Only https is taken, and http where it is allowed. User names, passwords and fragments are refused.
+        Only https is accepted, and http if it is allowed. User names, passwords and fragments are refused.
         """
         if not url.isascii() or not url.isprintable() or " " in url:
             raise ValueError("the address has characters that no URL has")
@@ -36,11 +36,11 @@ class Location:
             parts = urlsplit(url)
             _ = parts.port
         except ValueError as error:
-            if "@" in url:  # a password, of which a part was taken for the port
+            if "@" in url:  # a part of a password was read as the port
                 raise ValueError(_CREDENTIALS) from None
             raise ValueError(f"{url!r}: {error}") from None
         if "@" in parts.netloc or "@" in parts.fragment:
-            # Before all else, because the messages below repeat the address.
+            # First of all, because the messages below repeat the address.
             raise ValueError(_CREDENTIALS)
         if parts.scheme == "http" and not allow_http:
             raise ValueError(
@@ -58,7 +58,7 @@ class Location:
 
     @property
     def target(self) -> bytes:
-        """What stands in the request line (RFC 9112 section 3.2.1)."""
+        """The target of the request line (RFC 9112 section 3.2.1)."""
         path = self.path or "/"
         return (f"{path}?{self.query}" if self.query else path).encode()
 

@@ -1,6 +1,6 @@
-"""A signed token as bytes (RFC 7515 section 7.1): taken apart strictly, and put together. Nobody is believed here.
+"""Tokens in the JWS compact serialization (RFC 7515 section 7.1): parsed strictly, and signed. Nothing is verified here.
 
-What an attacker sends gets here before any signature is looked at, so the size bounds everything, and nothing raises.
+What an attacker sends gets here before any signature is checked, so sizes are bounded, and nothing raises.
 """
 
 import json
@@ -8,73 +8,78 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from limen.auth.jose.claims import read
+from limen.auth.jose.json_object import read_json_object
 from limen.auth.jose.jwk import Jwk
 
 MOST_BYTES = 8192
 MOST_HEADER = 1024
 MOST_SIGNATURE = 1400
-# All that the header of our own tokens may say.
-_NAMES = frozenset(("alg", "typ", "kid", "x5t", "x5t#S256"))
-# What chooses a key, asks for more than we do, or changes what is signed: refused and not ignored, because who sends it wants
-# something.
-_FORBIDDEN = frozenset(("b64", "crit", "enc", "epk", "jku", "jwk", "x5c", "x5u", "zip"))
-# RFC 8725 section 3.11: other kinds of tokens, signed with the same key perhaps, are not for signing in.
+# The only names in the header of the gateway's own tokens.
+_HEADER_NAMES = frozenset(("alg", "typ", "kid", "x5t", "x5t#S256"))
+# These names choose a key, demand more than limen does, or change what is signed. They are refused, not ignored: the sender
+# wants something.
+_DANGEROUS_NAMES = frozenset(("b64", "crit", "enc", "epk", "jku", "jwk", "x5c", "x5u", "zip"))
+# RFC 8725 section 3.11: another type of token, perhaps signed with the same key, is no access token.
 _TYPES = frozenset(("jwt", "application/jwt", "at+jwt", "application/at+jwt"))
 
 
 @dataclass(slots=True)
-class Signed:
-    """A token taken apart; nothing of it is verified."""
+class CompactJws:
+    """A parsed token; nothing of it is verified."""
 
     algorithm: str
     kid: str | None
-    signed: bytes
+    signing_input: bytes
     payload: bytes
     signature: bytes
 
 
-def dissect(token: bytes, types: frozenset[str] = _TYPES, *, others: bool = False) -> Signed | None:
-    """Return the parts of ``token``; None for all that is not exactly a token.
+def parse_jws(token: bytes, types: frozenset[str] = _TYPES, *, ignore_unknown: bool = False) -> CompactJws | None:
+    """Return the parts of ``token``; None for anything that is not exactly a token.
 
-    ``types`` are accepted, if the token names one. With ``others``, as for tokens that others make, names in the header that
-    mean nothing to us are ignored (RFC 7515 section 4), those that would mean something dangerous are not.
+    If the token names its type, it must be one of ``types``. With ``ignore_unknown``, unknown names in the header are
+    ignored (RFC 7515 section 4): outside issuers add their own. Dangerous names are still refused.
     """
     if len(token) > MOST_BYTES:
         return None
-    parts = token.split(b".", 3)  # a fourth part is one too many; millions are not worth more
+    parts = token.split(b".", 3)  # one part more shows that there are too many; millions need not be split
     if len(parts) != 3 or len(parts[0]) > MOST_HEADER or not 0 < len(parts[2]) <= MOST_SIGNATURE:
         return None
-    raw, payload, signature = map(_decoded, parts)
-    if raw is None or payload is None or signature is None:
+    header_bytes, payload, signature = map(_from_base64url, parts)
+    if header_bytes is None or payload is None or signature is None:
         return None
-    header = read(raw)
-    if header is None or not _FORBIDDEN.isdisjoint(header) or not (others or _NAMES.issuperset(header)):
+    header = read_json_object(header_bytes)
+    if (
+        header is None
+        or not _DANGEROUS_NAMES.isdisjoint(header)
+        or not (ignore_unknown or _HEADER_NAMES.issuperset(header))
+    ):
         return None
-    if not all(isinstance(value, str) for name, value in header.items() if name in _NAMES):
+    if not all(isinstance(value, str) for name, value in header.items() if name in _HEADER_NAMES):
         return None
-    algorithm, kid, kind = header.get("alg"), header.get("kid"), header.get("typ")
-    if not isinstance(algorithm, str) or (isinstance(kind, str) and kind.lower() not in types):
+    algorithm, kid, token_type = header.get("alg"), header.get("kid"), header.get("typ")
+    if not isinstance(algorithm, str) or (isinstance(token_type, str) and token_type.lower() not in types):
         return None
-    return Signed(algorithm, kid if isinstance(kid, str) else None, token[: -len(parts[2]) - 1], payload, signature)
+    return CompactJws(algorithm, kid if isinstance(kid, str) else None, token[: -len(parts[2]) - 1], payload, signature)
 
 
-def signed(key: Jwk, claims: Mapping[str, object], kind: str = "JWT") -> str:
-    """Return a token of ``claims``, of type ``kind``, signed with ``key``; raises ValueError for a public key."""
-    header = {"alg": key.algorithm, "typ": kind} | ({"kid": key.kid} if key.kid else {})
-    body = b".".join(_encoded(json.dumps(part, separators=(",", ":")).encode()) for part in (header, claims))
-    return (body + b"." + _encoded(key.sign(body))).decode("ascii")
+def sign_jws(key: Jwk, claims: Mapping[str, object], typ: str = "JWT") -> str:
+    """Return a token of ``claims``, of type ``typ``, signed with ``key``; raises ValueError for a public key."""
+    header = {"alg": key.algorithm, "typ": typ} | ({"kid": key.kid} if key.kid else {})
+    body = b".".join(_base64url(json.dumps(part, separators=(",", ":")).encode()) for part in (header, claims))
+    return (body + b"." + _base64url(key.sign(body))).decode("ascii")
 
 
-def _encoded(data: bytes) -> bytes:
+def _base64url(data: bytes) -> bytes:
     return urlsafe_b64encode(data).rstrip(b"=")
 
 
-def _decoded(text: bytes) -> bytes | None:
-    """Return what ``text`` is in base64url without padding; None unless it is the only way to write that."""
+def _from_base64url(text: bytes) -> bytes | None:
+    """Return the bytes of ``text`` in base64url without padding; None unless this is the only way to encode them."""
     try:
         data = urlsafe_b64decode(text + b"=" * (-len(text) % 4))
     except ValueError:
         return None
-    # Decoding skips what is no base64, and ignores the last bits: one token, one spelling, or the cache can be flooded.
-    return data if _encoded(data) == text else None
+    # Decoding skips other characters, and ignores the last bits. A token must have one spelling, or spellings could flood
+    # the cache.
+    return data if _base64url(data) == text else None

@@ -1,4 +1,4 @@
-"""One key of tokens (RFC 7517): what it is, what it is for, and all the reasons to refuse it. No message repeats a key.
+"""One key of tokens (RFC 7517): its algorithm, and all the reasons to refuse it. No message repeats a key.
 
 The algorithm belongs to the key, so that a token can never choose it. Files, sets and time are not known here.
 """
@@ -21,28 +21,33 @@ ASYMMETRIC = ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA")
 LEAST_SECRET = 32
 LEAST_RSA = 2048
 
-_KINDS: dict[str, type[OctKey | RSAKey | ECKey | OKPKey]] = {"oct": OctKey, "RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
-_KTY = {"H": "oct", "R": "RSA", "P": "RSA", "E": "EC"}
+_KEY_CLASSES: dict[str, type[OctKey | RSAKey | ECKey | OKPKey]] = {
+    "oct": OctKey,
+    "RSA": RSAKey,
+    "EC": ECKey,
+    "OKP": OKPKey,
+}
+_KTY_OF_ALGORITHM = {"H": "oct", "R": "RSA", "P": "RSA", "E": "EC"}
 _CURVES = {"ES256": ("P-256",), "ES384": ("P-384",), "EdDSA": ("Ed25519", "Ed448")}
-_OF_CURVE = {"P-256": "ES256", "P-384": "ES384", "Ed25519": "EdDSA", "Ed448": "EdDSA"}
+_ALGORITHM_OF_CURVE = {"P-256": "ES256", "P-384": "ES384", "Ed25519": "EdDSA", "Ed448": "EdDSA"}
 
 
-def _quiet(name: str) -> Any:
-    """Return the library's algorithm. Its own warns at each use of EdDSA, because RFC 9864 renames it; keys stay good."""
+def _without_warnings(name: str) -> Any:
+    """Return joserfc's algorithm without its warning at each use of EdDSA: RFC 9864 renames it, and the keys stay good."""
     algorithm = copy.copy(JWSRegistry.algorithms[name])
     algorithm.security_warning = None
     return algorithm
 
 
-_ALGORITHMS: dict[str, Any] = {name: _quiet(name) for name in SYMMETRIC + ASYMMETRIC}
+_ALGORITHMS: dict[str, Any] = {name: _without_warnings(name) for name in SYMMETRIC + ASYMMETRIC}
 
 
 @dataclass(frozen=True, slots=True)
 class Jwk:
     """A key for one algorithm.
 
-    ``kid`` names it in the headers of tokens; "" is a key that has no name there. ``created`` and ``retires`` are in seconds
-    since the epoch: a key that retires signs nothing more, and verifies until then. ``text`` is what it was read from.
+    ``kid`` names it in the headers of tokens; "" is a key without a name. ``created`` and ``retires`` are in seconds since
+    the epoch: a key that retires no longer signs, and verifies until then. ``text`` is what it was read from.
     """
 
     kid: str
@@ -59,7 +64,7 @@ class Jwk:
 
     @property
     def symmetric(self) -> bool:
-        """Whether whoever verifies with it could sign with it."""
+        """Whether a service that verifies with it could also sign with it."""
         return self.algorithm in SYMMETRIC
 
     def ended(self, now: float) -> bool:
@@ -69,7 +74,7 @@ class Jwk:
     def sign(self, data: bytes) -> bytes:
         """Return the signature of ``data``; raises ValueError for a public key."""
         if not self.private:
-            raise ValueError(f"{_called(self.kid)} is public and signs nothing; give the private key")
+            raise ValueError(f"{_describe(self.kid)} is public and signs nothing; give the private key")
         return cast("bytes", _ALGORITHMS[self.algorithm].sign(data, self.key))
 
     def verifies(self, data: bytes, signature: bytes) -> bool:
@@ -77,39 +82,39 @@ class Jwk:
         try:
             return bool(_ALGORITHMS[self.algorithm].verify(data, signature, self.key))
         except (JoseError, ValueError, TypeError):
-            # What libraries make of signatures that are none differs; what it means does not.
+            # Libraries raise different errors for bytes that are no signature; all mean the same.
             return False
 
     def public(self) -> dict[str, str] | None:
-        """Return what others may know, as a JWK; None for a shared secret, of which nobody may know anything."""
+        """Return the public half as a JWK; None for a shared secret."""
         if isinstance(self.key, OctKey):
             return None
-        # From the key itself, not from what was read: the two halves of a JWK could differ.
+        # From the key itself, not from the text: the two halves of a JWK could differ.
         bare = type(self.key).import_key(cast("Any", self.key.public_key))
         known = {name: str(value) for name, value in bare.as_dict(private=False).items()}
         return known | {"kid": self.kid or bare.thumbprint(), "alg": self.algorithm, "use": "sig"}
 
 
-def from_member(
+def key_from_jwk(
     member: Mapping[str, object],
     where: str,
     algorithms: Sequence[str] = (),
     known: Mapping[str, Jwk] | None = None,
 ) -> Jwk:
-    """Return the key that a JWK is; ``where`` it was found is for messages, ``algorithms`` are those accepted, if not all.
+    """Return the key of a JWK. ``where`` it comes from is for messages; ``algorithms`` are those accepted, if not all.
 
-    One of ``known`` that was read from the same text is returned as it is: checking a large RSA key takes milliseconds.
-    Raises ValueError for what would protect nothing, or could never verify anything.
+    One of ``known`` with the same text is returned as it is: checking a large RSA key takes milliseconds. Raises ValueError
+    for a key that would protect nothing, or could never verify anything.
     """
     text = json.dumps(member, sort_keys=True)
     if known and text in known:
         return known[text]
     kty, algorithm, kid = member.get("kty"), member.get("alg"), member.get("kid")
-    if not isinstance(kty, str) or kty not in _KINDS:
-        raise ValueError(f'{where}: "kty" of a key is not one of {", ".join(_KINDS)}; is this a JWK (RFC 7517)?')
+    if not isinstance(kty, str) or kty not in _KEY_CLASSES:
+        raise ValueError(f'{where}: "kty" of a key is not one of {", ".join(_KEY_CLASSES)}; is this a JWK (RFC 7517)?')
     if kid is not None and (not isinstance(kid, str) or not PRINTABLE.fullmatch(kid)):
         raise ValueError(f'{where}: "kid" of a key is not printable ASCII text of at most 256 characters')
-    name = _called(kid or "")
+    name = _describe(kid or "")
     if algorithm is None:
         raise ValueError(f'{where}: {name} names no algorithm; add "alg", such as "ES256" (limen keys new does)')
     if not isinstance(algorithm, str) or algorithm not in _ALGORITHMS:
@@ -120,17 +125,19 @@ def from_member(
     for claim, value in times.items():
         if value is not None and not is_time(value):
             raise ValueError(f'{where}: "{claim}" of {name} is not a time in seconds since the epoch')
-    key = imported(_KINDS[kty], dict(member), f"{where}: {name}")
-    fits(key, algorithm, f"{where}: {name}")
+    key = import_key(_KEY_CLASSES[kty], dict(member), f"{where}: {name}")
+    check_key_fits(key, algorithm, f"{where}: {name}")
     if algorithms and algorithm not in algorithms:
         raise ValueError(f"{where}: {name} is for {algorithm}, which algorithms={list(algorithms)} does not accept")
     created, retires = cast("float | None", times["iat"]), cast("float | None", times["exp"])
     return Jwk(kid or key.thumbprint(), algorithm, key, text, created or 0.0, retires)
 
 
-def from_pem(text: bytes, where: str, algorithms: Sequence[str] = ()) -> Jwk:
-    """Return the key that a PEM document is. It names no algorithm: its curve does, or the one of ``algorithms``."""
-    key = next((key for kind in (ECKey, OKPKey, RSAKey) if (key := _tried(kind, text)) is not None), None)
+def key_from_pem(text: bytes, where: str, algorithms: Sequence[str] = ()) -> Jwk:
+    """Return the key of a PEM document. Its curve names the algorithm, or ``algorithms`` do."""
+    key = next(
+        (key for key_class in (ECKey, OKPKey, RSAKey) if (key := _import_or_none(key_class, text)) is not None), None
+    )
     if key is None:
         raise ValueError(f"{where}: no PEM key of RSA, EC or Ed25519 without a passphrase can be read from it")
     if isinstance(key, RSAKey):
@@ -139,61 +146,61 @@ def from_pem(text: bytes, where: str, algorithms: Sequence[str] = ()) -> Jwk:
             raise ValueError(f"{where}: an RSA key in PEM names no algorithm; give one, such as algorithms=['RS256']")
         algorithm = fitting[0]
     else:
-        algorithm = _OF_CURVE.get(key.curve_name, "")
+        algorithm = _ALGORITHM_OF_CURVE.get(key.curve_name, "")
         if not algorithm or (algorithms and algorithm not in algorithms):
             accepted = list(algorithms or ASYMMETRIC)
             raise ValueError(f"{where}: a key on the curve {key.curve_name} serves none of {accepted}")
-    fits(key, algorithm, where)
+    check_key_fits(key, algorithm, where)
     return Jwk(key.thumbprint(), algorithm, key, f"{algorithm}\n{text.decode('latin-1')}")
 
 
-def unnamed(given: bytes, algorithm: str, where: str) -> Jwk:
-    """Return the one key of a configuration, for ``algorithm``: a secret for HS, PEM for the others. It has no kid."""
-    kind = _KINDS["OKP" if algorithm == "EdDSA" else _KTY[algorithm[0]]]
+def key_without_kid(given: bytes, algorithm: str, where: str) -> Jwk:
+    """Return the one key of a configuration, for ``algorithm``: a secret for HS, PEM for the others."""
+    key_class = _KEY_CLASSES["OKP" if algorithm == "EdDSA" else _KTY_OF_ALGORITHM[algorithm[0]]]
     refused = f"{where}: the key does not serve {algorithm}"
-    key = imported(kind, given, refused)
+    key = import_key(key_class, given, refused)
     if isinstance(key, ECKey | OKPKey) and key.curve_name not in _CURVES[algorithm]:
         raise ValueError(f"{refused}: its curve is {key.curve_name}")
-    _large(key, where)
+    _check_rsa_size(key, where)
     return Jwk("", algorithm, key, "")
 
 
-def imported(kind: type[OctKey | RSAKey | ECKey | OKPKey], given: Any, what: str) -> Key:
-    """Return the library's key; raises ValueError that tells the kind of error, and nothing of the key."""
+def import_key(key_class: type[OctKey | RSAKey | ECKey | OKPKey], given: Any, subject: str) -> Key:
+    """Return joserfc's key; raises ValueError with the kind of error, and nothing of the key."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about sizes, which we refuse ourselves
-            return kind.import_key(given)
+            warnings.simplefilter("ignore")  # about sizes, which are checked here
+            return key_class.import_key(given)
     except (JoseError, ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{what}: not a key that can be read ({type(error).__name__})") from None
+        raise ValueError(f"{subject}: not a key that can be read ({type(error).__name__})") from None
 
 
-def fits(key: Key, algorithm: str, what: str) -> None:
-    """Raise ValueError where ``key`` is not one for ``algorithm``, or too weak for it."""
-    kty = "OKP" if algorithm == "EdDSA" else _KTY[algorithm[0]]
+def check_key_fits(key: Key, algorithm: str, subject: str) -> None:
+    """Raise ValueError if ``key`` is not for ``algorithm``, or too weak for it."""
+    kty = "OKP" if algorithm == "EdDSA" else _KTY_OF_ALGORITHM[algorithm[0]]
     if key.key_type != kty:
-        raise ValueError(f"{what}: {algorithm} does not fit a key of type {key.key_type}")
+        raise ValueError(f"{subject}: {algorithm} does not fit a key of type {key.key_type}")
     if isinstance(key, ECKey | OKPKey) and key.curve_name not in _CURVES[algorithm]:
-        raise ValueError(f"{what}: {algorithm} does not fit the curve {key.curve_name}")
+        raise ValueError(f"{subject}: {algorithm} does not fit the curve {key.curve_name}")
     if isinstance(key, OctKey) and len(key.raw_value) < (least := int(algorithm[2:]) // 8):
         # RFC 7518 section 3.2: not shorter than the hash.
         raise ValueError(
-            f"{what}: the secret has {len(key.raw_value)} bytes; {algorithm} needs at least {least} random ones"
+            f"{subject}: the secret has {len(key.raw_value)} bytes; {algorithm} needs at least {least} random ones"
         )
-    _large(key, what)
+    _check_rsa_size(key, subject)
 
 
-def _large(key: Key, what: str) -> None:
+def _check_rsa_size(key: Key, subject: str) -> None:
     if isinstance(key, RSAKey) and (bits := key.raw_value.key_size) < LEAST_RSA:
-        raise ValueError(f"{what}: an RSA key of {bits} bits; use at least {LEAST_RSA}")
+        raise ValueError(f"{subject}: an RSA key of {bits} bits; use at least {LEAST_RSA}")
 
 
-def _tried(kind: type[RSAKey | ECKey | OKPKey], text: bytes) -> RSAKey | ECKey | OKPKey | None:
+def _import_or_none(key_class: type[RSAKey | ECKey | OKPKey], text: bytes) -> RSAKey | ECKey | OKPKey | None:
     try:
-        return cast("RSAKey | ECKey | OKPKey", imported(kind, text, ""))
+        return cast("RSAKey | ECKey | OKPKey", import_key(key_class, text, ""))
     except ValueError:
         return None
 
 
-def _called(kid: str) -> str:
+def _describe(kid: str) -> str:
     return f"the key {kid!r}" if kid else "a key without kid"

@@ -1,11 +1,11 @@
-"""What is accepted as the configuration of an outside issuer, and that no id or role of it passes for one of ours."""
+"""Which configurations of an outside issuer are refused; none of its ids and roles passes for one of the system."""
 
 from typing import Any
 
 import pytest
 
 from limen import Timeouts, Tls
-from limen.auth.issuer.declared import Issuer, clashes, usable_role
+from limen.auth.issuer.declared import Issuer, conflicting_issuers, usable_role
 from limen.auth.issuer.location import Location
 from limen.auth.method import Method
 
@@ -140,10 +140,10 @@ def test_http_has_to_be_said() -> None:
 
 
 def test_issuers_that_are_one_or_sound_alike() -> None:
-    assert clashes([made(), made("https://other.example"), made(audience="other")]) == []
-    assert "is named twice for the audience 'shop'" in clashes([made(), made()])[0]
+    assert conflicting_issuers([made(), made("https://other.example"), made(audience="other")]) == []
+    assert "is named twice for the audience 'shop'" in conflicting_issuers([made(), made()])[0]
     # One with a slash more is another issuer: its tokens say so.
-    (problem,) = clashes([made(), made(f"{URL}/")])
+    (problem,) = conflicting_issuers([made(), made(f"{URL}/")])
     assert "their callers' ids could be the same; give one another name=" in problem
 
 

@@ -1,4 +1,4 @@
-"""The key set of an outside issuer: what is used, what is passed over and said, and which key a token means."""
+"""The key set of an outside issuer: which keys are used, which are skipped with a reason, and which one a token means."""
 
 import json
 import re
@@ -32,7 +32,7 @@ def test_keys_serve_what_they_are_made_for() -> None:
         ("", "ES256", False),
     ]:
         assert (found.find(kid, algorithm) is not None) is fits, (kid, algorithm)
-    assert len(found.prints) == 3
+    assert len(found.thumbprints) == 3
 
 
 def test_only_the_algorithms_that_are_accepted() -> None:

@@ -1,4 +1,4 @@
-"""Tokens of an outside issuer: who is believed, as what, and that nothing hostile gets further than a Fault."""
+"""Tokens of an outside issuer: their callers, and that hostile ones give a Fault and nothing else."""
 
 import logging
 from typing import Any

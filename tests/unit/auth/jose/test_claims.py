@@ -1,4 +1,4 @@
-"""From claims to a caller: the mapping that other people's tokens need. Times and types are in test_jwt.py too."""
+"""From claims to a caller, with the mapping that outside issuers need. Times and types are in test_jwt.py too."""
 
 from typing import Any
 
@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limen.auth.jose.claims import DEEPEST, MOST_NESTED, Claims, is_time, read
+from limen.auth.jose.claims import Claims, is_time
+from limen.auth.jose.json_object import DEEPEST, MOST_NESTED, read_json_object
 from limen.errors import Fault, Kind
 from limen.exchange.principal import Principal
 from tokens import NOW
@@ -16,14 +17,14 @@ OUTSIDE = Claims(
 )
 
 
-def judged(rules: Claims, **changes: Any) -> Kind | Principal:
+def checked(rules: Claims, **changes: Any) -> Kind | Principal:
     base: dict[str, Any] = {"iss": "https://idp.example", "aud": ["shop"], "sub": "ann", "exp": NOW + 60}
     found = rules.principal({k: v for k, v in (base | changes).items() if v is not None}, NOW)
     return found.kind if isinstance(found, Fault) else found[1]
 
 
 def caller(**changes: Any) -> Principal:
-    found = judged(OUTSIDE, **changes)
+    found = checked(OUTSIDE, **changes)
     assert isinstance(found, Principal)
     return found
 
@@ -31,7 +32,7 @@ def caller(**changes: Any) -> Principal:
 def test_an_id_from_outside_is_never_one_from_inside() -> None:
     assert caller().id == "idp:ann"
     assert caller(sub=7).id == "idp:7"
-    assert judged(OUTSIDE, sub="") is Kind.TOKEN_CORRUPTED
+    assert checked(OUTSIDE, sub="") is Kind.TOKEN_CORRUPTED
 
 
 def test_the_end_has_its_leeway() -> None:
@@ -50,22 +51,22 @@ def test_roles_may_be_deep() -> None:
 
 @pytest.mark.parametrize("roles", [7, True, ["a", 7], [["a"]], {"a": 1}, "", ["a", ""], ["a\nb"]], ids=repr)
 def test_roles_of_the_wrong_form_are_not_none(roles: Any) -> None:
-    assert judged(OUTSIDE, realm_access={"roles": roles}) is Kind.TOKEN_CORRUPTED
+    assert checked(OUTSIDE, realm_access={"roles": roles}) is Kind.TOKEN_CORRUPTED
 
 
 def test_a_name_with_dots_may_be_a_name() -> None:
     rules = Claims(id_claim="sub", role_claim="https://shop.example/roles", scope_claim="a.b")
-    found = judged(rules, **{"https://shop.example/roles": ["x"], "a.b": "s", "a": {"b": "t"}})
+    found = checked(rules, **{"https://shop.example/roles": ["x"], "a.b": "s", "a": {"b": "t"}})
     assert isinstance(found, Principal)
     assert (found.roles, found.scopes) == ({"x"}, {"s"})
-    assert judged(rules, https="") is Kind.TOKEN_CORRUPTED
+    assert checked(rules, https="") is Kind.TOKEN_CORRUPTED
 
 
 def test_without_roles_where_they_are_needed() -> None:
     rules = Claims(id_claim="sub", role_claim="role")
-    assert judged(rules) is Kind.TOKEN_CORRUPTED
-    assert judged(rules, role=[]) is Kind.TOKEN_CORRUPTED
-    assert isinstance(judged(rules, role="a"), Principal)
+    assert checked(rules) is Kind.TOKEN_CORRUPTED
+    assert checked(rules, role=[]) is Kind.TOKEN_CORRUPTED
+    assert isinstance(checked(rules, role="a"), Principal)
 
 
 @pytest.mark.parametrize(
@@ -79,16 +80,16 @@ def test_times(value: object, expected: bool) -> None:
 
 
 def test_depth_is_exact() -> None:
-    assert read(b'{"a":' * DEEPEST + b"1" + b"}" * DEEPEST) is not None
-    assert read(b'{"a":' * (DEEPEST + 1) + b"1" + b"}" * (DEEPEST + 1)) is None
-    assert read(b'{"a":[' + b",".join([b"{}"] * (MOST_NESTED - 2)) + b"]}") is not None
-    assert read(b'{"a":[' + b",".join([b"{}"] * (MOST_NESTED - 1)) + b"]}") is None
-    assert read(b'{"a":"' + b"[" * 300 + b'\\"' + b"{" * 100 + b'"}') is not None
+    assert read_json_object(b'{"a":' * DEEPEST + b"1" + b"}" * DEEPEST) is not None
+    assert read_json_object(b'{"a":' * (DEEPEST + 1) + b"1" + b"}" * (DEEPEST + 1)) is None
+    assert read_json_object(b'{"a":[' + b",".join([b"{}"] * (MOST_NESTED - 2)) + b"]}") is not None
+    assert read_json_object(b'{"a":[' + b",".join([b"{}"] * (MOST_NESTED - 1)) + b"]}") is None
+    assert read_json_object(b'{"a":"' + b"[" * 300 + b'\\"' + b"{" * 100 + b'"}') is not None
 
 
 @given(st.binary(max_size=60) | st.text('[]{}",:\\a1 ', max_size=60).map(str.encode))
 def test_reading_never_raises(text: bytes) -> None:
-    found = read(text)
+    found = read_json_object(text)
     assert found is None or isinstance(found, dict)
 
 

@@ -1,4 +1,4 @@
-"""Where keys come from, and every reason to refuse them. No message repeats a key."""
+"""Sources of keys, and every reason to refuse one. No message repeats a key."""
 
 import json
 from base64 import urlsafe_b64encode

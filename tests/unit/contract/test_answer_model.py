@@ -1,4 +1,4 @@
-"""A declared answer: read as a service with the same model writes it, and written with the options of FastAPI."""
+"""A declared answer: accepted as a service with the same model writes it, and written with the options of FastAPI."""
 
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -17,8 +17,8 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass
 
-from limen.contract.answer import Answer
-from limen.contract.misfits import Misfits
+from limen.contract.answer_model import AnswerModel
+from limen.contract.violations import Violations
 
 
 class Computed(BaseModel):
@@ -111,14 +111,14 @@ SAME_MODEL: list[tuple[Any, Any]] = [
 def test_what_a_service_with_the_same_model_answers_fits_and_stays(kind: Any, value: Any, *, by_alias: bool) -> None:
     adapter = TypeAdapter[Any](kind)
     sent = adapter.dump_json(value, by_alias=by_alias)
-    checked = Answer(adapter).checked(sent)
+    checked = AnswerModel(adapter).check(sent)
     assert checked == adapter.dump_json(value, by_alias=True)
 
 
 def test_what_is_hidden_stays_hidden() -> None:
-    answer = Answer(TypeAdapter(Masked))
+    answer = AnswerModel(TypeAdapter(Masked))
     sent = b'{"card":"4111111111111111","secret":"hunter2","hidden":"x","more":1}'
-    assert answer.checked(sent) == b'{"card":"****1111","secret":"**********"}'
+    assert answer.check(sent) == b'{"card":"****1111","secret":"**********"}'
 
 
 class User(BaseModel):
@@ -142,9 +142,9 @@ OPTIONS: list[tuple[dict[str, Any], bytes]] = [
 def test_options_choose_what_is_written_of_an_answer_and_of_what_a_hook_makes(
     options: dict[str, Any], written: bytes
 ) -> None:
-    answer = Answer(TypeAdapter(User), **options)
-    assert answer.checked(FULL) == written
-    assert answer.made({"id": 1, "name": "ada"}) == written
+    answer = AnswerModel(TypeAdapter(User), **options)
+    assert answer.check(FULL) == written
+    assert answer.serialize({"id": 1, "name": "ada"}) == written
 
 
 class Needs(BaseModel):
@@ -162,19 +162,21 @@ class Needs(BaseModel):
     ],
 )
 def test_a_service_with_the_same_options_leaves_out_the_same(options: dict[str, Any], sent: bytes) -> None:
-    assert Answer(TypeAdapter(Needs), **options).checked(sent) == sent
+    assert AnswerModel(TypeAdapter(Needs), **options).check(sent) == sent
 
 
 def test_unset_fields_stay_unset_but_of_what_a_hook_makes() -> None:
-    answer = Answer(TypeAdapter(User))
-    assert answer.checked(b'{"id":1,"name":"ada"}') == b'{"id":1,"name":"ada"}'
-    assert answer.made(User(id=1, name="ada")) == FULL
-    assert Answer(TypeAdapter(User), exclude_unset=True).made(User(id=1, name="ada")) == b'{"id":1,"name":"ada"}'
+    answer = AnswerModel(TypeAdapter(User))
+    assert answer.check(b'{"id":1,"name":"ada"}') == b'{"id":1,"name":"ada"}'
+    assert answer.serialize(User(id=1, name="ada")) == FULL
+    assert (
+        AnswerModel(TypeAdapter(User), exclude_unset=True).serialize(User(id=1, name="ada")) == b'{"id":1,"name":"ada"}'
+    )
 
 
 def test_names_may_be_those_of_the_fields() -> None:
-    answer = Answer(TypeAdapter(Renamed), by_alias=False)
-    assert answer.checked(b'{"user_name":"a","post":"b"}') == b'{"user_name":"a","mail":"b"}'
+    answer = AnswerModel(TypeAdapter(Renamed), by_alias=False)
+    assert answer.check(b'{"user_name":"a","post":"b"}') == b'{"user_name":"a","mail":"b"}'
 
 
 @pytest.mark.parametrize(
@@ -187,9 +189,9 @@ def test_names_may_be_those_of_the_fields() -> None:
     ],
 )
 def test_what_does_not_fit_is_told_by_its_place_and_kind(kind: Any, sent: bytes, kinds: list[str]) -> None:
-    found = Answer(TypeAdapter(kind)).checked(sent)
-    assert isinstance(found, Misfits)
-    assert [one.type for one in found.found] == kinds
+    found = AnswerModel(TypeAdapter(kind)).check(sent)
+    assert isinstance(found, Violations)
+    assert [one.type for one in found.listed] == kinds
 
 
 class OpenAndComputed(Computed):
@@ -198,4 +200,4 @@ class OpenAndComputed(Computed):
 
 def test_what_would_be_written_twice_is_refused() -> None:
     with pytest.raises(TypeError, match='computed fields and extra="allow" would have each of them twice, as it came'):
-        Answer(TypeAdapter(OpenAndComputed))
+        AnswerModel(TypeAdapter(OpenAndComputed))

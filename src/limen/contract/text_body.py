@@ -1,17 +1,17 @@
-"""A declared body that is no JSON, such as ``Annotated[str, Body(media_type="text/plain")]``: text, or bytes.
+"""A declared body that is not JSON, such as ``Annotated[str, Body(media_type="text/plain")]``: text, or bytes.
 
-It is held and checked, and reaches the service as it came.
+It is held and checked, and reaches the service as the client sent it.
 """
 
 import re
-from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
 from pydantic import TypeAdapter
 
+from limen.contract.body_steps import BodySteps
 from limen.contract.checker import Checker
-from limen.contract.misfits import Misfits
+from limen.contract.violations import Violations
 from limen.errors import Invalid
 
 _CHARSET: Final = re.compile(rb';[ \t]*charset[ \t]*=[ \t]*"?([^";, \t]*)')
@@ -19,8 +19,8 @@ _UTF_8: Final = frozenset((b"utf-8", b"utf8", b"us-ascii"))
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
-    """A body of ``media_type`` that is taken as text in UTF-8, or as ``binary``."""
+class TextBody:
+    """A body of ``media_type`` that is read as text in UTF-8, or as bytes if it is ``binary``."""
 
     adapter: TypeAdapter[object]
     media_type: str
@@ -32,30 +32,30 @@ class Text:
     keeps_parameters: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        """Derive what checks content."""
+        """Derive the checker."""
         object.__setattr__(self, "checker", Checker(self.adapter))
 
-    def takes(self, content_type: bytes) -> bool:
-        """Tell whether content of this type is taken: text has to be in UTF-8, as it is unless a charset is named."""
+    def accepts(self, content_type: bytes) -> bool:
+        """Tell whether ``content_type`` is the declared media type; a charset of text must be UTF-8."""
         low = content_type.lower()
         if low.partition(b";")[0].strip() != self.media_type.encode():
             return False
         return self.binary or all(name in _UTF_8 for name in _CHARSET.findall(low))
 
-    def reading(self, content: bytes) -> Generator[None, None, bytes | Misfits]:
-        """Read the content, in one step; what is returned is for the service, and the same."""
+    def read_in_steps(self, content: bytes) -> BodySteps:
+        """Check the body, in one step; return it unchanged for the service."""
         yield from ()
         return self.read(content)
 
-    def read(self, content: bytes) -> bytes | Misfits:
+    def read(self, content: bytes) -> bytes | Violations:
         """Return ``content``, or what is wrong with it."""
         if not content:
-            return Misfits((Invalid(("body",), "Field required", "missing"),))
+            return Violations((Invalid(("body",), "Field required", "missing"),))
         value: bytes | str = content
         if not self.binary:
             try:
                 value = content.decode()
             except UnicodeDecodeError:
-                return Misfits((Invalid(("body",), "Input should be text in UTF-8", "string_unicode"),))
-        checked = self.checker.python(value, ("body",))
-        return checked if isinstance(checked, Misfits) else content
+                return Violations((Invalid(("body",), "Input should be text in UTF-8", "string_unicode"),))
+        checked = self.checker.check_python(value, ("body",))
+        return checked if isinstance(checked, Violations) else content

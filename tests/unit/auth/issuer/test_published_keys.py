@@ -1,4 +1,4 @@
-"""The keys of an outside issuer: when somebody waits for them, how often they are asked for, and what trouble means."""
+"""The keys of an outside issuer: who waits for a fetch, how often one is made, and what a failure means."""
 
 import asyncio
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from issuing import DEAD, URL, Live, key, key_set, ready, seconds, token, told
 from limen.auth.issuer import live as module
 from limen.auth.issuer.declared import Issuer
-from limen.auth.issuer.live import LiveIssuer
+from limen.auth.issuer.live import IssuerVerifier
 from limen.errors import Fault
 from tokens import NOW
 
@@ -215,10 +215,10 @@ async def test_closing_ends_the_fetch_and_tells_those_who_wait() -> None:
     assert seconds(await live.later(token(OLD))) >= 1
     assert live.source.asked == 1
     await asyncio.sleep(0)
-    assert not any("LiveIssuer" in repr(task) for task in asyncio.all_tasks())
+    assert not any("PublishedKeys" in repr(task) for task in asyncio.all_tasks())
 
 
 async def test_closing_what_was_never_used() -> None:
-    live = LiveIssuer(Issuer(URL, audience="shop"))
+    live = IssuerVerifier(Issuer(URL, audience="shop"))
     assert repr(live) == "<Issuer idp.example well 0 keys 0/4096 cached>"
     await live.aclose()

@@ -1,4 +1,4 @@
-"""What happens to a success answer before the client gets it."""
+"""What happens to a declared answer before the client gets it."""
 
 import json
 from collections.abc import Callable
@@ -8,10 +8,10 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, field_serializer
 
 from limen import Upstream
 from limen.app.hooks import after_hook
-from limen.contract.answer import Answer
+from limen.contract.answer_hooks import answer_hooks
+from limen.contract.answer_model import AnswerModel
 from limen.contract.contract import Contract
-from limen.contract.finish import finishers
-from limen.contract.made import Finished, Hook, Made
+from limen.contract.edited_answer import AnswerHook, EditedAnswer, HookResult
 from limen.errors import Fault, Kind
 from limen.exchange.principal import Principal
 from limen.fairness.validations import Validations
@@ -28,16 +28,18 @@ class Token(BaseModel):
     token: str
 
 
-def hook(after: Callable[..., object] | None, answer: type | None, status: int = 200) -> Hook:
-    contract = Contract(answer=None if answer is None else Answer(TypeAdapter(answer)))
-    made = None if after is None else after_hook(after, public=False)
-    return finishers(contract, made, status, name="GET /a", max_answer=HELD, validations=Validations(), seconds=1.0)[
-        status
-    ]
+def hook(after: Callable[..., object] | None, answer: type | None, status: int = 200) -> AnswerHook:
+    contract = Contract(answer=None if answer is None else AnswerModel(TypeAdapter(answer)))
+    declared = None if after is None else after_hook(after, public=False)
+    return answer_hooks(
+        contract, declared, status, name="GET /a", max_answer=HELD, validations=Validations(), seconds=1.0
+    )[status]
 
 
 async def test_nothing_declared_is_nothing_done() -> None:
-    assert not finishers(Contract(), None, 200, name="GET /a", max_answer=HELD, validations=Validations(), seconds=1.0)
+    assert not answer_hooks(
+        Contract(), None, 200, name="GET /a", max_answer=HELD, validations=Validations(), seconds=1.0
+    )
 
 
 async def test_a_checked_answer_loses_what_the_contract_does_not_name() -> None:
@@ -149,17 +151,17 @@ async def test_null_is_what_a_hook_may_make_and_a_constant_of_pythons_is_no_answ
     assert fault.cause == "the answer is not JSON: ValueError"
 
 
-async def ended(made: Hook, content: bytes, caller: Principal | None = None) -> Finished:
+async def ended(made: AnswerHook, content: bytes, caller: Principal | None = None) -> HookResult:
     result = made(content, caller)
-    return result if isinstance(result, Made | Fault) else await result
+    return result if isinstance(result, EditedAnswer | Fault) else await result
 
 
-async def outcome(made: Hook, content: bytes) -> bytes | Fault:
+async def outcome(made: AnswerHook, content: bytes) -> bytes | Fault:
     result = await ended(made, content)
-    return result.content if isinstance(result, Made) else result
+    return result.content if isinstance(result, EditedAnswer) else result
 
 
-async def finished(made: Hook, content: bytes) -> bytes:
+async def finished(made: AnswerHook, content: bytes) -> bytes:
     result = await outcome(made, content)
     assert isinstance(result, bytes)
     return result
