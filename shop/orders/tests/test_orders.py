@@ -16,7 +16,7 @@ from shop_orders.models import Order
 from shop_orders.settings import Settings
 
 GATEWAY = Signer("orders")
-ONE, OTHER, ADMIN = GATEWAY.signed(2), GATEWAY.signed(3), GATEWAY.signed(1, "admin")
+ONE, OTHER, ADMIN = GATEWAY.identity_headers(2), GATEWAY.identity_headers(3), GATEWAY.identity_headers(1, "admin")
 FORM = {"address": "1 Main St", "item": "lamp"}
 
 

@@ -13,7 +13,7 @@ from shop_suppliers.database import config
 from shop_suppliers.settings import Settings
 
 GATEWAY = Signer("suppliers")
-ONE, OTHER, ADMIN = GATEWAY.signed(2), GATEWAY.signed(3), GATEWAY.signed(1, "admin")
+ONE, OTHER, ADMIN = GATEWAY.identity_headers(2), GATEWAY.identity_headers(3), GATEWAY.identity_headers(1, "admin")
 FORM = {"name": "Ada", "surname": "Lovelace", "address": "12 St James's Square"}
 
 

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from cheap_hashes import HASHER, INSTEAD
 from kept_sessions import Hand, Open
-from limen_kit.testing import fresh_database, opened, running
+from limen_kit.testing import fresh_database, open_database, running
 from shop_users.accounts import NewAccount, UserType
 from shop_users.app import create_app
 from shop_users.database import config, sessions, store
@@ -39,7 +39,7 @@ async def kept_at(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenera
             url = await stack.enter_async_context(fresh_database(str(request.getfixturevalue("postgres"))))
         found = config(url)
         assert found is not None
-        await stack.enter_async_context(opened(found))
+        await stack.enter_async_context(open_database(found))
         yield url
 
 

@@ -14,7 +14,7 @@ import pytest
 from kept_sessions import Hand
 from shop_users import api_keys
 from shop_users.accounts import NewAccount
-from shop_users.api_keys import MOST_KEYS, Created, Keys, NewKey, TooMany
+from shop_users.api_keys import MAX_KEYS, Created, Keys, NewKey, TooMany
 from shop_users.database import keys, store
 from shop_users.json_store import JsonStore
 from shop_users.models import ApiKeyRow
@@ -151,9 +151,9 @@ async def test_a_user_has_so_many_keys(kept: Keys, clock: Hand) -> None:
             return False
         return True
 
-    made = await asyncio.gather(*(attempt() for _ in range(MOST_KEYS + 3)))
-    assert sum(made) == MOST_KEYS
-    assert len(await kept.of(1)) == MOST_KEYS
+    made = await asyncio.gather(*(attempt() for _ in range(MAX_KEYS + 3)))
+    assert sum(made) == MAX_KEYS
+    assert len(await kept.of(1)) == MAX_KEYS
     await create(kept, 2)
     # Those that are over make room.
     clock.now += MINUTE

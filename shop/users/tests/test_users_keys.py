@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from shop_users.api_keys import MOST_KEYS
+from shop_users.api_keys import MAX_KEYS
 
 ADMIN = {"request-user-id": "1", "request-user-role": "admin"}
 JOHN = {"request-user-id": "2", "request-user-role": "default"}
@@ -123,14 +123,14 @@ async def test_keys_end_with_their_owner(client: httpx2.AsyncClient) -> None:
 
 
 async def test_there_is_a_bound_on_keys(client: httpx2.AsyncClient) -> None:
-    for _ in range(MOST_KEYS):
+    for _ in range(MAX_KEYS):
         await create(client)
     got = await client.post("/api/keys", json=FORM, headers=JOHN)
     assert (got.status_code, got.json()["code"]) == (409, "too_many_keys")
     assert got.json()["detail"] == "You have 50 API keys already; revoke one first."
     await create(client, TEST)
     await client.delete("/api/keys/1", headers=JOHN)
-    assert (await create(client))["id"] == MOST_KEYS + 2
+    assert (await create(client))["id"] == MAX_KEYS + 2
 
 
 @pytest.mark.parametrize("key", ["", "x", "key_1_", "key_1_" + "a" * 43, "key_7_" + "a" * 43, "é", "x" * 512])

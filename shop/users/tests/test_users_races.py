@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from pwdlib.hashers.bcrypt import BcryptHasher
 
 import cheap_hashes
-from limen_kit.testing import fresh_database, migrated, running
+from limen_kit.testing import fresh_database, migrate_database, running
 from shop_users.accounts import Store
 from shop_users.app import create_app
 from shop_users.database import config
@@ -75,7 +75,7 @@ asyncio.run(main())
 
 async def test_several_processes_that_start_at_once_make_the_demo_accounts_once(url: str, tmp_path: Path) -> None:
     if (found := config(url)) is not None:
-        await migrated(found)
+        await migrate_database(found)
 
     def start() -> Sequence[int]:
         environment = os.environ | {

@@ -11,7 +11,7 @@ import pytest
 from anyio import to_thread
 from tortoise import Tortoise
 
-from limen_kit.testing import fresh_database, migrated
+from limen_kit.testing import fresh_database, migrate_database
 from shop_users.accounts import NewAccount
 from shop_users.database import config, sessions, store
 from shop_users.sessions import Begun, Ended, Refreshed, Rules, Sessions, Token
@@ -67,7 +67,7 @@ async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[
         if request.param == "postgres":
             address = await stack.enter_async_context(fresh_database(str(request.getfixturevalue("postgres"))))
         if (found := config(address)) is not None:
-            await migrated(found)
+            await migrate_database(found)
         yield address
 
 

@@ -213,7 +213,7 @@ async def test_identity_may_have_to_be_signed(tmp_path: Path) -> None:
         session = await service.begin(1)
         forged = await service.post("logout", within(session, ADMIN))
         assert forged.status_code == 401
-        signed = signer.signed(1, session_id=session.session_id)
+        signed = signer.identity_headers(1, session_id=session.session_id)
         assert [one["current"] for one in (await client.get("/api/sessions", headers=signed)).json()] == [True]
         assert ended_by(await service.post("logout", signed)) == [session.session_id]
         other = await service.begin(1)

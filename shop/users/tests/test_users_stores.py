@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tortoise.exceptions import OperationalError
 
-from limen_kit.testing import opened
+from limen_kit.testing import open_database
 from shop_users.accounts import Account, NewAccount, Store, Taken
 from shop_users.database import config, store
 from shop_users.json_store import JsonStore
@@ -201,7 +201,7 @@ async def test_a_broken_json_file_is_told_without_its_content(tmp_path: Path, co
 async def test_filling_sqlite_locks_before_it_looks(tmp_path: Path) -> None:
     found = config(f"sqlite://{tmp_path}/users.sqlite3?busy_timeout=1")
     assert found is not None
-    async with opened(found):
+    async with open_database(found):
         with closing(sqlite3.connect(tmp_path / "users.sqlite3", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             # Nothing to insert: it is the look that has to wait for the other process.

@@ -7,8 +7,9 @@ from tortoise.exceptions import IntegrityError
 from tortoise.queryset import QuerySet
 
 from limen_kit.fields import RowId
-from limen_kit.identity import Caller, CurrentCaller
-from limen_kit.paging import Page, paged, total_header
+from limen_kit.identity import CurrentCaller
+from limen_kit.paging import Page, paginate, total_count_responses
+from limen_kit.principal import Caller
 from limen_kit.problems import Problem, responses
 from shop_orders.models import Order
 from shop_orders.schemas import IdempotencyKey, OrderForm, OrderResponse
@@ -18,13 +19,13 @@ router = APIRouter(prefix="/api/orders", tags=["orders"])
 REPLAYED = "Idempotency-Replayed"
 
 
-@router.get("", response_model=list[OrderResponse], responses=total_header() | responses(401))
+@router.get("", response_model=list[OrderResponse], responses=total_count_responses() | responses(401))
 async def list_orders(page: Page, caller: CurrentCaller, response: Response) -> list[Order]:
     """List the caller's orders; ``q`` looks into the item."""
     rows = _visible(caller)
     if page.q:
         rows = rows.filter(item__icontains=page.q)
-    return await paged(rows, page, response)
+    return await paginate(rows, page, response)
 
 
 @router.post("", response_model=OrderResponse, status_code=201, responses=responses(400, 401, 409, 413))

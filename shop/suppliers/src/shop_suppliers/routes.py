@@ -4,8 +4,9 @@ from fastapi import APIRouter, Response
 from tortoise.expressions import Q
 
 from limen_kit.fields import RowId
-from limen_kit.identity import Caller, CurrentCaller
-from limen_kit.paging import Page, paged, total_header
+from limen_kit.identity import CurrentCaller
+from limen_kit.paging import Page, paginate, total_count_responses
+from limen_kit.principal import Caller
 from limen_kit.problems import Problem, responses
 from shop_suppliers.models import Supplier
 from shop_suppliers.schemas import SupplierChanges, SupplierForm, SupplierResponse
@@ -13,13 +14,13 @@ from shop_suppliers.schemas import SupplierChanges, SupplierForm, SupplierRespon
 router = APIRouter(prefix="/api/suppliers", tags=["suppliers"])
 
 
-@router.get("", response_model=list[SupplierResponse], responses=total_header())
+@router.get("", response_model=list[SupplierResponse], responses=total_count_responses())
 async def list_suppliers(page: Page, response: Response) -> list[Supplier]:
     """List everybody's suppliers; ``q`` looks into name, surname and address."""
     rows = Supplier.all()
     if page.q:
         rows = rows.filter(Q(name__icontains=page.q) | Q(surname__icontains=page.q) | Q(address__icontains=page.q))
-    return await paged(rows, page, response)
+    return await paginate(rows, page, response)
 
 
 @router.post("", response_model=SupplierResponse, status_code=201, responses=responses(400, 401, 413))

@@ -19,7 +19,7 @@ SCOPE = r"^[\x21\x23-\x5b\x5d-\x7e]+$"
 """A scope-token (RFC 6749, section 3.3)."""
 
 MOST_SCOPES = 20
-MOST_KEYS = 50
+MAX_KEYS = 50
 """Keys that a user may have."""
 
 SEEN_EVERY = timedelta(minutes=1)

@@ -3,7 +3,7 @@
 from dataclasses import fields, replace
 from pathlib import Path
 
-from shop_users.api_keys import MOST_KEYS, ApiKey, Created, NewKey, TooMany, read, same, secret, written
+from shop_users.api_keys import MAX_KEYS, ApiKey, Created, NewKey, TooMany, read, same, secret, written
 from shop_users.json_file import Document, JsonFile, StoredKey
 from shop_users.sessions import Clock, Gone, wall_clock
 
@@ -25,7 +25,7 @@ class JsonKeys:
                 raise Gone
             now = self._now()
             kept = [key for key in document.api_keys if key.owner != new.owner or key.active(now)]
-            if sum(key.owner == new.owner for key in kept) >= MOST_KEYS:
+            if sum(key.owner == new.owner for key in kept) >= MAX_KEYS:
                 raise TooMany
             number = document.next_key_id
             text, digest = written(number, random)

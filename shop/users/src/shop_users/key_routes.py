@@ -11,7 +11,7 @@ from limen_kit.fields import RowId
 from limen_kit.identity import CurrentCaller
 from limen_kit.problems import Problem, responses
 from shop_users import audit
-from shop_users.api_keys import MOST_KEYS, ApiKey, NewKey, TooMany
+from shop_users.api_keys import MAX_KEYS, ApiKey, NewKey, TooMany
 from shop_users.parts import Keys
 from shop_users.schemas import (
     CreatedKeyResponse,
@@ -37,7 +37,7 @@ async def create_key(form: KeyForm, caller: CurrentCaller, keys: Keys, response:
     try:
         created = await keys.create(new)
     except TooMany:
-        raise Problem(409, "too_many_keys", f"You have {MOST_KEYS} API keys already; revoke one first.") from None
+        raise Problem(409, "too_many_keys", f"You have {MAX_KEYS} API keys already; revoke one first.") from None
     except Gone:
         raise Problem(
             401, "account_gone", "Your account does not exist any more.", {"www-authenticate": "Bearer"}

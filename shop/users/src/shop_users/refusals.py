@@ -13,7 +13,7 @@ from typing import cast
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from limen_kit.problems import answer
+from limen_kit.problems import problem_response
 from shop_users.login import address_of, refusal
 from shop_users.parts import State
 from shop_users.schemas import Credentials
@@ -49,7 +49,7 @@ class Refusals:
             address = address_of(HTTPConnection(scope))
             refused = refusal(credentials, address, state.guessing, state.passwords, state.now())
             if refused is not None:
-                await answer(refused)(scope, receive, send)
+                await problem_response(refused)(scope, receive, send)
                 return
         waiting = iter(messages)
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 
 from limen_kit.fields import RowId
 from limen_kit.identity import AdminCaller, CurrentCaller
-from limen_kit.paging import TOTAL, Page, total_header
+from limen_kit.paging import TOTAL_COUNT_HEADER, Page, total_count_responses
 from limen_kit.problems import Problem, responses
 from shop_users import audit
 from shop_users.accounts import Account, Changes, NewAccount, Taken, username_key
@@ -33,11 +33,11 @@ _CREATED: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("", response_model=list[UserResponse], responses=total_header() | responses(401, 403))
+@router.get("", response_model=list[UserResponse], responses=total_count_responses() | responses(401, 403))
 async def list_users(page: Page, caller: AdminCaller, accounts: Accounts, response: Response) -> list[Account]:
     """List the users; ``q`` looks into username, email and full name."""
     found, total = await accounts.page(q=page.q, limit=page.limit, offset=page.offset)
-    response.headers[TOTAL] = str(total)
+    response.headers[TOTAL_COUNT_HEADER] = str(total)
     return found
 
 

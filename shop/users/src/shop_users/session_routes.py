@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
 
-from limen_kit.identity import LARGEST_ID, CurrentCaller, Identify
+from limen_kit.fields import MAX_ROW_ID
+from limen_kit.identity import CurrentCaller, IdentitySource
 from limen_kit.problems import Problem, responses
 from shop_users import audit
 from shop_users.ended import DOCUMENTED, told
@@ -57,7 +58,7 @@ async def logout(form: LogoutForm, request: Request, sessions: Sessions, respons
             raise _invalid()
     else:
         # Not a parameter: who has a refresh token is not asked for more.
-        identify: Identify = request.app.state.identify
+        identify: IdentitySource = request.app.state.identify
         identity = await identify(request.headers)
         ended = _current(_number(identity.subject), identity.session_id)
         if ended is None:
@@ -124,8 +125,8 @@ def _current(account_id: int, session_id: str | None) -> Ended | None:
 
 def _number(subject: str) -> int:
     """Return the id of an account; of a subject that is none of ours, 0, which nobody has."""
-    number = int(subject) if subject.isascii() and subject.isdecimal() and len(subject) <= len(str(LARGEST_ID)) else 0
-    return number if number <= LARGEST_ID else 0
+    number = int(subject) if subject.isascii() and subject.isdecimal() and len(subject) <= len(str(MAX_ROW_ID)) else 0
+    return number if number <= MAX_ROW_ID else 0
 
 
 def _invalid(*ended: str) -> Problem:

@@ -2,7 +2,7 @@
 
 from tortoise.transactions import in_transaction
 
-from shop_users.api_keys import MOST_KEYS, ApiKey, Created, NewKey, TooMany, read, same, secret, written
+from shop_users.api_keys import MAX_KEYS, ApiKey, Created, NewKey, TooMany, read, same, secret, written
 from shop_users.models import ApiKeyRow
 from shop_users.sessions import Clock, wall_clock
 from shop_users.sql_store import lock
@@ -22,7 +22,7 @@ class SqlKeys:
             now = self._now()
             mine = ApiKeyRow.filter(owner_id=new.owner)
             await mine.filter(expires_at__lte=now).delete()
-            if await mine.count() >= MOST_KEYS:
+            if await mine.count() >= MAX_KEYS:
                 raise TooMany
             row = await ApiKeyRow.create(
                 owner_id=new.owner,
