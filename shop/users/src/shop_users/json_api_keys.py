@@ -3,32 +3,42 @@
 from dataclasses import fields, replace
 from pathlib import Path
 
-from shop_users.api_keys import MAX_KEYS, ApiKey, Created, NewKey, TooMany, read, same, secret, written
+from shop_users.api_keys import (
+    MAX_KEYS,
+    ApiKey,
+    CreatedKey,
+    NewKey,
+    TooManyKeys,
+    digests_equal,
+    format_key,
+    new_secret,
+    parse_key,
+)
 from shop_users.json_file import Document, JsonFile, StoredKey
-from shop_users.sessions import Clock, Gone, wall_clock
+from shop_users.sessions import AccountMissing, Clock, wall_clock
 
 
-class JsonKeys:
-    """``Keys`` in the file ``path``."""
+class JsonApiKeyStore:
+    """An ``ApiKeyStore`` in the file ``path``."""
 
     def __init__(self, path: Path, now: Clock = wall_clock) -> None:
         """Open nothing yet."""
         self._file = JsonFile(path)
         self._now = now
 
-    async def create(self, new: NewKey) -> Created:
-        """Leave out those of the owner that are over, and append."""
-        random = secret()
+    async def create(self, new: NewKey) -> CreatedKey:
+        """Remove the owner's expired keys, and append."""
+        secret = new_secret()
 
-        def change(document: Document) -> tuple[Document, Created]:
+        def change(document: Document) -> tuple[Document, CreatedKey]:
             if all(account.id != new.owner for account in document.users):
-                raise Gone
+                raise AccountMissing
             now = self._now()
             kept = [key for key in document.api_keys if key.owner != new.owner or key.active(now)]
             if sum(key.owner == new.owner for key in kept) >= MAX_KEYS:
-                raise TooMany
+                raise TooManyKeys
             number = document.next_key_id
-            text, digest = written(number, random)
+            text, digest = format_key(number, secret)
             key = StoredKey(
                 id=number,
                 owner=new.owner,
@@ -36,19 +46,21 @@ class JsonKeys:
                 scopes=new.scopes,
                 digest=digest,
                 created_at=now,
-                expires_at=new.end(now),
+                expires_at=new.expiry(now),
                 last_used_at=None,
             )
-            return replace(document, next_key_id=number + 1, api_keys=[*kept, key]), Created(_told(key), text)
+            return replace(document, next_key_id=number + 1, api_keys=[*kept, key]), CreatedKey(
+                _without_digest(key), text
+            )
 
         return await self._file.write(change)
 
-    async def of(self, owner: int) -> list[ApiKey]:
-        """Return them all."""
-        return [_told(key) for key in (await self._file.read()).api_keys if key.owner == owner]
+    async def list_for(self, owner: int) -> list[ApiKey]:
+        """Filter by the owner."""
+        return [_without_digest(key) for key in (await self._file.read()).api_keys if key.owner == owner]
 
     async def revoke(self, owner: int, number: int) -> bool:
-        """Leave the key out."""
+        """Remove the key."""
 
         def change(document: Document) -> tuple[Document, bool]:
             kept = [key for key in document.api_keys if (key.id, key.owner) != (number, owner)]
@@ -57,22 +69,22 @@ class JsonKeys:
         return await self._file.write(change)
 
     async def introspect(self, text: str) -> ApiKey | None:
-        """Look, compare, and now and then write."""
-        number, digest = read(text)
+        """Read, compare, and write ``last_used_at`` when it is outdated."""
+        number, digest = parse_key(text)
         key = next((key for key in (await self._file.read()).api_keys if key.id == number), None)
-        right = same(digest, None if key is None else key.digest)
+        matches = digests_equal(digest, None if key is None else key.digest)
         now = self._now()
-        if key is None or not right or not key.active(now):
+        if key is None or not matches or not key.active(now):
             return None
-        if key.unseen(now):
+        if key.last_used_is_outdated(now):
 
             def change(document: Document) -> tuple[Document, None]:
                 keys = [replace(k, last_used_at=now) if k.id == number else k for k in document.api_keys]
                 return replace(document, api_keys=keys), None
 
             await self._file.write(change)
-        return _told(key)
+        return _without_digest(key)
 
 
-def _told(stored: StoredKey) -> ApiKey:
-    return ApiKey(**{each.name: getattr(stored, each.name) for each in fields(ApiKey)})
+def _without_digest(stored: StoredKey) -> ApiKey:
+    return ApiKey(**{field.name: getattr(stored, field.name) for field in fields(ApiKey)})
