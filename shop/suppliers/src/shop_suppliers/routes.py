@@ -34,34 +34,34 @@ async def create_supplier(form: SupplierForm, caller: CurrentCaller, response: R
 @router.get("/{supplier_id}", response_model=SupplierResponse, responses=responses(404))
 async def get_supplier(supplier_id: RowId) -> Supplier:
     """Get one supplier."""
-    return await _supplier(supplier_id)
+    return await _supplier_or_404(supplier_id)
 
 
 @router.put("/{supplier_id}", response_model=SupplierResponse, responses=responses(400, 401, 403, 404, 413))
 async def update_supplier(supplier_id: RowId, changes: SupplierChanges, caller: CurrentCaller) -> Supplier:
-    """Change what the body names; the rest stays."""
-    await _own(supplier_id, caller)
+    """Change the fields in the body; the others stay."""
+    await _changeable_supplier(supplier_id, caller)
     if fields := changes.model_dump(exclude_unset=True):
-        # Only the named columns: two changes at once of different fields both stay.
+        # Only the named columns, so that concurrent changes of different fields do not overwrite each other.
         await Supplier.filter(id=supplier_id).update(**fields)
-    return await _supplier(supplier_id)
+    return await _supplier_or_404(supplier_id)
 
 
 @router.delete("/{supplier_id}", status_code=204, responses=responses(401, 403, 404))
 async def delete_supplier(supplier_id: RowId, caller: CurrentCaller) -> None:
     """Delete a supplier."""
-    await (await _own(supplier_id, caller)).delete()
+    await (await _changeable_supplier(supplier_id, caller)).delete()
 
 
-async def _supplier(number: int) -> Supplier:
+async def _supplier_or_404(number: int) -> Supplier:
     supplier = await Supplier.get_or_none(id=number)
     if supplier is None:
         raise Problem(404, "not_found", "Supplier not found with this id.")
     return supplier
 
 
-async def _own(number: int, caller: Caller) -> Supplier:
-    supplier = await _supplier(number)
+async def _changeable_supplier(number: int, caller: Caller) -> Supplier:
+    supplier = await _supplier_or_404(number)
     if supplier.created_by != caller.id and not caller.is_admin:
         raise Problem(403, "forbidden", "You are not allowed to change suppliers of others.")
     return supplier

@@ -75,7 +75,7 @@ async def get_user(user_id: RowId, caller: AdminCaller, accounts: Accounts) -> A
 
 @router.put("/{user_id}", response_model=UserResponse, responses=responses(400, 401, 403, 404, 409, 413))
 async def update_user(user_id: RowId, changes: UserChanges, caller: AdminCaller, accounts: Accounts) -> Account:
-    """Change what the body names; the rest stays."""
+    """Change the fields in the body; the others stay."""
     changed = cast("Changes", changes.model_dump(exclude_unset=True))
     if user_id == FIRST_ADMIN_ID and changed.get("user_type", "admin") != "admin":
         raise Problem(403, "protected", "You are not allowed to take the admin role from the first user.")
