@@ -11,7 +11,7 @@ from pathlib import Path
 from bench import memory
 from bench.peers import HERE, PEERS, Peer, program
 from bench.processes import commit, machine
-from bench.report import Measured, Results, draw, text, write
+from bench.report import Results, ScenarioResult, as_text, draw_charts, write
 from bench.run import LOAD_CPU, Plan, run
 from bench.scenarios import SCENARIOS, Scenario
 from limen.auth import Jwt, issue
@@ -35,7 +35,7 @@ def _options() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Run what was asked for; results are written after each scenario, so that a run that is stopped leaves its figures."""
+    """Run the requested scenarios; results are written after each one, so that an interrupted run keeps its figures."""
     options = _options()
     if len(os.sched_getaffinity(0)) <= LOAD_CPU:
         sys.exit("two CPUs are needed: one for the gateway, one for the service and the load")
@@ -44,17 +44,17 @@ def main() -> None:
     jwt = Jwt(secret)
     plan = Plan(rounds, seconds, secret, token=issue(jwt, "7", "admin"), other=issue(jwt, "8", "default"))
     peers = [peer for peer in PEERS if options.peer is None or peer.name in options.peer]
-    wanted = [one for one in SCENARIOS if options.scenario is None or one.name in options.scenario]
+    scenarios = [one for one in SCENARIOS if options.scenario is None or one.name in options.scenario]
     out: Path = options.out or HERE / "results" / f"{datetime.now(UTC):%Y-%m-%d}-{commit()}"
-    results = Results(_about(plan), {peer.name: _version(peer) for peer in PEERS})
+    results = Results(_environment(plan), {peer.name: _version(peer) for peer in PEERS})
     peaks: dict[str, float] = {}
-    for together in _groups(wanted):
-        share = together[0].share
+    for group in _compared_groups(scenarios):
+        share = group[0].peak_share
         rate = 0.0 if share is None else round(_peak(peaks, peers, plan) * share)
-        for scenario, rows in zip(together, run(together, peers, plan, rate), strict=True):
+        for scenario, rows in zip(group, run(group, peers, plan, rate), strict=True):
             if scenario.name == "admin":
-                peaks |= {row.peer: row.middle("rate") for row in rows if row.rounds}
-            results.scenarios.append(Measured.of(scenario, rate, rows))
+                peaks |= {row.peer: row.median_of("rate") for row in rows if row.rounds}
+            results.scenarios.append(ScenarioResult.of(scenario, rate, rows))
         write(results, out)
     if options.scenario is None or MEMORY in options.scenario:
         for peer in peers:
@@ -64,16 +64,16 @@ def main() -> None:
                 except (OSError, RuntimeError) as error:
                     print(f"  memory of {peer.name} was not measured: {error}", file=sys.stderr)
                 write(results, out)
-    print(text(results))
-    print(draw(out))
+    print(as_text(results))
+    print(draw_charts(out))
     print(f"Results are in {out}")
 
 
-def _groups(wanted: Sequence[Scenario]) -> list[list[Scenario]]:
-    """Return the scenarios, those together that are compared."""
+def _compared_groups(scenarios: Sequence[Scenario]) -> list[list[Scenario]]:
+    """Return the scenarios in groups that are compared with one another."""
     groups: list[list[Scenario]] = []
-    for scenario in wanted:
-        if groups and groups[-1][0].name == scenario.beside:
+    for scenario in scenarios:
+        if groups and groups[-1][0].name == scenario.compared_with:
             groups[-1].append(scenario)
         else:
             groups.append([scenario])
@@ -81,17 +81,17 @@ def _groups(wanted: Sequence[Scenario]) -> list[list[Scenario]]:
 
 
 def _peak(peaks: dict[str, float], peers: Sequence[Peer], plan: Plan) -> float:
-    """Return the requests per second that the first of ``peers`` manages at most, measuring it if need be."""
+    """Return the peak requests per second of the first of ``peers``; measures it if it is not known yet."""
     first = peers[0]
     if first.name not in peaks:
         ((row,),) = run([_BY_NAME["admin"]], [first], plan, 0)
         if not row.rounds:
             sys.exit(f"{first.name} cannot be paced, for its peak is not known: {row.problem}")
-        peaks[first.name] = row.middle("rate")
+        peaks[first.name] = row.median_of("rate")
     return peaks[first.name]
 
 
-def _about(plan: Plan) -> dict[str, str]:
+def _environment(plan: Plan) -> dict[str, str]:
     wrk = program("wrk")()
     nginx = program("nginx")()
     return {
@@ -99,7 +99,7 @@ def _about(plan: Plan) -> dict[str, str]:
         "commit": commit(),
         **machine(),
         "rounds": f"{plan.rounds} of {plan.seconds:g} s for each gateway, in turn; figures are medians of the rounds",
-        "load": "wrk" if wrk else "bench/pace.py",
+        "load": "wrk" if wrk else "bench/load_generator.py",
         "service": "nginx, canned answers" if nginx else "bench/upstream.py",
     }
 
