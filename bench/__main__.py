@@ -18,7 +18,7 @@ from limen.auth import Jwt, issue
 
 MEMORY = "memory"
 MEASURED_FOR_MEMORY = ("limen direct", "limen asgi", "nginx", "Envoy")
-_BY_NAME = {one.name: one for one in SCENARIOS}
+_BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
 
 
 def _options() -> argparse.Namespace:
@@ -26,7 +26,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--scenario", action="append", choices=[*_BY_NAME, MEMORY], help="only this one; may be given again"
     )
-    parser.add_argument("--peer", action="append", choices=[one.name for one in PEERS], help="only this one, likewise")
+    parser.add_argument(
+        "--peer", action="append", choices=[peer.name for peer in PEERS], help="only this one, likewise"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=3, help="of each peer in each round")
     parser.add_argument("--quick", action="store_true", help="one round of one second: does it work at all?")
@@ -44,7 +46,7 @@ def main() -> None:
     jwt = Jwt(secret)
     plan = Plan(rounds, seconds, secret, token=issue(jwt, "7", "admin"), other=issue(jwt, "8", "default"))
     peers = [peer for peer in PEERS if options.peer is None or peer.name in options.peer]
-    scenarios = [one for one in SCENARIOS if options.scenario is None or one.name in options.scenario]
+    scenarios = [scenario for scenario in SCENARIOS if options.scenario is None or scenario.name in options.scenario]
     out: Path = options.out or HERE / "results" / f"{datetime.now(UTC):%Y-%m-%d}-{commit()}"
     results = Results(_environment(plan), {peer.name: _version(peer) for peer in PEERS})
     peaks: dict[str, float] = {}
@@ -58,7 +60,7 @@ def main() -> None:
         write(results, out)
     if options.scenario is None or MEMORY in options.scenario:
         for peer in peers:
-            if peer.name in MEASURED_FOR_MEMORY and peer.found():
+            if peer.name in MEASURED_FOR_MEMORY and peer.program_path():
                 try:
                     results.memory[peer.name] = memory.measure(peer, plan)
                 except (OSError, RuntimeError) as error:
@@ -105,8 +107,8 @@ def _environment(plan: Plan) -> dict[str, str]:
 
 
 def _version(peer: Peer) -> str | None:
-    found = peer.found()
-    return peer.version(found) if found else None
+    path = peer.program_path()
+    return peer.version(path) if path else None
 
 
 if __name__ == "__main__":

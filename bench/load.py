@@ -69,5 +69,5 @@ def load(
     )
     if done.returncode:
         raise RuntimeError(f"the load ended with status {done.returncode}: {done.stderr.strip()[-400:]}")
-    found = json.loads(done.stdout.strip().splitlines()[-1])
-    return LoadResult(int(found["requests"]), found["seconds"], int(found["errors"]), found["p50"], found["p99"])
+    result = json.loads(done.stdout.strip().splitlines()[-1])
+    return LoadResult(int(result["requests"]), result["seconds"], int(result["errors"]), result["p50"], result["p99"])

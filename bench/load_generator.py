@@ -72,8 +72,10 @@ def generate(port: int, request: bytes, connections: int, seconds: float, rate: 
             connection = idle.pop()
             in_flight[connection] = ResponseReader(due_times.popleft() if rate else now)
             connection.sendall(request)
-        left = started + seconds - now
-        readable, _, _ = select.select(in_flight, [], [], max(0.0, min(left, due - perf_counter()) if rate else left))
+        seconds_left = started + seconds - now
+        readable, _, _ = select.select(
+            in_flight, [], [], max(0.0, min(seconds_left, due - perf_counter()) if rate else seconds_left)
+        )
         for connection in readable:
             data = connection.recv(1 << 20)
             if not data:

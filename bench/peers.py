@@ -72,10 +72,10 @@ _LIMEN: Mapping[Kind, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """One gateway. ``found`` returns the path of its program or None; ``version`` takes that path."""
+    """One gateway. ``program_path`` returns the path of its program or None; ``version`` takes that path."""
 
     name: str
-    found: Callable[[], str | None]
+    program_path: Callable[[], str | None]
     argv: Callable[[str, Setup], list[str]]
     version: Callable[[str], str]
     work: Mapping[Kind, str]
@@ -85,8 +85,8 @@ class Peer:
 def _version_in(*argv: str) -> str:
     """Return the version number in the output of a command."""
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
-    found = re.search(r"\d+\.\d+(\.\d+)?", done.stdout + done.stderr)
-    return found[0] if found else "unknown"
+    version = re.search(r"\d+\.\d+(\.\d+)?", done.stdout + done.stderr)
+    return version[0] if version else "unknown"
 
 
 def program(name: str) -> Callable[[], str | None]:
@@ -95,25 +95,25 @@ def program(name: str) -> Callable[[], str | None]:
 
 
 def _with_config(write: Callable[[Setup], str], file: str, *options: str) -> Callable[[str, Setup], list[str]]:
-    def argv(found: str, setup: Setup) -> list[str]:
+    def argv(program_path: str, setup: Setup) -> list[str]:
         path = setup.folder / file
         path.write_text(write(setup))
-        return [found, *(str(path) if option == "CONFIG" else option for option in options)]
+        return [program_path, *(str(path) if option == "CONFIG" else option for option in options)]
 
     return argv
 
 
 def _uvicorn(app: str, *options: str) -> Callable[[str, Setup], list[str]]:
-    def argv(found: str, setup: Setup) -> list[str]:
+    def argv(program_path: str, setup: Setup) -> list[str]:
         quiet = ("--log-level", "warning", "--no-access-log", "--no-server-header", "--no-proxy-headers")
         address = ("--app-dir", str(GATEWAYS), "--port", str(setup.port), "--backlog", "2048")
-        return [found, "-m", "uvicorn", app, *address, *quiet, *options]
+        return [program_path, "-m", "uvicorn", app, *address, *quiet, *options]
 
     return argv
 
 
-def _limen(found: str, setup: Setup) -> list[str]:
-    return [found, "-m", "limen", "serve", "limen_bench:app", "--port", str(setup.port)]
+def _limen(program_path: str, setup: Setup) -> list[str]:
+    return [program_path, "-m", "limen", "serve", "limen_bench:app", "--port", str(setup.port)]
 
 
 def _compiled() -> str | None:
@@ -121,11 +121,11 @@ def _compiled() -> str | None:
 
 
 def _python(venv: Path, package: str) -> Callable[[], str | None]:
-    def found() -> str | None:
+    def program_path() -> str | None:
         installed = any(venv.glob(f"lib/python3*/site-packages/{package}"))
         return str(venv / "bin" / "python") if installed else None
 
-    return found
+    return program_path
 
 
 def _python_version(package: str) -> Callable[[str], str]:
@@ -143,7 +143,7 @@ def _node_version(package: str) -> Callable[[str], str]:
 
 
 def _script(name: str) -> Callable[[str, Setup], list[str]]:
-    return lambda found, setup: [found, str(GATEWAYS / name)]
+    return lambda program_path, setup: [program_path, str(GATEWAYS / name)]
 
 
 _NODE_ENV = {"NODE_PATH": str(NODE / "node_modules"), "NODE_ENV": "production"}
@@ -165,29 +165,36 @@ PEERS = (
         _COMPILED,
     ),
     Peer("limen interpreted", lambda: sys.executable, _limen, _python_version("limen"), _LIMEN, _INTERPRETED),
-    Peer("nginx", program("nginx"), _NGINX, lambda found: _version_in(found, "-v"), _NATIVE),
+    Peer("nginx", program("nginx"), _NGINX, lambda program_path: _version_in(program_path, "-v"), _NATIVE),
     Peer(
         "HAProxy",
         program("haproxy"),
         _with_config(configs.haproxy, "haproxy.cfg", "-db", "-f", "CONFIG"),
-        lambda found: _version_in(found, "-v"),
+        lambda program_path: _version_in(program_path, "-v"),
         _NATIVE,
     ),
     Peer(
         "Envoy",
         program("envoy"),
         _with_config(configs.envoy, "envoy.json", *_ENVOY),
-        lambda found: _version_in(found, "--version"),
+        lambda program_path: _version_in(program_path, "--version"),
         {**_NATIVE, "admin": "jwt_authn (cached), RBAC, claims as headers, request id"},
     ),
     Peer(
         "Envoy, no JWT cache",  # what jwt_authn does unless a cache is configured
         program("envoy"),
         _with_config(configs.envoy_without_cache, "envoy.json", *_ENVOY),
-        lambda found: _version_in(found, "--version"),
+        lambda program_path: _version_in(program_path, "--version"),
         {"admin": "jwt_authn, RBAC, claims as headers, request id"},
     ),
-    Peer("Caddy", program("caddy"), _CADDY, lambda found: _version_in(found, "version"), _NATIVE, {"GOMAXPROCS": "1"}),
+    Peer(
+        "Caddy",
+        program("caddy"),
+        _CADDY,
+        lambda program_path: _version_in(program_path, "version"),
+        _NATIVE,
+        {"GOMAXPROCS": "1"},
+    ),
     Peer(
         "@fastify/http-proxy",
         _node("@fastify/http-proxy"),
@@ -236,8 +243,8 @@ def install() -> None:
     else:
         print("npm is missing, and with it the gateways for Node: install Node 20 or newer")
     for peer in PEERS:
-        found = peer.found()
-        print(f"{peer.name:24}{peer.version(found) if found else 'missing'}")
+        program_path = peer.program_path()
+        print(f"{peer.name:24}{peer.version(program_path) if program_path else 'missing'}")
     for name in SYSTEM_PACKAGES:
         if program(name)() is None:
             print(f"{name} is missing; the system's package manager has it, for example: apt-get install {name}")

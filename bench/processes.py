@@ -97,7 +97,7 @@ class Program:
 
     def _members(self) -> list[list[str]]:
         """Return the fields after the name in /proc/*/stat (proc(5)), then the id, for every process of the session."""
-        found: list[list[str]] = []
+        members: list[list[str]] = []
         for folder in Path("/proc").iterdir():
             if folder.name.isdigit():
                 try:
@@ -105,13 +105,13 @@ class Program:
                 except OSError:
                     continue  # it has ended meanwhile
                 if int(fields[3]) == self._process.pid:
-                    found.append([*fields, folder.name])
-        return found
+                    members.append([*fields, folder.name])
+        return members
 
 
 def busy_seconds(cpu: int) -> float:
     """Return how long ``cpu`` has been busy since the machine started (proc(5)), including stolen time."""
-    line = next(one for one in Path("/proc/stat").read_text().splitlines() if one.startswith(f"cpu{cpu} "))
+    line = next(line for line in Path("/proc/stat").read_text().splitlines() if line.startswith(f"cpu{cpu} "))
     user, nice, system, _, _, irq, softirq, steal = map(int, line.split()[1:9])
     return (user + nice + system + irq + softirq + steal) / TICK
 
@@ -139,11 +139,11 @@ def machine() -> dict[str, str]:
 
 def commit() -> str:
     """Return the short commit, with a plus if the tree has changes."""
-    found: list[str] = []
+    outputs: list[str] = []
     for argv in (
         ["rev-parse", "--short", "HEAD"],
         ["status", "--porcelain", "--", "src", "bench/*.py", "bench/gateways"],
     ):
         done = subprocess.run(["git", "-C", str(_ROOT), *argv], capture_output=True, text=True, check=False)
-        found.append(done.stdout.strip())
-    return (found[0] or "unknown") + ("+" if found[1] else "")
+        outputs.append(done.stdout.strip())
+    return (outputs[0] or "unknown") + ("+" if outputs[1] else "")

@@ -83,14 +83,14 @@ def _start_all(
     stack: ExitStack, scenario: Scenario, peers: Sequence[Peer], plan: Plan, rate: float
 ) -> _RunningScenario:
     rows = [_row(scenario, peer) for peer in peers if scenario.peers is None or peer.name in scenario.peers]
-    named = {peer.name: peer for peer in peers}
+    peers_by_name = {peer.name: peer for peer in peers}
     folder = Path(stack.enter_context(TemporaryDirectory(prefix="limen-bench-")))
     started = _RunningScenario(scenario, folder, rows)
     upstream = stack.enter_context(service(scenario, folder))
     for row in rows:
         if row.problem is None:
             peer_setup = setup(scenario, folder / str(len(started.running)), upstream, plan)
-            started.running.append((row, stack.enter_context(start(named[row.peer], peer_setup))))
+            started.running.append((row, stack.enter_context(start(peers_by_name[row.peer], peer_setup))))
     for row, gateway in started.running:
         row.problem = gateway.wait() or _admits_without_token(scenario, row, gateway, plan)
         row.problem = row.problem or _warm_up(scenario, gateway, plan, rate, folder)
@@ -101,7 +101,7 @@ def _row(scenario: Scenario, peer: Peer) -> Row:
     work = peer.work.get(scenario.kind)
     if work is None:
         return Row(peer.name, "-", "has no way to do this")
-    return Row(peer.name, work, None if peer.found() else "not installed")
+    return Row(peer.name, work, None if peer.program_path() else "not installed")
 
 
 def setup(scenario: Scenario, folder: Path, upstream: int, plan: Plan) -> Setup:
@@ -113,8 +113,8 @@ def setup(scenario: Scenario, folder: Path, upstream: int, plan: Plan) -> Setup:
 @contextmanager
 def start(peer: Peer, peer_setup: Setup) -> Generator[Program]:
     """Start ``peer`` on the gateways' CPU, without waiting until it listens."""
-    result = peer.found()
-    assert result is not None
+    program_path = peer.program_path()
+    assert program_path is not None
     env = {
         "BENCH_UPSTREAM": f"http://127.0.0.1:{peer_setup.upstream}",
         "BENCH_PORT": str(peer_setup.port),
@@ -122,7 +122,7 @@ def start(peer: Peer, peer_setup: Setup) -> Generator[Program]:
         "BENCH_ROUTES": str(peer_setup.routes),
         "PYTHONWARNINGS": "ignore",
     }
-    argv = peer.argv(result, peer_setup)
+    argv = peer.argv(program_path, peer_setup)
     program = Program(
         argv, cpu=GATEWAY_CPU, port=peer_setup.port, log=peer_setup.folder / "log", env=env | dict(peer.env)
     )
@@ -161,7 +161,7 @@ def _admits_without_token(scenario: Scenario, row: Row, gateway: Program, plan: 
     """Return the problem if a gateway that should check tokens admits a caller without an admin's token."""
     if not scenario.token or NO_AUTH in row.work:
         return None
-    for who, headers in (("nobody", {}), ("a caller of another role", {"authorization": f"Bearer {plan.other}"})):
+    for caller, headers in (("nobody", {}), ("a caller of another role", {"authorization": f"Bearer {plan.other}"})):
         client = HTTPConnection("127.0.0.1", gateway.port, timeout=10)
         try:
             client.request(scenario.method, scenario.path, headers=headers)
@@ -171,7 +171,7 @@ def _admits_without_token(scenario: Scenario, row: Row, gateway: Program, plan: 
         finally:
             client.close()
         if status not in (401, 403):
-            return f"answers {status} to {who}"
+            return f"answers {status} to {caller}"
     return None
 
 
@@ -187,7 +187,7 @@ def _warm_up(scenario: Scenario, gateway: Program, plan: Plan, rate: float, fold
 
 
 def _measure(row: Row, scenario: Scenario, gateway: Program, plan: Plan, rate: float, folder: Path) -> None:
-    before, busy, begun = gateway.cpu_seconds(), busy_seconds(GATEWAY_CPU), monotonic()
+    before, busy, started_at = gateway.cpu_seconds(), busy_seconds(GATEWAY_CPU), monotonic()
     try:
         result = _load(scenario, gateway, plan.seconds, plan.token, rate, folder)
     except RuntimeError as error:
@@ -195,7 +195,7 @@ def _measure(row: Row, scenario: Scenario, gateway: Program, plan: Plan, rate: f
         return
     user, system = (after - was for after, was in zip(gateway.cpu_seconds(), before, strict=True))
     used = user + system
-    others = (busy_seconds(GATEWAY_CPU) - busy - used) / (monotonic() - begun)
+    others = (busy_seconds(GATEWAY_CPU) - busy - used) / (monotonic() - started_at)
     if result.errors or not result.requests:
         row.problem = f"{result.errors} errors in {result.requests} requests"
         return

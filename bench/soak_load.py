@@ -63,12 +63,12 @@ class Connection:
                     body += (await reader.readexactly(size + 2))[:-2]
                 await reader.readexactly(2)
             else:
-                left = int(lower.partition(b"\r\ncontent-length: ")[2].partition(b"\r\n")[0])
-                while left:
-                    piece = await reader.read(min(left, 65536))
+                bytes_left = int(lower.partition(b"\r\ncontent-length: ")[2].partition(b"\r\n")[0])
+                while bytes_left:
+                    piece = await reader.read(min(bytes_left, 65536))
                     if not piece:
                         return Response(status, head, body, whole=False)
-                    left -= len(piece)
+                    bytes_left -= len(piece)
                     body += piece
                     if slowly:
                         await asyncio.sleep(0.002)
@@ -206,11 +206,11 @@ class Clients:
 
     async def _held(self, connection: Connection) -> bool:
         mark = self._new_mark()
-        good = self._random.random() < 0.7
-        body = b'{"a":1}' if good else b'{"a":"x"}'
+        valid = self._random.random() < 0.7
+        body = b'{"a":1}' if valid else b'{"a":"x"}'
         lines = (b"Content-Type: application/json", b"Content-Length: %d" % len(body))
         await connection.send(request(b"POST", b"/held/" + mark, *lines, body=body))
-        if good:
+        if valid:
             await self._expect(connection, mark, b"%b %d %d" % (mark, len(body), zlib.crc32(body)))
         elif (response := await connection.read_response()).status != 422:
             raise WrongResponse(f"a body that does not fit was answered {response}")

@@ -36,16 +36,16 @@ async def _body(reader: asyncio.StreamReader, head: bytes) -> tuple[int, int]:
     size, checksum = 0, 0
     lower = head.lower()
     if b"\r\ntransfer-encoding: chunked" in lower:
-        while left := int(await reader.readline(), 16):
-            data = await reader.readexactly(left)
-            size, checksum = size + left, zlib.crc32(data, checksum)
+        while size_left := int(await reader.readline(), 16):
+            data = await reader.readexactly(size_left)
+            size, checksum = size + size_left, zlib.crc32(data, checksum)
             await reader.readexactly(2)
         await reader.readexactly(2)
     elif b"\r\ncontent-length: " in lower:
-        left = int(lower.partition(b"\r\ncontent-length: ")[2].partition(b"\r\n")[0])
-        while left:
-            data = await reader.readexactly(min(left, _PIECE))
-            left -= len(data)
+        size_left = int(lower.partition(b"\r\ncontent-length: ")[2].partition(b"\r\n")[0])
+        while size_left:
+            data = await reader.readexactly(min(size_left, _PIECE))
+            size_left -= len(data)
             size, checksum = size + len(data), zlib.crc32(data, checksum)
     return size, checksum
 

@@ -106,8 +106,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _versions(names: Collection[str]) -> dict[str, str]:
     """Return the versions of the other gateways."""
-    found = {peer.name: (peer, peer.found()) for peer in PEERS if peer.name in names}
-    return {name: peer.version(path) if path else "not installed" for name, (peer, path) in found.items()}
+    peers = {peer.name: (peer, peer.program_path()) for peer in PEERS if peer.name in names}
+    return {name: peer.version(path) if path else "not installed" for name, (peer, path) in peers.items()}
 
 
 def _load_average() -> str:

@@ -200,4 +200,4 @@ ATTACKS = (
 
 def attack_named(name: str) -> Attack:
     """Return the attack with this name."""
-    return next(one for one in ATTACKS if one.name == name)
+    return next(attack for attack in ATTACKS if attack.name == name)

@@ -9,7 +9,7 @@ import pytest
 from tortoise.exceptions import IntegrityError
 
 from limen_kit.testing import Signer, running
-from migrations import undeclared_changes
+from migrations import missing_migrations
 from shop_orders.app import create_app
 from shop_orders.database import config
 from shop_orders.models import Order
@@ -127,5 +127,5 @@ async def test_bad_bodies_are_refused(client: httpx2.AsyncClient, body: object) 
     assert (await client.post("/api/orders", json=body, headers=OWNER)).status_code == 422
 
 
-def test_migrations_say_what_the_models_say(tmp_path: Path) -> None:
-    assert undeclared_changes(Path(__file__).parents[1], tmp_path) == ""
+def test_migrations_match_the_models(tmp_path: Path) -> None:
+    assert missing_migrations(Path(__file__).parents[1], tmp_path) == ""

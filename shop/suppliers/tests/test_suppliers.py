@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from limen_kit.testing import Signer, running
-from migrations import undeclared_changes
+from migrations import missing_migrations
 from shop_suppliers.app import create_app
 from shop_suppliers.database import config
 from shop_suppliers.settings import Settings
@@ -91,5 +91,5 @@ async def test_readiness_asks_the_database(client: httpx2.AsyncClient) -> None:
     assert (await client.get("/readyz")).json() == {"status": "ready"}
 
 
-def test_migrations_say_what_the_models_say(tmp_path: Path) -> None:
-    assert undeclared_changes(Path(__file__).parents[1], tmp_path) == ""
+def test_migrations_match_the_models(tmp_path: Path) -> None:
+    assert missing_migrations(Path(__file__).parents[1], tmp_path) == ""

@@ -12,7 +12,7 @@ from pwdlib.hashers.bcrypt import BcryptHasher
 from pydantic import SecretStr, ValidationError
 
 from limen_kit.testing import running
-from migrations import undeclared_changes
+from migrations import missing_migrations
 from shop_users.accounts import AccountStore
 from shop_users.app import create_app
 from shop_users.database import config
@@ -299,5 +299,5 @@ def test_refused_settings_do_not_reveal_secrets(monkeypatch: pytest.MonkeyPatch)
     assert "sh0rt" not in str(caught.value)
 
 
-def test_migrations_say_what_the_models_say(tmp_path: Path) -> None:
-    assert undeclared_changes(Path(__file__).parents[1], tmp_path) == ""
+def test_migrations_match_the_models(tmp_path: Path) -> None:
+    assert missing_migrations(Path(__file__).parents[1], tmp_path) == ""

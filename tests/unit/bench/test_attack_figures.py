@@ -104,9 +104,9 @@ def test_a_row_without_figures_fails() -> None:
 @pytest.mark.parametrize(("p99", "verdict"), [(5.0, "aim"), (6.0, "aim"), (6.1, "must"), (51.0, "MISSED")])
 def test_the_aim_is_nginxs_figure_for_the_same_attack(p99: float, verdict: str) -> None:
     nginx, other = row(_GOOD, gateway="nginx"), row(replace(_GOOD, p99=1.0), gateway="nginx", attack="churn")
-    mine = row(replace(_GOOD, p99=p99))
-    assert nginx_row([mine, other, nginx], mine) is nginx
-    assert mine.verdict(nginx) == verdict
+    limen_row = row(replace(_GOOD, p99=p99))
+    assert nginx_row([limen_row, other, nginx], limen_row) is nginx
+    assert limen_row.verdict(nginx) == verdict
 
 
 def test_an_anchor_is_not_judged() -> None:
@@ -136,9 +136,9 @@ def test_the_page_and_the_file_have_the_same_results(tmp_path: Path) -> None:
 
 
 def test_anchors_are_planned_only_for_attacks_that_list_them() -> None:
-    wanted = ["--only", "deep", "--only", "tokens", "--only", "churn", "--anchors"]
+    argv = ["--only", "deep", "--only", "tokens", "--only", "churn", "--anchors"]
     rows = [
-        (row_.attack, row_.count, row_.gateway) for row_, _ in plan_rows(parse_options([*wanted, "--connections", "7"]))
+        (row_.attack, row_.count, row_.gateway) for row_, _ in plan_rows(parse_options([*argv, "--connections", "7"]))
     ]
     assert rows == [
         ("deep", 7, "limen"),
