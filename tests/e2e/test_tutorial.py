@@ -27,16 +27,16 @@ MARK = "the end of a block"
 
 def steps(page: str) -> list[tuple[str, str]]:
     """Return the commands in order, with their expected output."""
-    http: list[tuple[str, str]] = []
+    found: list[tuple[str, str]] = []
     previous = ""
     for language, content in BLOCK.findall(page):
         if language == "console":
-            http.append((content, ""))
+            found.append((content, ""))
         elif language == "text":
             assert previous == "console", f"nothing was typed before this is shown:\n{content}"
-            http[-1] = http[-1][0], content
+            found[-1] = found[-1][0], content
         previous = language
-    return http
+    return found
 
 
 def matches(output: str, expected: str) -> bool:

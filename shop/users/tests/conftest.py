@@ -37,9 +37,9 @@ async def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGene
         url = f"sqlite://{tmp_path}/users.sqlite3"
         if request.param == "postgres":
             url = await stack.enter_async_context(fresh_database(str(request.getfixturevalue("postgres"))))
-        found = database.config(url)
-        assert found is not None
-        await stack.enter_async_context(open_database(found))
+        tortoise_orm = database.config(url)
+        assert tortoise_orm is not None
+        await stack.enter_async_context(open_database(tortoise_orm))
         yield url
 
 

@@ -134,12 +134,12 @@ async def test_the_last_use_is_recorded_once_a_minute(key_store: ApiKeyStore, cl
 async def test_deleting_an_account_deletes_its_keys_and_changing_its_password_does_not(
     key_store: ApiKeyStore, store_url: str
 ) -> None:
-    mine, theirs = await create(key_store), await create(key_store, 2)
+    own, theirs = await create(key_store), await create(key_store, 2)
     accounts = account_store(store_url)
     assert await accounts.change_password(1, "h", "another") == []
-    assert await key_store.introspect(mine.text)
+    assert await key_store.introspect(own.text)
     assert await accounts.delete(1) == []
-    assert await key_store.introspect(mine.text) is None
+    assert await key_store.introspect(own.text) is None
     assert await key_store.list_for(1) == []
     assert await key_store.introspect(theirs.text)
     for owner in (1, 99):

@@ -42,8 +42,8 @@ async def test_a_key_is_made_used_and_revoked(client: httpx2.AsyncClient) -> Non
     assert set(made) == {"id", "name", "scopes", "created_at", "expires_at", "key"}
     assert (made["id"], made["name"], made["scopes"]) == (1, "nightly build", ["orders:read"])
     assert re.fullmatch(r"key_1_[A-Za-z0-9_-]{43}", made["key"])
-    created, ends = (datetime.fromisoformat(made[name]) for name in ("created_at", "expires_at"))
-    assert ends - created == timedelta(days=30)
+    created, expires = (datetime.fromisoformat(made[name]) for name in ("created_at", "expires_at"))
+    assert expires - created == timedelta(days=30)
     assert await introspect(client, made["key"]) == {
         "active": True,
         "id": 1,

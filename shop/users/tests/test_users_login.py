@@ -119,11 +119,14 @@ async def test_a_login_begins_a_session(client: httpx2.AsyncClient, caplog: pyte
 
 
 async def test_an_unknown_user_and_a_wrong_password_get_the_same_answer(client: httpx2.AsyncClient) -> None:
-    wrong, unknown = await log_in(client, "johndoe", "wrong"), await log_in(client, "nobody", "wrong")
-    assert visible_parts(wrong) == visible_parts(unknown)
-    assert wrong.status_code == 401
-    assert (wrong.json()["code"], wrong.json()["detail"]) == ("credentials_wrong", "Username or password is wrong.")
-    assert wrong.headers["www-authenticate"] == "Bearer"
+    wrong_password, unknown = await log_in(client, "johndoe", "wrong"), await log_in(client, "nobody", "wrong")
+    assert visible_parts(wrong_password) == visible_parts(unknown)
+    assert wrong_password.status_code == 401
+    assert (wrong_password.json()["code"], wrong_password.json()["detail"]) == (
+        "credentials_wrong",
+        "Username or password is wrong.",
+    )
+    assert wrong_password.headers["www-authenticate"] == "Bearer"
 
 
 async def test_an_unknown_user_and_a_wrong_password_cost_the_same_hash(
@@ -194,12 +197,12 @@ async def test_a_password_that_is_changed_meanwhile_begins_no_session(
     sessions = app.state.session_store
     begin = sessions.begin
 
-    async def changed_first(account_id: int, **given: Any) -> object:
+    async def changed_first(account_id: int, **arguments: Any) -> object:
         monkeypatch.setattr(sessions, "begin", begin)
         account = await accounts.get(account_id)
         assert account is not None
         assert await accounts.rehash(account_id, account.hashed_password, DUMMY_HASH)
-        return await begin(account_id, **given)
+        return await begin(account_id, **arguments)
 
     monkeypatch.setattr(sessions, "begin", changed_first)
     assert (await log_in(client)).status_code == 401
@@ -256,9 +259,9 @@ async def test_a_login_that_a_busy_hasher_refuses_is_logged(
 @example("fe80::1%eth0\nevent=login_succeeded")
 @example("1.2.3.4 event=login_succeeded")
 def test_an_invalid_address_is_unknown(text: str) -> None:
-    for said in (text, f"{text}, 192.0.2.1"):
-        http = client_address(said)
-        assert http == "unknown" or str(ip_address(http)) == http
+    for field_value in (text, f"{text}, 192.0.2.1"):
+        address = client_address(field_value)
+        assert address == "unknown" or str(ip_address(address)) == address
     assert client_address(f"192.0.2.1, {text}") == "192.0.2.1"
 
 

@@ -105,8 +105,11 @@ async def test_users_are_created_once(client: httpx2.AsyncClient) -> None:
     assert created.headers["location"] == "/api/users/4"
     assert set(created.json()) == {"id", "username", "email", "full_name", "user_type", "created_by", "created_at"}
     assert (created.json()["created_by"], created.json()["full_name"]) == (1, None)
-    again = await client.post("/api/users", json=FORM | {"username": "ADA"}, headers=ADMIN)
-    assert (again.status_code, again.json()["detail"]) == (409, "There is already another user with this username.")
+    repeated = await client.post("/api/users", json=FORM | {"username": "ADA"}, headers=ADMIN)
+    assert (repeated.status_code, repeated.json()["detail"]) == (
+        409,
+        "There is already another user with this username.",
+    )
     mail = await client.post("/api/users", json=FORM | {"username": "bob", "email": "ADA@example.com"}, headers=ADMIN)
     assert (mail.status_code, mail.json()["detail"]) == (409, "There is already another user with this email.")
     for name in ("cyd", "dan"):

@@ -13,13 +13,13 @@ async def test_another_password_ends_the_sessions_and_a_better_hash_does_not(
     session_store: SessionStore, store_url: str
 ) -> None:
     accounts = account_store(store_url)
-    mine, theirs = await begin(session_store), await begin(session_store, 2)
+    own_session, theirs = await begin(session_store), await begin(session_store, 2)
     assert await accounts.rehash(1, "h", "better")
-    mine = await refreshed(session_store, mine.refresh_token)
+    own_session = await refreshed(session_store, own_session.refresh_token)
     assert await accounts.change_password(1, "h", "late") is None
     assert await accounts.change_password(99, "h", "late") is None
-    assert await accounts.change_password(1, "better", "another") == [mine.session_id]
-    assert await refresh(session_store, mine.refresh_token) is None
+    assert await accounts.change_password(1, "better", "another") == [own_session.session_id]
+    assert await refresh(session_store, own_session.refresh_token) is None
     assert await ids(session_store) == []
     account = await accounts.get(1)
     assert account is not None
@@ -29,9 +29,9 @@ async def test_another_password_ends_the_sessions_and_a_better_hash_does_not(
 
 
 async def test_deleting_an_account_ends_its_sessions(session_store: SessionStore, store_url: str) -> None:
-    mine, theirs = await begin(session_store), await begin(session_store, 2)
-    assert await account_store(store_url).delete(1) == [mine.session_id]
-    assert await refresh(session_store, mine.refresh_token) is None
+    own_session, theirs = await begin(session_store), await begin(session_store, 2)
+    assert await account_store(store_url).delete(1) == [own_session.session_id]
+    assert await refresh(session_store, own_session.refresh_token) is None
     assert await ids(session_store) == []
     await refreshed(session_store, theirs.refresh_token)
 

@@ -100,10 +100,10 @@ async def test_within_the_grace_period_a_used_token_works_once_more(
     session = await begin(session_store)
     lost = await refreshed(session_store, session.refresh_token)
     clock.now += timedelta(seconds=9)
-    again = await refreshed(session_store, session.refresh_token)
+    repeated = await refreshed(session_store, session.refresh_token)
     # Not a third time: at most one response gets lost.
     assert await refresh(session_store, session.refresh_token) == EndedSession(session.session_id, 1)
-    assert await refresh(session_store, again.refresh_token) is None
+    assert await refresh(session_store, repeated.refresh_token) is None
     assert await refresh(session_store, lost.refresh_token) is None
 
 
@@ -125,12 +125,12 @@ async def test_grace_ends(open_sessions: OpenSessions, clock: FakeClock) -> None
 
 
 async def test_callers_end_only_their_own_sessions(session_store: SessionStore) -> None:
-    mine, other, theirs = await begin(session_store), await begin(session_store), await begin(session_store, 2)
+    own, other, theirs = await begin(session_store), await begin(session_store), await begin(session_store, 2)
     assert not await session_store.end(1, theirs.session_id)
     assert not await session_store.end(1, "a" * 22)
-    assert await session_store.end(1, mine.session_id)
-    assert not await session_store.end(1, mine.session_id)
-    assert await refresh(session_store, mine.refresh_token) is None
+    assert await session_store.end(1, own.session_id)
+    assert not await session_store.end(1, own.session_id)
+    assert await refresh(session_store, own.refresh_token) is None
     more = await begin(session_store)
     assert sorted(await session_store.end_all(1)) == sorted([other.session_id, more.session_id])
     assert await session_store.end_all(1) == []

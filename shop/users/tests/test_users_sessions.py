@@ -48,10 +48,10 @@ def in_session(session: NewSession, caller: dict[str, str] = JOHN) -> dict[str, 
 
 def ended_by(response: httpx2.Response) -> list[str]:
     """Return the sessions that a response names as ended, and check the number in its body."""
-    found = [name for name in response.headers.get("session-ended", "").split(",") if name]
+    session_ids = [name for name in response.headers.get("session-ended", "").split(",") if name]
     if response.status_code == 200:
-        assert response.json() == {"ended": len(found)}
-    return found
+        assert response.json() == {"ended": len(session_ids)}
+    return session_ids
 
 
 def refusal(response: httpx2.Response) -> tuple[int, str, str]:
@@ -169,15 +169,15 @@ async def test_logout_all_ends_every_session(service: Service) -> None:
     for session in sessions:
         assert refusal(await service.refresh(session.refresh_token)) == INVALID
     assert (await service.refresh(theirs.refresh_token)).status_code == 200
-    again = await service.post("logout-all", in_session(sessions[0]))
-    assert ended_by(again) == [sessions[0].session_id]
+    repeated = await service.post("logout-all", in_session(sessions[0]))
+    assert ended_by(repeated) == [sessions[0].session_id]
     assert ended_by(await service.post("logout-all", JOHN)) == []
 
 
 async def test_callers_list_and_end_only_their_own_sessions(service: Service) -> None:
-    mine, other, theirs = await service.begin(), await service.begin(), await service.begin(1)
-    listed = (await service.client.get("/api/sessions", headers=in_session(mine))).json()
-    assert {session["id"]: session["current"] for session in listed} == {mine.session_id: True, other.session_id: False}
+    own, other, theirs = await service.begin(), await service.begin(), await service.begin(1)
+    listed = (await service.client.get("/api/sessions", headers=in_session(own))).json()
+    assert {session["id"]: session["current"] for session in listed} == {own.session_id: True, other.session_id: False}
     assert set(listed[0]) == {
         "id",
         "created_at",
@@ -191,11 +191,11 @@ async def test_callers_list_and_end_only_their_own_sessions(service: Service) ->
         response = await service.client.delete(f"/api/sessions/{session_id}", headers=JOHN)
         assert (response.status_code, response.json()["detail"]) == (404, "Session not found with this id.")
     assert (await service.client.delete("/api/sessions/x", headers=JOHN)).status_code == 422
-    response = await service.client.delete(f"/api/sessions/{other.session_id}", headers=in_session(mine))
+    response = await service.client.delete(f"/api/sessions/{other.session_id}", headers=in_session(own))
     assert (response.status_code, ended_by(response)) == (200, [other.session_id])
     assert refusal(await service.refresh(other.refresh_token)) == INVALID
     assert (await service.refresh(theirs.refresh_token)).status_code == 200
-    for method, path in (("GET", "sessions"), ("DELETE", f"sessions/{mine.session_id}"), ("POST", "logout-all")):
+    for method, path in (("GET", "sessions"), ("DELETE", f"sessions/{own.session_id}"), ("POST", "logout-all")):
         nobody = await service.client.request(method, f"/api/{path}")
         assert (nobody.status_code, nobody.json()["code"]) == (401, "identity_missing")
 

@@ -116,10 +116,10 @@ def email_key(email: str | None) -> str | None:
 
 def unique_keys(changes: Mapping[str, object]) -> dict[str, str | None]:
     """Return the values of the unique columns for the username and email in ``changes``."""
-    found: dict[str, str | None] = {}
+    keys: dict[str, str | None] = {}
     if isinstance(username := changes.get("username"), str):
-        found["username_key"] = username_key(username)
+        keys["username_key"] = username_key(username)
     if "email" in changes:
         email = changes["email"]
-        found["email_key"] = email_key(email if isinstance(email, str) else None)
-    return found
+        keys["email_key"] = email_key(email if isinstance(email, str) else None)
+    return keys

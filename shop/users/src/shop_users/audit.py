@@ -27,9 +27,9 @@ def event(name: str, /, **fields: str | int) -> None:
     A value with anything but letters, digits and ``._:/@+-`` is written as a JSON string in ASCII, and cut after 256
     characters. Raises ValueError for a name that is not in lower case, or that is ``event`` again.
     """
-    for word in (name, *fields):
-        if not _NAME.fullmatch(word):
-            raise ValueError(f"audit event {name!r}: {word!r} is no name; use lower-case letters, digits and '_'")
+    for part in (name, *fields):
+        if not _NAME.fullmatch(part):
+            raise ValueError(f"audit event {name!r}: {part!r} is no name; use lower-case letters, digits and '_'")
     if "event" in fields:
         raise ValueError(f"audit event {name!r}: a field named 'event' would be a second name; call it something else")
     _log.info("%s", " ".join([f"event={name}", *(f"{field}={_quoted(value)}" for field, value in fields.items())]))

@@ -34,8 +34,8 @@ class JsonApiKeyStore:
             if all(account.id != new.owner for account in document.users):
                 raise AccountMissing
             now = self._now()
-            kept = [key for key in document.api_keys if key.owner != new.owner or key.active(now)]
-            if sum(key.owner == new.owner for key in kept) >= MAX_KEYS:
+            remaining = [key for key in document.api_keys if key.owner != new.owner or key.active(now)]
+            if sum(key.owner == new.owner for key in remaining) >= MAX_KEYS:
                 raise TooManyKeys
             number = document.next_key_id
             text, digest = format_key(number, secret)
@@ -49,7 +49,7 @@ class JsonApiKeyStore:
                 expires_at=new.expiry(now),
                 last_used_at=None,
             )
-            return replace(document, next_key_id=number + 1, api_keys=[*kept, key]), CreatedKey(
+            return replace(document, next_key_id=number + 1, api_keys=[*remaining, key]), CreatedKey(
                 _without_digest(key), text
             )
 
@@ -63,8 +63,8 @@ class JsonApiKeyStore:
         """Remove the key."""
 
         def change(document: Document) -> tuple[Document, bool]:
-            kept = [key for key in document.api_keys if (key.id, key.owner) != (number, owner)]
-            return replace(document, api_keys=kept), len(kept) < len(document.api_keys)
+            remaining = [key for key in document.api_keys if (key.id, key.owner) != (number, owner)]
+            return replace(document, api_keys=remaining), len(remaining) < len(document.api_keys)
 
         return await self._file.write(change)
 

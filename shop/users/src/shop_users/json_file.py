@@ -98,12 +98,12 @@ def _load(path: Path) -> Document:
 
 def _save(path: Path, document: Document) -> None:
     text = json.dumps(_DOCUMENT.dump_python(document, mode="json"), indent=4, ensure_ascii=False)
-    fresh = path.with_name(f".{path.name}.new")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+    new_path = path.with_name(f".{path.name}.new")
+    with os.fdopen(os.open(new_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         file.write(text + "\n")
         file.flush()
         os.fsync(file.fileno())
-    fresh.replace(path)
+    new_path.replace(path)
     # The new name is durable only once the folder is synced.
     folder = os.open(path.parent, os.O_RDONLY)
     try:

@@ -42,8 +42,8 @@ class JsonSessionStore:
                 raise AccountMissing
             now = self._now()
             alive = [s for s in document.sessions if now < s.expires_at]
-            mine = sorted((s for s in alive if s.account_id == account_id), key=_last_used, reverse=True)
-            excess_ids = {s.id for s in mine[self._limits.max_sessions - 1 :]}
+            of_account = sorted((s for s in alive if s.account_id == account_id), key=_last_used, reverse=True)
+            excess_ids = {s.id for s in of_account[self._limits.max_sessions - 1 :]}
             session = StoredSession(
                 id=token.session_id,
                 account_id=account_id,
@@ -67,25 +67,25 @@ class JsonSessionStore:
         next_token = token.successor()
 
         def change(document: Document) -> tuple[Document, RefreshedSession | EndedSession | None]:
-            found = _session_of(document, token)
-            account = None if found is None else next((a for a in document.users if a.id == found.account_id), None)
-            if found is None or account is None:
+            session = _session_of(document, token)
+            account = None if session is None else next((a for a in document.users if a.id == session.account_id), None)
+            if session is None or account is None:
                 return document, None
             now = self._now()
-            current = found.digest == token.digest
-            in_grace = found.digest_before == token.digest and now < found.last_used_at + self._limits.refresh_grace
-            if found.expires_at <= now or not (current or in_grace):
-                return _end(document, found, now)
+            current = session.digest == token.digest
+            in_grace = session.digest_before == token.digest and now < session.last_used_at + self._limits.refresh_grace
+            if session.expires_at <= now or not (current or in_grace):
+                return _end(document, session, now)
             refreshed = replace(
-                found,
+                session,
                 digest=next_token.digest,
                 digest_before=token.digest if current else None,
                 last_used_at=now,
-                expires_at=self._limits.expiry(found.created_at, now),
+                expires_at=self._limits.expiry(session.created_at, now),
             )
             return (
-                replace(document, sessions=[refreshed if s is found else s for s in document.sessions]),
-                RefreshedSession(found.id, next_token.text, refreshed.expires_at, account),
+                replace(document, sessions=[refreshed if s is session else s for s in document.sessions]),
+                RefreshedSession(session.id, next_token.text, refreshed.expires_at, account),
             )
 
         return await self._file.write(change)
@@ -93,17 +93,19 @@ class JsonSessionStore:
     async def list_for(self, account_id: int) -> list[Session]:
         """Filter by the account, without expired sessions."""
         now = self._now()
-        mine = [s for s in (await self._file.read()).sessions if s.account_id == account_id and now < s.expires_at]
-        return [_without_digest(s) for s in sorted(mine, key=_last_used, reverse=True)]
+        of_account = [
+            s for s in (await self._file.read()).sessions if s.account_id == account_id and now < s.expires_at
+        ]
+        return [_without_digest(s) for s in sorted(of_account, key=_last_used, reverse=True)]
 
     async def end(self, account_id: int, session_id: str) -> bool:
         """Remove the session; an expired one does not count."""
 
         def change(document: Document) -> tuple[Document, bool]:
-            found = next((s for s in document.sessions if (s.id, s.account_id) == (session_id, account_id)), None)
-            if found is None:
+            session = next((s for s in document.sessions if (s.id, s.account_id) == (session_id, account_id)), None)
+            if session is None:
                 return document, False
-            after, ended = _end(document, found, self._now())
+            after, ended = _end(document, session, self._now())
             return after, ended is not None
 
         return await self._file.write(change)
@@ -118,8 +120,8 @@ class JsonSessionStore:
             return None
 
         def change(document: Document) -> tuple[Document, EndedSession | None]:
-            found = _session_of(document, token)
-            return (document, None) if found is None else _end(document, found, self._now())
+            session = _session_of(document, token)
+            return (document, None) if session is None else _end(document, session, self._now())
 
         return await self._file.write(change)
 

@@ -22,8 +22,8 @@ class SqlAccountStore:
         rows = User.all()
         if q:
             rows = rows.filter(Q(username__icontains=q) | Q(email__icontains=q) | Q(full_name__icontains=q))
-        found = await rows.order_by("id").offset(offset).limit(limit)
-        return [account_of(row) for row in found], await rows.count()
+        page = await rows.order_by("id").offset(offset).limit(limit)
+        return [account_of(row) for row in page], await rows.count()
 
     async def get(self, number: int) -> Account | None:
         """Return the account with this id."""
@@ -120,11 +120,11 @@ def _row(new: NewAccount) -> User:
     return User(**fields, **unique_keys(fields))
 
 
-async def _conflicting_field(wanted: dict[str, str | None], number: int) -> UsernameOrEmailTaken:
-    if wanted.get("email_key") is None:
+async def _conflicting_field(wanted_keys: dict[str, str | None], number: int) -> UsernameOrEmailTaken:
+    if wanted_keys.get("email_key") is None:
         return UsernameOrEmailTaken("username")
     # The other account may be gone by now; then the email is named, and the next attempt will work.
-    key = wanted.get("username_key")
+    key = wanted_keys.get("username_key")
     clash = key is not None and await User.filter(username_key=key).exclude(id=number).exists()
     return UsernameOrEmailTaken("username" if clash else "email")
 

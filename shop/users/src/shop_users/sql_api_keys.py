@@ -30,9 +30,9 @@ class SqlApiKeyStore:
         async with in_transaction():
             await lock_account(new.owner)
             now = self._now()
-            mine = ApiKeyRow.filter(owner_id=new.owner)
-            await mine.filter(expires_at__lte=now).delete()
-            if await mine.count() >= MAX_KEYS:
+            of_owner = ApiKeyRow.filter(owner_id=new.owner)
+            await of_owner.filter(expires_at__lte=now).delete()
+            if await of_owner.count() >= MAX_KEYS:
                 raise TooManyKeys
             row = await ApiKeyRow.create(
                 owner_id=new.owner,
