@@ -133,7 +133,7 @@ audit: $(AUDIT)/.installed ## Security rules, secrets in the tree, known vulnera
 bench: wheel ## Measure gateways on this machine, in turn, and keep the figures
 	$(BIN)/python -m bench
 
-soak: $(STAMP) ## Mixed, partly hostile load for half an hour: does memory stay flat, is every answer right?
+soak: $(STAMP) ## Mixed, partly hostile load for half an hour: no leak, no wrong response
 	$(BIN)/python -m bench.soak --minutes 30
 
 fuzz: $(STAMP) ## Property tests with 2000 examples each, then ten minutes of coverage-guided fuzzing; failures stay in .fuzz/
@@ -145,10 +145,10 @@ fuzz: $(STAMP) ## Property tests with 2000 examples each, then ten minutes of co
 bench-micro: $(STAMP) ## Measure the hot path without sockets
 	$(BIN)/python -m bench.micro
 
-bench-logins: $(STAMP) ## Measure what a thousand logins at once do to everybody else
+bench-logins: $(STAMP) ## Measure how a thousand concurrent logins affect all other requests
 	$(BIN)/python -m bench.logins --rounds 5 --seconds 20 --most 1.5
 
-bench-attacks: $(STAMP) ## Measure what one hostile client, or service, takes from everybody else, beside nginx and Envoy
+bench-attacks: $(STAMP) ## Measure how one hostile client, or service, affects all others, beside nginx and Envoy
 	$(BIN)/python -m bench.attacks --anchors
 
 bench-peers: $(STAMP) ## Install the other gateways that bench compares with

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from compiled import Builds
 from limen.cli.version import compiled, version
 from limen.pipeline import exchange as pipeline
-from limen_kit.testing import Unavailable, fresh_database, postgres_server
+from limen_kit.testing import PostgresUnavailable, fresh_database, postgres_server
 
 # How much property tests try. No test says a number of its own (see tests/support/examples.py), nor a deadline: none
 # asserts on speed. `quick` says the same of the same sources, for CI and before a commit; `laptop` looks for something
@@ -111,7 +111,7 @@ def postgres() -> Generator[str]:
     try:
         with postgres_server() as address:
             yield address
-    except Unavailable as missing:
+    except PostgresUnavailable as missing:
         if os.environ.get("CI"):
             pytest.fail(str(missing))
         pytest.skip(str(missing))

@@ -1,6 +1,6 @@
-"""Configurations of the native peers, as text. Each has one worker, and keeps connections to the service alive.
+"""Configuration files of the native gateways, as text. Each has one worker and keeps its connections to the service alive.
 
-nginx and Envoy write their access log into a file, as limen does in the measure; the others write none.
+nginx and Envoy write an access log to a file, as limen does; the others write none.
 """
 
 import base64
@@ -14,7 +14,7 @@ from bench.scenarios import HUGE, ITEM, LARGE
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """Where a peer listens, what is behind it, and what it must check. ``folder`` is its own, for files."""
+    """Where a gateway listens, the port of its upstream, and whether it checks tokens. ``folder`` is for its files."""
 
     port: int
     upstream: int
@@ -47,7 +47,7 @@ def nginx(setup: Setup) -> str:
 
 
 def service(port: int, folder: Path) -> str:
-    """Return nginx as the service behind every gateway: canned answers, bodies swallowed."""
+    """Return nginx as the service behind every gateway: canned responses, request bodies discarded."""
     for name, size in (("large", LARGE), ("huge", HUGE)):
         with (folder / name).open("wb") as file:
             file.truncate(size)  # sparse: a GiB that takes no room
@@ -136,17 +136,17 @@ ACCESS_LOG = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAc
 
 
 def envoy(setup: Setup) -> str:
-    """Return a proxy; with jwt_authn (verified tokens cached), RBAC and claims as headers where a token is asked for."""
+    """Return a proxy; where a token is required, with jwt_authn (verified tokens cached), RBAC and claims as headers."""
     return _envoy(setup, {"jwt_cache_config": {"jwt_cache_size": 4096}})
 
 
 def envoy_without_cache(setup: Setup) -> str:
-    """Return the same with jwt_authn as it is unless configured: every request's token is verified."""
+    """Return the same with the default jwt_authn, which verifies the token of every request."""
     return _envoy(setup, {})
 
 
 def _envoy(setup: Setup, cache: Mapping[str, object]) -> str:
-    filters: list[object] = _envoy_gates(setup.secret, cache) if setup.token else []
+    filters: list[object] = _envoy_auth_filters(setup.secret, cache) if setup.token else []
     filters.append({"name": "router", "typed_config": {"@type": f"{_TYPE}.http.router.v3.Router"}})
     route = {"match": {"prefix": "/"}, "route": {"cluster": "service", "timeout": "600s"}}
     log = {"@type": ACCESS_LOG, "path": str(setup.folder / "access.log")}
@@ -157,12 +157,12 @@ def _envoy(setup: Setup, cache: Mapping[str, object]) -> str:
         "http_filters": filters,
         "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]},
     }
-    most = {"max_connections": 8192, "max_pending_requests": 8192, "max_requests": 8192}
+    limits = {"max_connections": 8192, "max_pending_requests": 8192, "max_requests": 8192}
     cluster = {
         "name": "service",
         "type": "STATIC",
         "connect_timeout": "2s",
-        "circuit_breakers": {"thresholds": [most]},
+        "circuit_breakers": {"thresholds": [limits]},
         "load_assignment": {
             "cluster_name": "service",
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address(setup.upstream)}}]}],
@@ -180,7 +180,7 @@ def _address(port: int) -> object:
     return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
 
 
-def _envoy_gates(secret: str, cache: Mapping[str, object]) -> list[object]:
+def _envoy_auth_filters(secret: str, cache: Mapping[str, object]) -> list[object]:
     key = base64.urlsafe_b64encode(secret.encode()).decode().rstrip("=")
     provider = {
         "local_jwks": {"inline_string": json.dumps({"keys": [{"kty": "oct", "alg": "HS256", "k": key}]})},

@@ -1,7 +1,4 @@
-"""The load: wrk where it is installed, else a loop of our own; and a paced one, which wrk cannot do.
-
-As a program it is our own generator: its options in, one line of JSON out.
-"""
+"""Runs the load generator: wrk where it is installed, else ``bench.load_generator``, which can also send at a fixed rate."""
 
 import json
 import os
@@ -17,8 +14,8 @@ HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What a load has seen: latencies in milliseconds, errors (statuses of 400 and more included) in requests."""
+class LoadResult:
+    """The result of a load: latencies in milliseconds, errors (including statuses of 400 and more) in requests."""
 
     requests: int
     seconds: float
@@ -28,11 +25,13 @@ class Found:
 
 
 def generator(scenario: Scenario) -> str:
-    """Name what makes the load of ``scenario``."""
-    return "wrk" if scenario.share is None and shutil.which("wrk") else "bench/pace.py"
+    """Return the name of the load generator for ``scenario``."""
+    return "wrk" if scenario.peak_share is None and shutil.which("wrk") else "bench/load_generator.py"
 
 
-def load(scenario: Scenario, *, port: int, cpu: int, seconds: float, token: str, rate: float, folder: Path) -> Found:
+def load(
+    scenario: Scenario, *, port: int, cpu: int, seconds: float, token: str, rate: float, folder: Path
+) -> LoadResult:
     """Load what listens on ``port`` from ``cpu``; ``rate`` in requests per second paces it, 0 is as fast as it goes."""
     body = folder / "request-body"
     content = bytes(scenario.body) if isinstance(scenario.body, int) else scenario.body
@@ -57,7 +56,7 @@ def load(scenario: Scenario, *, port: int, cpu: int, seconds: float, token: str,
         ]
         argv = ["wrk", *options, url]
     else:
-        argv = [sys.executable, "-m", "bench.pace", str(port), scenario.path, str(scenario.connections)]
+        argv = [sys.executable, "-m", "bench.load_generator", str(port), scenario.path, str(scenario.connections)]
         argv += [str(seconds), str(rate)]
     done = subprocess.run(
         ["taskset", "-c", str(cpu), *argv],
@@ -70,5 +69,5 @@ def load(scenario: Scenario, *, port: int, cpu: int, seconds: float, token: str,
     )
     if done.returncode:
         raise RuntimeError(f"the load ended with status {done.returncode}: {done.stderr.strip()[-400:]}")
-    found = json.loads(done.stdout.strip().splitlines()[-1])
-    return Found(int(found["requests"]), found["seconds"], int(found["errors"]), found["p50"], found["p99"])
+    result = json.loads(done.stdout.strip().splitlines()[-1])
+    return LoadResult(int(result["requests"]), result["seconds"], int(result["errors"]), result["p50"], result["p99"])

@@ -1,15 +1,14 @@
-"""``python -m bench.logins``: what do 1,000 concurrent logins leave of ``GET /api/suppliers``?
+"""``python -m bench.logins``: how do 1,000 concurrent logins affect the latency of ``GET /api/suppliers``?
 
-The shop's gateway, its users and its suppliers run as they do for ``limen up``, on all CPUs, and share them with what asks
-for suppliers. In each round, GET /api/suppliers comes at a fixed rate twice: alone, and while 1,000 clients log in, each
-with an account and an address of its own. They come within the first two seconds, and stay: a client that has logged in
-does so again, one that is told when to come back does so then, and one that is turned away without a time takes 5 to 15 s.
-These clients stand for a thousand machines, so their own work waits for the shop's; a round counts only if all of them
-have come all the same.
+The shop's gateway, users and suppliers run as with ``limen up``, on all CPUs, which they share with the load. In each round,
+GET /api/suppliers is sent at a fixed rate twice: alone, and while 1,000 clients log in, each with its own account and
+address. They connect within the first two seconds and stay: after a login, a client logs in again; after a refusal it waits
+for Retry-After, or for 5 to 15 s without one. These clients stand for a thousand machines, so they run at the lowest
+priority; a round counts only if all of them could connect.
 
-What counts is the 99th percentile of both: their ratio in each round, and the middle of the rounds. Latency is counted from
-when a request was due, so a gateway that stalls cannot hide it. Other work on the machine comes into both
-figures, but not evenly: rounds that are far apart say that there was some.
+The result is the ratio of the two 99th percentiles in each round, and its median over the rounds. Latency counts from when a
+request was due, which avoids coordinated omission. Other work on the machine disturbs both figures, but not evenly: if the
+rounds differ much, there was some.
 """
 
 import argparse
@@ -30,31 +29,31 @@ from time import monotonic, sleep
 from typing import Any, cast
 from urllib.request import ProxyHandler, Request, build_opener
 
-from bench.login_clients import COME, PASSWORD
+from bench.login_load import CONNECTED_AFTER, PASSWORD
 from bench.processes import free_port, machine
 
 HERE = Path(__file__).parent
 NAMES = ("users", "suppliers", "gateway")
 _PATH = "/api/suppliers"
 _SUPPLIERS = 20
-_MODEL = "johndoe"  # an account of the demonstration, whose password the others have as well
-_PATIENCE = 60.0
-_SETTLED = 3  # logins in a row, each of which found nobody waiting
+_MODEL_ACCOUNT = "johndoe"  # a demo account; the benchmark's accounts are copies of it
+_TIMEOUT = 60.0
+_QUICK_LOGINS = 3  # in a row: then no login is waiting any more
 _opener = build_opener(ProxyHandler({}))
 
 
 @dataclass(frozen=True)
 class Round:
-    """The 99th percentiles of one round in milliseconds, and what became of the logins."""
+    """The 99th percentiles of one round in milliseconds, and the results of the logins."""
 
     alone: float
-    beside: float
+    with_logins: float
     logins: dict[str, float]
 
     @property
     def ratio(self) -> float:
-        """How many times as long it takes beside logins."""
-        return self.beside / self.alone
+        """The factor by which logins increase the 99th percentile."""
+        return self.with_logins / self.alone
 
 
 class Shop:
@@ -92,50 +91,50 @@ class Shop:
         stack.callback(_stop, process)
 
     def _wait(self, name: str, path: str) -> None:
-        until = monotonic() + _PATIENCE
-        while monotonic() < until:
+        deadline = monotonic() + _TIMEOUT
+        while monotonic() < deadline:
             with suppress(OSError), _opener.open(f"http://127.0.0.1:{self.ports[name]}{path}", timeout=5):
                 return
             sleep(0.05)
-        said = (self._folder / f"{name}.log").read_text(errors="replace")[-400:]
-        raise RuntimeError(f"{name} of the shop is not ready after {_PATIENCE:g} s: {said}")
+        log_tail = (self._folder / f"{name}.log").read_text(errors="replace")[-400:]
+        raise RuntimeError(f"{name} of the shop is not ready after {_TIMEOUT:g} s: {log_tail}")
 
     def accounts(self, count: int) -> None:
-        """Add accounts ``user0`` and so on, as copies: hashing a password for each would take minutes."""
+        """Add accounts ``user0`` and so on as copies of one: hashing a password for each would take minutes."""
         with sqlite3.connect(self._folder / "users.sqlite3", timeout=30) as database:
             database.row_factory = sqlite3.Row
-            row = dict(database.execute("SELECT * FROM users WHERE username = ?", (_MODEL,)).fetchone())
+            row = dict(database.execute("SELECT * FROM users WHERE username = ?", (_MODEL_ACCOUNT,)).fetchone())
             del row["id"]
             for number in range(count):
                 name = f"user{number}"
                 row |= {"username": name, "username_key": name, "email": None, "email_key": None}
-                into = f"({', '.join(row)}) VALUES ({', '.join('?' * len(row))})"
-                database.execute(f"INSERT INTO users {into}", tuple(row.values()))
+                columns = f"({', '.join(row)}) VALUES ({', '.join('?' * len(row))})"
+                database.execute(f"INSERT INTO users {columns}", tuple(row.values()))
         database.close()
 
     def call(self, method: str, path: str, body: object, token: str = "") -> dict[str, Any]:
-        """Call the gateway; raises OSError for an answer that is an error."""
+        """Call the gateway; raises OSError for a status of 400 or more."""
         request = Request(
             f"http://127.0.0.1:{self.ports['gateway']}{path}",
             json.dumps(body).encode(),
             {"content-type": "application/json"} | ({"authorization": f"Bearer {token}"} if token else {}),
             method=method,
         )
-        with _opener.open(request, timeout=_PATIENCE) as answer:
+        with _opener.open(request, timeout=_TIMEOUT) as answer:
             return cast("dict[str, Any]", json.load(answer))
 
     def log_in(self) -> str:
         """Return an access token."""
-        return str(self.call("POST", "/api/login", {"username": _MODEL, "password": PASSWORD})["access_token"])
+        return str(self.call("POST", "/api/login", {"username": _MODEL_ACCOUNT, "password": PASSWORD})["access_token"])
 
     def settle(self) -> None:
-        """Wait until no login waits any more: then the next one is quick."""
-        quick, until = 0, monotonic() + _PATIENCE
-        while quick < _SETTLED and monotonic() < until:
-            begun = monotonic()
+        """Wait until no login is waiting any more, which is when logins are quick again."""
+        quick, deadline = 0, monotonic() + _TIMEOUT
+        while quick < _QUICK_LOGINS and monotonic() < deadline:
+            started = monotonic()
             with suppress(OSError):
                 self.log_in()
-                quick = quick + 1 if monotonic() - begun < 1 else 0
+                quick = quick + 1 if monotonic() - started < 1 else 0
             sleep(0.1)
 
 
@@ -148,37 +147,39 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def suppliers(port: int, seconds: float, rate: float) -> dict[str, float]:
-    """Return how long GET /api/suppliers takes."""
-    argv = [sys.executable, "-m", "bench.login_clients", "get", str(port), _PATH, str(seconds), str(rate)]
+def measure_suppliers(port: int, seconds: float, rate: float) -> dict[str, float]:
+    """Return the latencies of GET /api/suppliers."""
+    argv = [sys.executable, "-m", "bench.login_load", "get", str(port), _PATH, str(seconds), str(rate)]
     done = subprocess.run(argv, cwd=HERE.parent, stdout=subprocess.PIPE, check=True, timeout=seconds + 120)
-    found: dict[str, float] = json.loads(done.stdout)
-    if found["errors"]:
-        raise RuntimeError(f"{found['errors']:g} of {found['requests']:g} calls of {_PATH} failed")
-    return found
+    results: dict[str, float] = json.loads(done.stdout)
+    if results["errors"]:
+        raise RuntimeError(f"{results['errors']:g} of {results['requests']:g} calls of {_PATH} failed")
+    return results
 
 
-def beside(port: int, clients: int, seconds: float, rate: float) -> tuple[dict[str, float], dict[str, float]]:
-    """Return the same beside logins, and what became of these; raises RuntimeError if clients were kept from asking."""
-    argv = [sys.executable, "-m", "bench.login_clients", "log-in", str(port), str(clients)]
+def measure_with_logins(
+    port: int, clients: int, seconds: float, rate: float
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the same during logins, and the results of the logins; raises RuntimeError if not all clients could connect."""
+    argv = [sys.executable, "-m", "bench.login_load", "log-in", str(port), str(clients)]
     with subprocess.Popen(argv, cwd=HERE.parent, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
             process.stdout.readline()  # it has imported what it needs
-            found = suppliers(port, seconds, rate)
+            results = measure_suppliers(port, seconds, rate)
         finally:
             process.send_signal(signal.SIGTERM)
         logins: dict[str, float] = json.loads(process.stdout.readline())
-    if logins["came"] < clients:
+    if logins["connected"] < clients:
         raise RuntimeError(
-            f"{logins['came']:g} of {clients} clients had asked after {COME:g} s: no time was left for them"
+            f"{logins['came']:g} of {clients} clients had asked after {CONNECTED_AFTER:g} s: no time was left for them"
         )
-    return found, logins
+    return results, logins
 
 
 def measure(*, rounds: int, seconds: float, clients: int, rate: float) -> list[Round]:
-    """Run the shop and return what was seen."""
-    found: list[Round] = []
+    """Run the shop and measure all rounds."""
+    results: list[Round] = []
     with ExitStack() as stack:
         shop = Shop(Path(stack.enter_context(TemporaryDirectory(prefix="limen-logins-"))), stack)
         shop.accounts(clients)
@@ -188,18 +189,19 @@ def measure(*, rounds: int, seconds: float, clients: int, rate: float) -> list[R
                 "POST", _PATH, {"name": f"Supplier {number}", "surname": "Ltd", "address": "1 High Street"}, token
             )
         port = shop.ports["gateway"]
-        suppliers(port, min(3.0, seconds), rate)  # warms up
+        measure_suppliers(port, min(3.0, seconds), rate)  # warms up
         for number in range(rounds):
-            alone = suppliers(port, seconds, rate)
-            with_logins, logins = beside(port, clients, seconds, rate)
-            found.append(Round(alone["p99"], with_logins["p99"], logins))
-            one = found[-1]
+            alone = measure_suppliers(port, seconds, rate)
+            with_logins, logins = measure_with_logins(port, clients, seconds, rate)
+            results.append(Round(alone["p99"], with_logins["p99"], logins))
+            result = results[-1]
             print(f"round {number + 1}: p50 {alone['p50']:.2f} and {with_logins['p50']:.2f} ms, ", end="")
             print(
-                f"p99 {one.alone:.2f} and {one.beside:.2f} ms, {one.ratio:.2f} times; logins {one.logins}", flush=True
+                f"p99 {result.alone:.2f} and {result.with_logins:.2f} ms, {result.ratio:.2f} times; logins {result.logins}",
+                flush=True,
             )
             shop.settle()
-    return found
+    return results
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -211,12 +213,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--rate", type=float, default=100.0, help=f"of GET {_PATH}, in requests per second")
     parser.add_argument("--most", type=float, help="the ratio that is still well")
     options = parser.parse_args(argv)
-    if options.seconds <= COME:
-        parser.error(f"--seconds {options.seconds:g}: the clients need {COME:g} s to come, so it must be more")
+    if options.seconds <= CONNECTED_AFTER:
+        parser.error(
+            f"--seconds {options.seconds:g}: the clients need {CONNECTED_AFTER:g} s to come, so it must be more"
+        )
     print(*(f"{name}: {value}" for name, value in machine().items()), sep="\n")
-    found = measure(rounds=options.rounds, seconds=options.seconds, clients=options.clients, rate=options.rate)
-    ratio = median(one.ratio for one in found)
-    print(f"GET {_PATH} beside {options.clients} logins: p99 is {ratio:.2f} times (middle of {len(found)} rounds)")
+    results = measure(rounds=options.rounds, seconds=options.seconds, clients=options.clients, rate=options.rate)
+    ratio = median(result.ratio for result in results)
+    print(f"GET {_PATH} beside {options.clients} logins: p99 is {ratio:.2f} times (middle of {len(results)} rounds)")
     sys.exit(1 if options.most is not None and ratio > options.most else 0)
 
 

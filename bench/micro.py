@@ -1,5 +1,5 @@
-"""``python -m bench.micro``: the hot path of the direct engine without sockets, in nanoseconds for each operation, and in
-instructions where valgrind is installed. What it touches is what a request touches; only the transports are fakes.
+"""``python -m bench.micro``: the hot path of the direct engine without sockets, in nanoseconds per operation, and in
+instructions where valgrind is installed. It runs the code of a real request; only the transports are fakes.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from joserfc.jwk import ECKey
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from bench.gateways.shop import app, service
+from bench.gateways.limen_bench import app, service
 from bench.scenarios import ITEM
 from limen import Principal
 from limen.auth import Assertion, Jwt, issue
@@ -43,7 +43,7 @@ from limen.upstream.connection import Connection
 
 _REPEATS = 7
 _COUNT = 20_000
-_FEW, _MANY = 200, 1200  # operations under valgrind; the difference is free of what starting costs
+_FEW, _MANY = 200, 1200  # operations under valgrind; the difference excludes the cost of the start
 
 JWT = Jwt(os.environ["BENCH_SECRET"])
 TOKEN = issue(JWT, "7", "admin").encode()
@@ -52,7 +52,7 @@ ANSWER = b"HTTP/1.1 200 OK\r\nserver: s\r\ncontent-type: application/json\r\ncon
 
 
 class Transport(asyncio.Transport):
-    """Swallows what is written."""
+    """Discards what is written."""
 
     def __init__(self) -> None:
         """Begin with nothing."""
@@ -75,12 +75,12 @@ class Transport(asyncio.Transport):
 
 
 class Loop(asyncio.SelectorEventLoop):
-    """A loop whose connections lead nowhere; the last one made is ``service``."""
+    """An event loop with fake connections; ``service`` is the protocol of the last one."""
 
     service: Any = None
 
     async def create_connection(self, protocol_factory: Callable[[], Any], *args: Any, **kwargs: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride] - one of many overloads
-        """Connect to nothing."""
+        """Connect a fake transport."""
         self.service = protocol_factory()
         transport = Transport()
         self.service.connection_made(transport)
@@ -88,12 +88,12 @@ class Loop(asyncio.SelectorEventLoop):
 
     @property
     def ready(self) -> "deque[Any]":
-        """What was asked for, and nobody runs while something is measured."""
+        """The scheduled callbacks, which nothing runs during a measurement."""
         return self._ready  # pyright: ignore
 
 
-class Nobody:
-    """A sink that takes an answer and does nothing with it."""
+class NullSink:
+    """A sink that ignores the response."""
 
     def head(self, status: int, reason: bytes, headers: Headers) -> None: ...
 
@@ -107,49 +107,51 @@ class Nobody:
 
 
 async def operations(loop: Loop) -> dict[str, Callable[[], object]]:
-    """Return what is measured, each ready to be called again and again."""
+    """Return the measured operations; each can be called repeatedly."""
     table = app.live().table
     verifier = Verifier(JWT)
     now = time()
     verifier.verify(TOKEN, now)
     asserter = Asserter(Assertion(ECKey.generate_key("P-256").as_pem(private=True).decode()))
     caller = Principal("7", frozenset(("admin",)))
-    client = [
+    client_fields = [
         (b"host", b"bench"),
         (b"user-agent", b"bench"),
         (b"accept", b"*/*"),
         (b"authorization", b"Bearer " + TOKEN),
     ]
-    own = block([(b"via", b"1.1 limen"), (b"x-request-id", b"0" * 32), (b"request-user-id", b"7")])
+    gateway_fields = block([(b"via", b"1.1 limen"), (b"x-request-id", b"0" * 32), (b"request-user-id", b"7")])
     strip = frozenset((b"authorization", b"request-user-id", b"request-user-role"))
-    back = [(b"server", b"s"), (b"content-type", b"application/json"), (b"content-length", b"120")]
+    service_fields = [(b"server", b"s"), (b"content-type", b"application/json"), (b"content-length", b"120")]
 
-    def craft() -> bytes:
-        return request.head(b"GET", b"/api/admin", b"service", to_upstream(client, strip=strip), own, b"")
+    def write_head() -> bytes:
+        return request.head(
+            b"GET", b"/api/admin", b"service", to_upstream(client_fields, strip=strip), gateway_fields, b""
+        )
 
     connection = Connection(service.addresses[0], 65536, lambda _: None, turns_of(loop))
     connection.connection_made(Transport())
-    sink = cast("Any", Nobody())
+    sink = cast("Any", NullSink())
 
     def parse() -> None:
         connection.start(sink, b"GET", b"", whole=True)
         connection.data_received(ANSWER)
 
     return {
-        "a whole admin-only GET": await whole(loop),  # first: the pool does not keep its connection for long
+        "a whole admin-only GET": await whole_request(loop),  # first: the pool does not keep its connection for long
         "match a literal path": lambda: table.match(b"GET", b"/api/admin"),
         "match a path with a parameter": lambda: table.match(b"GET", b"/api/r9/1/items"),
         "verify a token that is cached": lambda: verifier.verify(TOKEN, now),
         "recall a token that is remembered": lambda: verifier.recall(TOKEN, now),
         "vouch for a caller that is known": lambda: asserter.line(caller, "service", "0" * 32, now),
-        "craft the head for the service": craft,
-        "drop headers of the answer": lambda: to_client(back, bodyless=False),
+        "craft the head for the service": write_head,
+        "drop headers of the answer": lambda: to_client(service_fields, bodyless=False),
         "parse the service's answer": parse,
     }
 
 
-async def whole(loop: Loop) -> Callable[[], object]:
-    """Return a whole request: bytes of the client in, bytes of the service in, all that the engine does with them."""
+async def whole_request(loop: Loop) -> Callable[[], object]:
+    """Return a whole request: the client's bytes in, the service's bytes in, and all that the engine does with them."""
     config = Config(
         app,
         http="limen.engines.direct:GatewayProtocol",
@@ -183,8 +185,8 @@ async def whole(loop: Loop) -> Callable[[], object]:
 
 
 @contextlib.contextmanager
-def logged() -> Generator[None]:
-    """Write the access log as ``limen serve`` does, to where nobody reads."""
+def access_log_enabled() -> Generator[None]:
+    """Write the access log as ``limen serve`` does, to /dev/null."""
     access = logging.getLogger("limen.access")
     with open(os.devnull, "wb") as nowhere:
         handler = LineHandler(descriptor=nowhere.fileno())
@@ -202,7 +204,7 @@ def logged() -> Generator[None]:
 
 
 def add_line() -> None:
-    """Record one request in the access log: its record, its line, and its part of a write."""
+    """Log one request: its record, its line, and its share of a write."""
     outcome = Outcome(b"GET", b"/api/r9/1/items", "0" * 32, b"127.0.0.1")
     outcome.route, outcome.upstream, outcome.status, outcome.seconds = "/api/r9/{id}/items", "service", 200, 0.0021
     outcome.caller = "7"
@@ -210,14 +212,14 @@ def add_line() -> None:
 
 
 def nanoseconds(operation: Callable[[], object]) -> float:
-    """Return the least of several means: what disturbs a measurement only ever adds to it."""
-    found: list[float] = []
+    """Return the least of several means: disturbances only ever add time."""
+    means: list[float] = []
     for _ in range(_REPEATS):
-        begun = perf_counter_ns()
+        started = perf_counter_ns()
         for _ in range(_COUNT):
             operation()
-        found.append((perf_counter_ns() - begun) / _COUNT)
-    return min(found)
+        means.append((perf_counter_ns() - started) / _COUNT)
+    return min(means)
 
 
 def instructions(*, log: bool) -> float | None:
@@ -235,10 +237,10 @@ def instructions(*, log: bool) -> float | None:
 def _collected(argv: Sequence[str]) -> int:
     env = os.environ | {"PYTHONHASHSEED": "0"}
     done = subprocess.run(argv, env=env, cwd=Path(__file__).parent.parent, capture_output=True, text=True, check=True)
-    found = re.search(r"Collected : (\d+)", done.stderr)
-    if found is None:
+    means = re.search(r"Collected : (\d+)", done.stderr)
+    if means is None:
         raise RuntimeError(f"valgrind did not say what it counted: {done.stderr[-400:]}")
-    return int(found[1])
+    return int(means[1])
 
 
 async def main(loop: Loop) -> None:
@@ -246,13 +248,13 @@ async def main(loop: Loop) -> None:
     async with app.running():
         ready = await operations(loop)
         if len(sys.argv) > 1:
-            with logged() if sys.argv[1] == "log" else contextlib.nullcontext():
+            with access_log_enabled() if sys.argv[1] == "log" else contextlib.nullcontext():
                 for _ in range(int(sys.argv[2])):
                     ready["a whole admin-only GET"]()
             return
         for name, operation in ready.items():
             print(f"{name:40}{nanoseconds(operation):10,.0f} ns")
-        with logged():
+        with access_log_enabled():
             print(f"{'access log, a line':40}{nanoseconds(add_line):10,.0f} ns")
     for name, log in (("... instructions", False), ("... instructions, with the access log", True)):
         counted = instructions(log=log)
@@ -261,5 +263,5 @@ async def main(loop: Loop) -> None:
 
 if __name__ == "__main__":
     with asyncio.Runner(loop_factory=Loop) as runner:
-        one = cast("Loop", runner.get_loop())
-        runner.run(main(one))
+        loop = cast("Loop", runner.get_loop())
+        runner.run(main(loop))

@@ -1,7 +1,7 @@
-"""The gateways that are compared, as data: how each starts, what it is, and what work it does for each kind of request.
+"""The gateways that are compared, as data: how each is started, and the work that it does for each kind of request.
 
-``python -m bench.peers install`` fetches those that come as packages into ``bench/.peers`` and says what it got;
-measuring installs nothing.
+``python -m bench.peers install`` installs those that are packages into ``bench/.peers`` and lists the result; measuring
+installs nothing.
 """
 
 import os
@@ -35,7 +35,7 @@ PYTHON_PACKAGES = (
     "httptools",
     "matplotlib",
 )
-# fastapi-gateway's last release, of 2023, runs with the FastAPI of its time only.
+# fastapi-gateway's last release, of 2023, works only with the FastAPI of that time.
 OLD_PYTHON_PACKAGES = (
     "fastapi-gateway==0.0.4",
     "async-timeout",
@@ -52,9 +52,9 @@ SYSTEM_PACKAGES = ("nginx", "haproxy", "wrk", "valgrind")
 
 NO_AUTH = "no auth"
 _BARE = "proxy only"
-_STREAMS: Mapping[Kind, str] = {"public": _BARE, "download": _BARE, "upload": _BARE}
+_BARE_PROXY: Mapping[Kind, str] = {"public": _BARE, "download": _BARE, "upload": _BARE}
 _NATIVE: Mapping[Kind, str] = {
-    **_STREAMS,
+    **_BARE_PROXY,
     "admin": f"proxy only, {NO_AUTH}",
     "post": "proxy only, not validated",
     "after": "proxy only, no hook",
@@ -72,21 +72,21 @@ _LIMEN: Mapping[Kind, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """One gateway. ``found`` gives its program or None; ``version`` is asked of that program."""
+    """One gateway. ``program_path`` returns the path of its program or None; ``version`` takes that path."""
 
     name: str
-    found: Callable[[], str | None]
+    program_path: Callable[[], str | None]
     argv: Callable[[str, Setup], list[str]]
     version: Callable[[str], str]
     work: Mapping[Kind, str]
     env: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-def _said(*argv: str) -> str:
-    """Return the version in what a program prints about itself."""
+def _version_in(*argv: str) -> str:
+    """Return the version number in the output of a command."""
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
-    found = re.search(r"\d+\.\d+(\.\d+)?", done.stdout + done.stderr)
-    return found[0] if found else "unknown"
+    version = re.search(r"\d+\.\d+(\.\d+)?", done.stdout + done.stderr)
+    return version[0] if version else "unknown"
 
 
 def program(name: str) -> Callable[[], str | None]:
@@ -94,26 +94,26 @@ def program(name: str) -> Callable[[], str | None]:
     return lambda: shutil.which(name) or shutil.which(name, path=str(VENV / "bin"))
 
 
-def _configured(write: Callable[[Setup], str], file: str, *options: str) -> Callable[[str, Setup], list[str]]:
-    def argv(found: str, setup: Setup) -> list[str]:
+def _with_config(write: Callable[[Setup], str], file: str, *options: str) -> Callable[[str, Setup], list[str]]:
+    def argv(program_path: str, setup: Setup) -> list[str]:
         path = setup.folder / file
         path.write_text(write(setup))
-        return [found, *(str(path) if option == "CONFIG" else option for option in options)]
+        return [program_path, *(str(path) if option == "CONFIG" else option for option in options)]
 
     return argv
 
 
 def _uvicorn(app: str, *options: str) -> Callable[[str, Setup], list[str]]:
-    def argv(found: str, setup: Setup) -> list[str]:
+    def argv(program_path: str, setup: Setup) -> list[str]:
         quiet = ("--log-level", "warning", "--no-access-log", "--no-server-header", "--no-proxy-headers")
-        where = ("--app-dir", str(GATEWAYS), "--port", str(setup.port), "--backlog", "2048")
-        return [found, "-m", "uvicorn", app, *where, *quiet, *options]
+        address = ("--app-dir", str(GATEWAYS), "--port", str(setup.port), "--backlog", "2048")
+        return [program_path, "-m", "uvicorn", app, *address, *quiet, *options]
 
     return argv
 
 
-def _limen(found: str, setup: Setup) -> list[str]:
-    return [found, "-m", "limen", "serve", "shop:app", "--port", str(setup.port)]
+def _limen(program_path: str, setup: Setup) -> list[str]:
+    return [program_path, "-m", "limen", "serve", "limen_bench:app", "--port", str(setup.port)]
 
 
 def _compiled() -> str | None:
@@ -121,15 +121,15 @@ def _compiled() -> str | None:
 
 
 def _python(venv: Path, package: str) -> Callable[[], str | None]:
-    def found() -> str | None:
-        there = any(venv.glob(f"lib/python3*/site-packages/{package}"))
-        return str(venv / "bin" / "python") if there else None
+    def program_path() -> str | None:
+        installed = any(venv.glob(f"lib/python3*/site-packages/{package}"))
+        return str(venv / "bin" / "python") if installed else None
 
-    return found
+    return program_path
 
 
 def _python_version(package: str) -> Callable[[str], str]:
-    return lambda python: _said(python, "-c", f"import importlib.metadata as m; print(m.version({package!r}))")
+    return lambda python: _version_in(python, "-c", f"import importlib.metadata as m; print(m.version({package!r}))")
 
 
 def _node(package: str) -> Callable[[], str | None]:
@@ -137,55 +137,64 @@ def _node(package: str) -> Callable[[], str | None]:
 
 
 def _node_version(package: str) -> Callable[[str], str]:
-    return lambda node: _said(node, "-p", f"require({str(NODE / 'node_modules' / package / 'package.json')!r}).version")
+    return lambda node: _version_in(
+        node, "-p", f"require({str(NODE / 'node_modules' / package / 'package.json')!r}).version"
+    )
 
 
 def _script(name: str) -> Callable[[str, Setup], list[str]]:
-    return lambda found, setup: [found, str(GATEWAYS / name)]
+    return lambda program_path, setup: [program_path, str(GATEWAYS / name)]
 
 
 _NODE_ENV = {"NODE_PATH": str(NODE / "node_modules"), "NODE_ENV": "production"}
 _NODE_WORK: Mapping[Kind, str] = {**_NATIVE, "admin": _CACHED}
 _INTERPRETED = {"PYTHONPATH": os.pathsep.join(filter(None, (str(GATEWAYS), os.environ.get("PYTHONPATH"))))}
 _COMPILED = {"PYTHONPATH": os.pathsep.join((str(COMPILED), _INTERPRETED["PYTHONPATH"]))}
-_NGINX = _configured(configs.nginx, "nginx.conf", "-e", "stderr", "-c", "CONFIG")
+_NGINX = _with_config(configs.nginx, "nginx.conf", "-e", "stderr", "-c", "CONFIG")
 _ENVOY = ("-c", "CONFIG", "--concurrency", "1", "--disable-hot-restart", "--log-level", "error")
-_CADDY = _configured(configs.caddy, "Caddyfile", "run", "--adapter", "caddyfile", "--config", "CONFIG")
+_CADDY = _with_config(configs.caddy, "Caddyfile", "run", "--adapter", "caddyfile", "--config", "CONFIG")
 
 PEERS = (
     Peer("limen direct", _compiled, _limen, _python_version("limen"), _LIMEN, _COMPILED),
     Peer(
         "limen asgi",
         _compiled,
-        _uvicorn("shop:app", "--http", "httptools"),
+        _uvicorn("limen_bench:app", "--http", "httptools"),
         _python_version("limen"),
         _LIMEN,
         _COMPILED,
     ),
     Peer("limen interpreted", lambda: sys.executable, _limen, _python_version("limen"), _LIMEN, _INTERPRETED),
-    Peer("nginx", program("nginx"), _NGINX, lambda found: _said(found, "-v"), _NATIVE),
+    Peer("nginx", program("nginx"), _NGINX, lambda program_path: _version_in(program_path, "-v"), _NATIVE),
     Peer(
         "HAProxy",
         program("haproxy"),
-        _configured(configs.haproxy, "haproxy.cfg", "-db", "-f", "CONFIG"),
-        lambda found: _said(found, "-v"),
+        _with_config(configs.haproxy, "haproxy.cfg", "-db", "-f", "CONFIG"),
+        lambda program_path: _version_in(program_path, "-v"),
         _NATIVE,
     ),
     Peer(
         "Envoy",
         program("envoy"),
-        _configured(configs.envoy, "envoy.json", *_ENVOY),
-        lambda found: _said(found, "--version"),
+        _with_config(configs.envoy, "envoy.json", *_ENVOY),
+        lambda program_path: _version_in(program_path, "--version"),
         {**_NATIVE, "admin": "jwt_authn (cached), RBAC, claims as headers, request id"},
     ),
     Peer(
         "Envoy, no JWT cache",  # what jwt_authn does unless a cache is configured
         program("envoy"),
-        _configured(configs.envoy_without_cache, "envoy.json", *_ENVOY),
-        lambda found: _said(found, "--version"),
+        _with_config(configs.envoy_without_cache, "envoy.json", *_ENVOY),
+        lambda program_path: _version_in(program_path, "--version"),
         {"admin": "jwt_authn, RBAC, claims as headers, request id"},
     ),
-    Peer("Caddy", program("caddy"), _CADDY, lambda found: _said(found, "version"), _NATIVE, {"GOMAXPROCS": "1"}),
+    Peer(
+        "Caddy",
+        program("caddy"),
+        _CADDY,
+        lambda program_path: _version_in(program_path, "version"),
+        _NATIVE,
+        {"GOMAXPROCS": "1"},
+    ),
     Peer(
         "@fastify/http-proxy",
         _node("@fastify/http-proxy"),
@@ -220,12 +229,12 @@ PEERS = (
 
 
 def install() -> None:
-    """Fetch the peers that are packages; say which the system's package manager has to give."""
+    """Install the gateways that are packages; name those that the system's package manager has to provide."""
     INSTALLED.mkdir(exist_ok=True)
     for venv, packages in ((VENV, PYTHON_PACKAGES), (OLD_VENV, OLD_PYTHON_PACKAGES)):
         subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
         pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        # One that cannot be had is reported below, and measuring names it as missing.
+        # A package that cannot be installed is reported below, and the results list it as missing.
         subprocess.run([*pip, *packages], check=False)
     if shutil.which("npm"):
         NODE.mkdir(exist_ok=True)
@@ -234,8 +243,8 @@ def install() -> None:
     else:
         print("npm is missing, and with it the gateways for Node: install Node 20 or newer")
     for peer in PEERS:
-        found = peer.found()
-        print(f"{peer.name:24}{peer.version(found) if found else 'missing'}")
+        program_path = peer.program_path()
+        print(f"{peer.name:24}{peer.version(program_path) if program_path else 'missing'}")
     for name in SYSTEM_PACKAGES:
         if program(name)() is None:
             print(f"{name} is missing; the system's package manager has it, for example: apt-get install {name}")

@@ -1,6 +1,6 @@
-"""A scenario, or some that are compared: peers start on the gateways' CPU, are loaded in turn, round after round, and stop.
+"""Runs a scenario, or a group that is compared: the gateways start on one CPU and are loaded in turn, round after round.
 
-Peers take turns so that a machine that slows down slows all of them. The service and the load share the other CPU.
+They take turns so that a machine that slows down affects all of them. The service and the load share the other CPU.
 """
 
 import shutil
@@ -16,7 +16,7 @@ from time import monotonic
 
 from bench import configs
 from bench.configs import Setup
-from bench.load import Found, load
+from bench.load import LoadResult, load
 from bench.peers import HERE, NO_AUTH, Peer
 from bench.processes import Program, busy_seconds, free_port
 from bench.scenarios import Scenario
@@ -27,7 +27,7 @@ WARM_UP = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How long: ``rounds`` of ``seconds`` for each peer. ``secret`` signs ``token`` (an admin) and ``other`` (no admin)."""
+    """``rounds`` of ``seconds`` for each peer. ``secret`` signs ``token`` (of an admin) and ``other`` (not an admin)."""
 
     rounds: int
     seconds: float
@@ -38,10 +38,10 @@ class Plan:
 
 @dataclass(slots=True)
 class Row:
-    """What one peer did in one scenario; ``problem`` says why there are no figures.
+    """The figures of one peer in one scenario; ``problem`` says why there are none.
 
-    Of the figures, ``cpu`` and its part ``system`` are in microseconds per request; ``others`` is the share of the
-    gateways' CPU that went to anything else.
+    ``cpu`` and its part ``system`` are in microseconds per request; ``others`` is the share of the gateways' CPU that other
+    processes used.
     """
 
     peer: str
@@ -49,14 +49,14 @@ class Row:
     problem: str | None = None
     rounds: list[dict[str, float]] = field(default_factory=list[dict[str, float]])
 
-    def middle(self, key: str) -> float:
+    def median_of(self, key: str) -> float:
         """Return the median over the rounds."""
-        return median(one[key] for one in self.rounds)
+        return median(scenario_run[key] for scenario_run in self.rounds)
 
 
 @dataclass(slots=True)
-class _Staged:
-    """A scenario whose gateways run."""
+class _RunningScenario:
+    """A scenario with its running gateways."""
 
     scenario: Scenario
     folder: Path
@@ -65,61 +65,67 @@ class _Staged:
 
 
 def run(scenarios: Sequence[Scenario], peers: Sequence[Peer], plan: Plan, rate: float) -> list[list[Row]]:
-    """Measure ``scenarios``, which take turns; ``rate`` in requests per second paces them, 0 is as fast as it goes."""
+    """Measure ``scenarios``, which take turns; ``rate`` is in requests per second, 0 is as fast as possible."""
     with ExitStack() as stack:
-        staged = [_stage(stack, scenario, peers, plan, rate) for scenario in scenarios]
+        started = [_start_all(stack, scenario, peers, plan, rate) for scenario in scenarios]
         for number in range(plan.rounds):
-            for one in staged:
-                for row, gateway in one.running:
+            for scenario_run in started:
+                for row, gateway in scenario_run.running:
                     if row.problem is None:
-                        _measure(row, one.scenario, gateway, plan, rate, one.folder)
-                print(f"  {one.scenario.name}: round {number + 1} of {plan.rounds}", file=sys.stderr, flush=True)
-        return [one.rows for one in staged]
+                        _measure(row, scenario_run.scenario, gateway, plan, rate, scenario_run.folder)
+                print(
+                    f"  {scenario_run.scenario.name}: round {number + 1} of {plan.rounds}", file=sys.stderr, flush=True
+                )
+        return [scenario_run.rows for scenario_run in started]
 
 
-def _stage(stack: ExitStack, scenario: Scenario, peers: Sequence[Peer], plan: Plan, rate: float) -> _Staged:
+def _start_all(
+    stack: ExitStack, scenario: Scenario, peers: Sequence[Peer], plan: Plan, rate: float
+) -> _RunningScenario:
     rows = [_row(scenario, peer) for peer in peers if scenario.peers is None or peer.name in scenario.peers]
-    named = {peer.name: peer for peer in peers}
+    peers_by_name = {peer.name: peer for peer in peers}
     folder = Path(stack.enter_context(TemporaryDirectory(prefix="limen-bench-")))
-    staged = _Staged(scenario, folder, rows)
+    started = _RunningScenario(scenario, folder, rows)
     upstream = stack.enter_context(service(scenario, folder))
     for row in rows:
         if row.problem is None:
-            own = setup(scenario, folder / str(len(staged.running)), upstream, plan)
-            staged.running.append((row, stack.enter_context(start(named[row.peer], own))))
-    for row, gateway in staged.running:
-        row.problem = gateway.wait() or _open_door(scenario, row, gateway, plan)
+            peer_setup = setup(scenario, folder / str(len(started.running)), upstream, plan)
+            started.running.append((row, stack.enter_context(start(peers_by_name[row.peer], peer_setup))))
+    for row, gateway in started.running:
+        row.problem = gateway.wait() or _admits_without_token(scenario, row, gateway, plan)
         row.problem = row.problem or _warm_up(scenario, gateway, plan, rate, folder)
-    return staged
+    return started
 
 
 def _row(scenario: Scenario, peer: Peer) -> Row:
     work = peer.work.get(scenario.kind)
     if work is None:
         return Row(peer.name, "-", "has no way to do this")
-    return Row(peer.name, work, None if peer.found() else "not installed")
+    return Row(peer.name, work, None if peer.program_path() else "not installed")
 
 
 def setup(scenario: Scenario, folder: Path, upstream: int, plan: Plan) -> Setup:
-    """Return what a gateway of ``scenario`` is told; its ``folder`` is made."""
+    """Return the setup of a gateway for ``scenario``; creates its ``folder``."""
     folder.mkdir()
     return Setup(free_port(), upstream, folder, plan.secret, scenario.routes, scenario.token)
 
 
 @contextmanager
-def start(peer: Peer, own: Setup) -> Generator[Program]:
-    """Start ``peer`` on the gateways' CPU; it may not listen yet."""
-    found = peer.found()
-    assert found is not None
+def start(peer: Peer, peer_setup: Setup) -> Generator[Program]:
+    """Start ``peer`` on the gateways' CPU, without waiting until it listens."""
+    program_path = peer.program_path()
+    assert program_path is not None
     env = {
-        "BENCH_UPSTREAM": f"http://127.0.0.1:{own.upstream}",
-        "BENCH_PORT": str(own.port),
-        "BENCH_SECRET": own.secret,
-        "BENCH_ROUTES": str(own.routes),
+        "BENCH_UPSTREAM": f"http://127.0.0.1:{peer_setup.upstream}",
+        "BENCH_PORT": str(peer_setup.port),
+        "BENCH_SECRET": peer_setup.secret,
+        "BENCH_ROUTES": str(peer_setup.routes),
         "PYTHONWARNINGS": "ignore",
     }
-    argv = peer.argv(found, own)
-    program = Program(argv, cpu=GATEWAY_CPU, port=own.port, log=own.folder / "log", env=env | dict(peer.env))
+    argv = peer.argv(program_path, peer_setup)
+    program = Program(
+        argv, cpu=GATEWAY_CPU, port=peer_setup.port, log=peer_setup.folder / "log", env=env | dict(peer.env)
+    )
     try:
         yield program
     finally:
@@ -128,17 +134,17 @@ def start(peer: Peer, own: Setup) -> Generator[Program]:
 
 @contextmanager
 def service(scenario: Scenario, folder: Path) -> Generator[int]:
-    """Start what is behind the gateways and give its port."""
-    own = folder / "service"
-    own.mkdir()
+    """Start the service behind the gateways and yield its port."""
+    peer_setup = folder / "service"
+    peer_setup.mkdir()
     port = free_port()
     argv = [sys.executable, "-m", "bench.upstream", str(port)]
-    # Not for uploads: nginx's canned answer comes before the body, which says nothing about passing a body on.
+    # Not for uploads: nginx answers before it has read the body, so forwarding the body would not be measured.
     if scenario.kind != "upload" and (nginx := shutil.which("nginx")) is not None:
-        (own / "nginx.conf").write_text(configs.service(port, own))
-        folder.chmod(0o755)  # nginx's worker gives up root, and reads the large file
-        argv = [nginx, "-e", "stderr", "-c", str(own / "nginx.conf")]
-    program = Program(argv, cpu=LOAD_CPU, port=port, log=own / "log", env={"PYTHONPATH": str(HERE.parent)})
+        (peer_setup / "nginx.conf").write_text(configs.service(port, peer_setup))
+        folder.chmod(0o755)  # nginx's worker drops root privileges, and has to read the large file
+        argv = [nginx, "-e", "stderr", "-c", str(peer_setup / "nginx.conf")]
+    program = Program(argv, cpu=LOAD_CPU, port=port, log=peer_setup / "log", env={"PYTHONPATH": str(HERE.parent)})
     try:
         if (problem := program.wait()) is not None:
             raise RuntimeError(f"the service behind the gateways {problem}")
@@ -147,15 +153,15 @@ def service(scenario: Scenario, folder: Path) -> Generator[int]:
         program.stop()
 
 
-def _load(scenario: Scenario, gateway: Program, seconds: float, token: str, rate: float, folder: Path) -> Found:
+def _load(scenario: Scenario, gateway: Program, seconds: float, token: str, rate: float, folder: Path) -> LoadResult:
     return load(scenario, port=gateway.port, cpu=LOAD_CPU, seconds=seconds, token=token, rate=rate, folder=folder)
 
 
-def _open_door(scenario: Scenario, row: Row, gateway: Program, plan: Plan) -> str | None:
-    """Return what is wrong if a gateway that is said to check tokens lets anybody pass who is no admin."""
+def _admits_without_token(scenario: Scenario, row: Row, gateway: Program, plan: Plan) -> str | None:
+    """Return the problem if a gateway that should check tokens admits a caller without an admin's token."""
     if not scenario.token or NO_AUTH in row.work:
         return None
-    for who, headers in (("nobody", {}), ("a caller of another role", {"authorization": f"Bearer {plan.other}"})):
+    for caller, headers in (("nobody", {}), ("a caller of another role", {"authorization": f"Bearer {plan.other}"})):
         client = HTTPConnection("127.0.0.1", gateway.port, timeout=10)
         try:
             client.request(scenario.method, scenario.path, headers=headers)
@@ -165,42 +171,42 @@ def _open_door(scenario: Scenario, row: Row, gateway: Program, plan: Plan) -> st
         finally:
             client.close()
         if status not in (401, 403):
-            return f"answers {status} to {who}"
+            return f"answers {status} to {caller}"
     return None
 
 
 def _warm_up(scenario: Scenario, gateway: Program, plan: Plan, rate: float, folder: Path) -> str | None:
-    """Load a gateway for a moment; return what is wrong with its answers."""
+    """Load a gateway for a moment; return the problem if there are errors."""
     try:
-        found = _load(scenario, gateway, WARM_UP, plan.token, rate, folder)
+        result = _load(scenario, gateway, WARM_UP, plan.token, rate, folder)
     except RuntimeError as error:
         return str(error)
-    if found.errors or not found.requests:
-        return f"{found.errors} errors in {found.requests} requests: {gateway.said()}"
+    if result.errors or not result.requests:
+        return f"{result.errors} errors in {result.requests} requests: {gateway.output_tail()}"
     return None
 
 
 def _measure(row: Row, scenario: Scenario, gateway: Program, plan: Plan, rate: float, folder: Path) -> None:
-    before, busy, begun = gateway.cpu_seconds(), busy_seconds(GATEWAY_CPU), monotonic()
+    before, busy, started_at = gateway.cpu_seconds(), busy_seconds(GATEWAY_CPU), monotonic()
     try:
-        found = _load(scenario, gateway, plan.seconds, plan.token, rate, folder)
+        result = _load(scenario, gateway, plan.seconds, plan.token, rate, folder)
     except RuntimeError as error:
         row.problem = str(error)
         return
     user, system = (after - was for after, was in zip(gateway.cpu_seconds(), before, strict=True))
     used = user + system
-    others = (busy_seconds(GATEWAY_CPU) - busy - used) / (monotonic() - begun)
-    if found.errors or not found.requests:
-        row.problem = f"{found.errors} errors in {found.requests} requests"
+    others = (busy_seconds(GATEWAY_CPU) - busy - used) / (monotonic() - started_at)
+    if result.errors or not result.requests:
+        row.problem = f"{result.errors} errors in {result.requests} requests"
         return
     row.rounds.append(
         {
-            "requests": found.requests,
-            "rate": found.requests / found.seconds,
-            "cpu": used / found.requests * 1e6,
-            "system": system / found.requests * 1e6,
-            "p50": found.p50,
-            "p99": found.p99,
+            "requests": result.requests,
+            "rate": result.requests / result.seconds,
+            "cpu": used / result.requests * 1e6,
+            "system": system / result.requests * 1e6,
+            "p50": result.p50,
+            "p99": result.p99,
             "rss": float(gateway.rss()),
             "others": max(0.0, others),
         }

@@ -1,18 +1,18 @@
-"""What is measured, as data. To add a scenario, add a line to ``SCENARIOS``; a new path needs the gateways' consent."""
+"""The scenarios, as data. To add one, add a line to ``SCENARIOS``; a new path must be routed by the gateways."""
 
 import json
 from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["public", "admin", "post", "download", "upload", "after"]
-"""What a gateway has to do for a request; each peer says in its own words what it does for each of these."""
+"""The work that a gateway has to do for a request; ``Peer.work`` describes what each one does."""
 
 MiB = 1024 * 1024
 LARGE = MiB
 UPLOAD = 64 * MiB
 HUGE = 1024 * MiB
 
-# 120 bytes, the size of a small row: what one gets is the cost of a request, not that of its bytes.
+# 120 bytes, the size of a small row: so the cost of a request is measured, not that of its bytes.
 ITEM = (
     b'{"id":1,"name":"Ada Lovelace","address":"12 St James Square, London","created_by":1,'
     b'"created_at":"2026-11-25T12:00"}    '
@@ -25,14 +25,14 @@ assert len(FORM) == 1024
 
 # "limen direct" and "limen asgi" are the compiled wheel; "limen interpreted" is the direct engine as pure Python.
 _LIMEN = ("limen direct", "limen asgi", "limen interpreted")
-_SCALE = (*_LIMEN, "nginx", "Envoy")
+_FOR_SCALING = (*_LIMEN, "nginx", "Envoy")
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One kind of load. ``peers`` None is all; ``share`` paces the load at that part of what the first peer can do.
+    """One kind of load. ``peers`` None is all; ``peak_share`` paces the load at that part of what the first peer can do.
 
-    ``beside`` names the scenario in front of it with which it is compared: the two take turns.
+    ``compared_with`` names the scenario in front of it with which it is compared: the two take turns.
     """
 
     name: str
@@ -43,9 +43,9 @@ class Scenario:
     body: int | bytes = b""
     connections: int = 32
     routes: int = 10
-    share: float | None = None
+    peak_share: float | None = None
     peers: tuple[str, ...] | None = None
-    beside: str | None = None
+    compared_with: str | None = None
 
     @property
     def token(self) -> bool:
@@ -69,10 +69,10 @@ SCENARIOS = (
         path="/api/r9999/1/items",
         routes=10_000,
         peers=_LIMEN,
-        beside="routes-10",
+        compared_with="routes-10",
     ),
-    Scenario("connections-1", "admin-only GET, 1 connection", connections=1, peers=_SCALE),
-    Scenario("connections-64", "admin-only GET, 64 connections", connections=64, peers=_SCALE),
-    Scenario("connections-512", "admin-only GET, 512 connections", connections=512, peers=_SCALE),
-    Scenario("half", "admin-only GET at half of limen's peak", share=0.5, peers=(*_SCALE, "HAProxy")),
+    Scenario("connections-1", "admin-only GET, 1 connection", connections=1, peers=_FOR_SCALING),
+    Scenario("connections-64", "admin-only GET, 64 connections", connections=64, peers=_FOR_SCALING),
+    Scenario("connections-512", "admin-only GET, 512 connections", connections=512, peers=_FOR_SCALING),
+    Scenario("half", "admin-only GET at half of limen's peak", peak_share=0.5, peers=(*_FOR_SCALING, "HAProxy")),
 )

@@ -1,13 +1,13 @@
-"""``python -m bench.soak --minutes 30``: mixed traffic for a long time; every answer right, and nothing that grows.
+"""``python -m bench.soak --minutes 30``: mixed traffic for a long time; every response must be right, and nothing may leak.
 
-The gateway, the service and the clients have a process each, on the loopback address. Traffic comes in rounds; behind each
-round all clients have left and the service has dropped its connections, so what the gateway still holds, it keeps.
+Gateway, service and clients are one process each, on the loopback address. Traffic comes in rounds. After each round all
+clients have disconnected and the service has dropped its connections, so whatever the gateway still holds is a leak.
 
-- An answer that is wrong, late or somebody else's ends the run.
-- File descriptors at rest must come back to those before the first request, exactly.
-- RSS at rest must stay within 5 % of the first rounds after warming up. Warming up takes a third of the run, at most five
-  minutes: until then Python's and malloc's arenas grow to the load's peak, and caches fill. That is bounded growth, which the
-  rest of the run proves; a leak of as little as one object in ten requests does not stop then, and is seen.
+- A wrong or late response, or one that belongs to another request, ends the run.
+- At rest, the number of file descriptors must be exactly that before the first request.
+- At rest, RSS must stay within 5 % of the first rounds after the warm-up. The warm-up is a third of the run, at most five
+  minutes: until then the arenas of Python and malloc grow to the load's peak, and caches fill. That growth ends; a leak of
+  as little as one object in ten requests continues, and is detected.
 """
 
 import argparse
@@ -26,28 +26,28 @@ from time import monotonic, sleep
 from urllib.request import urlopen
 
 from bench.processes import Program, free_port
-from bench.soak_clients import Clients
+from bench.soak_load import Clients
 from bench.soak_service import CLOSE_ALL
 
 TOLERANCE = 0.05
 _CLIENTS = 24
 _ROUND_SECONDS = 10.0
 _REST_SECONDS = 8.0
-_MOST_WARM_UP = 300.0
-_FIRST = 3  # rounds whose middle is the base
+_MAX_WARM_UP = 300.0
+_BASE_ROUNDS = 3  # rounds whose median is the base
 
 
-class Watched(Program):
-    """A program whose file descriptors are counted."""
+class MonitoredProgram(Program):
+    """A program whose open file descriptors are counted."""
 
     def fds(self) -> int:
-        """Return how many are open in its whole session."""
+        """Return the open file descriptors of its whole session."""
         return sum(len(os.listdir(f"/proc/{stat[-1]}/fd")) for stat in self._members())
 
 
 @dataclass(frozen=True)
 class Sample:
-    """The gateway at rest, behind a round."""
+    """The gateway at rest, after a round."""
 
     seconds: float
     rss: int
@@ -57,7 +57,7 @@ class Sample:
 
 @dataclass
 class Result:
-    """What a run has come to."""
+    """The result of a run."""
 
     engine: str
     seconds: float
@@ -69,27 +69,28 @@ class Result:
     problems: list[str] = field(default_factory=list[str])
 
     def judge(self) -> None:
-        """Find what has grown."""
-        for one in self.samples:
-            if one.fds != self.base_fds:
+        """Add a problem for each leak."""
+        for sample in self.samples:
+            if sample.fds != self.base_fds:
                 self.problems.append(
-                    f"{one.fds} file descriptors at rest after {one.seconds:.0f} s, {self.base_fds} before any request"
+                    f"{sample.fds} file descriptors at rest after {sample.seconds:.0f} s, {self.base_fds} before any request"
                 )
                 break
-        warm = [one for one in self.samples if one.seconds >= self.warm_up]
-        if len(warm) <= _FIRST:
-            return  # too short a run to tell of memory
-        self.base_rss = int(median(one.rss for one in warm[:_FIRST]))
-        for one in warm:
-            if abs(one.rss / self.base_rss - 1) > TOLERANCE:
+        warm = [sample for sample in self.samples if sample.seconds >= self.warm_up]
+        if len(warm) <= _BASE_ROUNDS:
+            return  # the run was too short to judge memory
+        self.base_rss = int(median(sample.rss for sample in warm[:_BASE_ROUNDS]))
+        for sample in warm:
+            if abs(sample.rss / self.base_rss - 1) > TOLERANCE:
+                rss, base = sample.rss / 1048576, self.base_rss / 1048576
                 self.problems.append(
-                    f"RSS {one.rss / 1048576:.1f} MiB after {one.seconds:.0f} s, {self.base_rss / 1048576:.1f} MiB after "
-                    f"warming up: more than {TOLERANCE:.0%} apart"
+                    f"RSS {rss:.1f} MiB after {sample.seconds:.0f} s, {base:.1f} MiB after warming up: "
+                    f"more than {TOLERANCE:.0%} apart"
                 )
                 break
 
-    def text(self) -> str:
-        """Return the summary that people read."""
+    def as_text(self) -> str:
+        """Return the summary as text."""
         lines = [f"{self.engine} engine, {self.seconds:.0f} s, {sum(self.done.values())} exchanges"]
         lines += [f"  {name:16}{count:9}" for name, count in sorted(self.done.items())]
         lines.append("  seconds   RSS MiB   fds   exchanges")
@@ -99,8 +100,8 @@ class Result:
 
 
 def soak(seconds: float, *, engine: str, seed: int = 1, clients: int = _CLIENTS) -> Result:
-    """Run for so many seconds on ``engine`` and return what was seen; problems are in the result."""
-    result = Result(engine, seconds, min(_MOST_WARM_UP, seconds / 3))
+    """Run for ``seconds`` on ``engine``; problems are in the result."""
+    result = Result(engine, seconds, min(_MAX_WARM_UP, seconds / 3))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="limen-soak-")))
         service = _start(
@@ -113,42 +114,42 @@ def soak(seconds: float, *, engine: str, seed: int = 1, clients: int = _CLIENTS)
             folder,
             "gateway",
             free_port(),
-            lambda port: ["-m", "limen", "serve", "bench.gateways.soaked:app", *options, str(port)],
+            lambda port: ["-m", "limen", "serve", "bench.gateways.limen_soak:app", *options, str(port)],
             env,
         )
-        result.base_fds = _at_rest(gateway, service, None)
-        begun = monotonic()
+        result.base_fds = _fds_at_rest(gateway, service, None)
+        started = monotonic()
         load = Clients(gateway.port, seed=seed)
-        while (left := begun + seconds - monotonic()) > 0 and not load.wrong:
-            asyncio.run(load.run(clients, min(_ROUND_SECONDS, max(left, 1.0))))
-            fds = _at_rest(gateway, service, result.base_fds)
-            result.samples.append(Sample(monotonic() - begun, gateway.rss(), fds, sum(load.done.values())))
+        while (seconds_left := started + seconds - monotonic()) > 0 and not load.failures:
+            asyncio.run(load.run(clients, min(_ROUND_SECONDS, max(seconds_left, 1.0))))
+            fds = _fds_at_rest(gateway, service, result.base_fds)
+            result.samples.append(Sample(monotonic() - started, gateway.rss(), fds, sum(load.done.values())))
         result.done = dict(load.done)
-        result.problems += load.wrong[:5]
-        if load.wrong:
-            result.problems.append(f"the gateway said: {gateway.said()}")
+        result.problems += load.failures[:5]
+        if load.failures:
+            result.problems.append(f"the gateway said: {gateway.output_tail()}")
     result.judge()
     return result
 
 
 def _start(
     stack: ExitStack, folder: Path, name: str, port: int, argv: Callable[[int], list[str]], env: dict[str, str]
-) -> Watched:
+) -> MonitoredProgram:
     command = [sys.executable, *argv(port)]
     cpu = sorted(os.sched_getaffinity(0))[0 if name == "gateway" else -1]
-    program = Watched(command, cpu=cpu, port=port, log=folder / name, env=env)
+    program = MonitoredProgram(command, cpu=cpu, port=port, log=folder / name, env=env)
     stack.callback(program.stop)
     if (problem := program.wait()) is not None:
         raise RuntimeError(f"the {name} of the soak {problem}")
     return program
 
 
-def _at_rest(gateway: Watched, service: Program, base: int | None) -> int:
-    """Let everything be closed, and return the gateway's file descriptors: ``base``, unless it keeps some."""
-    until = monotonic() + _REST_SECONDS
+def _fds_at_rest(gateway: MonitoredProgram, service: Program, base: int | None) -> int:
+    """Wait until all connections are closed; return the gateway's file descriptors, ``base`` unless it leaks some."""
+    deadline = monotonic() + _REST_SECONDS
     fds, before = -2, -1
-    while (fds != base if base is not None else fds != before) and monotonic() < until:
-        # Each time: what a client has given up may end, and leave an idle connection, only after the others.
+    while (fds != base if base is not None else fds != before) and monotonic() < deadline:
+        # Every time: an aborted request may end late, and only then leave an idle connection to the service.
         with urlopen(f"http://127.0.0.1:{service.port}{CLOSE_ALL.decode()}", timeout=5):
             pass
         sleep(0.2)
@@ -157,7 +158,7 @@ def _at_rest(gateway: Watched, service: Program, base: int | None) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run, write the summary, and exit with status 1 when anything was wrong."""
+    """Run, write the summary, and exit with status 1 if there was a problem."""
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--engine", choices=("direct", "asgi"), default="direct")
@@ -167,8 +168,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     result = soak(options.minutes * 60, engine=options.engine, seed=options.seed)
     if options.out is not None:
         options.out.with_suffix(".json").write_text(json.dumps(asdict(result), indent=1) + "\n")
-        options.out.with_suffix(".txt").write_text(result.text() + "\n")
-    print(result.text())
+        options.out.with_suffix(".txt").write_text(result.as_text() + "\n")
+    print(result.as_text())
     sys.exit(1 if result.problems else 0)
 
 

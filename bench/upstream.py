@@ -1,4 +1,4 @@
-"""The service behind every gateway where nginx is not installed: canned answers on a loopback port, bodies swallowed."""
+"""The service behind every gateway where nginx is not installed: canned responses, request bodies discarded."""
 
 import asyncio
 import sys
@@ -9,17 +9,17 @@ import httptools
 from bench.scenarios import ITEM, LARGE
 
 
-def _answer(media_type: bytes, content: bytes) -> bytes:
+def _response(media_type: bytes, content: bytes) -> bytes:
     head = b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\ncontent-length: %d\r\n\r\n" % (media_type, len(content))
     return head + content
 
 
-SMALL_ANSWER = _answer(b"application/json", ITEM)
-LARGE_ANSWER = _answer(b"application/octet-stream", bytes(LARGE))
+SMALL_RESPONSE = _response(b"application/json", ITEM)
+LARGE_RESPONSE = _response(b"application/octet-stream", bytes(LARGE))
 
 
-class Canned(asyncio.Protocol):
-    """Answers when a request is whole."""
+class CannedResponses(asyncio.Protocol):
+    """Responds when a request is complete."""
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
@@ -38,12 +38,12 @@ class Canned(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         if self._transport is not None:
-            self._transport.write(LARGE_ANSWER if self._large else SMALL_ANSWER)
+            self._transport.write(LARGE_RESPONSE if self._large else SMALL_RESPONSE)
 
 
 async def serve(port: int) -> None:
     """Serve until the process ends."""
-    server = await asyncio.get_running_loop().create_server(Canned, "127.0.0.1", port)
+    server = await asyncio.get_running_loop().create_server(CannedResponses, "127.0.0.1", port)
     await server.serve_forever()
 
 

@@ -1,1 +1,1 @@
-"""``python -m bench.attacks``: what one hostile client, or service, takes from everybody else."""
+"""``python -m bench.attacks``: how one hostile client, or service, affects all other clients."""

@@ -1,8 +1,8 @@
-"""``python -m bench.attacks``: does one client, or one service, that does its worst keep others from being served?
+"""``python -m bench.attacks``: can one hostile client, or one hostile service, keep others from being served?
 
-Each attack comes from one connection and from a hundred, for a few seconds, at a gateway that was just started. Others send
-100 requests per second meanwhile. Must: their 99th percentile is at most 50 ms, and the gateway takes at most 64 MiB more.
-Exit status 1 if a row of limen does not show that.
+Each attack runs from one connection and from a hundred, for a few seconds, on a gateway that was just started, while a probe
+sends 100 requests per second. Must: the probe's 99th percentile is at most 50 ms, and the gateway takes at most 64 MiB more
+memory. The exit status is 1 if a row of limen misses that.
 """
 
 import argparse
@@ -16,18 +16,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.attacks import gateways
-from bench.attacks.gateways import Attacked
-from bench.attacks.report import Row, beside, line, missed, write
+from bench.attacks.catalogue import ANCHORS, ATTACKS
+from bench.attacks.gateways import AttackedGateway
+from bench.attacks.report import Row, cells, failed_rows, nginx_row, write_results
 from bench.attacks.run import Plan, measure
-from bench.attacks.table import ANCHORS, ATTACKS
 from bench.peers import HERE, PEERS
 from bench.processes import commit, machine
 from bench.run import LOAD_CPU
 
 
-def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
+def parse_options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.attacks", description=__doc__)
-    names = [one.name for one in ATTACKS]
+    names = [attack.name for attack in ATTACKS]
     parser.add_argument(
         "--only", action="append", choices=names, metavar="NAME", help="this attack; may be given again"
     )
@@ -36,7 +36,7 @@ def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--gateway",
         action="append",
-        choices=[one.name for one in gateways.GATEWAY],
+        choices=[gateway.name for gateway in gateways.ATTACKED_GATEWAYS],
         help="limen by default: the sources as they are; may be given again",
     )
     parser.add_argument("--anchors", action="store_true", help="nginx and Envoy too, where the attack exists for them")
@@ -48,32 +48,32 @@ def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def planned(options: argparse.Namespace) -> list[tuple[Row, Attacked]]:
-    """Return the rows to be filled, those that are compared next to one another."""
-    wanted = options.gateway or ["limen"]
+def plan_rows(options: argparse.Namespace) -> list[tuple[Row, AttackedGateway]]:
+    """Return the rows to measure; rows that are compared stand next to one another."""
+    names = options.gateway or ["limen"]
     anchors = ANCHORS if options.anchors else ()
     return [
-        (Row(attack.name, attack.title, count, gateway.name, gateway.own), gateway)
+        (Row(attack.name, attack.title, count, gateway.name, gateway.is_limen), gateway)
         for attack in ATTACKS
         if options.only is None or attack.name in options.only
         for count in options.connections or (1, 100)
-        for gateway in gateways.GATEWAY
-        if gateway.name in wanted or (gateway.name in anchors and gateway.name in attack.anchors)
+        for gateway in gateways.ATTACKED_GATEWAYS
+        if gateway.name in names or (gateway.name in anchors and gateway.name in attack.anchors)
     ]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Measure; results are written after each row, so that a run that is stopped leaves its figures."""
-    options = parsed(argv)
+    """Measure; results are written after each row, so that an interrupted run keeps its figures."""
+    options = parse_options(argv)
     if options.list:
-        print("\n".join(f"{one.name:24}{one.title}" for one in ATTACKS))
+        print("\n".join(f"{attack.name:24}{attack.title}" for attack in ATTACKS))
         return
     if len(os.sched_getaffinity(0)) <= LOAD_CPU:
         sys.exit("two CPUs are needed: one for the gateway, one for all others")
     plan = Plan(options.seconds, options.rate, options.seed, secrets.token_urlsafe(32))
     out: Path = options.out or HERE / "results" / f"{datetime.now(UTC):%Y-%m-%d}-{commit()}-attacks"
     command = shlex.join(["python", "-m", "bench.attacks", *(sys.argv[1:] if argv is None else argv)])
-    about = {
+    environment = {
         "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "commit": commit(),
         **machine(),
@@ -81,37 +81,37 @@ def main(argv: Sequence[str] | None = None) -> None:
         "measure": f"2 s alone at most, and {plan.seconds:g} s beside each attack, in {options.rounds} rounds; p99 is their "
         "middle, worst and MiB the most",
         "others": f"{plan.rate:g} requests/s over 10 connections",
-        "load average before": _busy(),
+        "load average before": _load_average(),
     }
-    by_name = {one.name: one for one in ATTACKS}
-    rows = planned(options)
-    filled = [row for row, _ in rows]
-    about |= _versions({gateway.name for _, gateway in rows})
+    by_name = {attack.name: attack for attack in ATTACKS}
+    rows = plan_rows(options)
+    all_rows = [row for row, _ in rows]
+    environment |= _versions({gateway.name for _, gateway in rows})
     for row, gateway in rows:
         try:
             for _ in range(options.rounds):
                 row.rounds.append(measure(by_name[row.attack], row.count, gateway, plan))
         except (OSError, RuntimeError, ValueError, subprocess.SubprocessError) as error:
             row.problem = str(error) or type(error).__name__
-        about["load average after"] = _busy()
-        write(about, filled, out)
-        print("  ".join(line(row, beside(filled, row))), file=sys.stderr, flush=True)
-    short = missed(filled)
-    own = sum(row.own for row in filled)
-    print(f"{own - len(short)} of {own} reach the must. Results are in {out}")
-    for row in short:
+        environment["load average after"] = _load_average()
+        write_results(environment, all_rows, out)
+        print("  ".join(cells(row, nginx_row(all_rows, row))), file=sys.stderr, flush=True)
+    failed = failed_rows(all_rows)
+    limen_rows = sum(row.is_limen for row in all_rows)
+    print(f"{limen_rows - len(failed)} of {limen_rows} reach the must. Results are in {out}")
+    for row in failed:
         print(f"{row.verdict()}: {row.title}, from {row.count}, {row.gateway}")
-    sys.exit(1 if short else 0)
+    sys.exit(1 if failed else 0)
 
 
-def _versions(wanted: Collection[str]) -> dict[str, str]:
-    """Return the versions of the other gateways that take part."""
-    found = {peer.name: (peer, peer.found()) for peer in PEERS if peer.name in wanted}
-    return {name: peer.version(path) if path else "not installed" for name, (peer, path) in found.items()}
+def _versions(names: Collection[str]) -> dict[str, str]:
+    """Return the versions of the other gateways."""
+    peers = {peer.name: (peer, peer.program_path()) for peer in PEERS if peer.name in names}
+    return {name: peer.version(path) if path else "not installed" for name, (peer, path) in peers.items()}
 
 
-def _busy() -> str:
-    """Return how many processes ran or waited for a CPU in the last minute, and in the last five."""
+def _load_average() -> str:
+    """Return the load averages of the last minute and of the last five."""
     return " ".join(f"{value:.1f}" for value in os.getloadavg()[:2])
 
 

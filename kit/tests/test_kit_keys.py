@@ -1,4 +1,4 @@
-"""Where the gateway's keys come from, and which are refused: nothing secret, nothing weak, nothing without a name."""
+"""The sources of the gateway's keys, and the keys that are refused: private, weak, or without a kid."""
 
 import json
 import os
@@ -10,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from joserfc.jwk import OctKey
 
-from limen_kit.fetch import MOST_BYTES
-from limen_kit.keys import MOST_KEYS, Given, Remote, Stored, keys_from, read
-from published import SECRET, jwk, keys
+from jwks import PRIVATE_JWK, jwk, jwk_set
+from limen_kit.fetch import MAX_BYTES
+from limen_kit.keys import MAX_KEYS, KeyFile, RemoteKeys, StaticKeys, key_source, parse_jwks
 
-SMALL = {"kty": "RSA", "kid": "k", "n": "w" * 171, "e": "AQAB"}
+SMALL_RSA = {"kty": "RSA", "kid": "k", "n": "w" * 171, "e": "AQAB"}
 
 
 def test_a_set_and_a_single_key_are_read() -> None:
-    assert read(keys(jwk("a"), jwk("b", alg="ES256", use="sig")), strict=True).keys() == {"a", "b"}
-    assert read(json.dumps(jwk("a")), strict=True).keys() == {"a"}
+    assert parse_jwks(jwk_set(jwk("a"), jwk("b", alg="ES256", use="sig")), strict=True).keys() == {"a", "b"}
+    assert parse_jwks(json.dumps(jwk("a")), strict=True).keys() == {"a"}
 
 
 @pytest.mark.parametrize(
@@ -30,36 +30,36 @@ def test_a_set_and_a_single_key_are_read() -> None:
         ("[]", "no JWK Set"),
         ("7", "no JWK Set"),
         ('{"keys": {}}', "no JWK Set"),
-        (keys(), "no key that can be used"),
-        (keys(7), "key 0: it is no JSON object"),
-        (keys(SECRET), "key 0: it is secret.*limen keys list --public"),
-        (keys({**OctKey.generate_key(256).as_dict(private=True), "kid": "k"}), "key 0: it is secret"),
-        (keys(jwk(kid="")), "needs a name"),
-        (keys({**jwk(), "kid": 7}), "needs a name"),
-        (keys({**jwk(), "kid": "x" * 257}), "needs a name"),
-        (keys(jwk(alg="ES384")), "not for one of ES256, EdDSA, RS256"),
-        (keys(jwk(alg="HS256")), "not for one of"),
-        (keys(jwk(use="enc")), "not for one of"),
-        (keys(jwk(crv="P-384")), "not for one of"),
-        (keys(jwk(kty="ec")), "not for one of"),
-        (keys(jwk(kty=["EC"])), "not for one of"),
-        (keys(jwk(x="!")), "cannot be read"),
-        (keys(jwk(x=None)), "cannot be read"),
-        (keys(jwk(x=7)), "cannot be read"),
-        (keys(SMALL), "2048 bits|cannot be read"),
-        (keys(jwk("a"), jwk("a")), "key 1: another one has the same kid"),
+        (jwk_set(), "no key that can be used"),
+        (jwk_set(7), "key 0: it is no JSON object"),
+        (jwk_set(PRIVATE_JWK), "key 0: it is secret.*limen keys list --public"),
+        (jwk_set({**OctKey.generate_key(256).as_dict(private=True), "kid": "k"}), "key 0: it is secret"),
+        (jwk_set(jwk(kid="")), "needs a name"),
+        (jwk_set({**jwk(), "kid": 7}), "needs a name"),
+        (jwk_set({**jwk(), "kid": "x" * 257}), "needs a name"),
+        (jwk_set(jwk(alg="ES384")), "not for one of ES256, EdDSA, RS256"),
+        (jwk_set(jwk(alg="HS256")), "not for one of"),
+        (jwk_set(jwk(use="enc")), "not for one of"),
+        (jwk_set(jwk(crv="P-384")), "not for one of"),
+        (jwk_set(jwk(kty="ec")), "not for one of"),
+        (jwk_set(jwk(kty=["EC"])), "not for one of"),
+        (jwk_set(jwk(x="!")), "cannot be read"),
+        (jwk_set(jwk(x=None)), "cannot be read"),
+        (jwk_set(jwk(x=7)), "cannot be read"),
+        (jwk_set(SMALL_RSA), "2048 bits|cannot be read"),
+        (jwk_set(jwk("a"), jwk("a")), "key 1: another one has the same kid"),
     ],
 )
 def test_what_is_no_set_of_public_keys_is_refused(text: str, message: str) -> None:
-    with pytest.raises(ValueError, match=message) as caught:
-        read(text, strict=True)
-    assert str(SECRET["d"]) not in str(caught.value)
+    with pytest.raises(ValueError, match=message) as error:
+        parse_jwks(text, strict=True)
+    assert str(PRIVATE_JWK["d"]) not in str(error.value)
 
 
 def test_bad_keys_beside_good_ones_are_left_out(caplog: pytest.LogCaptureFixture) -> None:
-    assert read(keys(jwk("a"), SECRET, jwk("a"), jwk("b", alg="ML-DSA-44")), strict=False).keys() == {"a"}
+    assert parse_jwks(jwk_set(jwk("a"), PRIVATE_JWK, jwk("a"), jwk("b", alg="ML-DSA-44")), strict=False).keys() == {"a"}
     assert len(caplog.records) == 3
-    assert str(SECRET["d"]) not in caplog.text
+    assert str(PRIVATE_JWK["d"]) not in caplog.text
 
 
 _VALUES = st.recursive(
@@ -79,22 +79,22 @@ _MEMBERS = st.fixed_dictionaries(
 @given(st.lists(_MEMBERS | _VALUES, max_size=3))
 def test_whatever_a_set_holds_is_read_or_refused(members: list[object]) -> None:
     with suppress(ValueError):
-        for key in read(keys(*members), strict=False).values():
+        for key in parse_jwks(jwk_set(*members), strict=False).values():
             assert key.key.thumbprint()
 
 
 def test_a_set_is_bounded() -> None:
-    one = jwk()
-    assert len(read(keys(*({**one, "kid": str(n)} for n in range(MOST_KEYS + 5))), strict=True)) == MOST_KEYS
+    key = jwk()
+    assert len(parse_jwks(jwk_set(*({**key, "kid": str(n)} for n in range(MAX_KEYS + 5))), strict=True)) == MAX_KEYS
 
 
 def test_the_setting_tells_what_it_is(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
-    path.write_text(keys(jwk()))
-    assert isinstance(keys_from(" " + keys(jwk())), Given)
-    assert isinstance(keys_from(str(path)), Stored)
-    assert isinstance(keys_from("http://gateway:8000/.well-known/jwks.json"), Remote)
-    assert isinstance(keys_from("https://[::1]/jwks?x=1"), Remote)
+    path.write_text(jwk_set(jwk()))
+    assert isinstance(key_source(" " + jwk_set(jwk())), StaticKeys)
+    assert isinstance(key_source(str(path)), KeyFile)
+    assert isinstance(key_source("http://gateway:8000/.well-known/jwks.json"), RemoteKeys)
+    assert isinstance(key_source("https://[::1]/jwks?x=1"), RemoteKeys)
 
 
 @pytest.mark.parametrize(
@@ -118,13 +118,13 @@ def test_the_setting_tells_what_it_is(tmp_path: Path) -> None:
     ],
 )
 def test_a_setting_that_can_never_work_is_refused(setting: str, message: str) -> None:
-    with pytest.raises(ValueError, match=message) as caught:
-        keys_from(setting)
-    assert "s3cret" not in str(caught.value)
+    with pytest.raises(ValueError, match=message) as error:
+        key_source(setting)
+    assert "s3cret" not in str(error.value)
 
 
-def replaced(path: Path, text: str) -> None:
-    """Write a file as ``limen keys`` does: whole or not at all. Dates may be too coarse to differ, so say that it is new."""
+def replace_file(path: Path, text: str) -> None:
+    """Replace a file atomically, as ``limen keys`` does, with a newer date: the clock of files may be too coarse."""
     before = path.stat().st_mtime_ns if path.exists() else 0
     new = path.with_suffix(".new")
     new.write_text(text)
@@ -134,19 +134,19 @@ def replaced(path: Path, text: str) -> None:
 
 def test_a_file_is_read_again_when_it_has_changed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "keys.json"
-    replaced(path, keys(jwk("a")))
-    found = Stored(path)
-    assert found.find("a")
-    assert found.find("b") is None
-    assert found.version == 0
-    replaced(path, keys(jwk("b")))
-    assert found.find("b")
-    assert found.find("a") is None
-    assert found.version == 1
-    for bad in ("{", keys(SECRET), " " * (MOST_BYTES + 1)):
-        replaced(path, bad)
-        assert found.find("b")
-        assert found.find("b")
+    replace_file(path, jwk_set(jwk("a")))
+    key_file = KeyFile(path)
+    assert key_file.find("a")
+    assert key_file.find("b") is None
+    assert key_file.version == 0
+    replace_file(path, jwk_set(jwk("b")))
+    assert key_file.find("b")
+    assert key_file.find("a") is None
+    assert key_file.version == 1
+    for bad in ("{", jwk_set(PRIVATE_JWK), " " * (MAX_BYTES + 1)):
+        replace_file(path, bad)
+        assert key_file.find("b")
+        assert key_file.find("b")
     assert [record.levelname for record in caplog.records] == ["WARNING"] * 3
     path.unlink()
-    assert found.find("b")
+    assert key_file.find("b")

@@ -1,4 +1,4 @@
-"""What every service gets from the kit: health, problems, request ids, identity, fields, pages."""
+"""What every service gets from the kit: health checks, problems, request ids, identity, fields, pagination."""
 
 import logging
 from collections.abc import AsyncGenerator
@@ -14,12 +14,12 @@ from limen_kit.app import MAX_BODY, create_service
 from limen_kit.fields import Form, LongText, RowId, ShortText
 from limen_kit.identity import AdminCaller, CurrentCaller
 from limen_kit.paging import Page
-from limen_kit.problems import MOST_PLACES, Problem, responses
+from limen_kit.problems import MAX_ERRORS, Problem, responses
 from limen_kit.settings import ServiceSettings
 from limen_kit.testing import running
 
 router = APIRouter()
-well = True
+database_is_up = True
 
 
 class Note(Form):
@@ -52,8 +52,8 @@ async def admin(caller: AdminCaller) -> int:
     return caller.id
 
 
-@router.get("/raise/{what}")
-async def raising(what: str) -> None:
+@router.get("/raise/{kind}")
+async def raise_error(kind: str) -> None:
     errors: dict[str, Exception] = {
         "problem": Problem(409, "clash", "They clash.", {"x-more": "1"}),
         "http": HTTPException(418, "A teapot."),
@@ -61,11 +61,11 @@ async def raising(what: str) -> None:
         "missing": DoesNotExist("SELECT secret"),
         "bug": RuntimeError("a secret"),
     }
-    raise errors[what]
+    raise errors[kind]
 
 
 async def ready() -> None:
-    if not well:
+    if not database_is_up:
         raise ConnectionError("postgres://user:secret@db refused")
 
 
@@ -73,22 +73,22 @@ async def ready() -> None:
 async def client() -> AsyncGenerator[httpx2.AsyncClient]:
     settings = ServiceSettings(database_url="sqlite://unused")
     app = create_service("Test", settings=settings, tortoise_orm=None, routers=[router], ready=ready)
-    async with running(app) as found:
-        yield found
+    async with running(app) as http:
+        yield http
 
 
 async def test_health_and_readiness(client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (await client.get("/healthz")).json() == {"status": "alive"}
     assert (await client.get("/readyz")).json() == {"status": "ready"}
-    monkeypatch.setitem(globals(), "well", False)
+    monkeypatch.setitem(globals(), "database_is_up", False)
     assert (await client.get("/healthz")).status_code == 200
-    got = await client.get("/readyz")
-    assert (got.status_code, got.json()["code"]) == (503, "not_ready")
-    assert "secret" not in got.text
+    response = await client.get("/readyz")
+    assert (response.status_code, response.json()["code"]) == (503, "not_ready")
+    assert "secret" not in response.text
 
 
 @pytest.mark.parametrize(
-    ("what", "status", "code", "detail"),
+    ("kind", "status", "code", "detail"),
     [
         ("problem", 409, "clash", "They clash."),
         ("http", 418, "error", "A teapot."),
@@ -97,13 +97,13 @@ async def test_health_and_readiness(client: httpx2.AsyncClient, monkeypatch: pyt
         ("bug", 500, "internal_error", "The service failed to answer; its log says more."),
     ],
 )
-async def test_every_error_is_a_problem_that_says_nothing_of_the_inside(
-    client: httpx2.AsyncClient, what: str, status: int, code: str, detail: str
+async def test_every_error_is_a_problem_without_internal_details(
+    client: httpx2.AsyncClient, kind: str, status: int, code: str, detail: str
 ) -> None:
-    got = await client.get(f"/raise/{what}", headers={"x-request-id": "r-1"})
-    assert got.headers["content-type"] == "application/problem+json"
-    assert got.headers["x-request-id"] == "r-1"
-    document = got.json()
+    response = await client.get(f"/raise/{kind}", headers={"x-request-id": "r-1"})
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["x-request-id"] == "r-1"
+    document = response.json()
     assert document.pop("title")
     assert document == {
         "type": "about:blank",
@@ -112,27 +112,28 @@ async def test_every_error_is_a_problem_that_says_nothing_of_the_inside(
         "detail": detail,
         "request_id": "r-1",
     }
-    assert got.headers.get("x-more") == ("1" if what == "problem" else None)
+    assert response.headers.get("x-more") == ("1" if kind == "problem" else None)
 
 
 async def test_unknown_paths_and_methods(client: httpx2.AsyncClient) -> None:
     assert (await client.get("/nothing")).json()["code"] == "not_found"
-    wrong = await client.delete("/notes")
-    assert (wrong.status_code, wrong.json()["code"], wrong.headers["allow"]) == (405, "method_not_allowed", "POST")
+    response = await client.delete("/notes")
+    assert (response.status_code, response.json()["code"]) == (405, "method_not_allowed")
+    assert response.headers["allow"] == "POST"
 
 
 async def test_head_answers_wherever_get_does(client: httpx2.AsyncClient) -> None:
-    told, got = await client.head("/pages"), await client.get("/pages")
-    assert (told.status_code, told.content) == (200, b"")
-    assert told.headers["content-length"] == got.headers["content-length"]
+    head, response = await client.head("/pages"), await client.get("/pages")
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == response.headers["content-length"]
     assert (await client.head("/notes")).status_code == 405
 
 
 async def test_invalid_input_is_named_and_never_echoed(client: httpx2.AsyncClient) -> None:
-    got = await client.post("/notes", json={"title": "x" * 300 + "s3cret", "extra": 1})
-    assert (got.status_code, got.json()["code"]) == (422, "invalid_request")
-    assert [error["loc"] for error in got.json()["errors"]] == [["body", "title"], ["body", "extra"]]
-    assert "s3cret" not in got.text
+    response = await client.post("/notes", json={"title": "x" * 300 + "s3cret", "extra": 1})
+    assert (response.status_code, response.json()["code"]) == (422, "invalid_request")
+    assert [error["loc"] for error in response.json()["errors"]] == [["body", "title"], ["body", "extra"]]
+    assert "s3cret" not in response.text
 
 
 @pytest.mark.parametrize(
@@ -160,17 +161,17 @@ async def test_long_texts_may_have_lines_but_no_surrogates(client: httpx2.AsyncC
     assert (await client.post("/notes", json={"title": "t", "text": "a\n\tb"})).status_code == 200
     assert (await client.post("/notes", json={"title": "t", "text": "a\x00b"})).status_code == 422
     headers = {"content-type": "application/json"}
-    lone = await client.post("/notes", content=b'{"title": "\\ud800"}', headers=headers)
-    assert lone.status_code == 422
+    lone_surrogate = await client.post("/notes", content=b'{"title": "\\ud800"}', headers=headers)
+    assert lone_surrogate.status_code == 422
     for content in (b"{", b'{"title": "\xff"}', b'{"title": ' + b"9" * 5000 + b"}", b"[" * 60_000):
-        got = await client.post("/notes", content=content, headers=headers)
-        assert got.status_code in (400, 422), got.text
-        assert got.headers["content-type"] == "application/problem+json"
+        response = await client.post("/notes", content=content, headers=headers)
+        assert response.status_code in (400, 422), response.text
+        assert response.headers["content-type"] == "application/problem+json"
 
 
 async def test_bodies_are_bounded(client: httpx2.AsyncClient) -> None:
-    got = await client.post("/notes", content=b" " * (MAX_BODY + 1), headers={"content-type": "application/json"})
-    assert (got.status_code, got.json()["code"]) == (413, "body_too_large")
+    response = await client.post("/notes", content=b" " * (MAX_BODY + 1), headers={"content-type": "application/json"})
+    assert (response.status_code, response.json()["code"]) == (413, "body_too_large")
 
 
 @pytest.mark.parametrize(
@@ -209,9 +210,9 @@ async def test_pages(client: httpx2.AsyncClient, query: str, status: int) -> Non
     ],
 )
 async def test_a_request_without_identity_is_refused(client: httpx2.AsyncClient, headers: dict[str, str]) -> None:
-    got = await client.get("/me", headers=headers)
-    assert (got.status_code, got.json()["code"]) == (401, "identity_missing")
-    assert got.headers["www-authenticate"] == "Bearer"
+    response = await client.get("/me", headers=headers)
+    assert (response.status_code, response.json()["code"]) == (401, "identity_missing")
+    assert response.headers["www-authenticate"] == "Bearer"
 
 
 async def test_identity_comes_from_the_gateways_headers(client: httpx2.AsyncClient) -> None:
@@ -223,8 +224,8 @@ async def test_identity_comes_from_the_gateways_headers(client: httpx2.AsyncClie
     assert (await client.get("/me", headers=twice)).status_code == 401
     roles = [("request-user-id", "1"), ("request-user-role", "default"), ("request-user-role", "admin")]
     assert (await client.get("/me", headers=roles)).status_code == 401
-    got = await client.get("/admin", headers={"request-user-id": "7"})
-    assert (got.status_code, got.json()["detail"]) == (403, "You are not allowed to access this scope.")
+    response = await client.get("/admin", headers={"request-user-id": "7"})
+    assert (response.status_code, response.json()["detail"]) == (403, "You are not allowed to access this scope.")
 
 
 async def test_the_log_names_the_request(client: httpx2.AsyncClient, capsys: pytest.CaptureFixture[str]) -> None:
@@ -249,14 +250,14 @@ async def test_the_document_is_valid(client: httpx2.AsyncClient) -> None:
     assert document["paths"]["/notes"]["post"]["operationId"] == "create"
 
 
-async def test_what_is_told_of_a_wrong_body_is_bounded(client: httpx2.AsyncClient) -> None:
-    names = {f"unknown-{n}" + "x" * 100: "s3cret" for n in range(MOST_PLACES + 20)}
-    got = await client.post("/notes", json={"title": "a", **names})
-    assert got.status_code == 422
-    told = got.json()
-    assert (len(told["errors"]), told["errors_omitted"]) == (MOST_PLACES, 20)
-    assert all(len(name) <= 64 for place in told["errors"] for name in place["loc"])
-    assert "s3cret" not in got.text
-    one = (await client.post("/notes", json={})).json()
-    assert len(one["errors"]) == 1
-    assert "errors_omitted" not in one
+async def test_the_list_of_errors_is_bounded(client: httpx2.AsyncClient) -> None:
+    names = {f"unknown-{n}" + "x" * 100: "s3cret" for n in range(MAX_ERRORS + 20)}
+    response = await client.post("/notes", json={"title": "a", **names})
+    assert response.status_code == 422
+    document = response.json()
+    assert (len(document["errors"]), document["errors_omitted"]) == (MAX_ERRORS, 20)
+    assert all(len(name) <= 64 for place in document["errors"] for name in place["loc"])
+    assert "s3cret" not in response.text
+    short = (await client.post("/notes", json={})).json()
+    assert len(short["errors"]) == 1
+    assert "errors_omitted" not in short

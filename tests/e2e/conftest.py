@@ -18,5 +18,5 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Generator[Shop]:
 @pytest.fixture
 async def client(shop: Shop) -> AsyncGenerator[httpx2.AsyncClient]:
     """A client of the gateway."""
-    async with httpx2.AsyncClient(base_url=shop.url(), timeout=30, trust_env=False) as found:
-        yield found
+    async with httpx2.AsyncClient(base_url=shop.url(), timeout=30, trust_env=False) as http:
+        yield http

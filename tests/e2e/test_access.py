@@ -1,4 +1,4 @@
-"""Every endpoint, asked by everybody: without a token, with a bad one, with the wrong role, with the right one."""
+"""Every endpoint, called without a token, with a bad one, with the wrong role and with the right one."""
 
 from time import time
 from typing import Any
@@ -48,7 +48,7 @@ ENDPOINTS: list[tuple[str, str, Any, str, int]] = [
 ]
 
 ADMIN = issue(AUTH, 1, "admin")
-BAD = {
+BAD_TOKENS = {
     "none": (None, "Auth token is missing in headers."),
     "expired": (issue_at(AUTH, 1, "admin", time() - 7 * 3600), "Auth token is expired."),
     "corrupted": (ADMIN[:-3] + "xyz", "Auth token is corrupted."),
@@ -56,39 +56,44 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(("method", "path", "body", "who", "status"), ENDPOINTS)
-async def test_endpoint(client: httpx2.AsyncClient, method: str, path: str, body: Any, who: str, status: int) -> None:
-    async def ask(token: str | None) -> httpx2.Response:
+@pytest.mark.parametrize(("method", "path", "body", "allowed_callers", "status"), ENDPOINTS)
+async def test_endpoint(
+    client: httpx2.AsyncClient, method: str, path: str, body: Any, allowed_callers: str, status: int
+) -> None:
+    async def call(token: str | None) -> httpx2.Response:
         headers = {} if token is None else {"authorization": f"Bearer {token}" if token else ADMIN}
         return await client.request(method, path, json=body, headers=headers)
 
-    for token, detail in BAD.values():
-        got = await ask(token)
-        if who == "anyone":
-            assert got.status_code == status
+    for token, detail in BAD_TOKENS.values():
+        response = await call(token)
+        if allowed_callers == "anyone":
+            assert response.status_code == status
         else:
-            assert (got.status_code, got.json()["detail"]) == (401, detail)
-            assert got.headers["www-authenticate"].startswith("Bearer")
-    # A valid signature over a role that nobody knows is nobody's, and a user is no admin.
-    everybody = who == "anyone" or path.startswith(("/api/sessions", "/api/logout"))
-    for role, allowed in (("guest", everybody), ("default", everybody or who == "user")):
-        got = await ask(issue(AUTH, 2, role))
+            assert (response.status_code, response.json()["detail"]) == (401, detail)
+            assert response.headers["www-authenticate"].startswith("Bearer")
+    # A valid token with an unknown role is refused, and a user is no admin.
+    any_role = allowed_callers == "anyone" or path.startswith(("/api/sessions", "/api/logout"))
+    for role, allowed in (("guest", any_role), ("default", any_role or allowed_callers == "user")):
+        response = await call(issue(AUTH, 2, role))
         if allowed:
-            assert got.status_code == status
+            assert response.status_code == status
         else:
-            assert (got.status_code, got.json()["detail"]) == (403, "You are not allowed to access this scope.")
-    got = await ask(ADMIN)
-    assert got.status_code == status
+            assert (response.status_code, response.json()["detail"]) == (
+                403,
+                "You are not allowed to access this scope.",
+            )
+    response = await call(ADMIN)
+    assert response.status_code == status
     if status >= 400:
-        assert got.headers["content-type"] == "application/problem+json"
-        assert got.json()["request_id"] == got.headers["x-request-id"]
+        assert response.headers["content-type"] == "application/problem+json"
+        assert response.json()["request_id"] == response.headers["x-request-id"]
 
 
 async def test_errors_of_the_services_reach_the_client_as_they_are(client: httpx2.AsyncClient) -> None:
     headers = {"authorization": f"Bearer {ADMIN}"}
     user = USER | {"username": "once", "email": "once@example.com"}
     assert (await client.post("/api/users", json=user, headers=headers)).status_code == 201
-    for status, detail, got in (
+    for status, detail, call in (
         (401, "Username or password is wrong.", client.post("/api/login", json={"username": "x", "password": "y"})),
         (401, "Username or password is wrong.", client.post("/api/login", json={"username": "test", "password": "y"})),
         (
@@ -106,21 +111,21 @@ async def test_errors_of_the_services_reach_the_client_as_they_are(client: httpx
         (404, "Supplier not found with this id.", client.get("/api/suppliers/999")),
         (404, "Order not found with this id.", client.get("/api/orders/999", headers=headers)),
     ):
-        answer = await got
-        assert (answer.status_code, answer.json()["detail"]) == (status, detail)
-        assert answer.headers["content-type"] == "application/problem+json"
-    named = await client.post("/api/users", json=USER | {"username": "two words"}, headers=headers)
-    assert (named.status_code, named.json()["errors"][0]["loc"]) == (422, ["body", "username"])
+        response = await call
+        assert (response.status_code, response.json()["detail"]) == (status, detail)
+        assert response.headers["content-type"] == "application/problem+json"
+    invalid = await client.post("/api/users", json=USER | {"username": "two words"}, headers=headers)
+    assert (invalid.status_code, invalid.json()["errors"][0]["loc"]) == (422, ["body", "username"])
 
 
-async def test_a_user_changes_the_own_password_and_nobody_elses(client: httpx2.AsyncClient) -> None:
+async def test_users_change_only_their_own_password(client: httpx2.AsyncClient) -> None:
     headers = {"authorization": f"Bearer {ADMIN}"}
-    made = await client.post("/api/users", json=USER | {"username": "owner"}, headers=headers)
-    mine = {"authorization": f"Bearer {issue(AUTH, made.json()['id'], 'default')}"}
-    path = f"{made.headers['location']}/password"
+    created = await client.post("/api/users", json=USER | {"username": "owner"}, headers=headers)
+    owner_headers = {"authorization": f"Bearer {issue(AUTH, created.json()['id'], 'default')}"}
+    path = f"{created.headers['location']}/password"
     change = {"current_password": "long enough", "new_password": "even longer"}
-    assert (await client.put("/api/users/2/password", json=change, headers=mine)).status_code == 403
-    assert (await client.put(path, json=change, headers=mine)).status_code == 204
+    assert (await client.put("/api/users/2/password", json=change, headers=owner_headers)).status_code == 403
+    assert (await client.put(path, json=change, headers=owner_headers)).status_code == 204
     login = await client.post("/api/login", json={"username": "owner", "password": "even longer"})
     assert login.status_code == 201
     assert set(login.json()) == {
@@ -135,9 +140,9 @@ async def test_a_user_changes_the_own_password_and_nobody_elses(client: httpx2.A
 async def test_orders_are_the_callers_own_and_an_idempotency_key_passes(client: httpx2.AsyncClient) -> None:
     one, two = ({"authorization": f"Bearer {issue(AUTH, number, 'default')}"} for number in (501, 502))
     first = await client.post("/api/orders", json=ORDER, headers=one | {"idempotency-key": "k"})
-    again = await client.post("/api/orders", json=ORDER, headers=one | {"idempotency-key": "k"})
-    assert (first.status_code, again.status_code, again.headers["idempotency-replayed"]) == (201, 201, "true")
-    assert again.json() == first.json()
+    repeated = await client.post("/api/orders", json=ORDER, headers=one | {"idempotency-key": "k"})
+    assert (first.status_code, repeated.status_code, repeated.headers["idempotency-replayed"]) == (201, 201, "true")
+    assert repeated.json() == first.json()
     assert (await client.get(first.headers["location"], headers=two)).status_code == 404
     assert (await client.get("/api/orders", headers=two)).json() == []
     assert (await client.get("/api/orders", headers=one)).json() == [first.json()]
@@ -147,6 +152,6 @@ async def test_orders_are_the_callers_own_and_an_idempotency_key_passes(client: 
 @pytest.mark.parametrize("name", ["request-user-id", "Request-User-Id", "REQUEST_USER_ID", "request_user_id"])
 async def test_nobody_can_claim_an_identity(client: httpx2.AsyncClient, name: str) -> None:
     headers = {"authorization": f"Bearer {issue(AUTH, 777, 'default')}", name: "1", "request-user-role": "admin"}
-    got = await client.post("/api/orders", json=ORDER, headers=headers)
-    assert got.json()["created_by"] == 777
+    response = await client.post("/api/orders", json=ORDER, headers=headers)
+    assert response.json()["created_by"] == 777
     assert (await client.post("/api/suppliers", json=SUPPLIER, headers={name: "1"})).status_code == 401

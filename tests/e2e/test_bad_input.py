@@ -1,4 +1,4 @@
-"""Bad input is always a clear 4xx: from the gateway, and from each service to whoever reaches it without the gateway."""
+"""Bad input is always answered with a clear 4xx: by the gateway, and by each service that is called directly."""
 
 import httpx2
 import pytest
@@ -31,12 +31,14 @@ BODIES = {
 
 @pytest.mark.parametrize("case", BODIES)
 async def test_bodies(shop: Shop, client: httpx2.AsyncClient, case: str) -> None:
-    got = await client.post("/api/suppliers", content=BODIES[case], headers=TOKEN | JSON)
-    assert got.status_code == 422, got.text
-    assert got.headers["content-type"] == "application/problem+json"
-    assert got.json()["errors"]
+    response = await client.post("/api/suppliers", content=BODIES[case], headers=TOKEN | JSON)
+    assert response.status_code == 422, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["errors"]
     direct = await client.post(
-        f"{shop.url('suppliers')}/api/suppliers", content=BODIES[case], headers=shop.vouch("suppliers") | JSON
+        f"{shop.url('suppliers')}/api/suppliers",
+        content=BODIES[case],
+        headers=shop.identity_headers("suppliers") | JSON,
     )
     assert direct.status_code in (400, 422), direct.text
 
@@ -46,7 +48,7 @@ async def test_wrong_content_type_and_oversized_bodies(client: httpx2.AsyncClien
     assert (await client.post("/api/suppliers", content=body, headers=TOKEN)).status_code == 415
     form = {"content-type": "application/x-www-form-urlencoded"}
     assert (await client.post("/api/suppliers", content=b"name=x", headers=TOKEN | form)).status_code == 415
-    # Within what is thrown away after a refusal: of a client that sends far more before it reads, the connection is reset.
+    # Small enough to be discarded after a refusal: the connection of a client that sends far more is reset.
     huge = await client.post("/api/suppliers", content=b" " * (1 << 19), headers=TOKEN | JSON)
     assert (huge.status_code, huge.json()["code"]) == (413, "body_too_large")
 
@@ -70,15 +72,15 @@ async def test_wrong_content_type_and_oversized_bodies(client: httpx2.AsyncClien
     ],
 )
 async def test_parameters(client: httpx2.AsyncClient, path: str) -> None:
-    got = await client.get(path, headers=TOKEN)
-    assert got.status_code in (400, 422), got.text
-    assert got.headers["content-type"] == "application/problem+json"
+    response = await client.get(path, headers=TOKEN)
+    assert response.status_code in (400, 422), response.text
+    assert response.headers["content-type"] == "application/problem+json"
 
 
 async def test_unknown_paths_and_methods(client: httpx2.AsyncClient) -> None:
     for path in ("/", "/api", "/api/nothing", "/api/users/1/more", "/API/users"):
-        got = await client.get(path)
-        assert (got.status_code, got.json()["code"]) == (404, "not_found"), path
+        response = await client.get(path)
+        assert (response.status_code, response.json()["code"]) == (404, "not_found"), path
     wrong = await client.patch("/api/suppliers", json={})
     assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET, HEAD, OPTIONS, POST")
     slash = await client.get("/api/suppliers/")
@@ -87,5 +89,5 @@ async def test_unknown_paths_and_methods(client: httpx2.AsyncClient) -> None:
 
 @pytest.mark.parametrize(("name", "operations"), [("gateway", 25), ("users", 18), ("orders", 6), ("suppliers", 7)])
 def test_every_operation_keeps_its_contract(shop: Shop, name: str, operations: int) -> None:
-    headers = TOKEN if name == "gateway" else shop.vouch(name)
+    headers = TOKEN if name == "gateway" else shop.identity_headers(name)
     assert check_contract(shop.url(name), headers) == operations

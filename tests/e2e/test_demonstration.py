@@ -1,4 +1,4 @@
-"""The demonstration of the README, word for word, on what ``make up`` starts; only the ports are others."""
+"""The demonstration of the README, word for word, on what ``make up`` starts; only the ports differ."""
 
 import asyncio
 import json
@@ -15,12 +15,12 @@ from tools import needs
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^ {3}```(\w+)\n(.*?)^ {3}```$", re.MULTILINE | re.DOTALL)
 PASTE = "TOKEN='paste the access_token here'"
-# What differs each time: dots stand for the rest, and times are times.
-ANY = re.compile(r"\.\.\.$|^\d{4}-\d\d-\d\dT")
+# Values that differ each time: texts that end in dots, and times.
+VARYING = re.compile(r"\.\.\.$|^\d{4}-\d\d-\d\dT")
 
 
 def steps() -> list[tuple[str, dict[str, Any] | None]]:
-    """Return what the README says to type, in order, with the answer that it shows."""
+    """Return the commands of the README in order, with the output that it shows."""
     section = (ROOT / "README.md").read_text().split("\n## The demonstration\n")[1].split("\n## ")[0]
     found: list[tuple[str, dict[str, Any] | None]] = []
     for language, text in BLOCK.findall(section):
@@ -32,19 +32,19 @@ def steps() -> list[tuple[str, dict[str, Any] | None]]:
     return found
 
 
-def alike(said: dict[str, Any], shown: dict[str, Any]) -> bool:
-    return list(said) == list(shown) and all(
-        said[name] == value or (isinstance(value, str) and ANY.search(value) is not None and said[name])
+def matches(output: dict[str, Any], shown: dict[str, Any]) -> bool:
+    return list(output) == list(shown) and all(
+        output[name] == value or (isinstance(value, str) and VARYING.search(value) is not None and output[name])
         for name, value in shown.items()
     )
 
 
-async def typed(text: str) -> Any:
-    """Type ``text`` into a shell, and return what it said, as JSON."""
+async def run_in_shell(text: str) -> Any:
+    """Run ``text`` in a shell, and return its output, parsed as JSON."""
     shell = await asyncio.create_subprocess_exec("sh", "-c", text, stdout=asyncio.subprocess.PIPE)
-    said, _ = await shell.communicate()
+    output, _ = await shell.communicate()
     assert shell.returncode == 0, text
-    return json.loads(said)
+    return json.loads(output)
 
 
 @needs("sh", "curl")
@@ -59,34 +59,34 @@ async def test_the_demonstration(tmp_path: Path) -> None:
         stderr=asyncio.subprocess.STDOUT,
     )
     assert up.stdout is not None
-    said = ""
+    output = ""
     try:
-        while "Ctrl-C stops everything" not in said:
+        while "Ctrl-C stops everything" not in output:
             line = await up.stdout.readline()
-            assert line, said
-            said += line.decode()
-        assert f"http://127.0.0.1:{ports['gateway']}" in said
-        assert "admin / a" in said
+            assert line, output
+            output += line.decode()
+        assert f"http://127.0.0.1:{ports['gateway']}" in output
+        assert "admin / a" in output
         (login, shown), (paste, _), (create, created), (refuse, refused), (listing, _) = [
-            (text.replace("localhost:8001", f"127.0.0.1:{ports['gateway']}"), answer) for text, answer in steps()
+            (text.replace("localhost:8001", f"127.0.0.1:{ports['gateway']}"), response) for text, response in steps()
         ]
         assert shown is not None
         assert created is not None
         assert refused is not None
-        answer = await typed(login)
-        assert alike(answer, shown), answer
-        token = answer["access_token"]
+        response = await run_in_shell(login)
+        assert matches(response, shown), response
+        token = response["access_token"]
         assert paste.strip() == PASTE
-        answer = await typed(f"TOKEN='{token}'\n{create}")
-        assert alike(answer, created), answer
-        problem = await typed(refuse)
-        assert alike(problem, refused), problem
-        assert await typed(listing) == [answer]
+        response = await run_in_shell(f"TOKEN='{token}'\n{create}")
+        assert matches(response, created), response
+        problem = await run_in_shell(refuse)
+        assert matches(problem, refused), problem
+        assert await run_in_shell(listing) == [response]
     finally:
         up.send_signal(signal.SIGINT)
         rest = (await up.stdout.read()).decode()
         assert await up.wait() == 0, rest
     secret = (tmp_path / "SECRET_KEY").read_text().strip()
-    assert secret not in said + rest
-    assert token not in said + rest
-    assert not re.search(r"Traceback|ERROR", said + rest), said + rest
+    assert secret not in output + rest
+    assert token not in output + rest
+    assert not re.search(r"Traceback|ERROR", output + rest), output + rest

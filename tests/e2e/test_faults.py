@@ -1,4 +1,4 @@
-"""Services that go away and come back, crowds, and crashes: on processes of this module's own, since it kills them."""
+"""Services that stop and come back, many clients at once, and crashes; this module kills processes, so it starts its own."""
 
 import asyncio
 import os
@@ -27,8 +27,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Generator[Shop]:
 
 @pytest.fixture
 async def client(shop: Shop) -> AsyncGenerator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=shop.url(), timeout=30, trust_env=False) as found:
-        yield found
+    async with httpx2.AsyncClient(base_url=shop.url(), timeout=30, trust_env=False) as http:
+        yield http
 
 
 async def test_a_service_that_is_down_is_503_and_the_others_keep_working(
@@ -37,9 +37,9 @@ async def test_a_service_that_is_down_is_503_and_the_others_keep_working(
     assert (await client.get("/api/suppliers")).status_code == 200
     shop.kill("suppliers")
     for _ in range(3):
-        got = await client.get("/api/suppliers")
-        assert (got.status_code, got.json()["detail"]) == (503, "Service is unavailable.")
-        assert got.headers["content-type"] == "application/problem+json"
+        response = await client.get("/api/suppliers")
+        assert (response.status_code, response.json()["detail"]) == (503, "Service is unavailable.")
+        assert response.headers["content-type"] == "application/problem+json"
         assert (await client.get("/api/users", headers=ADMIN)).status_code == 200
     await asyncio.to_thread(shop.restart, "suppliers")
     assert (await client.get("/api/suppliers")).status_code == 200
@@ -62,12 +62,12 @@ async def test_two_hundred_clients_at_once_see_their_own_answers_only(shop: Shop
     limits = httpx2.Limits(max_connections=200)
     async with httpx2.AsyncClient(base_url=shop.url(), timeout=90, trust_env=False, limits=limits) as client:
 
-        async def one(number: int) -> None:
+        async def place_order(number: int) -> None:
             headers = {"authorization": f"Bearer {issue(AUTH, 10_000 + number, 'default')}"}
             form = {"address": f"{number} Main St {'x' * (number % 50)}|", "item": f"item {number}"}
             placed = await client.post("/api/orders", json=form, headers=headers)
             while placed.status_code == 503:
-                # A machine too busy to write so many at once says so, and has not passed this one on.
+                # On a busy machine the pool may be exhausted: then the request was not forwarded, and is sent again.
                 assert placed.json()["code"] == "pool_exhausted", placed.text
                 placed = await client.post("/api/orders", json=form, headers=headers)
             assert placed.status_code == 201, placed.text
@@ -75,7 +75,7 @@ async def test_two_hundred_clients_at_once_see_their_own_answers_only(shop: Shop
             listed = await client.get("/api/orders", headers=headers)
             assert listed.json() == [placed.json()]
 
-        await asyncio.gather(*(one(number) for number in range(200)))
+        await asyncio.gather(*(place_order(number) for number in range(200)))
 
 
 @pytest.mark.parametrize("name", ["users", "orders", "suppliers"])
@@ -89,23 +89,23 @@ async def test_kill_9_loses_no_acknowledged_write(shop: Shop, client: httpx2.Asy
         return f"/api/{name}", forms[name]
 
     acknowledged: list[str] = []
-    killed = asyncio.Event()
+    service_killed = asyncio.Event()
 
     async def write(worker: int) -> None:
         for turn in range(10_000):
             path, body = form(worker * 10_000 + turn)
-            got = await client.post(path, json=body, headers=ADMIN)
-            if got.status_code == 201:
-                acknowledged.append(got.headers["location"])
+            response = await client.post(path, json=body, headers=ADMIN)
+            if response.status_code == 201:
+                acknowledged.append(response.headers["location"])
                 continue
-            assert got.status_code in (502, 503, 504), got.text
-            if killed.is_set():  # before, a busy machine says no for a moment, and acknowledges nothing
+            assert response.status_code in (502, 503, 504), response.text
+            if service_killed.is_set():  # before, a busy machine may refuse some requests
                 return
 
     writers = [asyncio.create_task(write(worker)) for worker in range(1, 5)]
     await until(lambda: len(acknowledged) >= 20 or all(writer.done() for writer in writers))
     shop.kill(name)
-    killed.set()
+    service_killed.set()
     await asyncio.gather(*writers)
     await asyncio.to_thread(shop.restart, name)
     assert len(acknowledged) == len(set(acknowledged)) >= 20
@@ -123,7 +123,7 @@ async def test_logs_name_requests_and_hold_no_secrets(shop: Shop, client: httpx2
     await client.post(
         "/api/login", json={"username": "admin", "password": "hunter2-hunter2"}, headers={"x-request-id": "find-me-1"}
     )
-    # A service writes its line when the answer is on its way already.
+    # A service logs a request after it has sent the response.
     await until(lambda: all("request_id=find-me-1" in shop.log(name) for name in ("gateway", "users")))
     for name in shop.ports:
         log = shop.log(name)

@@ -13,7 +13,7 @@ from limen.testing import Conversation, ScriptedUpstream
 from shop_processes import free_ports, wait_for
 
 SIZE = 300 * 1000 * 1000
-MOST_GROWTH = 32 * 1024  # KiB
+MAX_GROWTH = 32 * 1024  # KiB
 CHUNK = b"x" * 65536
 
 GATEWAY = """
@@ -28,7 +28,7 @@ async def healthz() -> dict[str, str]:
 
 
 async def files(conversation: Conversation) -> None:
-    """A service that counts what it is sent, and sends as much as it is asked for."""
+    """A service that counts the bytes of an upload, and sends SIZE bytes to a GET."""
     while True:
         head = await conversation.head()
         if head.startswith(b"GET "):
@@ -37,14 +37,14 @@ async def files(conversation: Conversation) -> None:
                 await conversation.say(CHUNK[: SIZE - start])
             continue
         length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-        seen = 0
-        while seen < length:
-            seen += len(await conversation.reader.read(len(CHUNK)))
-        answer = str(seen).encode()
-        await conversation.say(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(answer), answer))
+        received = 0
+        while received < length:
+            received += len(await conversation.reader.read(len(CHUNK)))
+        response = str(received).encode()
+        await conversation.say(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(response), response))
 
 
-class Running:
+class RunningGateway:
     """The gateway's process and where it listens."""
 
     def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
@@ -58,7 +58,7 @@ class Running:
 
 
 @pytest.fixture
-async def gateway(tmp_path: Path) -> AsyncGenerator[Running]:
+async def gateway(tmp_path: Path) -> AsyncGenerator[RunningGateway]:
     [port] = free_ports(1)
     async with ScriptedUpstream(files) as upstream:
         (tmp_path / "big.py").write_text(GATEWAY.format(port=upstream.port))
@@ -66,53 +66,55 @@ async def gateway(tmp_path: Path) -> AsyncGenerator[Running]:
         process = await asyncio.to_thread(subprocess.Popen[bytes], argv, cwd=tmp_path)
         try:
             await asyncio.to_thread(wait_for, port, "/healthz", process)
-            yield Running(process, port)
+            yield RunningGateway(process, port)
         finally:
             process.terminate()
             await asyncio.to_thread(process.wait, 15)
 
 
 @pytest.fixture
-async def client(gateway: Running) -> AsyncGenerator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{gateway.port}", timeout=60, trust_env=False) as found:
-        # What the first request costs for good is not growth by size.
-        assert (await found.post("/files/small", content=b"abc")).content == b"3"
-        yield found
+async def client(gateway: RunningGateway) -> AsyncGenerator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{gateway.port}", timeout=60, trust_env=False) as http:
+        # The first request allocates memory once, which is no growth by size.
+        assert (await http.post("/files/small", content=b"abc")).content == b"3"
+        yield http
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc, which only Linux has")
-async def test_an_upload(gateway: Running, client: httpx2.AsyncClient) -> None:
+async def test_an_upload(gateway: RunningGateway, client: httpx2.AsyncClient) -> None:
     async def content() -> AsyncGenerator[bytes]:
         for start in range(0, SIZE, len(CHUNK)):
             yield CHUNK[: SIZE - start]
 
     before = gateway.memory()
-    got = await client.post("/files/a", content=content(), headers={"content-length": str(SIZE)})
-    assert int(got.content) == SIZE
-    assert gateway.memory("VmHWM") - before < MOST_GROWTH
+    response = await client.post("/files/a", content=content(), headers={"content-length": str(SIZE)})
+    assert int(response.content) == SIZE
+    assert gateway.memory("VmHWM") - before < MAX_GROWTH
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc, which only Linux has")
-async def test_a_download(gateway: Running, client: httpx2.AsyncClient) -> None:
+async def test_a_download(gateway: RunningGateway, client: httpx2.AsyncClient) -> None:
     before = gateway.memory()
-    seen = 0
-    async with client.stream("GET", "/files/a") as answer:
-        async for piece in answer.aiter_raw():
-            seen += len(piece)
-    assert seen == SIZE
-    assert gateway.memory("VmHWM") - before < MOST_GROWTH
+    received = 0
+    async with client.stream("GET", "/files/a") as response:
+        async for piece in response.aiter_raw():
+            received += len(piece)
+    assert received == SIZE
+    assert gateway.memory("VmHWM") - before < MAX_GROWTH
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc, which only Linux has")
-async def test_a_client_that_does_not_read_makes_the_service_wait(gateway: Running, client: httpx2.AsyncClient) -> None:
+async def test_a_client_that_does_not_read_makes_the_service_wait(
+    gateway: RunningGateway, client: httpx2.AsyncClient
+) -> None:
     before = gateway.memory()
-    async with client.stream("GET", "/files/a") as answer:
-        pieces = answer.aiter_raw()
-        seen = len(await anext(pieces))
-        # Other requests take many turns of everybody's loop, in which an unbounded gateway would swallow the whole.
+    async with client.stream("GET", "/files/a") as response:
+        pieces = response.aiter_raw()
+        received = len(await anext(pieces))
+        # During these requests, a gateway without backpressure would buffer the whole response.
         for _ in range(200):
             assert (await client.post("/files/small", content=b"abc")).content == b"3"
-        assert gateway.memory("VmHWM") - before < MOST_GROWTH
+        assert gateway.memory("VmHWM") - before < MAX_GROWTH
         async for piece in pieces:
-            seen += len(piece)
-    assert seen == SIZE
+            received += len(piece)
+    assert received == SIZE

@@ -1,4 +1,4 @@
-"""The life of a session through the gateway: login, refresh, reuse, logout, and what ends it from elsewhere."""
+"""Sessions through the gateway: login, refresh, reuse of a refresh token, logout, and everything else that ends one."""
 
 import base64
 import json
@@ -20,71 +20,71 @@ ADDRESS = "127.0.0.9"
 
 @pytest.fixture
 async def client(shop: Shop) -> AsyncGenerator[httpx2.AsyncClient]:
-    """A client with an address of its own: others have failed to log in from theirs, and have to wait."""
+    """A client with an address of its own: logins from the address of other tests are throttled."""
     transport = httpx2.AsyncHTTPTransport(local_address=ADDRESS)
-    async with httpx2.AsyncClient(base_url=shop.url(), timeout=30, transport=transport) as found:
-        yield found
+    async with httpx2.AsyncClient(base_url=shop.url(), timeout=30, transport=transport) as http:
+        yield http
 
 
 def bearer(pair: dict[str, Any]) -> dict[str, str]:
     return {"authorization": f"Bearer {pair['access_token']}"}
 
 
-async def member(client: httpx2.AsyncClient, name: str) -> tuple[str, dict[str, str]]:
-    """Make a user; return the path and the credentials."""
+async def create_user(client: httpx2.AsyncClient, name: str) -> tuple[str, dict[str, str]]:
+    """Create a user; return its path and credentials."""
     credentials = {"username": name, "password": "long enough"}
-    made = await client.post("/api/users", json=credentials | {"user_type": "default"}, headers=ADMIN)
-    assert made.status_code == 201, made.text
-    return made.headers["location"], credentials
+    created = await client.post("/api/users", json=credentials | {"user_type": "default"}, headers=ADMIN)
+    assert created.status_code == 201, created.text
+    return created.headers["location"], credentials
 
 
 async def login(client: httpx2.AsyncClient, credentials: dict[str, str]) -> dict[str, Any]:
-    got = await client.post("/api/login", json=credentials)
-    assert got.status_code == 201, got.text
-    return got.json()
+    response = await client.post("/api/login", json=credentials)
+    assert response.status_code == 201, response.text
+    return response.json()
 
 
-async def code(client: httpx2.AsyncClient, pair: dict[str, Any]) -> str:
-    got = await client.get("/api/orders", headers=bearer(pair))
-    return "" if got.status_code == 200 else got.json()["code"]
+async def error_code(client: httpx2.AsyncClient, pair: dict[str, Any]) -> str:
+    response = await client.get("/api/orders", headers=bearer(pair))
+    return "" if response.status_code == 200 else response.json()["code"]
 
 
-async def test_a_session_goes_on_by_refreshing_and_ends_whole_when_an_old_token_is_used(
+async def test_a_session_is_refreshed_and_ends_when_an_old_token_is_used(
     client: httpx2.AsyncClient,
 ) -> None:
-    _, credentials = await member(client, "refresher")
+    _, credentials = await create_user(client, "refresher")
     pairs = [await login(client, credentials)]
     for _ in range(3):
-        got = await client.post("/api/refresh", json={"refresh_token": pairs[-1]["refresh_token"]})
-        assert got.status_code == 200, got.text
-        assert got.headers["cache-control"] == "no-store"
-        pairs.append(got.json())
+        response = await client.post("/api/refresh", json={"refresh_token": pairs[-1]["refresh_token"]})
+        assert response.status_code == 200, response.text
+        assert response.headers["cache-control"] == "no-store"
+        pairs.append(response.json())
     assert len({pair["refresh_token"] for pair in pairs}) == len({pair["access_token"] for pair in pairs}) == 4
-    assert [await code(client, pair) for pair in pairs] == [""] * 4
+    assert [await error_code(client, pair) for pair in pairs] == [""] * 4
     for pair in (pairs[1], pairs[-1]):
-        got = await client.post("/api/refresh", json={"refresh_token": pair["refresh_token"]})
-        assert (got.status_code, got.json()["code"]) == (401, "refresh_token_invalid")
-        assert "session-ended" not in got.headers
-    assert [await code(client, pair) for pair in pairs] == ["token_revoked"] * 4
+        response = await client.post("/api/refresh", json={"refresh_token": pair["refresh_token"]})
+        assert (response.status_code, response.json()["code"]) == (401, "refresh_token_invalid")
+        assert "session-ended" not in response.headers
+    assert [await error_code(client, pair) for pair in pairs] == ["token_revoked"] * 4
 
 
 async def test_logout_is_immediate_and_of_one_session(client: httpx2.AsyncClient) -> None:
-    _, credentials = await member(client, "leaver")
+    _, credentials = await create_user(client, "leaver")
     one, two = await login(client, credentials), await login(client, credentials)
-    got = await client.post("/api/logout", json={"refresh_token": one["refresh_token"]})
-    assert (got.status_code, got.json()) == (200, {"ended": 1})
-    assert (await code(client, one), await code(client, two)) == ("token_revoked", "")
-    got = await client.post("/api/refresh", json={"refresh_token": one["refresh_token"]})
-    assert got.status_code == 401
+    response = await client.post("/api/logout", json={"refresh_token": one["refresh_token"]})
+    assert (response.status_code, response.json()) == (200, {"ended": 1})
+    assert (await error_code(client, one), await error_code(client, two)) == ("token_revoked", "")
+    response = await client.post("/api/refresh", json={"refresh_token": one["refresh_token"]})
+    assert response.status_code == 401
     three = await login(client, credentials)
-    got = await client.post("/api/logout-all", headers=bearer(two))
-    assert got.json() == {"ended": 2}
-    assert [await code(client, pair) for pair in (two, three)] == ["token_revoked"] * 2
+    response = await client.post("/api/logout-all", headers=bearer(two))
+    assert response.json() == {"ended": 2}
+    assert [await error_code(client, pair) for pair in (two, three)] == ["token_revoked"] * 2
 
 
-async def test_ones_sessions_are_seen_and_ended_one_by_one(client: httpx2.AsyncClient) -> None:
-    _, credentials = await member(client, "watcher")
-    _, others = await member(client, "other-watcher")
+async def test_callers_list_and_end_their_sessions(client: httpx2.AsyncClient) -> None:
+    _, credentials = await create_user(client, "watcher")
+    _, others = await create_user(client, "other-watcher")
     mine, phone, other = [await login(client, who) for who in (credentials, credentials, others)]
     listed = (await client.get("/api/sessions", headers=bearer(mine))).json()
     assert [session["current"] for session in sorted(listed, key=lambda session: session["created_at"])] == [
@@ -92,66 +92,66 @@ async def test_ones_sessions_are_seen_and_ended_one_by_one(client: httpx2.AsyncC
         False,
     ]
     assert {session["address"] for session in listed} == {ADDRESS}
-    (gone,) = [session["id"] for session in listed if not session["current"]]
-    assert (await client.delete(f"/api/sessions/{gone}", headers=bearer(other))).status_code == 404
-    assert await code(client, phone) == ""
-    assert (await client.delete(f"/api/sessions/{gone}", headers=bearer(mine))).json() == {"ended": 1}
-    assert (await code(client, phone), await code(client, mine)) == ("token_revoked", "")
+    (other_session,) = [session["id"] for session in listed if not session["current"]]
+    assert (await client.delete(f"/api/sessions/{other_session}", headers=bearer(other))).status_code == 404
+    assert await error_code(client, phone) == ""
+    assert (await client.delete(f"/api/sessions/{other_session}", headers=bearer(mine))).json() == {"ended": 1}
+    assert (await error_code(client, phone), await error_code(client, mine)) == ("token_revoked", "")
 
 
 async def test_a_new_password_and_a_deleted_account_end_every_session(client: httpx2.AsyncClient) -> None:
-    path, credentials = await member(client, "changer")
+    path, credentials = await create_user(client, "changer")
     pair = await login(client, credentials)
     change = {"current_password": "long enough", "new_password": "even longer"}
-    got = await client.put(f"{path}/password", json=change, headers=bearer(pair))
-    assert (got.status_code, got.content) == (204, b"")
-    assert await code(client, pair) == "token_revoked"
+    response = await client.put(f"{path}/password", json=change, headers=bearer(pair))
+    assert (response.status_code, response.content) == (204, b"")
+    assert await error_code(client, pair) == "token_revoked"
     assert (await client.post("/api/login", json=credentials)).status_code == 401
     pair = await login(client, credentials | {"password": "even longer"})
-    got = await client.delete(path, headers=ADMIN)
-    assert (got.status_code, got.content) == (204, b"")
-    assert await code(client, pair) == "token_revoked"
+    response = await client.delete(path, headers=ADMIN)
+    assert (response.status_code, response.content) == (204, b"")
+    assert await error_code(client, pair) == "token_revoked"
     assert (await client.post("/api/refresh", json={"refresh_token": pair["refresh_token"]})).status_code == 401
 
 
-async def test_an_api_key_does_what_its_scopes_say_for_its_owner(client: httpx2.AsyncClient) -> None:
-    _, credentials = await member(client, "machinist")
+async def test_an_api_key_may_do_what_its_scopes_allow(client: httpx2.AsyncClient) -> None:
+    _, credentials = await create_user(client, "machinist")
     pair = await login(client, credentials)
-    made = await client.post("/api/keys", json={"name": "ci", "scopes": ["orders:read"]}, headers=bearer(pair))
-    assert made.status_code == 201
-    assert made.headers["cache-control"] == "no-store"
-    key = {"x-api-key": made.json()["key"]}
+    created = await client.post("/api/keys", json={"name": "ci", "scopes": ["orders:read"]}, headers=bearer(pair))
+    assert created.status_code == 201
+    assert created.headers["cache-control"] == "no-store"
+    key = {"x-api-key": created.json()["key"]}
     order = await client.post("/api/orders", json=ORDER, headers=bearer(pair))
     assert (await client.get("/api/orders", headers=key)).json() == [order.json()]
     assert (await client.post("/api/orders", json=ORDER, headers=key)).status_code == 403
     assert (await client.post("/api/suppliers", json=SUPPLIER, headers=key)).status_code == 403
     for method, route in (("GET", "/api/keys"), ("GET", "/api/sessions"), ("GET", "/api/users")):
-        got = await client.request(method, route, headers=key)
-        assert (got.status_code, got.json()["code"]) == (401, "token_missing"), route
+        response = await client.request(method, route, headers=key)
+        assert (response.status_code, response.json()["code"]) == (401, "token_missing"), route
     (listed,) = (await client.get("/api/keys", headers=bearer(pair))).json()
     assert "key" not in listed
     assert listed["last_used_at"]
-    too_much = {"name": "x", "scopes": ["users:write"]}
-    assert (await client.post("/api/keys", json=too_much, headers=bearer(pair))).status_code == 422
-    assert (await client.post("/api/keys/introspect", json={"key": made.json()["key"]})).status_code == 405
+    bad_form = {"name": "x", "scopes": ["users:write"]}
+    assert (await client.post("/api/keys", json=bad_form, headers=bearer(pair))).status_code == 422
+    assert (await client.post("/api/keys/introspect", json={"key": created.json()["key"]})).status_code == 405
 
 
-async def test_services_believe_the_gateway_alone(shop: Shop, client: httpx2.AsyncClient) -> None:
+async def test_services_accept_identities_of_the_gateway_alone(shop: Shop, client: httpx2.AsyncClient) -> None:
     plain = {"request-user-id": "1", "request-user-role": "admin"}
     users, orders = shop.url("users"), shop.url("orders")
-    for headers in (plain, plain | {"request-identity": "x"}, plain | shop.vouch("suppliers")):
+    for headers in (plain, plain | {"request-identity": "x"}, plain | shop.identity_headers("suppliers")):
         for url in (f"{users}/api/users", f"{orders}/api/orders"):
-            got = await client.get(url, headers=headers)
-            assert got.status_code == 401, url
-            assert got.json()["code"] in ("identity_missing", "identity_invalid")
-    assert (await client.get(f"{orders}/api/orders", headers=shop.vouch("orders"))).status_code == 200
-    # What a client sends never gets there.
-    got = await client.get("/api/sessions", headers=shop.vouch("users"))
-    assert got.status_code == 401
+            response = await client.get(url, headers=headers)
+            assert response.status_code == 401, url
+            assert response.json()["code"] in ("identity_missing", "identity_invalid")
+    assert (await client.get(f"{orders}/api/orders", headers=shop.identity_headers("orders"))).status_code == 200
+    # The gateway drops a client's own identity headers.
+    response = await client.get("/api/sessions", headers=shop.identity_headers("users"))
+    assert response.status_code == 401
 
 
-async def test_a_token_says_little(client: httpx2.AsyncClient) -> None:
-    _, credentials = await member(client, "reader")
+async def test_a_token_has_only_the_documented_claims(client: httpx2.AsyncClient) -> None:
+    _, credentials = await create_user(client, "reader")
     payload = (await login(client, credentials))["access_token"].split(".")[1]
     claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     assert set(claims) == {"id", "user_type", "iat", "exp", "jti", "sid"}
@@ -159,12 +159,12 @@ async def test_a_token_says_little(client: httpx2.AsyncClient) -> None:
 
 
 async def test_no_secret_of_a_session_is_in_a_log(shop: Shop, client: httpx2.AsyncClient) -> None:
-    _, credentials = await member(client, "logged")
+    _, credentials = await create_user(client, "logged")
     pair = await login(client, credentials)
-    made = await client.post("/api/keys", json={"name": "ci", "scopes": ["orders:read"]}, headers=bearer(pair))
-    await client.get("/api/orders", headers={"x-api-key": made.json()["key"]})
+    created = await client.post("/api/keys", json={"name": "ci", "scopes": ["orders:read"]}, headers=bearer(pair))
+    await client.get("/api/orders", headers={"x-api-key": created.json()["key"]})
     await client.post("/api/refresh", json={"refresh_token": pair["refresh_token"]})
     for name in shop.ports:
         log = shop.log(name)
-        for secret in (pair["access_token"], pair["refresh_token"], made.json()["key"], "long enough"):
+        for secret in (pair["access_token"], pair["refresh_token"], created.json()["key"], "long enough"):
             assert secret not in log, name

@@ -1,6 +1,6 @@
-"""The tutorial, word for word: what ``docs/identity.md`` tells people to type is typed, and what it shows has to come.
+"""The tutorial, word for word: the commands of ``docs/identity.md`` are run, and their output must match the page.
 
-Only the ports are others, so that a shop that runs already is not in the way.
+Only the ports differ, so that a shop that is already running does not interfere.
 """
 
 import asyncio
@@ -20,65 +20,65 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "identity.md"
 PORTS: tuple[str, ...] = ("8001", "8011", "8012", "8013", "9000")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-# What the page says to type in a terminal of its own, and what is said there once it is ready.
-STAYS = {"limen up": r"(Ctrl-C) stops everything", "oidc_provider.py": r"^(\d+)$"}
+# The commands that run in terminals of their own, and the output that shows that they are ready.
+LONG_RUNNING = {"limen up": r"(Ctrl-C) stops everything", "oidc_provider.py": r"^(\d+)$"}
 MARK = "the end of a block"
 
 
 def steps(page: str) -> list[tuple[str, str]]:
-    """Return what is to be typed, in order, with what is to come of it."""
+    """Return the commands in order, with their expected output."""
     found: list[tuple[str, str]] = []
-    before = ""
+    previous = ""
     for language, content in BLOCK.findall(page):
         if language == "console":
             found.append((content, ""))
         elif language == "text":
-            assert before == "console", f"nothing was typed before this is shown:\n{content}"
+            assert previous == "console", f"nothing was typed before this is shown:\n{content}"
             found[-1] = found[-1][0], content
-        before = language
+        previous = language
     return found
 
 
-def shows(said: str, shown: str) -> bool:
-    """Tell whether ``said`` is what is ``shown``, where three dots stand for anything within a line."""
-    lines = [re.escape(line).replace(r"\.\.\.", ".*") for line in shown.splitlines()]
-    return re.fullmatch("\n".join(lines), said.replace("\r", "").strip("\n")) is not None
+def matches(output: str, expected: str) -> bool:
+    """Tell whether ``output`` is what is ``expected``, where three dots stand for anything within a line."""
+    lines = [re.escape(line).replace(r"\.\.\.", ".*") for line in expected.splitlines()]
+    return re.fullmatch("\n".join(lines), output.replace("\r", "").strip("\n")) is not None
 
 
 def clone(folder: Path, ports: dict[str, str]) -> None:
-    """Make ``folder`` look like the top of a clone, with a topology on other ports."""
+    """Make ``folder`` look like the root of a clone, with a topology on other ports."""
     for name in ("docs", "kit", "shop", "src", "tests"):
         (folder / name).symlink_to(ROOT / name)
     (folder / ".venv").symlink_to(sys.prefix)
-    (folder / "limen.toml").write_text(moved((ROOT / "limen.toml").read_text(), ports))
+    (folder / "limen.toml").write_text(with_ports((ROOT / "limen.toml").read_text(), ports))
 
 
-def moved(text: str, ports: dict[str, str]) -> str:
+def with_ports(text: str, ports: dict[str, str]) -> str:
     """Return ``text`` with other ports."""
     return re.sub(rf"\b({'|'.join(ports)})\b", lambda match: ports[match[0]], text)
 
 
 class Terminals:
-    """A shell that is typed into, and what runs beside it until its command is given again, or to the end."""
+    """A shell, and long-running commands, each of which runs until it is started again or until the end."""
 
     def __init__(self, folder: Path, shell: asyncio.subprocess.Process) -> None:
-        """Made by ``opened``."""
+        """Made by ``open_terminals``."""
         self._folder = folder
         self._shell = shell
-        self._beside: dict[str, Command] = {}
-        self.told = dict.fromkeys(STAYS, "")
+        self._running: dict[str, Command] = {}
+        self.outputs = dict.fromkeys(LONG_RUNNING, "")
 
-    async def typed(self, text: str) -> str:
-        """Type ``text`` into the shell, and return what it said."""
+    async def type(self, text: str) -> str:
+        """Type ``text`` into the shell, and return its output."""
         assert self._shell.stdin is not None
         assert self._shell.stdout is not None
         self._shell.stdin.write(f"{text}\necho '{MARK}'\n".encode())
-        said = (await self._shell.stdout.readuntil(f"{MARK}\n".encode())).decode()
-        return said.removesuffix(f"{MARK}\n")
+        output = (await self._shell.stdout.readuntil(f"{MARK}\n".encode())).decode()
+        return output.removesuffix(f"{MARK}\n")
 
-    async def left_running(self, what: str, text: str) -> None:
-        """Start ``text`` in a terminal of its own, after a Ctrl-C where it runs already, and wait until it is ready."""
-        await self._interrupted(what)
+    async def start(self, name: str, text: str) -> None:
+        """Start ``text`` in a terminal of its own and wait until it is ready; interrupt it first if it is running."""
+        await self._interrupt(name)
         process = await asyncio.create_subprocess_exec(
             *("sh", "-c", text),
             cwd=self._folder,
@@ -87,33 +87,33 @@ class Terminals:
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
         )
-        self._beside[what] = Command(process)
-        await self._beside[what].says(f"(?m){STAYS[what]}")
+        self._running[name] = Command(process)
+        await self._running[name].says(f"(?m){LONG_RUNNING[name]}")
 
-    async def closed(self) -> None:
-        """End everything, the last first."""
-        for what in reversed(list(self._beside)):
-            await self._interrupted(what)
+    async def close(self) -> None:
+        """Stop everything, the last first."""
+        for name in reversed(list(self._running)):
+            await self._interrupt(name)
         assert self._shell.stdin is not None
         self._shell.stdin.close()
-        # What was typed last may wait for something that never comes.
+        # The last command may be waiting for something that never happens.
         os.killpg(self._shell.pid, signal.SIGKILL)
         await self._shell.wait()
 
-    async def _interrupted(self, what: str) -> None:
-        running = self._beside.pop(what, None)
+    async def _interrupt(self, name: str) -> None:
+        running = self._running.pop(name, None)
         if running is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(running.process.pid, signal.SIGINT)
             await running.ends()
-            self.told[what] += running.text
+            self.outputs[name] += running.text
 
 
 ENVIRONMENT = os.environ | {"no_proxy": "*", "PYTHONUNBUFFERED": "1"}
 
 
 @contextlib.asynccontextmanager
-async def opened(folder: Path) -> AsyncGenerator[Terminals]:
+async def open_terminals(folder: Path) -> AsyncGenerator[Terminals]:
     """Open a shell in ``folder``."""
     shell = await asyncio.create_subprocess_exec(
         "sh",
@@ -128,7 +128,7 @@ async def opened(folder: Path) -> AsyncGenerator[Terminals]:
     try:
         yield terminals
     finally:
-        await terminals.closed()
+        await terminals.close()
 
 
 @needs("sh", "curl", "sed")
@@ -136,20 +136,20 @@ async def test_the_tutorial(tmp_path: Path) -> None:
     ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
     clone(tmp_path, ports)
     secrets: set[str] = set()
-    ran: list[str] = []
+    started: list[str] = []
     # Less than the test's own limit, so that nothing is left running.
-    async with opened(tmp_path) as terminals, asyncio.timeout(150):
-        for typed, shown in steps(moved(PAGE.read_text(), ports)):
-            what = next((what for what in STAYS if what in typed), None)
-            if what is not None:
-                await terminals.left_running(what, typed)
-                ran.append(what)
+    async with open_terminals(tmp_path) as terminals, asyncio.timeout(150):
+        for typed, expected in steps(with_ports(PAGE.read_text(), ports)):
+            name = next((name for name in LONG_RUNNING if name in typed), None)
+            if name is not None:
+                await terminals.start(name, typed)
+                started.append(name)
                 continue
-            said = await terminals.typed(typed)
-            assert shows(said, shown), f"typed:\n{typed}\nshown:\n{shown}\nsaid:\n{said}"
-            secrets.update(re.findall(r"ey[\w-]{20,}\.[\w-]+\.[\w-]+|(?:refresh|key)_[\w-]{40,}", said))
-    assert ran == ["limen up", "limen up", "oidc_provider.py", "limen up"]
-    log = terminals.told["limen up"]
+            output = await terminals.type(typed)
+            assert matches(output, expected), f"typed:\n{typed}\nshown:\n{expected}\nsaid:\n{output}"
+            secrets.update(re.findall(r"ey[\w-]{20,}\.[\w-]+\.[\w-]+|(?:refresh|key)_[\w-]{40,}", output))
+    assert started == ["limen up", "limen up", "oidc_provider.py", "limen up"]
+    log = terminals.outputs["limen up"]
     assert len(secrets) >= 3  # what was shown: a pair and a key
     assert not [secret for secret in secrets if secret in log]
     assert not re.search(r"Traceback|ERROR", log), log

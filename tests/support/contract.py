@@ -1,4 +1,4 @@
-"""A server against its own OpenAPI document, with fitting and with hostile input."""
+"""Tests a server against its own OpenAPI document, with valid and with invalid input."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,22 +22,22 @@ _CHECKS = [
 def check_contract(url: str, headers: Mapping[str, str], *, examples: int = 30) -> int:
     """Call every operation that the server at ``url`` documents; return how many there are.
 
-    Fails on a status of 500 and more, on a status that is not documented, and on an answer that misses its schema.
+    Fails on a status of 500 or more, on an undocumented status, and on a response that does not match its schema.
     """
-    found: Any = schemathesis.openapi.from_url(f"{url}/openapi.json")
-    operations = [result.ok() for result in found.get_all_operations()]
+    schema: Any = schemathesis.openapi.from_url(f"{url}/openapi.json")
+    operations = [result.ok() for result in schema.get_all_operations()]
     for operation in operations:
-        # What takes nothing, or any text in a header that may be left out, cannot be given anything wrong.
-        takes = bool(operation.body) or not all(map(_takes_anything, operation.iter_parameters()))
-        for mode in (GenerationMode.POSITIVE, *([GenerationMode.NEGATIVE] if takes else ())):
+        # An operation without input, or with only optional headers of any text, has no invalid input.
+        can_be_invalid = bool(operation.body) or not all(map(_accepts_anything, operation.iter_parameters()))
+        for mode in (GenerationMode.POSITIVE, *([GenerationMode.NEGATIVE] if can_be_invalid else ())):
             _check(operation, mode, url, dict(headers), examples)
     return len(operations)
 
 
-def _takes_anything(parameter: Any) -> bool:
-    given: dict[str, Any] = parameter.definition
+def _accepts_anything(parameter: Any) -> bool:
+    definition: dict[str, Any] = parameter.definition
     kinds = [{"type": "string"}, {"type": "null"}]
-    return given["in"] == "header" and not given["required"] and given["schema"].get("anyOf") == kinds
+    return definition["in"] == "header" and not definition["required"] and definition["schema"].get("anyOf") == kinds
 
 
 def _check(operation: Any, mode: GenerationMode, url: str, headers: dict[str, str], examples: int) -> None:
@@ -50,9 +50,9 @@ def _check(operation: Any, mode: GenerationMode, url: str, headers: dict[str, st
     )
     @given(case=operation.as_strategy(generation_mode=mode))
     def check(case: Any) -> None:
-        answer = case.call(base_url=url, headers=headers, timeout=20)
-        # A head too long is refused by the server, before there is an operation whose document could name it.
-        if answer.status_code not in (414, 431):
-            case.validate_response(answer, checks=_CHECKS)
+        response = case.call(base_url=url, headers=headers, timeout=20)
+        # A head that is too long is refused by the server, before there is an operation that could document it.
+        if response.status_code not in (414, 431):
+            case.validate_response(response, checks=_CHECKS)
 
     check()

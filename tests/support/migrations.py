@@ -1,4 +1,4 @@
-"""Whether a service's committed migrations say what its models say."""
+"""Whether a service's committed migrations match its models."""
 
 import shutil
 import subprocess
@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 
 
-def undeclared_changes(project: Path, tmp_path: Path) -> str:
-    """Return what ``makemigrations`` would add to the service in ``project``, working on a copy; empty when nothing."""
+def missing_migrations(project: Path, tmp_path: Path) -> str:
+    """Return the output of ``makemigrations`` on a copy of the service in ``project``; empty if no migration is missing."""
     copy = tmp_path / "project"
     shutil.copytree(project, copy, ignore=shutil.ignore_patterns("__pycache__", "tests"))
     before = {path: path.read_text() for path in copy.rglob("migrations/*.py")}
     assert len(before) > 1, "there are no migrations"
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "tortoise", "makemigrations"],
         cwd=copy,
         env={"PATH": "", "PYTHONPATH": str(copy / "src")},
@@ -22,4 +22,4 @@ def undeclared_changes(project: Path, tmp_path: Path) -> str:
         check=True,
     )
     after = {path: path.read_text() for path in copy.rglob("migrations/*.py")}
-    return "" if after == before else done.stdout
+    return "" if after == before else process.stdout

@@ -126,8 +126,8 @@ class Shop:
         self.spawn(name)
         self.ready(name)
 
-    def vouch(self, service: str, subject: int = 1, role: str = "admin") -> dict[str, str]:
-        """Return the header by which ``service`` believes who is calling, as the gateway would send it; good for minutes."""
+    def identity_headers(self, service: str, subject: int = 1, role: str = "admin") -> dict[str, str]:
+        """Return the header with the caller's identity that the gateway would send to ``service``; valid for minutes."""
         line = self._asserter.line(Principal(str(subject), frozenset((role,))), service, "-", time.time())
         name, _, value = line.decode().strip().partition(": ")
         return {name: value}

@@ -1,5 +1,5 @@
-"""``python -m limen_kit migrate module``: bring the database of the service whose ``TORTOISE_ORM`` is in ``module`` up
-to date.
+"""``python -m limen_kit migrate module``: apply the missing migrations to the database that ``TORTOISE_ORM`` of ``module``
+describes.
 """
 
 import argparse
@@ -9,8 +9,8 @@ from importlib import import_module
 
 from pydantic import ValidationError
 
-from limen_kit.address import AddressError
 from limen_kit.database import TortoiseConfig, migrate
+from limen_kit.database_url import DatabaseUrlError
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -25,12 +25,14 @@ def main(argv: list[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         print(f"there is no module {error.name!r}; is it installed?", file=sys.stderr)
         return 1
-    except AddressError as error:
+    except DatabaseUrlError as error:
         print(f"{arguments.module}: the database address: {error}", file=sys.stderr)
         return 1
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])).upper() or 'settings'}: {e['msg']}" for e in error.errors())
-        print(f"{arguments.module} does not take these settings: {wrong}", file=sys.stderr)
+        problems = "; ".join(
+            f"{'.'.join(map(str, e['loc'])).upper() or 'settings'}: {e['msg']}" for e in error.errors()
+        )
+        print(f"{arguments.module} does not take these settings: {problems}", file=sys.stderr)
         return 1
     if config is None:
         print(f"{arguments.module}: this store needs no migrations.")

@@ -10,24 +10,24 @@ from tortoise import Tortoise
 from tortoise.connection import get_connection
 from tortoise.migrations.api import migrate as apply_migrations
 
-from limen_kit.address import check_address
+from limen_kit.database_url import check_database_url
 
 TortoiseConfig = dict[str, Any]
 
-# Seconds until a database that says nothing counts as absent.
-_PATIENCE = 2.0
+# Seconds until a database that does not answer counts as absent.
+_CHECK_TIMEOUT = 2.0
 
-# Any number serves, as long as every service that shares a server takes the same one for migrations.
-_MIGRATION_LOCK = 0x6C696D656E
+# Any number will do, as long as all services that share a server use the same one for migrations.
+_MIGRATION_LOCK_ID = 0x6C696D656E
 
 
 def tortoise_config(url: str, label: str, *, models: str, migrations: str) -> TortoiseConfig:
     """Return Tortoise's configuration for one database at ``url``.
 
     ``models`` and ``migrations`` are modules. SQLite waits 5 s for a lock, and syncs before a write is acknowledged.
-    Raises AddressError, which does not repeat the address.
+    Raises DatabaseUrlError, which does not repeat the address.
     """
-    check_address(url)
+    check_database_url(url)
     if url.startswith("sqlite://") and "?" not in url and ":memory:" not in url:
         url += "?busy_timeout=5000&synchronous=FULL"
     return {
@@ -39,8 +39,8 @@ def tortoise_config(url: str, label: str, *, models: str, migrations: str) -> To
 
 
 async def migrate(config: TortoiseConfig) -> None:
-    """Bring the schema up to date; on PostgreSQL, several processes may try at once and one does it."""
-    async with _alone(config["connections"]["default"]):
+    """Apply the missing migrations; on PostgreSQL, one of several processes that try at once does it."""
+    async with _migration_lock(config["connections"]["default"]):
         try:
             await apply_migrations(config=config)
         finally:
@@ -49,13 +49,13 @@ async def migrate(config: TortoiseConfig) -> None:
 
 async def check() -> None:
     """Raise when the database does not answer within 2 seconds."""
-    async with asyncio.timeout(_PATIENCE):
+    async with asyncio.timeout(_CHECK_TIMEOUT):
         connection: Any = get_connection("default")
         await connection.execute_query("SELECT 1")
 
 
 @asynccontextmanager
-async def _alone(url: str) -> AsyncGenerator[None]:
+async def _migration_lock(url: str) -> AsyncGenerator[None]:
     if url.startswith("sqlite"):
         yield
         return
@@ -68,7 +68,7 @@ async def _alone(url: str) -> AsyncGenerator[None]:
     ) as error:  # such as a wrong password, which it does not repeat
         raise ConnectionError(f"{type(error).__name__}: {error}") from error
     try:
-        await connection.execute("SELECT pg_advisory_lock($1)", _MIGRATION_LOCK)
+        await connection.execute("SELECT pg_advisory_lock($1)", _MIGRATION_LOCK_ID)
         yield
     finally:
         await connection.close()

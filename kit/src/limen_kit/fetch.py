@@ -1,4 +1,4 @@
-"""A small document over HTTP, with the standard library and in a thread: bounded in bytes and in time, whatever answers."""
+"""Fetches a small document over HTTP with the standard library, in a thread. Bytes and time are bounded."""
 
 import asyncio
 import socket
@@ -7,36 +7,36 @@ from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
 
-MOST_BYTES = 262_144
+MAX_BYTES = 262_144
 
 
-async def fetch(url: str, seconds: float) -> bytes:
-    """Return what a GET of ``url`` answers, which must be 200 and at most 256 KiB. No redirect is followed, no proxy used.
+async def fetch(url: str, timeout: float) -> bytes:
+    """Return the content of a GET of ``url``, which must answer 200 with at most 256 KiB. Follows no redirect, uses no proxy.
 
-    Raises OSError (TimeoutError after ``seconds``, all in all) or ValueError.
+    Raises OSError (TimeoutError after ``timeout`` seconds in all) or ValueError.
     """
-    one = _Get(url, seconds)
+    request = _Request(url, timeout)
     try:
-        async with asyncio.timeout(seconds):
-            return await asyncio.to_thread(one.run)
+        async with asyncio.timeout(timeout):
+            return await asyncio.to_thread(request.run)
     except TimeoutError:
-        raise TimeoutError(f"no whole answer within {seconds:g} seconds") from None
+        raise TimeoutError(f"no whole answer within {timeout:g} seconds") from None
     finally:
-        one.stop()
+        request.stop()
 
 
-class _Get:
-    """One request. ``stop`` ends it from another thread: a socket's own timeout is per read, and bytes may drip."""
+class _Request:
+    """One request. ``stop`` ends it from another thread: a socket's own timeout is per read, which slow bytes evade."""
 
-    def __init__(self, url: str, seconds: float) -> None:
+    def __init__(self, url: str, timeout: float) -> None:
         parts = urlsplit(url)
         host = parts.hostname or ""
         self._target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         if parts.scheme == "https":
             context = ssl.create_default_context()
-            self._connection: HTTPConnection = HTTPSConnection(host, parts.port, timeout=seconds, context=context)
+            self._connection: HTTPConnection = HTTPSConnection(host, parts.port, timeout=timeout, context=context)
         else:
-            self._connection = HTTPConnection(host, parts.port, timeout=seconds)
+            self._connection = HTTPConnection(host, parts.port, timeout=timeout)
         self._socket: socket.socket | None = None
         self._stopped = False
 
@@ -48,16 +48,16 @@ class _Get:
                 raise TimeoutError("stopped")
             headers = {"accept": "application/jwk-set+json, application/json", "connection": "close"}
             self._connection.request("GET", self._target, headers=headers)
-            with self._connection.getresponse() as answer:
-                if answer.status != 200:
-                    raise ValueError(f"the answer is {answer.status}, not 200")
-                content = answer.read(MOST_BYTES + 1)
+            with self._connection.getresponse() as response:
+                if response.status != 200:
+                    raise ValueError(f"the answer is {response.status}, not 200")
+                content = response.read(MAX_BYTES + 1)
         except HTTPException as error:
             raise ValueError(f"the answer is no HTTP ({type(error).__name__})") from None
         finally:
             self._connection.close()
-        if len(content) > MOST_BYTES:
-            raise ValueError(f"the answer is larger than {MOST_BYTES} bytes")
+        if len(content) > MAX_BYTES:
+            raise ValueError(f"the answer is larger than {MAX_BYTES} bytes")
         return content
 
     def stop(self) -> None:

@@ -1,11 +1,12 @@
-"""Types of fields that forms and paths share: bounded, and free of characters that databases and terminals choke on."""
+"""Field types for bodies and paths: bounded, and without characters that databases and terminals cannot handle."""
 
 from typing import Annotated
 
 from fastapi import Path
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
-from limen_kit.identity import LARGEST_ID
+MAX_ROW_ID = 2_147_483_647
+"""The largest id that an INTEGER column of 32 bits holds."""
 
 ShortText = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")
@@ -20,11 +21,11 @@ LongText = Annotated[
 ]
 """1 to 2000 characters; line feeds and tabs are the only control characters."""
 
-RowId = Annotated[int, Path(ge=1, le=LARGEST_ID)]
+RowId = Annotated[int, Path(ge=1, le=MAX_ROW_ID)]
 """The id of a row in a path."""
 
 
 class Form(BaseModel):
-    """What a client sends; unknown fields are refused, so that a misspelt one is not lost."""
+    """The body or query that a client sends. Unknown fields are refused, so that a misspelt one is not lost."""
 
     model_config = ConfigDict(extra="forbid")

@@ -1,141 +1,109 @@
-"""Who is calling, as the gateway says. A request without it did not come through the gateway and is refused.
+"""Reads from a request who is calling. A request without an identity did not come through the gateway and is refused.
 
-There are two ways to believe it. With ``IDENTITY_KEYS``, the gateway's signature is asked for: ``request-identity`` holds a
-token for this service alone, and whoever reaches the service past the gateway is nobody. Without, the plain headers are
-believed as they come, and only the network keeps others from writing them.
+There are two sources. With ``IDENTITY_KEYS``, the signed assertion in ``request-identity`` is required: it is a token for
+this service alone, so a request that bypasses the gateway has no identity. Without keys, the plain headers are trusted, and
+only the network keeps others from writing them.
 """
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from time import time
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Header, Request
 from starlette.datastructures import Headers
 
+from limen_kit.fields import MAX_ROW_ID
+from limen_kit.principal import Caller, Identity
 from limen_kit.problems import Problem
 from limen_kit.settings import ServiceSettings
 
 if TYPE_CHECKING:
-    from limen_kit.assertion import Verifier
-
-LARGEST_ID = 2_147_483_647
+    from limen_kit.assertion import AssertionVerifier
 
 _log = logging.getLogger("limen_kit.identity")
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """A caller as the gateway names them: ``subject`` is text, which for users of an outside issuer it may stay."""
-
-    subject: str
-    roles: frozenset[str] = frozenset()
-    scopes: frozenset[str] = frozenset()
-    session_id: str | None = None
+IdentitySource = Callable[[Headers], Awaitable[Identity]]
+"""Returns the identity in a request's headers; raises Problem."""
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """A caller: ``id`` at the users service; ``session_id`` None has no session, such as a machine with an API key.
+class SignedIdentity:
+    """Accepts only identities that the gateway has signed."""
 
-    Without signed identity there are no ``scopes``, and several roles come as one text, which is none of them.
-    """
-
-    id: int
-    roles: frozenset[str]
-    scopes: frozenset[str] = frozenset()
-    session_id: str | None = None
-
-    @property
-    def role(self) -> str:
-        """The role; several are joined by commas."""
-        return ",".join(sorted(self.roles)) or "default"
-
-    @property
-    def is_admin(self) -> bool:
-        """Whether the caller may do everything."""
-        return "admin" in self.roles
-
-
-Identify = Callable[[Headers], Awaitable[Identity]]
-"""How a service learns who is calling; raises Problem."""
-
-
-class Signed:
-    """Believes what the gateway has signed, and nothing else."""
-
-    def __init__(self, verifier: "Verifier", now: Callable[[], float] = time) -> None:
+    def __init__(self, verifier: "AssertionVerifier", now: Callable[[], float] = time) -> None:
         """Verify with ``verifier``; ``now`` gives seconds since the epoch."""
         self.verifier = verifier
         self.now = now
 
     async def __call__(self, headers: Headers) -> Identity:
-        """Return who is calling; raises Problem."""
-        # Imported where it is known to be loaded already.
-        from limen_kit.assertion import Refused, Unavailable
+        """Return the identity; raises Problem."""
+        # Not at the top: the verifier exists, so this module is loaded already; without keys it never is.
+        from limen_kit.assertion import InvalidAssertion, KeysUnavailable
 
         tokens = headers.getlist("request-identity")
         if not tokens:
-            raise _missing()
+            raise _identity_missing()
         try:
             if len(tokens) > 1:
-                raise Refused("there are several")
+                raise InvalidAssertion("there are several")
             identity = await self.verifier.verify(tokens[0], self.now())
-            # Some code may read the plain headers: they must not tell another story.
+            # Other code may read the plain headers, so they must agree with the assertion.
             for name, value in (
                 ("request-user-id", identity.subject),
                 ("request-session-id", identity.session_id or ""),
             ):
                 if headers.getlist(name) not in ([], [value]):
-                    raise Refused(f"{name} disagrees with it")
-        except Refused as error:
+                    raise InvalidAssertion(f"{name} disagrees with it")
+        except InvalidAssertion as error:
             _log.warning("an identity is refused: %s", error)
-            raise _invalid() from None
-        except Unavailable:
+            raise _identity_invalid() from None
+        except KeysUnavailable:
             raise Problem(
                 503, "identity_unavailable", "The caller's identity cannot be checked now.", {"retry-after": "5"}
             ) from None
         return identity
 
 
-async def plain(headers: Headers) -> Identity:
-    """Believe the plain headers; raises Problem."""
+async def plain_identity(headers: Headers) -> Identity:
+    """Return the identity in the plain headers, unverified; raises Problem."""
     names = ("request-user-id", "request-user-role", "request-session-id")
-    ids, roles, sessions = map(headers.getlist, names)
-    # The gateway writes each once: whatever comes twice did not come from it alone.
-    if len(ids) != 1 or len(roles) > 1 or len(sessions) > 1:
-        raise _missing()
+    user_ids, roles, sessions = map(headers.getlist, names)
+    # The gateway writes each header once: a repeated one did not come from the gateway alone.
+    if len(user_ids) != 1 or len(roles) > 1 or len(sessions) > 1:
+        raise _identity_missing()
     return Identity(
-        ids[0], frozenset(role for role in roles if role), session_id=next((one for one in sessions if one), None)
+        user_ids[0],
+        frozenset(role for role in roles if role),
+        session_id=next((session for session in sessions if session), None),
     )
 
 
-def identification(settings: ServiceSettings, name: str | None) -> Identify:
-    """Return how a service called ``name`` learns who is calling.
+def identity_source(settings: ServiceSettings, name: str | None) -> IdentitySource:
+    """Return the identity source of the service ``name``.
 
-    Raises ValueError for settings that can never work, and says how to mend them.
+    Raises ValueError for settings that can never work; the message says how to fix them.
     """
     if settings.identity_keys is None:
-        return plain
+        return plain_identity
     if not settings.identity_keys.strip():
-        # A variable that was meant to hold keys and does not must not open the service to everybody.
+        # An empty variable was meant to hold keys: it must not open the service to everybody.
         raise ValueError("IDENTITY_KEYS is empty; give it the gateway's public keys, or do not set it at all")
-    from limen_kit.assertion import Verifier
-    from limen_kit.keys import keys_from
+    from limen_kit.assertion import AssertionVerifier
+    from limen_kit.keys import key_source
 
     audience = settings.identity_audience or name
     if not audience:
         raise ValueError(
             "IDENTITY_KEYS needs IDENTITY_AUDIENCE, this service's name at the gateway: Upstream('orders', ...) is orders"
         )
-    keys = keys_from(settings.identity_keys)
-    return Signed(Verifier(keys, audience=audience, issuer=settings.identity_issuer))
+    keys = key_source(settings.identity_keys)
+    return SignedIdentity(AssertionVerifier(keys, audience=audience, issuer=settings.identity_issuer))
 
 
-def warn_if_plain(identify: Identify) -> None:
-    """Say once what it means that identity is not signed."""
-    if identify is plain:
+def warn_if_unsigned(identify: IdentitySource) -> None:
+    """Log once what unsigned identity means."""
+    if identify is plain_identity:
         _log.warning(
             "identity is not signed: whoever can reach this service can pose as any user, since request-user-id is believed "
             "as it comes. Set IDENTITY_KEYS to the gateway's public keys, such as https://gateway/.well-known/jwks.json, and "
@@ -143,46 +111,46 @@ def warn_if_plain(identify: Identify) -> None:
         )
 
 
-async def _identity(
+async def _get_identity(
     request: Request,
     request_identity: Annotated[str | None, Header(description="Set by the gateway: its word for the caller.")] = None,
     request_user_id: Annotated[str | None, Header(description="Set by the gateway: the caller's id.")] = None,
     request_user_role: Annotated[str | None, Header(description="Set by the gateway: the caller's role.")] = None,
 ) -> Identity:
-    # The parameters are for the document; each header is counted, which a parameter cannot do.
-    identify: Identify = request.app.state.identify
+    # The parameters are for the OpenAPI document only: a parameter cannot tell how often its header comes.
+    identify: IdentitySource = request.app.state.identify
     return await identify(request.headers)
 
 
-CurrentIdentity = Annotated[Identity, Depends(_identity)]
-"""The caller as the gateway names them, as a parameter of a path operation; 401 without one."""
+CurrentIdentity = Annotated[Identity, Depends(_get_identity)]
+"""The caller's identity as the gateway states it, as a parameter of a path operation; 401 without one."""
 
 
-async def _caller(identity: CurrentIdentity) -> Caller:
+async def _get_caller(identity: CurrentIdentity) -> Caller:
     text = identity.subject
-    # isdecimal alone would take digits of every script.
-    number = int(text) if text.isascii() and text.isdecimal() and len(text) <= len(str(LARGEST_ID)) else 0
-    # "07" is another name than "7" to the gateway, so it must not be the same user here.
-    if not 1 <= number <= LARGEST_ID or str(number) != text:
-        raise _missing()
+    # isdecimal alone would accept the digits of every script.
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) <= len(str(MAX_ROW_ID)) else 0
+    # "07" and "7" are two subjects to the gateway, so they must not be one user here.
+    if not 1 <= number <= MAX_ROW_ID or str(number) != text:
+        raise _identity_missing()
     return Caller(number, identity.roles, identity.scopes, identity.session_id)
 
 
-CurrentCaller = Annotated[Caller, Depends(_caller)]
-"""The caller, who is one of the users service's, as a parameter of a path operation; 401 without one."""
+CurrentCaller = Annotated[Caller, Depends(_get_caller)]
+"""The caller, a user of the users service, as a parameter of a path operation; 401 without one."""
 
 
-async def _admin(caller: CurrentCaller) -> Caller:
+async def _get_admin(caller: CurrentCaller) -> Caller:
     if not caller.is_admin:
         raise Problem(403, "forbidden", "You are not allowed to access this scope.")
     return caller
 
 
-AdminCaller = Annotated[Caller, Depends(_admin)]
+AdminCaller = Annotated[Caller, Depends(_get_admin)]
 """The caller, who must be an admin; 403 otherwise."""
 
 
-def _missing() -> Problem:
+def _identity_missing() -> Problem:
     return Problem(
         401,
         "identity_missing",
@@ -191,7 +159,7 @@ def _missing() -> Problem:
     )
 
 
-def _invalid() -> Problem:
+def _identity_invalid() -> Problem:
     return Problem(
         401,
         "identity_invalid",

@@ -1,5 +1,5 @@
-"""Around every request, in pure ASGI: its id, taken over from the gateway or made, in the log and in the answer; the
-last resort for what no handler knew; the bound on its body; and HEAD, which no path operation declares.
+"""Pure ASGI middleware of every service: the request id (the gateway's, or a new one) in the log and in the response, the
+500 for unhandled exceptions, the limit on the body, and HEAD, which no path operation declares.
 """
 
 import logging
@@ -11,14 +11,14 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from limen_kit.logs import request_id
-from limen_kit.problems import unexpected
+from limen_kit.problems import internal_error_response
 
-_ID = re.compile(rb"[A-Za-z0-9._\-]{1,128}")
+_VALID_ID = re.compile(rb"[A-Za-z0-9._\-]{1,128}")
 _log = logging.getLogger("limen_kit.access")
 
 
 class RequestId:
-    """Sets ``limen_kit.logs.request_id``, answers with ``x-request-id``, logs one line a request, turns bugs into 500."""
+    """Sets ``limen_kit.logs.request_id`` and ``x-request-id``, logs one line per request, answers unhandled exceptions."""
 
     def __init__(self, app: ASGIApp) -> None:
         """Wrap ``app``."""
@@ -29,39 +29,39 @@ class RequestId:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = [value for name, value in scope["headers"] if name == b"x-request-id"]
-        known = len(given) == 1 and _ID.fullmatch(given[0]) is not None
-        name = given[0].decode() if known else token_hex(16)
-        token = request_id.set(name)
+        sent = [value for name, value in scope["headers"] if name == b"x-request-id"]
+        valid = len(sent) == 1 and _VALID_ID.fullmatch(sent[0]) is not None
+        identifier = sent[0].decode() if valid else token_hex(16)
+        token = request_id.set(identifier)
         started = perf_counter()
-        # The path as it was sent: percent-encoded, so that it cannot break out of its line.
+        # The path as it was sent: percent-encoded, so that it cannot begin another line of the log.
         path = scope.get("raw_path", b"-").decode("ascii", "backslashreplace")
         status = 0
 
-        async def sending(message: Message) -> None:
+        async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), (b"x-request-id", name.encode())]
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", identifier.encode())]
             await send(message)
 
         try:
-            await self._app(scope, receive, sending)
+            await self._app(scope, receive, send_with_id)
         except Exception:
             _log.exception("%s %s failed", scope["method"], path)
             if status:
                 raise
-            # Here, and not in Starlette's outermost handler, which knows nothing of the request's id any more.
-            await unexpected()(scope, receive, sending)
+            # Here, and not in Starlette's outermost handler, where the request's id is no longer set.
+            await internal_error_response()(scope, receive, send_with_id)
         finally:
             _log.info("%s %s %d %.1fms", scope["method"], path, status, (perf_counter() - started) * 1000)
             request_id.reset(token)
 
 
 class BodyLimit:
-    """Ends a request whose body has more than ``limit`` bytes with 413, announced or not.
+    """Answers 413 to a body of more than ``limit`` bytes, whether or not Content-Length announces it.
 
-    FastAPI's own limit answers in plain text, from outside of every handler.
+    FastAPI's own limit answers in plain text, outside of all exception handlers.
     """
 
     def __init__(self, app: ASGIApp, limit: int) -> None:
@@ -74,17 +74,17 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        seen = 0
+        received = 0
 
-        async def receiving() -> Message:
-            nonlocal seen
+        async def receive_bounded() -> Message:
+            nonlocal received
             message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > self._limit:
+            received += len(message.get("body", b""))
+            if received > self._limit:
                 raise HTTPException(413, f"The request body may have {self._limit} bytes.")
             return message
 
-        await self._app(scope, receiving, send)
+        await self._app(scope, receive_bounded, send)
 
 
 class HeadAsGet:
@@ -100,9 +100,9 @@ class HeadAsGet:
             await self._app(scope, receive, send)
             return
 
-        async def sending(message: Message) -> None:
+        async def send_without_body(message: Message) -> None:
             if message["type"] == "http.response.body":
                 message = {**message, "body": b""}
             await send(message)
 
-        await self._app({**scope, "method": "GET"}, receive, sending)
+        await self._app({**scope, "method": "GET"}, receive, send_without_body)

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 documents, the same ones that the gateway writes. Nothing of a database's message ever gets out."""
+"""Errors as RFC 9457 problem documents, like the gateway's. A database's message is never part of one."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -30,16 +30,15 @@ _CODES = {
     503: "not_ready",
 }
 
+# Bounds on a 422: how many errors are listed, and for each the parts of ``loc``, and the characters of a part and of ``msg``.
+MAX_ERRORS = 100
+_MAX_LOC_LENGTH = 16
+_MAX_NAME = 64
+_MAX_MESSAGE = 256
 
-# Of the places where a request is wrong: how many are told, and of each the names on the path to it, and characters.
-MOST_PLACES = 100
-_DEPTH = 16
-_NAME = 64
-_TEXT = 256
 
-
-class Invalid(BaseModel):
-    """One place where a request is wrong. The input itself is never repeated."""
+class FieldError(BaseModel):
+    """One error of validation. The input itself is never repeated."""
 
     loc: list[str | int]
     msg: str
@@ -47,7 +46,7 @@ class Invalid(BaseModel):
 
 
 class ProblemBody(BaseModel):
-    """An error: ``code`` is for programs, ``detail`` for people, ``request_id`` for whoever reads the log."""
+    """An error: ``code`` is for programs, ``detail`` for people, ``request_id`` to find it in the log."""
 
     type: Literal["about:blank"] = "about:blank"
     title: str
@@ -55,7 +54,7 @@ class ProblemBody(BaseModel):
     detail: str
     code: str
     request_id: str
-    errors: list[Invalid] | None = None
+    errors: list[FieldError] | None = None
     errors_omitted: int | None = None
 
 
@@ -63,7 +62,7 @@ class Problem(Exception):
     """Ends a request with ``status``, a stable ``code`` and a ``detail`` for people."""
 
     def __init__(self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
-        """Keep what the answer will say."""
+        """Keep the fields of the response."""
         super().__init__(detail)
         self.status = status
         self.code = code
@@ -82,31 +81,31 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def install(app: FastAPI) -> None:
-    """Give ``app`` the handlers."""
+def add_exception_handlers(app: FastAPI) -> None:
+    """Make ``app`` answer exceptions with problems."""
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(HTTPException, _on_http_exception)
-    app.add_exception_handler(RequestValidationError, _on_invalid)
-    app.add_exception_handler(IntegrityError, _on_integrity)
-    app.add_exception_handler(DoesNotExist, _on_missing)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(IntegrityError, _on_integrity_error)
+    app.add_exception_handler(DoesNotExist, _on_does_not_exist)
 
 
-def answer(problem: Problem) -> Response:
-    """Return the answer to ``problem``: the one that raising it in a path operation gives."""
-    return _answer(problem.status, problem.code, problem.detail, problem.headers)
+def problem_response(problem: Problem) -> Response:
+    """Return the response to ``problem``, the same as for one that a path operation raises."""
+    return _respond(problem.status, problem.code, problem.detail, problem.headers)
 
 
-def unexpected() -> Response:
-    """Return the answer to a request that a bug has ended."""
-    return _answer(500, "internal_error", "The service failed to answer; its log says more.")
+def internal_error_response() -> Response:
+    """Return the response to an unhandled exception."""
+    return _respond(500, "internal_error", "The service failed to answer; its log says more.")
 
 
-def _answer(
+def _respond(
     status: int,
     code: str,
     detail: str,
     headers: Mapping[str, str] | None = None,
-    errors: list[Invalid] | None = None,
+    errors: list[FieldError] | None = None,
     omitted: int | None = None,
 ) -> Response:
     body = ProblemBody(
@@ -125,40 +124,40 @@ def _answer(
 
 async def _on_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
-    return answer(error)
+    return problem_response(error)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return _answer(error.status_code, _CODES.get(error.status_code, "error"), str(error.detail), error.headers)
+    return _respond(error.status_code, _CODES.get(error.status_code, "error"), str(error.detail), error.headers)
 
 
-async def _on_invalid(request: Request, error: Exception) -> Response:
+async def _on_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    found = error.errors()
-    return _answer(
+    all_errors = error.errors()
+    return _respond(
         422,
         "invalid_request",
         "The request does not fit the contract of this route.",
-        errors=[_place(one["loc"], one["msg"], one["type"]) for one in found[:MOST_PLACES]],
-        omitted=len(found) - MOST_PLACES if len(found) > MOST_PLACES else None,
+        errors=[_field_error(entry["loc"], entry["msg"], entry["type"]) for entry in all_errors[:MAX_ERRORS]],
+        omitted=len(all_errors) - MAX_ERRORS if len(all_errors) > MAX_ERRORS else None,
     )
 
 
-def _place(loc: Sequence[str | int], msg: str, kind: str) -> Invalid:
-    """Return one place with what is long in it shortened: its names may be those that the client made up."""
-    short = [_shortened(one, _NAME) if isinstance(one, str) else one for one in loc[:_DEPTH]]
-    return Invalid(loc=short, msg=_shortened(msg, _TEXT), type=kind)
+def _field_error(loc: Sequence[str | int], msg: str, kind: str) -> FieldError:
+    """Return one error with long texts cut: the names in ``loc`` may be the client's."""
+    short = [_shortened(part, _MAX_NAME) if isinstance(part, str) else part for part in loc[:_MAX_LOC_LENGTH]]
+    return FieldError(loc=short, msg=_shortened(msg, _MAX_MESSAGE), type=kind)
 
 
-def _shortened(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 3] + "..."
+def _shortened(text: str, max_length: int) -> str:
+    return text if len(text) <= max_length else text[: max_length - 3] + "..."
 
 
-async def _on_integrity(request: Request, error: Exception) -> Response:
+async def _on_integrity_error(request: Request, error: Exception) -> Response:
     _log.warning("the database refused a write: %s", error)
-    return _answer(409, "conflict", "This conflicts with what is stored already.")
+    return _respond(409, "conflict", "This conflicts with what is stored already.")
 
 
-async def _on_missing(request: Request, error: Exception) -> Response:
-    return _answer(404, "not_found", "There is no such thing.")
+async def _on_does_not_exist(request: Request, error: Exception) -> Response:
+    return _respond(404, "not_found", "There is no such thing.")

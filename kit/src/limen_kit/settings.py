@@ -1,11 +1,11 @@
-"""Settings that every service has, from the environment."""
+"""Settings of every service, from the environment."""
 
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from limen_kit.address import check_address
+from limen_kit.database_url import check_database_url
 
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(lambda text: str(text).upper())]
 
@@ -13,15 +13,15 @@ LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidat
 class ServiceSettings(BaseSettings):
     """The environment names are the field names in upper case: ``DATABASE_URL``, ``LOG_LEVEL``.
 
-    A service gives ``database_url`` its default. ``schemes`` are the beginnings that such an address may have.
+    Each service sets the default of ``database_url``. ``schemes`` are the allowed beginnings of its value.
 
     ``identity_keys`` are the gateway's public keys: a JWK Set as JSON, the path of a file that holds one, or an address such
-    as ``https://gateway/.well-known/jwks.json``. With them a caller is only believed in when the gateway has signed for it
-    (``limen_kit.identity``). ``identity_audience`` is this service's name at the gateway, if it is not the one that it gives
-    itself; ``identity_issuer`` is the gateway's name in what it signs.
+    as ``https://gateway/.well-known/jwks.json``. With them, only callers that the gateway has signed for are accepted
+    (``limen_kit.identity``). ``identity_audience`` is this service's name at the gateway, if it differs from the service's
+    own; ``identity_issuer`` is the gateway's name in its assertions.
     """
 
-    # A refused value, such as an address with a password, must not show in a traceback.
+    # A refused value, such as an address with a password, must not appear in a traceback.
     model_config = SettingsConfigDict(hide_input_in_errors=True)
 
     schemes: ClassVar[tuple[str, ...]] = ("sqlite://", "postgres://", "postgresql://", "asyncpg://")
@@ -30,14 +30,14 @@ class ServiceSettings(BaseSettings):
     log_level: LogLevel = "INFO"
     identity_keys: str | None = Field(
         default=None, repr=False
-    )  # who pastes a private key by mistake need not find it in a log
+    )  # it may be a private key by mistake, which must not appear in a log
     identity_audience: str = ""
     identity_issuer: str = "limen"
 
     @field_validator("database_url")
     @classmethod
-    def known_scheme(cls, url: str) -> str:
-        """Refuse an address that nothing here can open; its text is not repeated, since it may hold a password."""
+    def check_scheme(cls, url: str) -> str:
+        """Refuse an address of another kind; its text is not repeated, since it may hold a password."""
         if not url.startswith(cls.schemes):
             raise ValueError(f"a database address begins with one of {', '.join(cls.schemes)}")
-        return check_address(url)
+        return check_database_url(url)

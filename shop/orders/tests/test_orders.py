@@ -9,44 +9,47 @@ import pytest
 from tortoise.exceptions import IntegrityError
 
 from limen_kit.testing import Signer, running
-from migrations import undeclared_changes
+from migrations import missing_migrations
 from shop_orders.app import create_app
 from shop_orders.database import config
 from shop_orders.models import Order
 from shop_orders.settings import Settings
 
 GATEWAY = Signer("orders")
-ONE, OTHER, ADMIN = GATEWAY.signed(2), GATEWAY.signed(3), GATEWAY.signed(1, "admin")
+OWNER, OTHER, ADMIN = GATEWAY.identity_headers(2), GATEWAY.identity_headers(3), GATEWAY.identity_headers(1, "admin")
 FORM = {"address": "1 Main St", "item": "lamp"}
 
 
 @pytest.fixture(params=[None, GATEWAY.keys], ids=["plain", "signed"])
 async def client(request: pytest.FixtureRequest, database_url: str) -> AsyncGenerator[httpx2.AsyncClient]:
     settings = Settings(database_url=database_url, identity_keys=request.param)
-    async with running(create_app(settings), config(database_url)) as found:
-        yield found
+    async with running(create_app(settings), config(database_url)) as http:
+        yield http
 
 
 async def test_an_order_is_placed_and_read(client: httpx2.AsyncClient) -> None:
-    placed = await client.post("/api/orders", json=FORM, headers=ONE)
+    placed = await client.post("/api/orders", json=FORM, headers=OWNER)
     assert placed.status_code == 201
     assert placed.json() | FORM | {"status": "placed", "created_by": 2} == placed.json()
     assert set(placed.json()) == {"id", "address", "item", "status", "created_by", "created_at"}
-    assert (await client.get(placed.headers["location"], headers=ONE)).json() == placed.json()
+    assert (await client.get(placed.headers["location"], headers=OWNER)).json() == placed.json()
 
 
 async def test_every_endpoint_needs_identity(client: httpx2.AsyncClient) -> None:
     for method, path in (("GET", ""), ("POST", ""), ("GET", "/1"), ("POST", "/1/cancel")):
-        got = await client.request(method, f"/api/orders{path}", json=FORM)
-        assert (got.status_code, got.json()["code"]) == (401, "identity_missing")
+        response = await client.request(method, f"/api/orders{path}", json=FORM)
+        assert (response.status_code, response.json()["code"]) == (401, "identity_missing")
 
 
-async def test_nobody_sees_anothers_orders_but_an_admin(client: httpx2.AsyncClient) -> None:
-    mine = (await client.post("/api/orders", json=FORM, headers=ONE)).headers["location"]
+async def test_only_owners_and_admins_see_an_order(client: httpx2.AsyncClient) -> None:
+    own_order = (await client.post("/api/orders", json=FORM, headers=OWNER)).headers["location"]
     await client.post("/api/orders", json=FORM | {"item": "Desk"}, headers=OTHER)
-    for got in (await client.get(mine, headers=OTHER), await client.post(f"{mine}/cancel", headers=OTHER)):
-        assert (got.status_code, got.json()["detail"]) == (404, "Order not found with this id.")
-    assert [o["item"] for o in (await client.get("/api/orders", headers=ONE)).json()] == ["lamp"]
+    for response in (
+        await client.get(own_order, headers=OTHER),
+        await client.post(f"{own_order}/cancel", headers=OTHER),
+    ):
+        assert (response.status_code, response.json()["detail"]) == (404, "Order not found with this id.")
+    assert [o["item"] for o in (await client.get("/api/orders", headers=OWNER)).json()] == ["lamp"]
     assert [o["item"] for o in (await client.get("/api/orders", headers=OTHER)).json()] == ["Desk"]
     everything = await client.get("/api/orders", headers=ADMIN)
     assert (len(everything.json()), everything.headers["x-total-count"]) == (2, "2")
@@ -56,54 +59,54 @@ async def test_nobody_sees_anothers_orders_but_an_admin(client: httpx2.AsyncClie
 
 
 async def test_an_order_is_cancelled_once(client: httpx2.AsyncClient) -> None:
-    path = (await client.post("/api/orders", json=FORM, headers=ONE)).headers["location"]
-    answers = await asyncio.gather(*(client.post(f"{path}/cancel", headers=ONE) for _ in range(5)))
-    assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409, 409]
+    path = (await client.post("/api/orders", json=FORM, headers=OWNER)).headers["location"]
+    responses = await asyncio.gather(*(client.post(f"{path}/cancel", headers=OWNER) for _ in range(5)))
+    assert sorted(response.status_code for response in responses) == [200, 409, 409, 409, 409]
     again = await client.post(f"{path}/cancel", headers=ADMIN)
     assert (again.status_code, again.json()["detail"]) == (409, "Order is already cancelled.")
-    assert (await client.get(path, headers=ONE)).json()["status"] == "cancelled"
+    assert (await client.get(path, headers=OWNER)).json()["status"] == "cancelled"
 
 
-async def test_an_idempotency_key_makes_one_order_however_often(client: httpx2.AsyncClient) -> None:
-    headers = ONE | {"idempotency-key": "k-1"}
-    answers = await asyncio.gather(*(client.post("/api/orders", json=FORM, headers=headers) for _ in range(10)))
-    assert {answer.status_code for answer in answers} == {201}
-    assert len({answer.text for answer in answers}) == 1
-    assert len({answer.headers["location"] for answer in answers}) == 1
-    assert sum(answer.headers.get("idempotency-replayed") == "true" for answer in answers) == 9
-    assert (await client.get("/api/orders", headers=ONE)).headers["x-total-count"] == "1"
+async def test_repeated_requests_with_an_idempotency_key_make_one_order(client: httpx2.AsyncClient) -> None:
+    headers = OWNER | {"idempotency-key": "k-1"}
+    responses = await asyncio.gather(*(client.post("/api/orders", json=FORM, headers=headers) for _ in range(10)))
+    assert {response.status_code for response in responses} == {201}
+    assert len({response.text for response in responses}) == 1
+    assert len({response.headers["location"] for response in responses}) == 1
+    assert sum(response.headers.get("idempotency-replayed") == "true" for response in responses) == 9
+    assert (await client.get("/api/orders", headers=OWNER)).headers["x-total-count"] == "1"
 
 
-async def test_a_repetition_gets_the_answer_of_then(client: httpx2.AsyncClient) -> None:
-    headers = ONE | {"idempotency-key": "k-1"}
+async def test_a_repetition_gets_the_first_response(client: httpx2.AsyncClient) -> None:
+    headers = OWNER | {"idempotency-key": "k-1"}
     first = await client.post("/api/orders", json=FORM, headers=headers)
     assert "idempotency-replayed" not in first.headers
     path = first.headers["location"]
-    await client.post(f"{path}/cancel", headers=ONE)
+    await client.post(f"{path}/cancel", headers=OWNER)
     again = await client.post("/api/orders", json=FORM, headers=headers)
     assert (again.status_code, again.text, again.headers["location"]) == (201, first.text, path)
-    assert (await client.get(path, headers=ONE)).json()["status"] == "cancelled"
+    assert (await client.get(path, headers=OWNER)).json()["status"] == "cancelled"
 
 
 @pytest.mark.parametrize("key", [{}, {"idempotency-key": "k-2"}])
-async def test_another_clash_is_not_taken_for_a_repetition(
+async def test_another_conflict_is_no_repetition(
     client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, key: dict[str, str]
 ) -> None:
-    await client.post("/api/orders", json=FORM, headers=ONE)
+    await client.post("/api/orders", json=FORM, headers=OWNER)
 
     async def create(**fields: object) -> Order:
         raise IntegrityError("duplicate key value violates unique constraint orders_pkey")
 
     monkeypatch.setattr(Order, "create", create)
-    got = await client.post("/api/orders", json=FORM, headers=ONE | key)
-    assert (got.status_code, got.json()["code"]) == (409, "conflict")
-    assert "orders_pkey" not in got.text
+    response = await client.post("/api/orders", json=FORM, headers=OWNER | key)
+    assert (response.status_code, response.json()["code"]) == (409, "conflict")
+    assert "orders_pkey" not in response.text
 
 
 async def test_a_key_belongs_to_one_body_and_one_caller(client: httpx2.AsyncClient) -> None:
     key = {"idempotency-key": "k-1"}
-    first = await client.post("/api/orders", json=FORM, headers=ONE | key)
-    reused = await client.post("/api/orders", json=FORM | {"item": "desk"}, headers=ONE | key)
+    first = await client.post("/api/orders", json=FORM, headers=OWNER | key)
+    reused = await client.post("/api/orders", json=FORM | {"item": "desk"}, headers=OWNER | key)
     assert (reused.status_code, reused.json()["code"]) == (422, "idempotency_key_reused")
     others = await client.post("/api/orders", json=FORM, headers=OTHER | key)
     assert (others.status_code, others.json()["created_by"]) == (201, 3)
@@ -112,17 +115,17 @@ async def test_a_key_belongs_to_one_body_and_one_caller(client: httpx2.AsyncClie
 
 @pytest.mark.parametrize("key", [b"", b"a b", b"\xc3\xa9", b"x" * 256])
 async def test_bad_keys_are_refused(client: httpx2.AsyncClient, key: bytes) -> None:
-    headers = [*ONE.items(), ("idempotency-key", key)]
-    got = await client.post("/api/orders", json=FORM, headers=[(n, v) for n, v in headers])  # pyright: ignore[reportArgumentType]
-    assert got.status_code == 422
+    headers = [*OWNER.items(), ("idempotency-key", key)]
+    response = await client.post("/api/orders", json=FORM, headers=[(n, v) for n, v in headers])  # pyright: ignore[reportArgumentType]
+    assert response.status_code == 422
 
 
 @pytest.mark.parametrize(
     "body", [{}, {"item": "x"}, FORM | {"more": 1}, FORM | {"item": ""}, FORM | {"item": "a\x00"}, FORM | {"item": 1}]
 )
 async def test_bad_bodies_are_refused(client: httpx2.AsyncClient, body: object) -> None:
-    assert (await client.post("/api/orders", json=body, headers=ONE)).status_code == 422
+    assert (await client.post("/api/orders", json=body, headers=OWNER)).status_code == 422
 
 
-def test_migrations_say_what_the_models_say(tmp_path: Path) -> None:
-    assert undeclared_changes(Path(__file__).parents[1], tmp_path) == ""
+def test_migrations_match_the_models(tmp_path: Path) -> None:
+    assert missing_migrations(Path(__file__).parents[1], tmp_path) == ""

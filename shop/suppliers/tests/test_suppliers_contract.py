@@ -16,7 +16,9 @@ from shop_suppliers.settings import Settings
 GATEWAY = Signer("suppliers")
 
 
-@pytest.mark.parametrize("identity", [{}, {"request-user-id": "2"}, GATEWAY.signed(2), GATEWAY.signed(1, "admin")])
+@pytest.mark.parametrize(
+    "identity", [{}, {"request-user-id": "2"}, GATEWAY.identity_headers(2), GATEWAY.identity_headers(1, "admin")]
+)
 async def test_no_input_gets_an_undocumented_answer(tmp_path: Path, identity: dict[str, str]) -> None:
     url = f"sqlite://{tmp_path}/suppliers.sqlite3"
     await migrate(config(url))

@@ -11,59 +11,61 @@ from unittest.mock import patch
 
 import pytest
 
-from kept_sessions import Hand
 from shop_users import api_keys
 from shop_users.accounts import NewAccount
-from shop_users.api_keys import MOST_KEYS, Created, Keys, NewKey, TooMany
-from shop_users.database import keys, store
-from shop_users.json_store import JsonStore
+from shop_users.api_keys import MAX_KEYS, ApiKeyStore, CreatedKey, NewKey, TooManyKeys
+from shop_users.database import account_store, api_key_store
+from shop_users.json_accounts import JsonAccountStore
 from shop_users.models import ApiKeyRow
-from shop_users.sessions import Gone
+from shop_users.sessions import AccountMissing
+from users_sessions import FakeClock
 
 MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
-async def kept(kept_at: str, clock: Hand) -> Keys:
-    """API keys, on a store with the accounts 1 and 2."""
+async def key_store(store_url: str, clock: FakeClock) -> ApiKeyStore:
+    """A store of API keys, with the accounts 1 and 2."""
     for name in ("ada", "bob"):
-        await store(kept_at).create(NewAccount(username=name, hashed_password="h", user_type="default", created_by=1))
-    return keys(kept_at, clock)
+        await account_store(store_url).create(
+            NewAccount(username=name, hashed_password="h", user_type="default", created_by=1)
+        )
+    return api_key_store(store_url, clock)
 
 
-async def create(kept: Keys, owner: int = 1, *scopes: str, lifetime: timedelta | None = None) -> Created:
-    return await kept.create(NewKey(owner=owner, name="ci", scopes=scopes, lifetime=lifetime))
+async def create(key_store: ApiKeyStore, owner: int = 1, *scopes: str, lifetime: timedelta | None = None) -> CreatedKey:
+    return await key_store.create(NewKey(owner=owner, name="ci", scopes=scopes, lifetime=lifetime))
 
 
-async def test_a_key_is_made_and_found_and_revoked(kept: Keys, clock: Hand) -> None:
-    created = await create(kept, 1, "orders:read", "orders:write", lifetime=timedelta(days=1))
+async def test_a_key_is_made_and_found_and_revoked(key_store: ApiKeyStore, clock: FakeClock) -> None:
+    created = await create(key_store, 1, "orders:read", "orders:write", lifetime=timedelta(days=1))
     key = created.key
     assert re.fullmatch(r"key_1_[A-Za-z0-9_-]{43}", created.text)
     assert (key.id, key.owner, key.name, key.scopes) == (1, 1, "ci", ("orders:read", "orders:write"))
     assert (key.created_at, key.expires_at, key.last_used_at) == (clock.now, clock.now + timedelta(days=1), None)
-    assert await kept.of(1) == [key]
-    assert await kept.of(2) == []
-    assert await kept.introspect(created.text) == key
-    other = await create(kept, 2)
+    assert await key_store.list_for(1) == [key]
+    assert await key_store.list_for(2) == []
+    assert await key_store.introspect(created.text) == key
+    other = await create(key_store, 2)
     assert (other.key.scopes, other.key.expires_at) == ((), None)
-    assert not await kept.revoke(2, 1)
-    assert not await kept.revoke(1, 99)
-    assert await kept.revoke(1, 1)
-    assert not await kept.revoke(1, 1)
-    assert await kept.introspect(created.text) is None
-    assert (await create(kept)).key.id == 3
+    assert not await key_store.revoke(2, 1)
+    assert not await key_store.revoke(1, 99)
+    assert await key_store.revoke(1, 1)
+    assert not await key_store.revoke(1, 1)
+    assert await key_store.introspect(created.text) is None
+    assert (await create(key_store)).key.id == 3
 
 
-async def test_a_key_ends_in_time(kept: Keys, clock: Hand) -> None:
-    created = await create(kept, lifetime=MINUTE)
+async def test_a_key_expires(key_store: ApiKeyStore, clock: FakeClock) -> None:
+    created = await create(key_store, lifetime=MINUTE)
     clock.now += MINUTE - timedelta(microseconds=1)
-    assert await kept.introspect(created.text)
+    assert await key_store.introspect(created.text)
     clock.now += timedelta(microseconds=1)
-    assert await kept.introspect(created.text) is None
-    # It stays to be seen, until there is another.
-    assert [key.id for key in await kept.of(1)] == [1]
-    await create(kept)
-    assert [key.id for key in await kept.of(1)] == [2]
+    assert await key_store.introspect(created.text) is None
+    # It stays listed until another key is created.
+    assert [key.id for key in await key_store.list_for(1)] == [1]
+    await create(key_store)
+    assert [key.id for key in await key_store.list_for(1)] == [2]
 
 
 WRONG: list[Callable[[str], str]] = [
@@ -89,104 +91,108 @@ WRONG: list[Callable[[str], str]] = [
 ]
 
 
-async def test_every_other_text_is_no_key_and_costs_the_same(kept: Keys, kept_at: str) -> None:
-    text = (await create(kept)).text
-    looks = 0
-    compared: list[tuple[int, int]] = []
+async def test_every_invalid_text_costs_the_same(key_store: ApiKeyStore, store_url: str) -> None:
+    text = (await create(key_store)).text
+    reads = 0
+    compared_lengths: list[tuple[int, int]] = []
 
     def counting(method: Callable[..., Awaitable[object]]) -> Callable[..., Awaitable[object]]:
         def call(*arguments: object, **named: object) -> Awaitable[object]:
-            nonlocal looks
-            looks += 1
+            nonlocal reads
+            reads += 1
             return method(*arguments, **named)
 
         return call
 
     def compare(a: str, b: str) -> bool:
-        compared.append((len(a), len(b)))
+        compared_lengths.append((len(a), len(b)))
         return hmac.compare_digest(a, b)
 
-    target: object = vars(kept)["_file"] if kept_at.startswith("json") else ApiKeyRow
-    name = "read" if kept_at.startswith("json") else "get_or_none"
+    target: object = vars(key_store)["_file"] if store_url.startswith("json") else ApiKeyRow
+    name = "read" if store_url.startswith("json") else "get_or_none"
     with patch.object(target, name, counting(getattr(target, name))), patch.object(api_keys, "compare_digest", compare):
-        for spoilt in WRONG:
-            assert await kept.introspect(spoilt(text)) is None, spoilt(text)
-        assert looks == len(WRONG)
-        assert compared == [(64, 64)] * len(WRONG)
-        assert await kept.introspect(text)
+        for corrupt in WRONG:
+            assert await key_store.introspect(corrupt(text)) is None, corrupt(text)
+        assert reads == len(WRONG)
+        assert compared_lengths == [(64, 64)] * len(WRONG)
+        assert await key_store.introspect(text)
 
 
-async def test_the_last_use_is_noted_once_a_minute(kept: Keys, clock: Hand) -> None:
-    created = await create(kept)
+async def test_the_last_use_is_recorded_once_a_minute(key_store: ApiKeyStore, clock: FakeClock) -> None:
+    created = await create(key_store)
     first = clock.now
-    for passed, noted in ((0, 0), (59, 0), (60, 60), (119, 60), (120, 120)):
-        clock.now = first + timedelta(seconds=passed)
-        assert await kept.introspect(created.text)
-        assert (await kept.of(1))[0].last_used_at == first + timedelta(seconds=noted)
-    for spoilt in WRONG:
+    for seconds_passed, recorded in ((0, 0), (59, 0), (60, 60), (119, 60), (120, 120)):
+        clock.now = first + timedelta(seconds=seconds_passed)
+        assert await key_store.introspect(created.text)
+        assert (await key_store.list_for(1))[0].last_used_at == first + timedelta(seconds=recorded)
+    for corrupt in WRONG:
         clock.now += MINUTE
-        assert await kept.introspect(spoilt(created.text)) is None
-    assert (await kept.of(1))[0].last_used_at == first + timedelta(seconds=120)
+        assert await key_store.introspect(corrupt(created.text)) is None
+    assert (await key_store.list_for(1))[0].last_used_at == first + timedelta(seconds=120)
 
 
-async def test_keys_go_with_their_account_and_not_with_its_password(kept: Keys, kept_at: str) -> None:
-    mine, theirs = await create(kept), await create(kept, 2)
-    accounts = store(kept_at)
+async def test_deleting_an_account_deletes_its_keys_and_changing_its_password_does_not(
+    key_store: ApiKeyStore, store_url: str
+) -> None:
+    own, theirs = await create(key_store), await create(key_store, 2)
+    accounts = account_store(store_url)
     assert await accounts.change_password(1, "h", "another") == []
-    assert await kept.introspect(mine.text)
+    assert await key_store.introspect(own.text)
     assert await accounts.delete(1) == []
-    assert await kept.introspect(mine.text) is None
-    assert await kept.of(1) == []
-    assert await kept.introspect(theirs.text)
+    assert await key_store.introspect(own.text) is None
+    assert await key_store.list_for(1) == []
+    assert await key_store.introspect(theirs.text)
     for owner in (1, 99):
-        with pytest.raises(Gone):
-            await create(kept, owner)
+        with pytest.raises(AccountMissing):
+            await create(key_store, owner)
 
 
-async def test_a_user_has_so_many_keys(kept: Keys, clock: Hand) -> None:
+async def test_the_keys_of_a_user_are_limited(key_store: ApiKeyStore, clock: FakeClock) -> None:
     async def attempt() -> bool:
         try:
-            await create(kept, lifetime=MINUTE)
-        except TooMany:
+            await create(key_store, lifetime=MINUTE)
+        except TooManyKeys:
             return False
         return True
 
-    made = await asyncio.gather(*(attempt() for _ in range(MOST_KEYS + 3)))
-    assert sum(made) == MOST_KEYS
-    assert len(await kept.of(1)) == MOST_KEYS
-    await create(kept, 2)
-    # Those that are over make room.
+    outcomes = await asyncio.gather(*(attempt() for _ in range(MAX_KEYS + 3)))
+    assert sum(outcomes) == MAX_KEYS
+    assert len(await key_store.list_for(1)) == MAX_KEYS
+    await create(key_store, 2)
+    # Expired keys are deleted.
     clock.now += MINUTE
-    await create(kept)
-    assert len(await kept.of(1)) == 1
+    await create(key_store)
+    assert len(await key_store.list_for(1)) == 1
 
 
-async def test_no_part_of_a_key_is_kept_but_its_id(kept: Keys, kept_at: str, tmp_path: Path) -> None:
-    created = await create(kept)
+async def test_no_part_of_a_key_is_stored_but_its_id(key_store: ApiKeyStore, store_url: str, tmp_path: Path) -> None:
+    created = await create(key_store)
     assert created.text not in repr(created)
-    if kept_at.startswith("postgres"):
+    if store_url.startswith("postgres"):
         (row,) = await ApiKeyRow.all().values()
-        held = repr(row).encode()
+        stored = repr(row).encode()
     else:
-        held = b"".join(path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
-    assert b"ci" in held
-    assert created.text.removeprefix("key_1_").encode() not in held
+        stored = b"".join(path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
+    assert b"ci" in stored
+    assert created.text.removeprefix("key_1_").encode() not in stored
 
 
 async def test_a_json_file_that_would_use_a_key_id_twice_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "users.json"
-    await JsonStore(path).create(NewAccount(username="ada", hashed_password="h", user_type="default", created_by=1))
-    await create(keys(f"json:{path}"))
+    await JsonAccountStore(path).create(
+        NewAccount(username="ada", hashed_password="h", user_type="default", created_by=1)
+    )
+    await create(api_key_store(f"json:{path}"))
     path.write_text(json.dumps(json.loads(path.read_text()) | {"next_key_id": 1}))
     with pytest.raises(ValueError, match="next_key_id: it has to be above every id in use"):
-        await JsonStore(path).ready()
+        await JsonAccountStore(path).ready()
 
 
 async def test_a_json_file_from_before_there_were_sessions_is_read(tmp_path: Path) -> None:
     path = tmp_path / "users.json"
-    accounts = JsonStore(path)
-    made = await accounts.create(NewAccount(username="ada", hashed_password="h", user_type="default", created_by=1))
+    accounts = JsonAccountStore(path)
+    outcomes = await accounts.create(NewAccount(username="ada", hashed_password="h", user_type="default", created_by=1))
     document = json.loads(path.read_text())
     path.write_text(json.dumps({"next_id": document["next_id"], "users": document["users"]}))
-    assert await accounts.get(1) == made
-    assert (await create(keys(f"json:{path}"))).key.id == 1
+    assert await accounts.get(1) == outcomes
+    assert (await create(api_key_store(f"json:{path}"))).key.id == 1

@@ -1,4 +1,4 @@
-"""Login over the service's API: what it answers, to whom, and how much work it does for it."""
+"""Login over the service's API: its answers, and the number of hashes that each takes."""
 
 import logging
 from collections.abc import AsyncGenerator
@@ -14,34 +14,34 @@ from hypothesis import strategies as st
 
 from limen_kit.testing import running
 from shop_users import audit
-from shop_users.accounts import Account, NewAccount, Store
+from shop_users.accounts import Account, AccountStore, NewAccount
 from shop_users.app import create_app
 from shop_users.database import config
 from shop_users.login import client_address
-from shop_users.passwords import NOBODY, Busy, Passwords
+from shop_users.passwords import DUMMY_HASH, HashingBusy, PasswordHasher
 from shop_users.settings import Settings
 
 JOHN = {"username": "johndoe", "password": "b"}
 LOG = "shop_users.audit"
 
 
-class CountingHasher:
-    """Keeps what was verified, and finds ``b`` right everywhere but for nobody."""
+class CountingLibrary:
+    """Records the verified hashes; the password ``b`` matches all of them except the dummy hash."""
 
     def __init__(self) -> None:
-        self.verified: list[str] = []
-        self.better: str | None = None
+        self.verified_hashes: list[str] = []
+        self.upgraded: str | None = None
 
     def hash(self, password: str) -> str:
         return f"hash of {password}"
 
     def verify_and_update(self, password: str, hashed: str, /) -> tuple[bool, str | None]:
-        self.verified.append(hashed)
-        right = password == "b" and hashed != NOBODY
-        return right, self.better if right else None
+        self.verified_hashes.append(hashed)
+        matches = password == "b" and hashed != DUMMY_HASH
+        return matches, self.upgraded if matches else None
 
 
-class Time:
+class FakeClock:
     """A clock that a test sets."""
 
     def __init__(self) -> None:
@@ -53,30 +53,30 @@ class Time:
 
 @pytest.fixture(autouse=True)
 def cheap_hashes() -> None:
-    """Leave all as it is in production: nothing is hashed here, only counted."""
+    """Override the cheap hashes: nothing is hashed here, only counted."""
 
 
 @pytest.fixture
-def hasher() -> CountingHasher:
-    return CountingHasher()
+def library() -> CountingLibrary:
+    return CountingLibrary()
 
 
 @pytest.fixture
-def time() -> Time:
-    return Time()
+def clock() -> FakeClock:
+    return FakeClock()
 
 
 @pytest.fixture(params=["sqlite", "json"])
 async def app(
-    request: pytest.FixtureRequest, tmp_path: Path, hasher: CountingHasher, time: Time
+    request: pytest.FixtureRequest, tmp_path: Path, library: CountingLibrary, clock: FakeClock
 ) -> AsyncGenerator[FastAPI]:
     url = f"json:{tmp_path}/users.json" if request.param == "json" else f"sqlite://{tmp_path}/users.sqlite3"
     app = create_app(Settings(database_url=url))
-    app.state.now = time
+    app.state.now = clock
     async with running(app, config(url)) as client:
         app.state.client = client
-        app.state.passwords = Passwords(1, hasher=hasher)
-        accounts: Store = app.state.store
+        app.state.password_hasher = PasswordHasher(1, library=library)
+        accounts: AccountStore = app.state.account_store
         for name in ("admin", "johndoe"):
             new = NewAccount(username=name, hashed_password=f"of {name}", user_type="default", created_by=1)
             await accounts.create(new)
@@ -85,8 +85,8 @@ async def app(
 
 @pytest.fixture
 def client(app: FastAPI) -> httpx2.AsyncClient:
-    found: httpx2.AsyncClient = app.state.client
-    return found
+    http: httpx2.AsyncClient = app.state.client
+    return http
 
 
 async def log_in(
@@ -96,74 +96,77 @@ async def log_in(
     return await client.post("/api/login", json=body, headers={"x-forwarded-for": address})
 
 
-def told(answer: httpx2.Response) -> tuple[int, dict[str, Any], dict[str, str]]:
-    """Return all that a client can see, without what differs between any two requests."""
-    body: dict[str, Any] = answer.json()
+def visible_parts(response: httpx2.Response) -> tuple[int, dict[str, Any], dict[str, str]]:
+    """Return everything that a client can see, except what differs between any two requests."""
+    body: dict[str, Any] = response.json()
     body.pop("request_id")
-    headers = dict(answer.headers)
+    headers = dict(response.headers)
     headers.pop("x-request-id")
-    return answer.status_code, body, headers
+    return response.status_code, body, headers
 
 
 async def test_a_login_begins_a_session(client: httpx2.AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        got = await log_in(client)
-    body = got.json()
-    assert got.status_code == 201
+        response = await log_in(client)
+    body = response.json()
+    assert response.status_code == 201
     assert set(body) == {"id", "username", "user_type", "session_id", "refresh_token", "refresh_expires_at"}
     assert (body["id"], body["username"], body["user_type"]) == (2, "johndoe", "default")
-    assert got.headers["cache-control"] == "no-store"
+    assert response.headers["cache-control"] == "no-store"
     assert body["refresh_token"] not in caplog.text
     assert f"session={body['session_id']}" in caplog.text
     assert (await log_in(client)).json()["session_id"] != body["session_id"]
 
 
-async def test_an_unknown_user_and_a_wrong_password_are_one_answer(client: httpx2.AsyncClient) -> None:
-    wrong, unknown = await log_in(client, "johndoe", "wrong"), await log_in(client, "nobody", "wrong")
-    assert told(wrong) == told(unknown)
-    assert wrong.status_code == 401
-    assert (wrong.json()["code"], wrong.json()["detail"]) == ("credentials_wrong", "Username or password is wrong.")
-    assert wrong.headers["www-authenticate"] == "Bearer"
+async def test_an_unknown_user_and_a_wrong_password_get_the_same_answer(client: httpx2.AsyncClient) -> None:
+    wrong_password, unknown = await log_in(client, "johndoe", "wrong"), await log_in(client, "nobody", "wrong")
+    assert visible_parts(wrong_password) == visible_parts(unknown)
+    assert wrong_password.status_code == 401
+    assert (wrong_password.json()["code"], wrong_password.json()["detail"]) == (
+        "credentials_wrong",
+        "Username or password is wrong.",
+    )
+    assert wrong_password.headers["www-authenticate"] == "Bearer"
 
 
-async def test_an_unknown_user_and_a_wrong_password_are_one_hash(
-    client: httpx2.AsyncClient, hasher: CountingHasher
+async def test_an_unknown_user_and_a_wrong_password_cost_the_same_hash(
+    client: httpx2.AsyncClient, library: CountingLibrary
 ) -> None:
     await log_in(client, "johndoe", "wrong")
     await log_in(client, "nobody", "wrong")
     await log_in(client, "nobody", "b")
-    first, *rest = hasher.verified
-    assert first != NOBODY
-    assert rest == [NOBODY, NOBODY]
+    first, *rest = library.verified_hashes
+    assert first != DUMMY_HASH
+    assert rest == [DUMMY_HASH, DUMMY_HASH]
 
 
 async def test_after_some_failures_even_the_right_password_waits_and_nothing_is_hashed(
-    client: httpx2.AsyncClient, hasher: CountingHasher, time: Time
+    client: httpx2.AsyncClient, library: CountingLibrary, clock: FakeClock
 ) -> None:
     for username in ("johndoe", "JohnDoe", "JOHNDOE", "johndoe", "johndoe", "johndoe"):
         assert (await log_in(client, username, "wrong")).status_code == 401
-    done = len(hasher.verified)
+    done = len(library.verified_hashes)
     for password in ("wrong", "b"):
-        held = await log_in(client, password=password)
-        assert (held.status_code, held.json()["code"]) == (429, "too_many_attempts")
-        assert held.json()["detail"] == "There were too many wrong passwords; try again in 1 s."
-        assert held.headers["retry-after"] == "1"
+        delayed = await log_in(client, password=password)
+        assert (delayed.status_code, delayed.json()["code"]) == (429, "too_many_attempts")
+        assert delayed.json()["detail"] == "There were too many wrong passwords; try again in 1 s."
+        assert delayed.headers["retry-after"] == "1"
     assert (await log_in(client, "admin", "b")).status_code == 201
-    assert len(hasher.verified) == done + 1
-    time.now += 1
+    assert len(library.verified_hashes) == done + 1
+    clock.now += 1
     assert (await log_in(client)).status_code == 201
 
 
-async def test_accounts_that_do_not_exist_are_held_back_alike(client: httpx2.AsyncClient) -> None:
+async def test_unknown_accounts_are_delayed_alike(client: httpx2.AsyncClient) -> None:
     async def until_held(username: str) -> list[tuple[int, dict[str, Any], dict[str, str]]]:
-        return [told(await log_in(client, username, "wrong", address="unknown")) for _ in range(8)]
+        return [visible_parts(await log_in(client, username, "wrong", address="unknown")) for _ in range(8)]
 
     assert await until_held("johndoe") == await until_held("nobody")
 
 
-async def test_an_address_that_tries_many_accounts_is_held_back(client: httpx2.AsyncClient) -> None:
+async def test_an_address_that_tries_many_accounts_is_delayed(client: httpx2.AsyncClient) -> None:
     for number in range(21):
-        # One client has all addresses of its /64; and proxies that the gateway believes come behind the client.
+        # One client has all addresses of its /64; trusted proxies follow the client in the list.
         address = f"2001:db8::{number:x}, 192.0.2.{number}"
         assert (await log_in(client, f"user{number}", "wrong", address=address)).status_code == 401
     assert (await log_in(client, "user99", "wrong", address="2001:db8::ffff")).status_code == 429
@@ -171,7 +174,7 @@ async def test_an_address_that_tries_many_accounts_is_held_back(client: httpx2.A
     assert (await log_in(client, "user99", "wrong", address="192.0.2.1")).status_code == 401
 
 
-async def test_an_owner_who_was_there_before_is_not_shut_out(client: httpx2.AsyncClient) -> None:
+async def test_an_owner_at_a_known_address_is_not_locked_out(client: httpx2.AsyncClient) -> None:
     assert (await log_in(client, address="203.0.113.1")).status_code == 201
     for number in range(6):
         await log_in(client, password="wrong", address=f"198.51.100.{number}")
@@ -188,35 +191,35 @@ async def test_without_a_gateway_the_peer_is_the_client(
 
 
 async def test_a_password_that_is_changed_meanwhile_begins_no_session(
-    app: FastAPI, client: httpx2.AsyncClient, hasher: CountingHasher, monkeypatch: pytest.MonkeyPatch
+    app: FastAPI, client: httpx2.AsyncClient, library: CountingLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    accounts: Store = app.state.store
-    sessions = app.state.sessions
+    accounts: AccountStore = app.state.account_store
+    sessions = app.state.session_store
     begin = sessions.begin
 
-    async def changed_first(account_id: int, **given: Any) -> object:
+    async def changed_first(account_id: int, **arguments: Any) -> object:
         monkeypatch.setattr(sessions, "begin", begin)
         account = await accounts.get(account_id)
         assert account is not None
-        assert await accounts.rehash(account_id, account.hashed_password, NOBODY)
-        return await begin(account_id, **given)
+        assert await accounts.rehash(account_id, account.hashed_password, DUMMY_HASH)
+        return await begin(account_id, **arguments)
 
     monkeypatch.setattr(sessions, "begin", changed_first)
     assert (await log_in(client)).status_code == 401
-    assert len(hasher.verified) == 2
+    assert len(library.verified_hashes) == 2
 
 
 async def test_an_old_hash_is_replaced_and_the_session_is_of_the_new_one(
-    app: FastAPI, client: httpx2.AsyncClient, hasher: CountingHasher
+    app: FastAPI, client: httpx2.AsyncClient, library: CountingLibrary
 ) -> None:
-    hasher.better = "a better hash"
+    library.upgraded = "a better hash"
     assert (await log_in(client)).status_code == 201
-    account = await app.state.store.get(2)
+    account = await app.state.account_store.get(2)
     assert isinstance(account, Account)
     assert account.hashed_password == "a better hash"
 
 
-async def test_each_login_is_told_to_the_log_with_its_reason(
+async def test_each_login_is_logged_with_its_reason(
     client: httpx2.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, LOG):
@@ -225,7 +228,7 @@ async def test_each_login_is_told_to_the_log_with_its_reason(
         for _ in range(7):
             await log_in(client, "johndoe", "wrong secret")
     lines = [record.message for record in caplog.records if record.name == LOG]
-    name, other = audit.disguised("johndoe"), audit.disguised("my secret typed into the wrong box")
+    name, other = audit.pseudonym("johndoe"), audit.pseudonym("my secret typed into the wrong box")
     refused = "event=login_refused reason="
     assert lines[0].startswith(f"event=login_succeeded account=2 name={name} address=192.0.2.1 session=")
     assert lines[1] == f"{refused}unknown_user name={other} address=192.0.2.1"
@@ -234,19 +237,19 @@ async def test_each_login_is_told_to_the_log_with_its_reason(
     assert "secret" not in caplog.text
 
 
-async def test_a_login_that_found_no_place_is_told_to_the_log(
+async def test_a_login_that_a_busy_hasher_refuses_is_logged(
     app: FastAPI, client: httpx2.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Full(Passwords):
-        def check(self) -> None:
-            raise Busy
+    class Full(PasswordHasher):
+        def check_capacity(self) -> None:
+            raise HashingBusy
 
-    app.state.passwords = Full()
-    # Nothing is looked up for it.
-    app.state.store = None
+    app.state.password_hasher = Full()
+    # Nothing is looked up.
+    app.state.account_store = None
     with caplog.at_level(logging.INFO, LOG):
         assert (await log_in(client)).status_code == 503
-    name = audit.disguised("johndoe")
+    name = audit.pseudonym("johndoe")
     assert [one.message for one in caplog.records if one.name == LOG] == [
         f"event=login_refused reason=busy name={name} address=192.0.2.1"
     ]
@@ -255,14 +258,16 @@ async def test_a_login_that_found_no_place_is_told_to_the_log(
 @given(st.text(max_size=60))
 @example("fe80::1%eth0\nevent=login_succeeded")
 @example("1.2.3.4 event=login_succeeded")
-def test_what_is_no_address_is_unknown(text: str) -> None:
-    for said in (text, f"{text}, 192.0.2.1"):
-        found = client_address(said)
-        assert found == "unknown" or str(ip_address(found)) == found
+def test_an_invalid_address_is_unknown(text: str) -> None:
+    for field_value in (text, f"{text}, 192.0.2.1"):
+        address = client_address(field_value)
+        assert address == "unknown" or str(ip_address(address)) == address
     assert client_address(f"192.0.2.1, {text}") == "192.0.2.1"
 
 
-async def test_the_current_password_is_no_easier_to_guess_than_at_login(client: httpx2.AsyncClient, time: Time) -> None:
+async def test_the_current_password_is_no_easier_to_guess_than_at_login(
+    client: httpx2.AsyncClient, clock: FakeClock
+) -> None:
     john = {"request-user-id": "2", "request-user-role": "default"}
 
     async def change(current: str) -> httpx2.Response:
@@ -270,9 +275,13 @@ async def test_the_current_password_is_no_easier_to_guess_than_at_login(client: 
         return await client.put("/api/users/2/password", json=body, headers=john)
 
     for number in range(6):
-        got = await change(f"guess {number}")
-        assert (got.status_code, got.json()["code"]) == (403, "password_wrong")
-    held = await change("b")
-    assert (held.status_code, held.json()["code"], held.headers["retry-after"]) == (429, "too_many_attempts", "1")
-    time.now += 1
+        response = await change(f"guess {number}")
+        assert (response.status_code, response.json()["code"]) == (403, "password_wrong")
+    delayed = await change("b")
+    assert (delayed.status_code, delayed.json()["code"], delayed.headers["retry-after"]) == (
+        429,
+        "too_many_attempts",
+        "1",
+    )
+    clock.now += 1
     assert (await change("b")).status_code == 204

@@ -1,4 +1,4 @@
-"""Hashing in a bounded pool: how many at once, how many wait, and that all verifications cost the same."""
+"""Hashing in a bounded pool: how many run, how many wait, and that all verifications cost the same."""
 
 import asyncio
 import os
@@ -14,25 +14,25 @@ from pwdlib.hashers.bcrypt import BcryptHasher
 from limen_kit.logs import request_id
 from limen_kit.testing import running
 from shop_users.app import create_app
-from shop_users.passwords import NOBODY, WAITING, Busy, Passwords
+from shop_users.passwords import DUMMY_HASH, MAX_WAITING, HashingBusy, PasswordHasher
 from shop_users.settings import Settings
 
 
 @pytest.fixture(autouse=True)
 def cheap_hashes() -> None:
-    """Leave the cost as it is in production: these tests are about it."""
+    """Override the cheap hashes: these tests are about the real cost."""
 
 
-class SlowHasher:
-    """Hashes only when it is let."""
+class SlowLibrary:
+    """Finishes hashes only once ``go`` is set."""
 
     def __init__(self) -> None:
         self.go = Event()
-        self.begun: list[str] = []
+        self.started: list[str] = []
         self.threads: set[str] = set()
 
     def hash(self, password: str) -> str:
-        self.begun.append(password)
+        self.started.append(password)
         self.threads.add(current_thread().name)
         assert self.go.wait(30)
         return password
@@ -42,11 +42,11 @@ class SlowHasher:
         return True, None
 
 
-class CountingHasher:
-    """Counts verifications; as pwdlib, it knows no hash but argon2 and bcrypt."""
+class CountingLibrary:
+    """Records verifications; like pwdlib, it knows only argon2 and bcrypt."""
 
     def __init__(self) -> None:
-        self.verified: list[str] = []
+        self.verified_hashes: list[str] = []
 
     def hash(self, password: str) -> str:
         return password
@@ -54,142 +54,142 @@ class CountingHasher:
     def verify_and_update(self, password: str, hashed: str, /) -> tuple[bool, str | None]:
         if not hashed.startswith(("$argon2id$", "$2b$12$")):
             raise UnknownHashError(hashed)
-        self.verified.append(hashed)
+        self.verified_hashes.append(hashed)
         return False, None
 
 
-async def test_so_many_hash_and_so_many_wait_and_all_others_are_told_at_once() -> None:
-    hasher = SlowHasher()
-    passwords = Passwords(2, waiting=3, hasher=hasher)
-    tasks = [asyncio.create_task(passwords.hashed(str(number))) for number in range(5)]
+async def test_hashes_and_waiters_are_bounded_and_others_are_refused_at_once() -> None:
+    library = SlowLibrary()
+    hasher = PasswordHasher(2, max_waiting=3, library=library)
+    tasks = [asyncio.create_task(hasher.hash(str(number))) for number in range(5)]
     await asyncio.sleep(0)
-    assert repr(passwords) == "<Passwords callers=5 of 5>"
-    for call in (passwords.hashed("x"), passwords.verified("x", NOBODY), passwords.verified("x", None)):
-        with pytest.raises(Busy) as caught:
+    assert repr(hasher) == "<PasswordHasher callers=5 of 5>"
+    for call in (hasher.hash("x"), hasher.verify("x", DUMMY_HASH), hasher.verify("x", None)):
+        with pytest.raises(HashingBusy) as caught:
             await call
         assert (caught.value.status, caught.value.code) == (503, "busy")
         assert caught.value.headers is not None
         assert 5 <= int(caught.value.headers["retry-after"]) <= 15
-    hasher.go.set()
+    library.go.set()
     assert await asyncio.gather(*tasks) == ["0", "1", "2", "3", "4"]
-    assert len(hasher.threads) <= 2
-    assert repr(passwords) == "<Passwords callers=0 of 5>"
-    assert await passwords.hashed("x") == "x"
+    assert len(library.threads) <= 2
+    assert repr(hasher) == "<PasswordHasher callers=0 of 5>"
+    assert await hasher.hash("x") == "x"
 
 
-async def test_whoever_leaves_gives_the_place_free_and_is_not_hashed() -> None:
-    hasher = SlowHasher()
-    passwords = Passwords(1, waiting=1, hasher=hasher)
-    first, second = (asyncio.create_task(passwords.hashed(name)) for name in ("first", "second"))
+async def test_a_cancelled_caller_frees_its_place_and_is_not_hashed() -> None:
+    library = SlowLibrary()
+    hasher = PasswordHasher(1, max_waiting=1, library=library)
+    first, second = (asyncio.create_task(hasher.hash(name)) for name in ("first", "second"))
     await asyncio.sleep(0)
     second.cancel()
     with pytest.raises(asyncio.CancelledError):
         await second
-    third = asyncio.create_task(passwords.hashed("third"))
+    third = asyncio.create_task(hasher.hash("third"))
     await asyncio.sleep(0)
-    hasher.go.set()
+    library.go.set()
     assert await asyncio.gather(first, third) == ["first", "third"]
-    assert hasher.begun == ["first", "third"]
+    assert library.started == ["first", "third"]
 
 
-async def test_a_login_that_finds_no_place_is_told_so_and_costs_no_attempt(tmp_path: Path) -> None:
+async def test_a_busy_hasher_refuses_a_login_without_counting_an_attempt(tmp_path: Path) -> None:
     app = create_app(Settings(database_url=f"json:{tmp_path}/users.json", demo=True))
     async with running(app) as client:
-        hasher = SlowHasher()
-        app.state.passwords = passwords = Passwords(1, waiting=0, hasher=hasher)
-        waiting = asyncio.create_task(passwords.hashed("x"))
+        library = SlowLibrary()
+        app.state.password_hasher = hasher = PasswordHasher(1, max_waiting=0, library=library)
+        max_waiting = asyncio.create_task(hasher.hash("x"))
         await asyncio.sleep(0)
         for _ in range(30):
-            got = await client.post("/api/login", json={"username": "johndoe", "password": "wrong"})
-            assert (got.status_code, got.json()["code"]) == (503, "busy")
-            assert 5 <= int(got.headers["retry-after"]) <= 15
-        assert repr(app.state.guessing) == "<Guessing accounts=0 addresses=0 pairs=0 known=0>"
-        hasher.go.set()
-        await waiting
+            response = await client.post("/api/login", json={"username": "johndoe", "password": "wrong"})
+            assert (response.status_code, response.json()["code"]) == (503, "busy")
+            assert 5 <= int(response.headers["retry-after"]) <= 15
+        assert repr(app.state.login_throttle) == "<LoginThrottle accounts=0 addresses=0 pairs=0 known=0>"
+        library.go.set()
+        await max_waiting
         assert (await client.post("/api/login", json={"username": "johndoe", "password": "b"})).status_code == 201
 
 
 @pytest.mark.parametrize(
-    ("password", "hashed", "seen"),
+    ("password", "hashed", "verified_against"),
     [
-        ("x", NOBODY, NOBODY),
-        ("x", None, NOBODY),
-        ("x", "", NOBODY),
-        ("x", "{SHA}xyz", NOBODY),
+        ("x", DUMMY_HASH, DUMMY_HASH),
+        ("x", None, DUMMY_HASH),
+        ("x", "", DUMMY_HASH),
+        ("x", "{SHA}xyz", DUMMY_HASH),
         ("x", "$2b$12$" + "a" * 53, "$2b$12$" + "a" * 53),
-        # bcrypt takes no more than 72 bytes, so there is nothing to ask it.
-        ("x" * 73, "$2b$12$" + "a" * 53, NOBODY),
-        ("é" * 37, "$2b$12$" + "a" * 53, NOBODY),
+        # bcrypt takes at most 72 bytes, so it is not called.
+        ("x" * 73, "$2b$12$" + "a" * 53, DUMMY_HASH),
+        ("é" * 37, "$2b$12$" + "a" * 53, DUMMY_HASH),
     ],
 )
-async def test_every_verification_is_one_hash(password: str, hashed: str | None, seen: str) -> None:
-    hasher = CountingHasher()
-    assert await Passwords(1, hasher=hasher).verified(password, hashed) == (False, None)
-    assert hasher.verified == [seen]
+async def test_every_verification_is_one_hash(password: str, hashed: str | None, verified_against: str) -> None:
+    library = CountingLibrary()
+    assert await PasswordHasher(1, library=library).verify(password, hashed) == (False, None)
+    assert library.verified_hashes == [verified_against]
 
 
-async def test_nobodys_hash_costs_what_a_new_one_costs_and_fits_no_password() -> None:
-    passwords = Passwords(1)
-    made = await passwords.hashed("x")
-    assert extract_parameters(made) == extract_parameters(NOBODY)
-    assert len(made) == len(NOBODY)
+async def test_the_dummy_hash_costs_as_much_as_a_new_one_and_matches_no_password() -> None:
+    hasher = PasswordHasher(1)
+    new_hash = await hasher.hash("x")
+    assert extract_parameters(new_hash) == extract_parameters(DUMMY_HASH)
+    assert len(new_hash) == len(DUMMY_HASH)
     for password in ("", "x", "nobody"):
-        assert await passwords.verified(password, None) == (False, None)
-        assert await passwords.verified(password, NOBODY) == (False, None)
+        assert await hasher.verify(password, None) == (False, None)
+        assert await hasher.verify(password, DUMMY_HASH) == (False, None)
 
 
 async def test_bcrypt_is_verified_in_the_same_pool() -> None:
-    passwords = Passwords(1)
-    right, better = await passwords.verified("old", BcryptHasher(rounds=4).hash("old"))
-    assert right
-    assert better is not None
-    assert await passwords.verified("old", better) == (True, None)
+    hasher = PasswordHasher(1)
+    matches, upgraded = await hasher.verify("old", BcryptHasher(rounds=4).hash("old"))
+    assert matches
+    assert upgraded is not None
+    assert await hasher.verify("old", upgraded) == (True, None)
 
 
-async def test_what_a_thread_logs_names_the_request(caplog: pytest.LogCaptureFixture) -> None:
-    seen: list[str] = []
+async def test_log_lines_of_a_hashing_thread_carry_the_request_id(caplog: pytest.LogCaptureFixture) -> None:
+    verified_against: list[str] = []
 
-    class Hasher(CountingHasher):
+    class HashingLibrary(CountingLibrary):
         def hash(self, password: str) -> str:
-            seen.append(request_id.get())
+            verified_against.append(request_id.get())
             return password
 
     token = request_id.set("of-this-request")
-    await Passwords(1, hasher=Hasher()).hashed("x")
+    await PasswordHasher(1, library=HashingLibrary()).hash("x")
     request_id.reset(token)
-    assert seen == ["of-this-request"]
+    assert verified_against == ["of-this-request"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a priority and a set of cores for each thread")
-async def test_threads_that_hash_step_back_and_no_other_does() -> None:
-    seen: list[tuple[int, set[int]]] = []
+async def test_only_hashing_threads_have_a_lower_priority() -> None:
+    verified_against: list[tuple[int, set[int]]] = []
 
-    class Hasher(CountingHasher):
+    class HashingLibrary(CountingLibrary):
         def hash(self, password: str) -> str:
-            seen.append(standing())
+            verified_against.append(priority_and_cores())
             return password
 
-    def standing() -> tuple[int, set[int]]:
+    def priority_and_cores() -> tuple[int, set[int]]:
         return os.getpriority(os.PRIO_PROCESS, get_native_id()), os.sched_getaffinity(get_native_id())
 
-    nice, cores = standing()
-    await Passwords(1, hasher=Hasher()).hashed("x")
-    assert seen[0][0] > nice
-    assert seen[0][1] == (cores - {min(cores)} or cores)
-    assert standing() == (nice, cores)
+    nice, cores = priority_and_cores()
+    await PasswordHasher(1, library=HashingLibrary()).hash("x")
+    assert verified_against[0][0] > nice
+    assert verified_against[0][1] == (cores - {min(cores)} or cores)
+    assert priority_and_cores() == (nice, cores)
 
 
 def test_there_are_fewer_threads_than_cores_and_at_least_one(monkeypatch: pytest.MonkeyPatch) -> None:
     for cores, threads in ((1, 1), (2, 1), (8, 7)):
         monkeypatch.setattr("shop_users.passwords._cores", lambda cores=cores: cores)
-        assert repr(Passwords()) == f"<Passwords callers=0 of {threads + WAITING}>"
-    assert repr(Passwords(3)) == f"<Passwords callers=0 of {3 + WAITING}>"
+        assert repr(PasswordHasher()) == f"<PasswordHasher callers=0 of {threads + MAX_WAITING}>"
+    assert repr(PasswordHasher(3)) == f"<PasswordHasher callers=0 of {3 + MAX_WAITING}>"
 
 
 def test_the_number_of_threads_is_a_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HASH_THREADS", "5")
     app = create_app(Settings(database_url=f"json:{tmp_path}/users.json"))
-    assert repr(app.state.passwords) == f"<Passwords callers=0 of {5 + WAITING}>"
+    assert repr(app.state.password_hasher) == f"<PasswordHasher callers=0 of {5 + MAX_WAITING}>"
     for wrong in ("0", "65", "many"):
         monkeypatch.setenv("HASH_THREADS", wrong)
         with pytest.raises(ValueError, match="hash_threads"):

@@ -1,4 +1,4 @@
-"""What several clients, and several processes of the service, do to it at once, on every kind of store."""
+"""Several clients and several processes of the service at once, on every kind of store."""
 
 import asyncio
 import os
@@ -15,11 +15,11 @@ from fastapi import FastAPI
 from pwdlib.hashers.bcrypt import BcryptHasher
 
 import cheap_hashes
-from limen_kit.testing import fresh_database, migrated, running
-from shop_users.accounts import Store
+from limen_kit.testing import fresh_database, migrate_database, running
+from shop_users.accounts import AccountStore
 from shop_users.app import create_app
 from shop_users.database import config
-from shop_users.passwords import Passwords
+from shop_users.passwords import PasswordHasher
 from shop_users.settings import Settings
 
 ADMIN = {"request-user-id": "1", "request-user-role": "admin"}
@@ -46,23 +46,23 @@ async def test_of_many_creations_of_one_user_one_wins(url: str) -> None:
             form = {"username": name, "password": "correct horse", "user_type": "default", "full_name": str(number)}
             return await client.post("/api/users", json=form, headers=ADMIN)
 
-        answers = await asyncio.gather(*map(create, range(12)))
-        assert sorted(answer.status_code for answer in answers) == [201] + [409] * 11
-        details = {answer.json()["detail"] for answer in answers if answer.status_code == 409}
+        responses = await asyncio.gather(*map(create, range(12)))
+        assert sorted(response.status_code for response in responses) == [201] + [409] * 11
+        details = {response.json()["detail"] for response in responses if response.status_code == 409}
         assert details == {"There is already another user with this username."}
-        winner = next(answer for answer in answers if answer.status_code == 201)
+        winner = next(response for response in responses if response.status_code == 201)
         listed = await client.get("/api/users", headers=ADMIN)
         assert listed.json() == [winner.json()]
 
 
 STARTER = """
 import asyncio
-from cheap_hashes import INSTEAD
+from cheap_hashes import REPLACEMENTS
 from limen_kit.testing import running
 from pytest import MonkeyPatch
 from shop_users.app import app
 
-for name, value in INSTEAD.items():
+for name, value in REPLACEMENTS.items():
     MonkeyPatch().setattr(name, value)
 
 async def main():
@@ -74,8 +74,8 @@ asyncio.run(main())
 
 
 async def test_several_processes_that_start_at_once_make_the_demo_accounts_once(url: str, tmp_path: Path) -> None:
-    if (found := config(url)) is not None:
-        await migrated(found)
+    if (tortoise_orm := config(url)) is not None:
+        await migrate_database(tortoise_orm)
 
     def start() -> Sequence[int]:
         environment = os.environ | {
@@ -93,23 +93,23 @@ async def test_several_processes_that_start_at_once_make_the_demo_accounts_once(
         assert [(user["id"], user["username"]) for user in users] == [(1, "admin"), (2, "johndoe"), (3, "test")]
 
 
-class Slow(Passwords):
-    """Says that a verification is done and waits, so that something can happen in between."""
+class PausedHasher(PasswordHasher):
+    """Pauses after each verification, so that a test can change something in between."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.verified_one = asyncio.Event()
+        self.verification_done = asyncio.Event()
         self.go_on = asyncio.Event()
 
-    async def verified(self, password: str, hashed: str | None) -> tuple[bool, str | None]:
-        answer = await super().verified(password, hashed)
-        self.verified_one.set()
+    async def verify(self, password: str, hashed: str | None) -> tuple[bool, str | None]:
+        result = await super().verify(password, hashed)
+        self.verification_done.set()
         await self.go_on.wait()
-        return answer
+        return result
 
 
-async def with_old_hash(app: FastAPI) -> None:
-    accounts: Store = app.state.store
+async def set_old_hash(app: FastAPI) -> None:
+    accounts: AccountStore = app.state.account_store
     account = await accounts.get(2)
     assert account is not None
     old = BcryptHasher(rounds=4).hash("old password")
@@ -119,14 +119,14 @@ async def with_old_hash(app: FastAPI) -> None:
 async def test_a_login_cannot_bring_an_old_password_back(tmp_path: Path) -> None:
     app = create_app(Settings(database_url=f"json:{tmp_path}/users.json", demo=True))
     async with running(app) as client:
-        await with_old_hash(app)
-        app.state.passwords = slow = Slow()
+        await set_old_hash(app)
+        app.state.password_hasher = hasher = PausedHasher()
         old = {"username": "johndoe", "password": "old password"}
         login = asyncio.create_task(client.post("/api/login", json=old))
-        await slow.verified_one.wait()
+        await hasher.verification_done.wait()
         changed = await client.put("/api/users/2/password", json={"new_password": "a new one"}, headers=ADMIN)
         assert changed.status_code == 204
-        slow.go_on.set()
+        hasher.go_on.set()
         # Nor does it begin a session, which would outlive the change.
         assert (await login).status_code == 401
         assert (await client.post("/api/login", json=old)).status_code == 401
@@ -136,14 +136,14 @@ async def test_a_login_cannot_bring_an_old_password_back(tmp_path: Path) -> None
 async def test_an_owner_cannot_overrule_a_change_made_meanwhile(tmp_path: Path) -> None:
     app = create_app(Settings(database_url=f"json:{tmp_path}/users.json", demo=True))
     async with running(app) as client:
-        app.state.passwords = slow = Slow()
-        mine = {"current_password": "b", "new_password": "the thief's"}
-        late = asyncio.create_task(client.put("/api/users/2/password", json=mine, headers=JOHN))
-        await slow.verified_one.wait()
-        admins = await client.put("/api/users/2/password", json={"new_password": "the admin's"}, headers=ADMIN)
-        assert admins.status_code == 204
-        slow.go_on.set()
-        refused = await late
+        app.state.password_hasher = hasher = PausedHasher()
+        change = {"current_password": "b", "new_password": "the thief's"}
+        changing = asyncio.create_task(client.put("/api/users/2/password", json=change, headers=JOHN))
+        await hasher.verification_done.wait()
+        by_admin = await client.put("/api/users/2/password", json={"new_password": "the admin's"}, headers=ADMIN)
+        assert by_admin.status_code == 204
+        hasher.go_on.set()
+        refused = await changing
         assert (refused.status_code, refused.json()["detail"]) == (403, "Password is wrong.")
         credentials = {"username": "johndoe", "password": "the admin's"}
         assert (await client.post("/api/login", json=credentials)).status_code == 201

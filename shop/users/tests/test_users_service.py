@@ -1,4 +1,4 @@
-"""The users service over its API, on SQLite and on the JSON file; the stores themselves have a suite of their own."""
+"""The users service over its API, on SQLite and on the JSON file; the stores have a suite of their own."""
 
 import asyncio
 import json
@@ -12,11 +12,11 @@ from pwdlib.hashers.bcrypt import BcryptHasher
 from pydantic import SecretStr, ValidationError
 
 from limen_kit.testing import running
-from migrations import undeclared_changes
-from shop_users.accounts import Store
+from migrations import missing_migrations
+from shop_users.accounts import AccountStore
 from shop_users.app import create_app
 from shop_users.database import config
-from shop_users.passwords import Passwords
+from shop_users.passwords import PasswordHasher
 from shop_users.settings import Settings
 
 ADMIN = {"request-user-id": "1", "request-user-role": "admin"}
@@ -25,8 +25,8 @@ JSON = {"content-type": "application/json"}
 FORM = {"username": "ada", "password": "correct horse", "user_type": "default"}
 
 
-def settings(url: str, **more: Any) -> Settings:
-    return Settings(database_url=url, **more)
+def settings(url: str, **extra: Any) -> Settings:
+    return Settings(database_url=url, **extra)
 
 
 def address(kind: str, folder: Path) -> str:
@@ -52,18 +52,18 @@ async def test_the_demo_accounts_log_in(client: httpx2.AsyncClient) -> None:
         (2, "johndoe", "b", "default"),
         (3, "test", "test", "default"),
     ):
-        got = await log_in(client, username, password)
-        assert got.status_code == 201
-        found = got.json()
+        response = await log_in(client, username, password)
+        assert response.status_code == 201
+        found = response.json()
         assert (found["id"], found["username"], found["user_type"]) == (number, username, user_type)
     assert (await log_in(client, "JohnDoe", "b")).status_code == 201
 
 
 async def test_wrong_credentials(client: httpx2.AsyncClient) -> None:
     for username in ("nobody", "admin"):
-        wrong = await log_in(client, username, "b")
-        assert (wrong.status_code, wrong.json()["detail"]) == (401, "Username or password is wrong.")
-        assert wrong.headers["www-authenticate"] == "Bearer"
+        invalid = await log_in(client, username, "b")
+        assert (invalid.status_code, invalid.json()["detail"]) == (401, "Username or password is wrong.")
+        assert invalid.headers["www-authenticate"] == "Bearer"
     assert (await log_in(client, "admin", "")).status_code == 422
     assert (await log_in(client, "admin", "x" * 129)).status_code == 422
 
@@ -105,8 +105,11 @@ async def test_users_are_created_once(client: httpx2.AsyncClient) -> None:
     assert created.headers["location"] == "/api/users/4"
     assert set(created.json()) == {"id", "username", "email", "full_name", "user_type", "created_by", "created_at"}
     assert (created.json()["created_by"], created.json()["full_name"]) == (1, None)
-    again = await client.post("/api/users", json=FORM | {"username": "ADA"}, headers=ADMIN)
-    assert (again.status_code, again.json()["detail"]) == (409, "There is already another user with this username.")
+    repeated = await client.post("/api/users", json=FORM | {"username": "ADA"}, headers=ADMIN)
+    assert (repeated.status_code, repeated.json()["detail"]) == (
+        409,
+        "There is already another user with this username.",
+    )
     mail = await client.post("/api/users", json=FORM | {"username": "bob", "email": "ADA@example.com"}, headers=ADMIN)
     assert (mail.status_code, mail.json()["detail"]) == (409, "There is already another user with this email.")
     for name in ("cyd", "dan"):
@@ -145,8 +148,8 @@ async def test_of_many_creations_at_once_one_wins(client: httpx2.AsyncClient) ->
 )
 async def test_bad_users_are_refused(client: httpx2.AsyncClient, change: dict[str, Any]) -> None:
     # Escaped, since a lone surrogate has no other form.
-    got = await client.post("/api/users", content=json.dumps(FORM | change), headers=ADMIN | JSON)
-    assert (got.status_code, got.json()["code"]) == (422, "invalid_request")
+    response = await client.post("/api/users", content=json.dumps(FORM | change), headers=ADMIN | JSON)
+    assert (response.status_code, response.json()["code"]) == (422, "invalid_request")
 
 
 @pytest.mark.parametrize("text", ["\ud800", "a\x00"])
@@ -157,9 +160,9 @@ async def test_bad_characters_are_refused_at_login(client: httpx2.AsyncClient, t
 
 
 async def test_updates_are_partial(client: httpx2.AsyncClient) -> None:
-    got = await client.put("/api/users/2", json={"username": "john"}, headers=ADMIN)
-    assert got.status_code == 200
-    assert (got.json()["username"], got.json()["email"]) == ("john", "johndoe@example.com")
+    response = await client.put("/api/users/2", json={"username": "john"}, headers=ADMIN)
+    assert response.status_code == 200
+    assert (response.json()["username"], response.json()["email"]) == ("john", "johndoe@example.com")
     cleared = await client.put("/api/users/2", json={"email": None, "user_type": "admin"}, headers=ADMIN)
     assert (cleared.json()["email"], cleared.json()["user_type"], cleared.json()["username"]) == (None, "admin", "john")
     missing = await client.put("/api/users/99", json={"username": "x"}, headers=ADMIN)
@@ -172,18 +175,24 @@ async def test_updates_are_partial(client: httpx2.AsyncClient) -> None:
 
 async def test_protected_users_stay(client: httpx2.AsyncClient) -> None:
     for number in (1, 2):
-        got = await client.delete(f"/api/users/{number}", headers=ADMIN)
-        assert (got.status_code, got.json()["detail"]) == (403, "You are not allowed to delete protected users.")
+        response = await client.delete(f"/api/users/{number}", headers=ADMIN)
+        assert (response.status_code, response.json()["detail"]) == (
+            403,
+            "You are not allowed to delete protected users.",
+        )
     demoted = await client.put("/api/users/1", json={"user_type": "default"}, headers=ADMIN)
     assert (demoted.status_code, demoted.json()["code"]) == (403, "protected")
     assert (await client.put("/api/users/1", json={"user_type": "admin"}, headers=ADMIN)).status_code == 200
 
 
 async def test_deleted_users_are_gone(client: httpx2.AsyncClient) -> None:
-    gone = await client.delete("/api/users/3", headers=ADMIN)
-    assert (gone.status_code, gone.content) == (204, b"")
-    for got in (await client.get("/api/users/3", headers=ADMIN), await client.delete("/api/users/3", headers=ADMIN)):
-        assert (got.status_code, got.json()["detail"]) == (404, "User not found with this id.")
+    deleted = await client.delete("/api/users/3", headers=ADMIN)
+    assert (deleted.status_code, deleted.content) == (204, b"")
+    for response in (
+        await client.get("/api/users/3", headers=ADMIN),
+        await client.delete("/api/users/3", headers=ADMIN),
+    ):
+        assert (response.status_code, response.json()["detail"]) == (404, "User not found with this id.")
     assert (await log_in(client, "test", "test")).status_code == 401
     assert (
         await client.put("/api/users/3/password", json={"new_password": "long enough"}, headers=ADMIN)
@@ -193,20 +202,20 @@ async def test_deleted_users_are_gone(client: httpx2.AsyncClient) -> None:
 async def test_passwords_are_changed_by_their_owner_or_an_admin(client: httpx2.AsyncClient) -> None:
     path = "/api/users/2/password"
     for body in ({"new_password": "long enough"}, {"current_password": "x", "new_password": "long enough"}):
-        wrong = await client.put(path, json=body, headers=JOHN)
-        assert (wrong.status_code, wrong.json()["detail"]) == (403, "Password is wrong.")
+        invalid = await client.put(path, json=body, headers=JOHN)
+        assert (invalid.status_code, invalid.json()["detail"]) == (403, "Password is wrong.")
     right = await client.put(path, json={"current_password": "b", "new_password": "long enough"}, headers=JOHN)
     assert (right.status_code, right.content) == (204, b"")
     assert (await log_in(client, "johndoe", "b")).status_code == 401
     assert (await log_in(client, "johndoe", "long enough")).status_code == 201
     assert (await client.put(path, json={"new_password": "another one"}, headers=ADMIN)).status_code == 204
     assert (await log_in(client, "johndoe", "another one")).status_code == 201
-    own = await client.put("/api/users/1/password", json={"new_password": "another one"}, headers=ADMIN)
-    assert own.status_code == 403
+    own_account = await client.put("/api/users/1/password", json={"new_password": "another one"}, headers=ADMIN)
+    assert own_account.status_code == 403
     assert (await client.put(path, json={"new_password": "short"}, headers=ADMIN)).status_code == 422
 
 
-async def with_hash(accounts: Store, number: int, hashed: str) -> None:
+async def set_hash(accounts: AccountStore, number: int, hashed: str) -> None:
     account = await accounts.get(number)
     assert account is not None
     assert await accounts.rehash(number, account.hashed_password, hashed)
@@ -216,8 +225,8 @@ async def test_old_bcrypt_hashes_are_verified_and_upgraded(tmp_path: Path) -> No
     url = address("json", tmp_path)
     app = create_app(settings(url, demo=True))
     async with running(app) as client:
-        accounts: Store = app.state.store
-        await with_hash(accounts, 2, BcryptHasher(rounds=4).hash("old password"))
+        accounts: AccountStore = app.state.account_store
+        await set_hash(accounts, 2, BcryptHasher(rounds=4).hash("old password"))
         assert (await log_in(client, "johndoe", "x" * 100)).status_code == 401
         assert (await log_in(client, "johndoe", "old password")).status_code == 201
         upgraded = await accounts.get(2)
@@ -227,23 +236,23 @@ async def test_old_bcrypt_hashes_are_verified_and_upgraded(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("hashed", ["", "b", "$2b$12$short", "$2b$99$" + "a" * 53, "$argon2id$v=19$x", "{SHA}xyz"])
-async def test_no_password_fits_a_hash_that_is_none(hashed: str, caplog: pytest.LogCaptureFixture) -> None:
-    assert await Passwords().verified("b", hashed) == (False, None)
+async def test_no_password_matches_an_invalid_hash(hashed: str, caplog: pytest.LogCaptureFixture) -> None:
+    assert await PasswordHasher().verify("b", hashed) == (False, None)
     assert "set that account's password anew" in caplog.text
     assert not hashed or hashed == "b" or hashed not in caplog.text
 
 
 async def test_hashes_differ_and_verify() -> None:
-    passwords = Passwords()
-    first, second = await asyncio.gather(passwords.hashed("x"), passwords.hashed("x"))
+    passwords = PasswordHasher()
+    first, second = await asyncio.gather(passwords.hash("x"), passwords.hash("x"))
     assert first != second
-    assert await passwords.verified("x", first) == (True, None)
-    assert await passwords.verified("y", first) == (False, None)
+    assert await passwords.verify("x", first) == (True, None)
+    assert await passwords.verify("y", first) == (False, None)
 
 
 async def test_lists_come_in_pages_and_can_be_searched(client: httpx2.AsyncClient) -> None:
-    got = await client.get("/api/users?limit=1&offset=1", headers=ADMIN)
-    assert ([user["username"] for user in got.json()], got.headers["x-total-count"]) == (["johndoe"], "3")
+    response = await client.get("/api/users?limit=1&offset=1", headers=ADMIN)
+    assert ([user["username"] for user in response.json()], response.headers["x-total-count"]) == (["johndoe"], "3")
     found = await client.get("/api/users?q=doe", headers=ADMIN)
     assert [user["id"] for user in found.json()] == [2]
 
@@ -252,9 +261,9 @@ async def test_without_demo_there_are_no_known_accounts(tmp_path: Path) -> None:
     url = address("json", tmp_path)
     async with running(create_app(settings(url))) as client:
         assert (await log_in(client, "admin", "a")).status_code == 401
-    more: dict[str, Any] = {"admin_username": "root", "admin_password": SecretStr("a long secret")}
+    extra: dict[str, Any] = {"admin_username": "root", "admin_password": SecretStr("a long secret")}
     for _ in range(2):
-        async with running(create_app(settings(url, **more))) as client:
+        async with running(create_app(settings(url, **extra))) as client:
             assert (await log_in(client, "root", "a long secret")).json()["user_type"] == "admin"
             assert (await client.get("/api/users", headers=ADMIN)).headers["x-total-count"] == "1"
 
@@ -268,7 +277,7 @@ async def test_a_broken_file_stops_the_start_and_readiness(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "invalid",
     [
         {"admin_username": "root"},
         {"admin_password": SecretStr("a long secret")},
@@ -278,12 +287,12 @@ async def test_a_broken_file_stops_the_start_and_readiness(tmp_path: Path) -> No
         {"admin_username": "x" * 51, "admin_password": SecretStr("a long secret")},
     ],
 )
-def test_an_admin_who_could_not_log_in_is_refused(wrong: dict[str, Any]) -> None:
+def test_an_admin_who_could_not_log_in_is_refused(invalid: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        settings("json:x", **wrong)
+        settings("json:x", **invalid)
 
 
-def test_settings_that_are_refused_keep_their_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refused_settings_do_not_reveal_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "mysql://shop:s3cret@db/users")
     monkeypatch.setenv("ADMIN_PASSWORD", "sh0rt")
     with pytest.raises(ValidationError) as caught:
@@ -293,5 +302,5 @@ def test_settings_that_are_refused_keep_their_secrets(monkeypatch: pytest.Monkey
     assert "sh0rt" not in str(caught.value)
 
 
-def test_migrations_say_what_the_models_say(tmp_path: Path) -> None:
-    assert undeclared_changes(Path(__file__).parents[1], tmp_path) == ""
+def test_migrations_match_the_models(tmp_path: Path) -> None:
+    assert missing_migrations(Path(__file__).parents[1], tmp_path) == ""

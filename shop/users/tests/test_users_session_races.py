@@ -1,4 +1,4 @@
-"""What several processes of the service do to one session at once, and what is left when one of them is killed."""
+"""One session used by several processes of the service at once, and one of them killed."""
 
 import json
 import subprocess
@@ -11,46 +11,46 @@ import pytest
 from anyio import to_thread
 from tortoise import Tortoise
 
-from limen_kit.testing import fresh_database, migrated
+from limen_kit.testing import fresh_database, migrate_database
 from shop_users.accounts import NewAccount
-from shop_users.database import config, sessions, store
-from shop_users.sessions import Begun, Ended, Refreshed, Rules, Sessions, Token
+from shop_users.database import account_store, config, session_store
+from shop_users.sessions import EndedSession, NewSession, RefreshedSession, RefreshToken, SessionLimits, SessionStore
 
 SETUP = """
 import asyncio, json, sys
 from tortoise import Tortoise
-from shop_users.database import config, sessions
-from shop_users.sessions import Rules, Token
+from shop_users.database import config, session_store
+from shop_users.sessions import RefreshToken, SessionLimits
 
 async def main(url, text):
-    found = config(url)
-    if found is not None:
-        await Tortoise.init(config=found)
-    kept, token = sessions(url, Rules()), Token.read(text)
+    tortoise_orm = config(url)
+    if tortoise_orm is not None:
+        await Tortoise.init(config=tortoise_orm)
+    store, token = session_store(url, SessionLimits()), RefreshToken.parse(text)
     print("ready", flush=True)
     sys.stdin.readline()
-    await work(kept, token)
-    if found is not None:
+    await work(store, token)
+    if tortoise_orm is not None:
         await Tortoise.close_connections()
 """
 
-TOGETHER = (
+CONCURRENT_REFRESHES = (
     SETUP
     + """
-async def work(kept, token):
-    answers = await asyncio.gather(*(kept.refresh(token) for _ in range(5)))
-    print(json.dumps([type(answer).__name__ for answer in answers]))
+async def work(store, token):
+    results = await asyncio.gather(*(store.refresh(token) for _ in range(5)))
+    print(json.dumps([type(result).__name__ for result in results]))
 
 asyncio.run(main(*sys.argv[1:]))
 """
 )
 
-FOREVER = (
+ENDLESS_REFRESHES = (
     SETUP
     + """
-async def work(kept, token):
+async def work(store, token):
     while True:
-        token = Token.read((await kept.refresh(token)).refresh_token)
+        token = RefreshToken.parse((await store.refresh(token)).refresh_token)
         print(token.text, flush=True)
 
 asyncio.run(main(*sys.argv[1:]))
@@ -66,73 +66,75 @@ async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[
             address = f"sqlite://{tmp_path}/users.sqlite3"
         if request.param == "postgres":
             address = await stack.enter_async_context(fresh_database(str(request.getfixturevalue("postgres"))))
-        if (found := config(address)) is not None:
-            await migrated(found)
+        if (tortoise_orm := config(address)) is not None:
+            await migrate_database(tortoise_orm)
         yield address
 
 
 @asynccontextmanager
-async def using(url: str) -> AsyncGenerator[Sessions]:
-    if (found := config(url)) is not None:
-        await Tortoise.init(config=found)
+async def opened_store(url: str) -> AsyncGenerator[SessionStore]:
+    if (tortoise_orm := config(url)) is not None:
+        await Tortoise.init(config=tortoise_orm)
     try:
-        yield sessions(url, Rules())
+        yield session_store(url, SessionLimits())
     finally:
         await Tortoise.close_connections()
 
 
-async def begun(url: str) -> Begun:
-    async with using(url) as kept:
-        await store(url).create(NewAccount(username="ada", hashed_password="h", user_type="default", created_by=1))
-        return await kept.begin(1, user_agent="", address="")
+async def start_session(url: str) -> NewSession:
+    async with opened_store(url) as session_store:
+        await account_store(url).create(
+            NewAccount(username="ada", hashed_password="h", user_type="default", created_by=1)
+        )
+        return await session_store.begin(1, user_agent="", address="")
 
 
-def process(script: str, url: str, session: Begun) -> subprocess.Popen[str]:
+def start_process(script: str, url: str, session: NewSession) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", script, url, session.refresh_token]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 async def test_of_many_processes_that_refresh_with_one_token_one_does(url: str) -> None:
-    session = await begun(url)
+    session = await start_session(url)
 
     def race() -> list[str]:
-        processes = [process(TOGETHER, url, session) for _ in range(4)]
-        for one in processes:
-            assert one.stdout is not None
-            assert one.stdout.readline() == "ready\n"
-        for one in processes:
-            assert one.stdin is not None
-            one.stdin.write("\n")
-            one.stdin.flush()
-        outputs = [one.communicate(timeout=50)[0] for one in processes]
-        assert [one.returncode for one in processes] == [0, 0, 0, 0]
-        return [answer for output in outputs for answer in json.loads(output)]
+        processes = [start_process(CONCURRENT_REFRESHES, url, session) for _ in range(4)]
+        for process in processes:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
+        outputs = [process.communicate(timeout=50)[0] for process in processes]
+        assert [process.returncode for process in processes] == [0, 0, 0, 0]
+        return [result for output in outputs for result in json.loads(output)]
 
-    answers = await to_thread.run_sync(race)
-    assert sorted(answers) == ["Ended"] + ["NoneType"] * 18 + ["Refreshed"]
-    async with using(url) as kept:
-        assert await kept.of(1) == []
+    results = await to_thread.run_sync(race)
+    assert sorted(results) == ["EndedSession"] + ["NoneType"] * 18 + ["RefreshedSession"]
+    async with opened_store(url) as session_store:
+        assert await session_store.list_for(1) == []
 
 
-async def test_a_process_that_is_killed_leaves_the_session_whole(url: str) -> None:
-    session = await begun(url)
+async def test_a_killed_process_leaves_the_session_consistent(url: str) -> None:
+    session = await start_session(url)
 
     def kill() -> str:
-        with process(FOREVER, url, session) as one:
-            assert one.stdin is not None
-            assert one.stdout is not None
-            one.stdin.write("\n")
-            one.stdin.flush()
-            told = [one.stdout.readline() for _ in range(20)]
-            one.kill()
-            told += one.stdout.readlines()
-        return [line for line in told if line.endswith("\n")][-1].strip()
+        with start_process(ENDLESS_REFRESHES, url, session) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
+            lines = [process.stdout.readline() for _ in range(20)]
+            process.kill()
+            lines += process.stdout.readlines()
+        return [line for line in lines if line.endswith("\n")][-1].strip()
 
-    token = Token.read(await to_thread.run_sync(kill))
+    token = RefreshToken.parse(await to_thread.run_sync(kill))
     assert token is not None
-    async with using(url) as kept:
-        (left,) = await kept.of(1)
-        assert left.id == session.session_id
-        # Its answer may have been lost on the way; half a change there is not.
-        assert isinstance(await kept.refresh(token), Refreshed | Ended)
-        assert (await store(url).page(q=None, limit=1, offset=0))[1] == 1
+    async with opened_store(url) as session_store:
+        (session_left,) = await session_store.list_for(1)
+        assert session_left.id == session.session_id
+        # The last response may have been lost; no change is ever half done.
+        assert isinstance(await session_store.refresh(token), RefreshedSession | EndedSession)
+        assert (await account_store(url).page(q=None, limit=1, offset=0))[1] == 1

@@ -3,29 +3,29 @@
 from limen import IDENTITY, Gateway, Principal, Timeouts, Upstream
 from limen.auth import ApiKeys, Assertion, Issuer, Jwt, Keys, Revocations
 from shop_gateway.routes import keys, orders, sessions, suppliers, users
-from shop_gateway.sessions import Sessions
+from shop_gateway.sessions import SessionTokens
 from shop_gateway.settings import Settings, settings
 
 
 def create_app(settings: Settings) -> Gateway:
     """Build the gateway from ``settings``."""
-    tokens = _tokens(settings)
+    jwt = _jwt(settings)
     app = Gateway(
         title="Shop",
         version="0.1.0",
-        auth=tokens | _outside(settings),
-        identity={**IDENTITY, "request-session-id": _session},
+        auth=jwt | _external_issuers(settings),
+        identity={**IDENTITY, "request-session-id": _session_id},
         assertion=None if settings.identity_keys is None else Assertion(Keys.directory(settings.identity_keys)),
         revocations=Revocations(),
     )
     timeouts = Timeouts(total=settings.gateway_timeout)
-    accounts = Upstream("users", [settings.users_service_url], timeouts=timeouts)
-    machines = app.auth | ApiKeys(accounts, prefix="key_")
-    sessions.declare(app, accounts, Sessions(tokens))
-    users.declare(app, accounts)
-    keys.declare(app, accounts)
-    orders.declare(app, Upstream("orders", [settings.orders_service_url], timeouts=timeouts), machines)
-    suppliers.declare(app, Upstream("suppliers", [settings.suppliers_service_url], timeouts=timeouts), machines)
+    users_service = Upstream("users", [settings.users_service_url], timeouts=timeouts)
+    user_or_key_auth = app.auth | ApiKeys(users_service, prefix="key_")
+    sessions.declare(app, users_service, SessionTokens(jwt))
+    users.declare(app, users_service)
+    keys.declare(app, users_service)
+    orders.declare(app, Upstream("orders", [settings.orders_service_url], timeouts=timeouts), user_or_key_auth)
+    suppliers.declare(app, Upstream("suppliers", [settings.suppliers_service_url], timeouts=timeouts), user_or_key_auth)
 
     @app.get("/healthz", tags=["health"])
     async def healthz() -> dict[str, str]:  # pyright: ignore[reportUnusedFunction] - the decorator registers it
@@ -35,17 +35,17 @@ def create_app(settings: Settings) -> Gateway:
     return app
 
 
-def _tokens(settings: Settings) -> Jwt:
+def _jwt(settings: Settings) -> Jwt:
     if settings.token_keys is not None:
         return Jwt(keys=Keys.directory(settings.token_keys), lifetime=settings.token_lifetime)
     assert settings.secret_key is not None
     return Jwt(settings.secret_key.get_secret_value(), lifetime=settings.token_lifetime)
 
 
-def _outside(settings: Settings) -> list[Issuer]:
+def _external_issuers(settings: Settings) -> list[Issuer]:
     if settings.oidc_issuer is None:
         return []
-    # Its ids are those of the shop's users: the claim that holds them is one that the shop has asked for.
+    # No prefix: the issuer puts the ids of the shop's users into this claim.
     return [
         Issuer(
             settings.oidc_issuer,
@@ -59,10 +59,10 @@ def _outside(settings: Settings) -> list[Issuer]:
     ]
 
 
-def _session(principal: Principal) -> str:
-    """Tell the users service which session a caller uses; API keys and outside tokens have none."""
-    session = principal.claims.get("sid")
-    return session if isinstance(session, str) else ""
+def _session_id(principal: Principal) -> str:
+    """Return the caller's session for the users service; API keys and external tokens have none."""
+    session_id = principal.claims.get("sid")
+    return session_id if isinstance(session_id, str) else ""
 
 
 app = create_app(settings())

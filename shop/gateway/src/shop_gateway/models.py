@@ -1,4 +1,4 @@
-"""The public contract of the shop: what clients send and what they get. The services have models of their own."""
+"""The public contract of the shop: bodies of requests and responses. The services have models of their own."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -6,19 +6,19 @@ from typing import Annotated, Literal
 from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-Short = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
-Long = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
+ShortText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+LongText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
 RowId = Annotated[int, Path(ge=1, le=2_147_483_647)]
 UserType = Literal["admin", "default"]
 
 
 class Form(BaseModel):
-    """What a client sends: unknown fields are refused, so that a misspelt one is not lost."""
+    """The body or query that a client sends. Unknown fields are refused, so that a misspelt one is not lost."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class Paging(Form):
+class PageQuery(Form):
     """The query of a list."""
 
     limit: int = Field(default=50, ge=1, le=100)
@@ -26,7 +26,7 @@ class Paging(Form):
     q: str | None = Field(default=None, max_length=200, description="Only rows that contain this text.")
 
 
-Page = Annotated[Paging, Query()]
+Page = Annotated[PageQuery, Query()]
 
 
 class Credentials(Form):
@@ -36,8 +36,8 @@ class Credentials(Form):
     password: Annotated[str, StringConstraints(min_length=1, max_length=128)]
 
 
-class Login(BaseModel):
-    """What the users service answers to a login or a refresh that is right; it stays behind the gateway."""
+class LoginResponse(BaseModel):
+    """The users service's response to a successful login or refresh. Clients never see it."""
 
     id: int
     user_type: UserType
@@ -47,7 +47,7 @@ class Login(BaseModel):
 
 
 class TokenPair(BaseModel):
-    """An access token, which says who calls, and a refresh token, which serves once to get the next pair."""
+    """An access token, which identifies the caller, and a refresh token, which can be exchanged once for the next pair."""
 
     access_token: str = Field(repr=False)
     token_type: Literal["bearer"] = "bearer"  # noqa: S105  # the scheme's name (RFC 6750), not a secret
@@ -62,8 +62,8 @@ class RefreshForm(Form):
     refresh_token: Annotated[str, StringConstraints(min_length=1, max_length=512)] = Field(repr=False)
 
 
-class Ended(BaseModel):
-    """How many sessions are over now."""
+class EndedSessions(BaseModel):
+    """The number of sessions that have ended."""
 
     ended: int
 
@@ -86,7 +86,7 @@ KeyScope = Literal["orders:read", "orders:write", "suppliers:write"]
 class KeyForm(Form):
     """A new API key, for a machine that acts for its owner within ``scopes``."""
 
-    name: Short
+    name: ShortText
     scopes: Annotated[list[KeyScope], Field(min_length=1)]
     expires_in_days: Annotated[int, Field(ge=1, le=365)] | None = None
 
@@ -154,8 +154,8 @@ class User(BaseModel):
 class OrderForm(Form):
     """A new order."""
 
-    address: Long
-    item: Short
+    address: LongText
+    item: ShortText
 
 
 class Order(BaseModel):
@@ -172,17 +172,17 @@ class Order(BaseModel):
 class SupplierForm(Form):
     """A new supplier."""
 
-    name: Short
-    surname: Short
-    address: Long
+    name: ShortText
+    surname: ShortText
+    address: LongText
 
 
 class SupplierChanges(Form):
     """Changes to a supplier; what is left out stays as it is."""
 
-    name: Short = Field(default_factory=str)
-    surname: Short = Field(default_factory=str)
-    address: Long = Field(default_factory=str)
+    name: ShortText = Field(default_factory=str)
+    surname: ShortText = Field(default_factory=str)
+    address: LongText = Field(default_factory=str)
 
 
 class Supplier(BaseModel):

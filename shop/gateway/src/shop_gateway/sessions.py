@@ -1,24 +1,24 @@
-"""What a login becomes: the users service begins and ends sessions, the gateway issues the tokens, and ends them with it."""
+"""Access tokens of sessions. The users service begins and ends sessions; the gateway issues their tokens and revokes them."""
 
 from limen.auth import Jwt, issue
-from shop_gateway.models import Login, TokenPair
+from shop_gateway.models import LoginResponse, TokenPair
 
-SESSION_ENDED = "session-ended"
-"""The header in which the users service names sessions that are over; it stays behind the gateway."""
+SESSION_ENDED_HEADER = "session-ended"
+"""The header in which the users service names ended sessions. The gateway removes it."""
 
 
-class Sessions:
-    """Hooks that run on the users service's answers."""
+class SessionTokens:
+    """The hook that turns the users service's response into tokens."""
 
-    def __init__(self, tokens: Jwt) -> None:
-        """Issue by ``tokens``."""
-        self._tokens = tokens
+    def __init__(self, jwt: Jwt) -> None:
+        """Issue tokens with ``jwt``."""
+        self._jwt = jwt
 
-    def begun(self, login: Login) -> TokenPair:
-        """Issue an access token for a session that has begun, or goes on."""
+    def issue_tokens(self, session: LoginResponse) -> TokenPair:
+        """Issue an access token for a session that has begun or was refreshed."""
         return TokenPair(
-            access_token=issue(self._tokens, login.id, login.user_type, session=login.session_id),
-            expires_in=int(self._tokens.lifetime.total_seconds()),
-            refresh_token=login.refresh_token,
-            refresh_expires_at=login.refresh_expires_at,
+            access_token=issue(self._jwt, session.id, session.user_type, session=session.session_id),
+            expires_in=int(self._jwt.lifetime.total_seconds()),
+            refresh_token=session.refresh_token,
+            refresh_expires_at=session.refresh_expires_at,
         )

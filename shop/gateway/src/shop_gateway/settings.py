@@ -13,14 +13,15 @@ class Settings(BaseSettings):
     """The environment names are the field names in upper case.
 
     Tokens are signed with ``secret_key``, or with the keys in the folder ``token_keys``. Neither has a default: a gateway
-    with a known key protects nothing. ``identity_keys`` is the folder of the keys that tell the services who calls; without
-    it they get plain headers, which anybody inside the network could write. ``limen keys`` makes such folders.
+    with a known key protects nothing. ``identity_keys`` is the folder of the keys that sign the caller's identity for the
+    services; without it they get plain headers, which anybody inside the network could write. ``limen keys`` makes such
+    folders.
 
-    ``oidc_issuer`` names an outside issuer whose tokens count too: those made for ``oidc_audience``, of callers who are users
-    of the shop by the claim ``oidc_id_claim``.
+    ``oidc_issuer`` names an external issuer whose tokens are accepted too: those for ``oidc_audience`` whose claim
+    ``oidc_id_claim`` holds the id of a user of the shop.
     """
 
-    # A refused value must not show in a traceback.
+    # A refused value must not appear in a traceback.
     model_config = SettingsConfigDict(hide_input_in_errors=True)
 
     secret_key: SecretStr | None = None
@@ -38,15 +39,15 @@ class Settings(BaseSettings):
     oidc_allow_http: bool = False
 
     @model_validator(mode="after")
-    def one_way_to_sign(self) -> Self:
-        """Refuse to guess what tokens are signed with."""
+    def check_signing_key(self) -> Self:
+        """Refuse both kinds of signing key together, and neither."""
         if (self.secret_key is None) == (self.token_keys is None):
             raise ValueError("SECRET_KEY or TOKEN_KEYS signs the tokens: set one of them, and not both")
         return self
 
     @property
     def token_lifetime(self) -> timedelta:
-        """How long an access token is good."""
+        """How long an access token is valid."""
         return timedelta(minutes=self.access_token_default_expire_minutes)
 
 

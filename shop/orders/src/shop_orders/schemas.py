@@ -1,4 +1,4 @@
-"""What the orders service takes and gives."""
+"""Bodies of requests and responses of the orders service."""
 
 from datetime import datetime
 from typing import Annotated, Literal

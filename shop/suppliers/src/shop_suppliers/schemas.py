@@ -1,4 +1,4 @@
-"""What the suppliers service takes and gives."""
+"""Bodies of requests and responses of the suppliers service."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""Accounts, and what every store of them can do. Nothing here knows HTTP or a database."""
+"""Accounts, and the interface of the stores that keep them. Nothing here knows HTTP or a database."""
 
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ class Account(NewAccount):
 
 
 class Changes(TypedDict, total=False):
-    """What may change about an account; what is absent stays."""
+    """The fields of an account that may change; absent ones stay."""
 
     username: str
     email: str | None
@@ -38,8 +38,8 @@ class Changes(TypedDict, total=False):
     user_type: UserType
 
 
-class Taken(Exception):
-    """Another account has this username or email already."""
+class UsernameOrEmailTaken(Exception):
+    """Another account has this username or email already; ``field`` says which."""
 
     def __init__(self, field: Literal["username", "email"]) -> None:
         """Name the field."""
@@ -47,7 +47,7 @@ class Taken(Exception):
         self.field = field
 
 
-class Store(Protocol):
+class AccountStore(Protocol):
     """Where accounts are kept. Usernames and emails are unique whatever their case, also under concurrent writers."""
 
     async def page(self, *, q: str | None, limit: int, offset: int) -> tuple[list[Account], int]:
@@ -58,65 +58,68 @@ class Store(Protocol):
         """Return the account with this id."""
         ...
 
-    async def named(self, username: str) -> Account | None:
+    async def by_username(self, username: str) -> Account | None:
         """Return the account with this username."""
         ...
 
     async def create(self, new: NewAccount) -> Account:
-        """Store an account under a new id, which was never used before; raises Taken."""
+        """Store an account under a new id, which was never used before; raises UsernameOrEmailTaken."""
         ...
 
     async def update(self, number: int, changes: Changes) -> Account | None:
-        """Change an account and return it, or None if there is none; raises Taken."""
+        """Change an account and return it, or None if there is none; raises UsernameOrEmailTaken."""
         ...
 
     async def rehash(self, number: int, before: str, after: str) -> bool:
-        """Put the hash ``after`` in the place of ``before``; tell whether that was still the account's.
+        """Replace the hash ``before`` with ``after``, a better hash of the same password; return whether it was replaced.
 
-        A password that was changed meanwhile stays: nobody gets the old one back by logging in at the right moment. It is
-        the same password, in a better hash: sessions go on.
+        It is not when ``before`` is no longer the account's hash: a login must not undo a change of the password. The
+        account's sessions continue.
         """
         ...
 
     async def change_password(self, number: int, before: str, after: str) -> list[str] | None:
-        """Put the hash of another password in the place of ``before``, and end the account's sessions, all or nothing.
+        """Replace the hash ``before`` with that of another password and end the account's sessions, in one transaction.
 
-        Returns the ids of the sessions that were ended, or None when ``before`` was not the account's hash any more.
+        Returns the ids of the ended sessions, or None when ``before`` is no longer the account's hash.
         """
         ...
 
     async def fill(self, accounts: Sequence[NewAccount]) -> bool:
-        """Store ``accounts``, all or none, if there are none yet; of many that try at once, one does, and is told."""
+        """Store ``accounts``, all or none, if the store is empty; return whether they were stored.
+
+        Of several concurrent calls, exactly one stores.
+        """
         ...
 
     async def delete(self, number: int) -> list[str] | None:
-        """Delete an account with its sessions and API keys, all or nothing.
+        """Delete an account with its sessions and API keys, in one transaction.
 
-        Returns the ids of the sessions that were ended, or None when there was no such account.
+        Returns the ids of the ended sessions, or None when there is no such account.
         """
         ...
 
     async def ready(self) -> None:
-        """Raise when the store cannot be used."""
+        """Raise when the store is not usable."""
         ...
 
 
 def username_key(username: str) -> str:
-    """Return what two usernames share when they are the same to a reader."""
+    """Return the form in which usernames are compared: equal for two that look the same to a reader."""
     return unicodedata.normalize("NFC", username.casefold())
 
 
 def email_key(email: str | None) -> str | None:
-    """Return what two emails share when they are the same; accounts without one never clash."""
+    """Return the form in which emails are compared; None never conflicts."""
     return None if email is None else email.lower()
 
 
-def keys(changes: Mapping[str, object]) -> dict[str, str | None]:
-    """Return the keys that go with the names in ``changes``."""
-    found: dict[str, str | None] = {}
+def unique_keys(changes: Mapping[str, object]) -> dict[str, str | None]:
+    """Return the values of the unique columns for the username and email in ``changes``."""
+    keys: dict[str, str | None] = {}
     if isinstance(username := changes.get("username"), str):
-        found["username_key"] = username_key(username)
+        keys["username_key"] = username_key(username)
     if "email" in changes:
         email = changes["email"]
-        found["email_key"] = email_key(email if isinstance(email, str) else None)
-    return found
+        keys["email_key"] = email_key(email if isinstance(email, str) else None)
+    return keys

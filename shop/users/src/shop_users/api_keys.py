@@ -1,7 +1,7 @@
-"""API keys, and what every store of them can do. Nothing here knows HTTP or a database.
+"""API keys, and the interface of the stores that keep them. Nothing here knows HTTP or a database.
 
-A key is for a machine that calls in the name of its owner: ``key_``, its id, and 256 random bits, of which only a digest
-is stored. What a key may do besides being its owner's is in its scopes, which are words that the gateway's rules know.
+A machine uses a key to call in the name of the key's owner. The text of a key is ``key_``, its id, and 256 random bits; only
+a digest is stored. The key's scopes say what it may be used for; the gateway's rules name them.
 """
 
 import re
@@ -12,45 +12,45 @@ from hmac import compare_digest
 from secrets import token_urlsafe
 from typing import Protocol
 
-PREFIX = "key_"
-"""What every key begins with, so that scanners find one in a repository or a log."""
+KEY_PREFIX = "key_"
+"""The beginning of every key, by which secret scanners find one in a repository or a log."""
 
-SCOPE = r"^[\x21\x23-\x5b\x5d-\x7e]+$"
+SCOPE_PATTERN = r"^[\x21\x23-\x5b\x5d-\x7e]+$"
 """A scope-token (RFC 6749, section 3.3)."""
 
-MOST_SCOPES = 20
-MOST_KEYS = 50
-"""Keys that a user may have."""
+MAX_SCOPES = 20
+MAX_KEYS = 50
+"""Keys per user."""
 
-SEEN_EVERY = timedelta(minutes=1)
-"""How old ``last_used_at`` may be: it is not worth a write for every use."""
+LAST_USED_PRECISION = timedelta(minutes=1)
+"""``last_used_at`` is written at most this often: a write for every use would cost too much."""
 
-_SECRET = 32  # bytes
-# Ten digits are more than any id has; a number that is too long for a database must not reach it.
-_KEY = re.compile(rf"{PREFIX}([1-9][0-9]{{0,9}})_[A-Za-z0-9_\-]{{43}}", re.ASCII)
+_SECRET_BYTES = 32  # bytes
+# No id has more than ten digits; a number that is too large for a database must not reach it.
+_KEY_PATTERN = re.compile(rf"{KEY_PREFIX}([1-9][0-9]{{0,9}})_[A-Za-z0-9_\-]{{43}}", re.ASCII)
 _LARGEST_ID = 2_147_483_647
 
-# Stands for the digest of a key that does not exist: no text has it, and comparing it takes as long.
-_NONE = "0" * 64
+# Compared in place of the digest when there is no such key: no text has it, and comparing takes as long.
+_NO_DIGEST = "0" * 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewKey:
-    """A key that has no id yet; without ``lifetime`` it is good until it is revoked."""
+    """A key that has no id yet; without ``lifetime`` it is valid until it is revoked."""
 
     owner: int
     name: str
     scopes: tuple[str, ...]
     lifetime: timedelta | None = None
 
-    def end(self, now: datetime) -> datetime | None:
-        """Return until when it is good if it is made ``now``."""
+    def expiry(self, now: datetime) -> datetime | None:
+        """Return when a key that is created ``now`` expires."""
         return None if self.lifetime is None else now + self.lifetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """What may be told of a key. ``last_used_at`` is right to the minute."""
+    """A key, without its secret. ``last_used_at`` is precise to the minute."""
 
     id: int
     owner: int
@@ -61,79 +61,79 @@ class ApiKey:
     last_used_at: datetime | None
 
     def active(self, now: datetime) -> bool:
-        """Whether it is not over."""
+        """Whether it has not expired."""
         return self.expires_at is None or now < self.expires_at
 
-    def unseen(self, now: datetime) -> bool:
-        """Whether ``last_used_at`` has to be written anew."""
-        return self.last_used_at is None or self.last_used_at <= now - SEEN_EVERY
+    def last_used_is_outdated(self, now: datetime) -> bool:
+        """Whether ``last_used_at`` has to be written again."""
+        return self.last_used_at is None or self.last_used_at <= now - LAST_USED_PRECISION
 
 
 @dataclass(frozen=True, slots=True)
-class Created:
-    """A key that was made. ``text``, the key itself, is told this once."""
+class CreatedKey:
+    """A new key. ``text`` is the key itself, which exists only here."""
 
     key: ApiKey
     text: str = field(repr=False)
 
 
-class TooMany(Exception):
-    """The owner has MOST_KEYS keys."""
+class TooManyKeys(Exception):
+    """The owner has MAX_KEYS keys."""
 
 
-class Keys(Protocol):
-    """Where keys are kept. The keys of an account end with it, in one transaction: ``accounts.Store.delete`` does that.
+class ApiKeyStore(Protocol):
+    """Where keys are kept. Deleting an account deletes its keys in one transaction: see ``accounts.AccountStore.delete``.
 
-    They do not end when its password changes: nobody types them, and machines would stop for no reason of theirs.
+    Changing a password does not revoke keys: they do not depend on it, and machines would stop working without a reason.
     """
 
-    async def create(self, new: NewKey) -> Created:
-        """Make a key under a new id; keys of this owner that are over make room.
+    async def create(self, new: NewKey) -> CreatedKey:
+        """Create a key under a new id, and delete expired keys of this owner.
 
-        Raises TooMany, and ``sessions.Gone`` when there is no such owner.
+        Raises TooManyKeys, and ``sessions.AccountMissing`` when there is no such owner.
         """
         ...
 
-    async def of(self, owner: int) -> list[ApiKey]:
-        """Return the keys of an account in the order of ids, also those that are over."""
+    async def list_for(self, owner: int) -> list[ApiKey]:
+        """Return the keys of an account in the order of ids, expired ones included."""
         ...
 
     async def revoke(self, owner: int, number: int) -> bool:
-        """End a key of this owner; tell whether there was one."""
+        """Delete a key of this owner; return whether there was one."""
         ...
 
     async def introspect(self, text: str) -> ApiKey | None:
-        """Return the key in ``text`` while it is good, and note that it was used.
+        """Return the key in ``text`` while it is valid, and record its use.
 
-        Whatever is wrong with another text, finding it out takes one look into the store, one digest and one comparison.
+        Every invalid text costs the same: one read of the store, one digest and one comparison.
         """
         ...
 
 
-def read(text: str) -> tuple[int, str]:
-    """Return the id and the digest that a store has to look for; an id that none has, when ``text`` is no key."""
-    found = _KEY.fullmatch(text)
-    number = 0 if found is None else int(found[1])
+def parse_key(text: str) -> tuple[int, str]:
+    """Return the id and the digest to look for; the id is 0, which no key has, when ``text`` is no key."""
+    match = _KEY_PATTERN.fullmatch(text)
+    number = 0 if match is None else int(match[1])
     return number if number <= _LARGEST_ID else 0, _digest(text)
 
 
-def secret() -> str:
-    """Return the part of a new key that nobody can guess."""
-    return token_urlsafe(_SECRET)
+def new_secret() -> str:
+    """Return the random part of a new key."""
+    return token_urlsafe(_SECRET_BYTES)
 
 
-def written(number: int, random: str) -> tuple[str, str]:
-    """Return the key with this id and ``secret``, and its digest."""
-    text = f"{PREFIX}{number}_{random}"
+def format_key(number: int, secret: str) -> tuple[str, str]:
+    """Return the text of the key with this id and ``secret``, and its digest."""
+    text = f"{KEY_PREFIX}{number}_{secret}"
     return text, _digest(text)
 
 
-def same(digest: str, stored: str | None) -> bool:
-    """Tell whether two digests are the same, taking as long when there is none stored."""
-    return compare_digest(digest, _NONE if stored is None else stored)
+def digests_equal(digest: str, stored: str | None) -> bool:
+    """Compare two digests in constant time, also when none is stored."""
+    return compare_digest(digest, _NO_DIGEST if stored is None else stored)
 
 
 def _digest(text: str) -> str:
-    # Nothing slower is needed: unlike a password, 256 random bits are found by no dictionary. A text from JSON may have
-    # characters that UTF-8 has not.
+    # A fast digest is enough: unlike a password, 256 random bits cannot be guessed. A text from JSON may contain lone
+    # surrogates, which UTF-8 cannot encode.
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,44 +1,44 @@
-"""Where accounts, sessions and keys are kept, as Tortoise's commands and the service itself configure it."""
+"""The stores of accounts, sessions and keys for a ``DATABASE_URL``, and the configuration for Tortoise's commands."""
 
 from pathlib import Path
 
 from limen_kit.database import TortoiseConfig, tortoise_config
-from shop_users.accounts import Store
-from shop_users.api_keys import Keys
-from shop_users.json_keys import JsonKeys
-from shop_users.json_sessions import JsonSessions
-from shop_users.json_store import JsonStore
-from shop_users.sessions import Clock, Rules, Sessions, wall_clock
-from shop_users.settings import JSON, Settings
-from shop_users.sql_keys import SqlKeys
-from shop_users.sql_sessions import SqlSessions
-from shop_users.sql_store import SqlStore
+from shop_users.accounts import AccountStore
+from shop_users.api_keys import ApiKeyStore
+from shop_users.json_accounts import JsonAccountStore
+from shop_users.json_api_keys import JsonApiKeyStore
+from shop_users.json_sessions import JsonSessionStore
+from shop_users.sessions import Clock, SessionLimits, SessionStore, wall_clock
+from shop_users.settings import JSON_SCHEME, Settings
+from shop_users.sql_accounts import SqlAccountStore
+from shop_users.sql_api_keys import SqlApiKeyStore
+from shop_users.sql_sessions import SqlSessionStore
 
 
 def config(url: str) -> TortoiseConfig | None:
     """Return Tortoise's configuration for ``url``; None for a JSON file."""
-    if url.startswith(JSON):
+    if url.startswith(JSON_SCHEME):
         return None
     return tortoise_config(url, "users", models="shop_users.models", migrations="shop_users.migrations")
 
 
-def store(url: str) -> Store:
+def account_store(url: str) -> AccountStore:
     """Return the store of accounts at ``url``."""
-    return JsonStore(_path(url)) if url.startswith(JSON) else SqlStore()
+    return JsonAccountStore(_path(url)) if url.startswith(JSON_SCHEME) else SqlAccountStore()
 
 
-def sessions(url: str, rules: Rules, now: Clock = wall_clock) -> Sessions:
+def session_store(url: str, limits: SessionLimits, now: Clock = wall_clock) -> SessionStore:
     """Return the store of sessions at ``url``."""
-    return JsonSessions(_path(url), rules, now) if url.startswith(JSON) else SqlSessions(rules, now)
+    return JsonSessionStore(_path(url), limits, now) if url.startswith(JSON_SCHEME) else SqlSessionStore(limits, now)
 
 
-def keys(url: str, now: Clock = wall_clock) -> Keys:
+def api_key_store(url: str, now: Clock = wall_clock) -> ApiKeyStore:
     """Return the store of API keys at ``url``."""
-    return JsonKeys(_path(url), now) if url.startswith(JSON) else SqlKeys(now)
+    return JsonApiKeyStore(_path(url), now) if url.startswith(JSON_SCHEME) else SqlApiKeyStore(now)
 
 
 def _path(url: str) -> Path:
-    return Path(url.removeprefix(JSON))
+    return Path(url.removeprefix(JSON_SCHEME))
 
 
 TORTOISE_ORM = config(Settings().database_url)

@@ -1,7 +1,7 @@
-"""One JSON file that holds everything: accounts, sessions and API keys, for a shop without a database.
+"""One JSON file with all accounts, sessions and API keys, for a shop without a database.
 
-Writers of all processes take turns by a lock on a file beside it, and replace the file whole, so that a reader or a crash
-never meets half of it. Reads need no lock. What a change touches, it therefore changes all or nothing.
+Writers of all processes take turns with a lock on a second file, and replace the whole file atomically: a change happens
+completely or not at all, also in a crash. Reads need no lock.
 """
 
 import fcntl
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredSession(Session):
-    """A session, the digest of its current refresh token, and of the one before while that may serve once more."""
+    """A session with the digests of its current refresh token and, while it may be used once more, of the previous one."""
 
     digest: str = field(repr=False)
     digest_before: str | None = field(repr=False)
@@ -33,14 +33,14 @@ class StoredSession(Session):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredKey(ApiKey):
-    """A key and the digest of it."""
+    """A key with its digest."""
 
     digest: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What the file holds. Ids are never used twice: an old token or key must not become another's."""
+    """The content of the file. Ids are never reused: an old token or key must not match a new account."""
 
     next_id: int = 1
     users: list[Account] = field(default_factory=list[Account])
@@ -53,18 +53,18 @@ _DOCUMENT: TypeAdapter[Document] = TypeAdapter(Document)
 
 
 class JsonFile:
-    """The file ``path``, which is made at the first write."""
+    """The file ``path``, which the first write creates."""
 
     def __init__(self, path: Path) -> None:
         """Open nothing yet."""
         self.path = path
 
     async def read(self) -> Document:
-        """Return what is in there now."""
+        """Return the current content."""
         return await to_thread.run_sync(_load, self.path)
 
     async def write(self, change: Callable[[Document], tuple[Document, T]]) -> T:
-        """Replace what is in there by what ``change`` makes of it, while no other process does, and return the rest."""
+        """Replace the content with the first result of ``change``, under the lock; return the second."""
 
         def work() -> T:
             with _locked(self.path):
@@ -85,7 +85,7 @@ def _load(path: Path) -> Document:
     try:
         document = _DOCUMENT.validate_json(content)
     except ValidationError as error:
-        # Hashes are in there: say where it is wrong, never what it holds.
+        # The file holds hashes: the message says where the error is, never the content.
         first = error.errors(include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise ValueError(f"{path} is not a users file: {place or 'the whole'}: {first['msg']}") from None
@@ -98,13 +98,13 @@ def _load(path: Path) -> Document:
 
 def _save(path: Path, document: Document) -> None:
     text = json.dumps(_DOCUMENT.dump_python(document, mode="json"), indent=4, ensure_ascii=False)
-    fresh = path.with_name(f".{path.name}.new")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+    new_path = path.with_name(f".{path.name}.new")
+    with os.fdopen(os.open(new_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         file.write(text + "\n")
         file.flush()
         os.fsync(file.fileno())
-    fresh.replace(path)
-    # The new name is on the disk only once the folder is.
+    new_path.replace(path)
+    # The new name is durable only once the folder is synced.
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
@@ -114,7 +114,7 @@ def _save(path: Path, document: Document) -> None:
 
 @contextmanager
 def _locked(path: Path) -> Generator[None]:
-    # A file of its own: the one with the accounts is replaced, and a lock on it would go with the old one.
+    # A file of its own: the data file is replaced, and a lock on it would stay with the old inode.
     with path.with_name(f".{path.name}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

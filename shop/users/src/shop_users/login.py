@@ -1,12 +1,12 @@
-"""Login: are these credentials right, and whose are they? It needs no identity: it is how one gets it.
+"""The login: checks credentials and begins a session. It needs no identity: it is how a caller gets one.
 
-1. *guessing*  whoever has failed too often waits, before anything is looked up (``shop_users.guessing``); most are told
-               so before they come here (``shop_users.refusals``)
-2. *verify*    one hash, whether or not there is such an account; then one answer to both
+1. *throttle*  whoever has failed too often must wait, before anything is looked up (``shop_users.login_throttle``); most such
+               logins are already refused by ``shop_users.login_middleware``
+2. *verify*    one hash, whether or not the account exists; the answer to both is the same
 3. *upgrade*   an old hash is replaced
-4. *session*   begun, unless the password was changed meanwhile; then again from 2
+4. *session*   begins, unless the password was changed meanwhile; then again from 2
 
-What was wrong is told to the log alone (``shop_users.audit``).
+Only the audit log says what was wrong (``shop_users.audit``).
 """
 
 from ipaddress import ip_address
@@ -19,17 +19,17 @@ from starlette.requests import HTTPConnection
 from limen_kit.problems import Problem, responses
 from shop_users import audit
 from shop_users.accounts import Account, username_key
-from shop_users.guessing import Attempt, Guessing, address_key
-from shop_users.parts import Accounts, Clock, Guesses, Hashes, Sessions
-from shop_users.passwords import Busy, Passwords
+from shop_users.dependencies import Accounts, Clock, Hasher, Sessions, Throttle
+from shop_users.login_throttle import Attempt, LoginThrottle, address_key
+from shop_users.passwords import HashingBusy, PasswordHasher
 from shop_users.schemas import Credentials, LoginResponse
-from shop_users.sessions import Begun, Gone
+from shop_users.sessions import AccountMissing, NewSession
 
 PATH = "/api/login"
 
 router = APIRouter(prefix=PATH, tags=["login"])
 
-_UNKNOWN = "unknown"
+UNKNOWN_ADDRESS = "unknown"
 _RETRY_AFTER = {
     "Retry-After": {"description": "Seconds until it is worth trying again.", "schema": {"type": "integer"}}
 }
@@ -41,141 +41,143 @@ async def _address(request: Request) -> str:
 
 def address_of(request: HTTPConnection) -> str:
     """Return the client's address, or ``unknown``."""
-    said = request.headers.get("x-forwarded-for")
-    if said is None:
-        # No gateway in front: then it is the peer's.
-        said = _UNKNOWN if request.client is None else request.client.host
-    return client_address(said)
+    forwarded_for = request.headers.get("x-forwarded-for")
+    if forwarded_for is None:
+        # There is no gateway in front, so the peer is the client.
+        forwarded_for = UNKNOWN_ADDRESS if request.client is None else request.client.host
+    return client_address(forwarded_for)
 
 
-def client_address(said: str) -> str:
-    """Return the client's address of what the gateway says in ``x-forwarded-for``, or ``unknown``.
+def client_address(forwarded_for: str) -> str:
+    """Return the client's address in the gateway's ``x-forwarded-for``, or ``unknown``.
 
-    The gateway drops what a client wrote, and writes whom it believes: the client first, then the proxies between them.
+    The gateway replaces the client's own field by the addresses that it trusts: the client first, then the proxies.
     """
     try:
-        return str(ip_address(said.partition(",")[0].partition("%")[0].strip()))
+        return str(ip_address(forwarded_for.partition(",")[0].partition("%")[0].strip()))
     except ValueError:
-        return _UNKNOWN
+        return UNKNOWN_ADDRESS
 
 
-def _documented() -> dict[int | str, dict[str, Any]]:
-    found = responses(400, 401, 413, 429, 503)
+def _error_responses() -> dict[int | str, dict[str, Any]]:
+    documented = responses(400, 401, 413, 429, 503)
     for status in (429, 503):
-        found[status]["headers"] = _RETRY_AFTER
-    return found
+        documented[status]["headers"] = _RETRY_AFTER
+    return documented
 
 
-@router.post("", response_model=LoginResponse, status_code=201, responses=_documented())
+@router.post("", response_model=LoginResponse, status_code=201, responses=_error_responses())
 async def login(
     credentials: Credentials,
     request: Request,
     response: Response,
     accounts: Accounts,
-    hashes: Hashes,
+    hasher: Hasher,
     sessions: Sessions,
-    guessing: Guesses,
+    throttle: Throttle,
     address: Annotated[str, Depends(_address)],
     now: Clock,
 ) -> LoginResponse:
-    """Check credentials and begin a session; an old hash is replaced on the way."""
+    """Check credentials, replace an old hash, and begin a session."""
     name = username_key(credentials.username)
-    seen = _seen(name, address)
-    attempt = guessing.attempt(name, address_key(address), now())
+    log_fields = _log_fields(name, address)
+    attempt = throttle.attempt(name, address_key(address), now())
     if not isinstance(attempt, Attempt):
-        raise _refused(too_many(attempt), seen)
+        raise _logged_refusal(too_many_attempts(attempt), log_fields)
     try:
-        hashes.check()
-        account, begun = await _begun(credentials, accounts, hashes, sessions, request, address)
+        hasher.check_capacity()
+        account, session = await _begin_session(credentials, accounts, hasher, sessions, request, address)
     except BaseException as error:
-        # Whatever it was, also that the client has left: it was no guess, and its place is free again.
-        guessing.dropped(attempt, now())
-        if isinstance(error, Busy):
-            _refused(error, seen)
+        # Any error, a client that has left included: no password was checked, so the attempt does not count.
+        throttle.cancelled(attempt, now())
+        if isinstance(error, HashingBusy):
+            _logged_refusal(error, log_fields)
         raise
-    if account is None or begun is None:
-        guessing.failed(attempt, now())
+    if account is None or session is None:
+        throttle.failed(attempt, now())
         if account is not None:
-            seen["account"] = account.id
-        audit.event("login_refused", reason="unknown_user" if account is None else "wrong_password", **seen)
+            log_fields["account"] = account.id
+        audit.event("login_refused", reason="unknown_user" if account is None else "wrong_password", **log_fields)
         raise Problem(401, "credentials_wrong", "Username or password is wrong.", {"www-authenticate": "Bearer"})
-    guessing.succeeded(attempt, now())
-    audit.event("login_succeeded", account=account.id, **seen, session=begun.session_id)
+    throttle.succeeded(attempt, now())
+    audit.event("login_succeeded", account=account.id, **log_fields, session=session.session_id)
     # It holds a token (RFC 6749, section 5.1).
     response.headers["cache-control"] = "no-store"
     return LoginResponse(
         id=account.id,
         username=account.username,
         user_type=account.user_type,
-        session_id=begun.session_id,
-        refresh_token=begun.refresh_token,
-        refresh_expires_at=begun.expires_at,
+        session_id=session.session_id,
+        refresh_token=session.refresh_token,
+        refresh_expires_at=session.expires_at,
     )
 
 
 def refusal(
-    credentials: Credentials, address: str, guessing: Guessing, hashes: Passwords, now: float
+    credentials: Credentials, address: str, throttle: LoginThrottle, hasher: PasswordHasher, now: float
 ) -> Problem | None:
-    """Return what ``login`` would raise before it looks at a password, having logged it; None if it would look at one.
+    """Return the problem that ``login`` would raise before it checks a password, and log it; None if it would check one.
 
-    It waits for nothing and begins nothing: what is free now may be taken when the login comes.
+    Does not wait and reserves nothing: ``login`` may still be refused.
     """
     name = username_key(credentials.username)
-    wait = guessing.wait(name, address_key(address), now)
+    wait = throttle.wait(name, address_key(address), now)
     if wait > 0:
-        return _refused(too_many(wait), _seen(name, address))
-    return _refused(Busy(), _seen(name, address)) if hashes.full else None
+        return _logged_refusal(too_many_attempts(wait), _log_fields(name, address))
+    return _logged_refusal(HashingBusy(), _log_fields(name, address)) if hasher.full else None
 
 
-def _seen(name: str, address: str) -> dict[str, str | int]:
-    """Return what every line about a login says."""
-    return {"name": audit.disguised(name), "address": address}
+def _log_fields(name: str, address: str) -> dict[str, str | int]:
+    """Return the fields of every log line about a login."""
+    return {"name": audit.pseudonym(name), "address": address}
 
 
-def _refused(why: Problem, seen: dict[str, str | int]) -> Problem:
-    """Log, and return, why no password was looked at."""
-    audit.event("login_refused", reason="busy" if isinstance(why, Busy) else "too_many", **seen)
-    return why
+def _logged_refusal(problem: Problem, log_fields: dict[str, str | int]) -> Problem:
+    """Log why no password was checked, and return ``problem``."""
+    audit.event("login_refused", reason="busy" if isinstance(problem, HashingBusy) else "too_many", **log_fields)
+    return problem
 
 
-async def _begun(
+async def _begin_session(
     credentials: Credentials,
     accounts: Accounts,
-    hashes: Hashes,
+    hasher: Hasher,
     sessions: Sessions,
     request: Request,
     address: str,
-) -> tuple[Account | None, Begun | None]:
-    """Return whose the name is, and a session if the password is right."""
-    agent = request.headers.get("user-agent", "")
+) -> tuple[Account | None, NewSession | None]:
+    """Return the account of this name, and a session if the password is right."""
+    user_agent = request.headers.get("user-agent", "")
     while True:
-        account, hashed = await _verified(credentials, accounts, hashes)
-        if account is None or hashed is None:
+        account, current_hash = await _verify(credentials, accounts, hasher)
+        if account is None or current_hash is None:
             return account, None
         try:
-            return account, await sessions.begin(account.id, user_agent=agent, address=address, hashed_password=hashed)
-        except Gone:
-            # The password is another by now, or the account gone: these credentials may not be right any more.
+            return account, await sessions.begin(
+                account.id, user_agent=user_agent, address=address, hashed_password=current_hash
+            )
+        except AccountMissing:
+            # The account was deleted, or its password changed: these credentials may no longer be right.
             continue
 
 
-async def _verified(credentials: Credentials, accounts: Accounts, hashes: Hashes) -> tuple[Account | None, str | None]:
-    """Return the account of this name, and the hash that it has now if the password is right."""
-    account = await accounts.named(credentials.username)
-    right, better = await hashes.verified(credentials.password, None if account is None else account.hashed_password)
-    if account is None or not right:
+async def _verify(credentials: Credentials, accounts: Accounts, hasher: Hasher) -> tuple[Account | None, str | None]:
+    """Return the account of this name, and its current hash if the password is right."""
+    account = await accounts.by_username(credentials.username)
+    matches, upgraded = await hasher.verify(credentials.password, None if account is None else account.hashed_password)
+    if account is None or not matches:
         return account, None
-    if better is None or not await accounts.rehash(account.id, account.hashed_password, better):
+    if upgraded is None or not await accounts.rehash(account.id, account.hashed_password, upgraded):
         return account, account.hashed_password
-    return account, better
+    return account, upgraded
 
 
-def too_many(seconds: float) -> Problem:
-    """Return what somebody is told who has guessed too often."""
-    after = ceil(seconds)
+def too_many_attempts(seconds: float) -> Problem:
+    """Return the answer to a client that must wait ``seconds``."""
+    seconds_left = ceil(seconds)
     return Problem(
         429,
         "too_many_attempts",
-        f"There were too many wrong passwords; try again in {after} s.",
-        {"retry-after": str(after)},
+        f"There were too many wrong passwords; try again in {seconds_left} s.",
+        {"retry-after": str(seconds_left)},
     )

@@ -1,5 +1,5 @@
-"""Password hashes: argon2id made, old bcrypt verified and upgraded, a few at a time, never on the event loop. Who has to
-wait too long is told so at once, in every route that hashes: ``Busy`` is a problem of HTTP, not only of ours.
+"""Password hashing: new hashes are argon2id; old bcrypt hashes are verified and upgraded. A few run at a time, never on the
+event loop. When too many wait, ``HashingBusy`` answers at once; it is a Problem, so every route that hashes answers the same.
 """
 
 import asyncio
@@ -21,53 +21,52 @@ from pwdlib.hashers.bcrypt import BcryptHasher
 
 from limen_kit.problems import Problem
 
-# Callers that may wait for a thread. Each holds a connection of the gateway's, of which it has 128 for this service: more
-# would leave none for requests that need no password. The last one waits some 5 s on two cores.
-WAITING = 50
+# Callers that may wait for a thread. Each holds one of the gateway's 128 connections to this service: more would leave none
+# for requests that need no password. The last one waits some 5 s on two cores.
+MAX_WAITING = 50
 
-# Seconds, spread out: whoever is turned away at once is not to come back at once.
+# Seconds, chosen at random: clients that were refused at once must not all come back at once.
 _RETRY_AFTER = range(5, 16)
 
-# The memory (in KiB) and passes of RFC 9106, section 4, second choice, but one lane instead of four: the same work for a
-# guesser, and a hash runs on one core, so that the number of threads is the number of cores they take.
-# All are written down, so that NOBODY costs the same.
-_MEMORY, _PASSES, _LANES = 65536, 3, 1
+# The memory (in KiB) and passes of RFC 9106, section 4, second choice, but one lane instead of four: the same work for an
+# attacker, and each thread uses exactly one core. All are explicit, so that DUMMY_HASH costs the same.
+_MEMORY_KIB, _PASSES, _LANES = 65536, 3, 1
 
-# bcrypt reads no further, and its library refuses more.
-_BCRYPT_MOST = 72
+# bcrypt ignores further bytes, and its library refuses them.
+_BCRYPT_MAX_BYTES = 72
 
-# Of 19: a thread that hashes gets a tenth of the time of one that serves (sched(7)), and all of it when nobody serves.
-_NICE = 10
+# Of 19: a hashing thread gets a tenth of the time of a serving one (sched(7)), and all of it when no thread serves.
+_NICENESS = 10
 
 _log = logging.getLogger("shop_users.passwords")
 
 T = TypeVar("T")
 
 
-class Hasher(Protocol):
-    """What does the work; ``PasswordHash`` of pwdlib, unless a test counts."""
+class HashingLibrary(Protocol):
+    """The part of pwdlib's ``PasswordHash`` that is used here; tests replace it."""
 
     def hash(self, password: str, /) -> str:
         """Return a new hash."""
         ...
 
     def verify_and_update(self, password: str, hashed: str, /) -> tuple[bool, str | None]:
-        """Tell whether ``password`` is right, and the better hash; raises UnknownHashError or ValueError."""
+        """Return whether ``password`` is right, and the upgraded hash; raises UnknownHashError or ValueError."""
         ...
 
 
-def _nobody() -> str:
-    """Return a hash that no password is known for: verifying against it costs what any other does."""
+def _dummy_hash() -> str:
+    """Return a hash of no known password: verifying against it costs as much as against a real one."""
     salt, digest = (b64encode(token_bytes(size)).decode().rstrip("=") for size in (16, 32))
-    return f"$argon2id$v=19$m={_MEMORY},t={_PASSES},p={_LANES}${salt}${digest}"
+    return f"$argon2id$v=19$m={_MEMORY_KIB},t={_PASSES},p={_LANES}${salt}${digest}"
 
 
-NOBODY = _nobody()
+DUMMY_HASH = _dummy_hash()
 
-_HASHER = PasswordHash((Argon2Hasher(_PASSES, _MEMORY, _LANES, 32, 16), BcryptHasher()))
+_LIBRARY = PasswordHash((Argon2Hasher(_PASSES, _MEMORY_KIB, _LANES, 32, 16), BcryptHasher()))
 
 
-class Busy(Problem):
+class HashingBusy(Problem):
     """Too many callers wait for a hash."""
 
     def __init__(self) -> None:
@@ -80,65 +79,67 @@ class Busy(Problem):
         )
 
 
-class Passwords:
-    """Hashes and verifies; one for each service, since it bounds how many threads do so, and how many callers wait.
+class PasswordHasher:
+    """Hashes and verifies passwords; bounds how many threads hash and how many callers wait. One for each process.
 
-    ``threads`` None is one fewer than this process has cores. Each takes 64 MiB, and about 0.2 s of a core for a hash.
+    ``threads`` None is one fewer than this process has cores. A hash takes 64 MiB, and about 0.2 s of a core.
     """
 
-    def __init__(self, threads: int | None = None, waiting: int = WAITING, hasher: Hasher = _HASHER) -> None:
+    def __init__(
+        self, threads: int | None = None, max_waiting: int = MAX_WAITING, library: HashingLibrary = _LIBRARY
+    ) -> None:
         """Start nothing: threads are made when they are needed."""
         count = threads or max(1, _cores() - 1)
-        self._most = count + waiting
+        self._max_callers = count + max_waiting
         self._callers = 0
-        self._hasher = hasher
-        # Threads of its own: those that everybody shares are not to become slow ones.
-        self._threads = ThreadPoolExecutor(count, "hash", initializer=_step_back)
+        self._library = library
+        # A pool of its own: the shared threads must keep their priority.
+        self._threads = ThreadPoolExecutor(count, "hash", initializer=_lower_priority)
 
     def __repr__(self) -> str:
         """Show how busy it is."""
-        return f"<Passwords callers={self._callers} of {self._most}>"
+        return f"<PasswordHasher callers={self._callers} of {self._max_callers}>"
 
     @property
     def full(self) -> bool:
-        """Whether there is no room now."""
-        return self._callers >= self._most
+        """Whether the next call would raise HashingBusy."""
+        return self._callers >= self._max_callers
 
-    def check(self) -> None:
-        """Raise Busy if there is no room now, so that nothing is looked up for nothing."""
+    def check_capacity(self) -> None:
+        """Raise HashingBusy if there is no room now, so that callers can fail before they look anything up."""
         if self.full:
-            raise Busy
+            raise HashingBusy
 
-    async def hashed(self, password: str) -> str:
-        """Return a new argon2id hash; raises Busy."""
-        return await self._run(lambda: self._hasher.hash(password))
+    async def hash(self, password: str) -> str:
+        """Return a new argon2id hash; raises HashingBusy."""
+        return await self._run(lambda: self._library.hash(password))
 
-    async def verified(self, password: str, hashed: str | None) -> tuple[bool, str | None]:
-        """Tell whether ``password`` is right, and the better hash that should replace an old one; raises Busy.
+    async def verify(self, password: str, hashed: str | None) -> tuple[bool, str | None]:
+        """Return whether ``password`` is right, and the hash that should replace an old one; raises HashingBusy.
 
-        ``hashed`` None is nobody's: no password is right, which takes as long to find out as a wrong one.
+        ``hashed`` None is for an unknown account: no password is right, and the check takes as long as for a wrong one.
         """
-        return await self._run(lambda: self._verified(password, hashed))
+        return await self._run(lambda: self._verify(password, hashed))
 
-    def _verified(self, password: str, hashed: str | None) -> tuple[bool, str | None]:
-        """Verify once, whatever comes: what costs nothing would tell that there is something odd about an account.
+    def _verify(self, password: str, hashed: str | None) -> tuple[bool, str | None]:
+        """Verify exactly once in every case: a faster answer would reveal something about the account.
 
-        An old hash (bcrypt, or argon2 of another cost) takes its own time until a login replaces it.
+        An old hash (bcrypt, or argon2 with other parameters) takes its own time until a login replaces it.
         """
-        if hashed is not None and not (hashed.startswith("$2") and len(password.encode()) > _BCRYPT_MOST):
+        if hashed is not None and not (hashed.startswith("$2") and len(password.encode()) > _BCRYPT_MAX_BYTES):
             try:
-                return self._hasher.verify_and_update(password, hashed)
+                return self._library.verify_and_update(password, hashed)
             except (UnknownHashError, ValueError):
-                # No password fits. The text of the error stays out of the log: it may repeat the hash.
+                # No password matches. The error's text is not logged: it may repeat the hash.
                 _log.warning("a stored hash is neither argon2 nor bcrypt; set that account's password anew")
-        self._hasher.verify_and_update(password, NOBODY)
+        self._library.verify_and_update(password, DUMMY_HASH)
         return False, None
 
     async def _run(self, work: Callable[[], T]) -> T:
-        self.check()
+        self.check_capacity()
         self._callers += 1
         try:
-            # With the context of the request, so that what is logged names it.
+            # In the request's context, so that log lines carry its id.
             return await asyncio.get_running_loop().run_in_executor(self._threads, copy_context().run, work)
         finally:
             self._callers -= 1
@@ -148,15 +149,14 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
-def _step_back() -> None:
-    """Let whoever serves go first, and leave one core to them alone; only Linux has either for each thread.
+def _lower_priority() -> None:
+    """Give serving threads priority, and one core of their own; only Linux can do either per thread.
 
-    Not SCHED_IDLE, which goes further: a thread that is never given time may hold the lock of the interpreter (GIL), and the
-    event loop then waits for it.
+    Not SCHED_IDLE: a thread that never runs may hold the interpreter lock (GIL), and the event loop would wait for it.
     """
     if sys.platform == "linux":
         thread = get_native_id()
-        os.setpriority(os.PRIO_PROCESS, thread, _NICE)
+        os.setpriority(os.PRIO_PROCESS, thread, _NICENESS)
         _, *rest = sorted(os.sched_getaffinity(thread))
         if rest:
             os.sched_setaffinity(thread, rest)

@@ -1,4 +1,4 @@
-"""What the users service takes and gives. No answer has a field for a password or its hash."""
+"""Bodies of requests and responses. No response has a field for a password or its hash."""
 
 from datetime import datetime
 from typing import Annotated
@@ -7,11 +7,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from limen_kit.fields import Form, ShortText
 from shop_users.accounts import UserType
-from shop_users.api_keys import MOST_SCOPES, SCOPE
+from shop_users.api_keys import MAX_SCOPES, SCOPE_PATTERN
 
 
-def _visible(text: str) -> str:
-    # Zero-width and direction marks make two names that look the same; a pattern would have to list them all.
+def _check_visible(text: str) -> str:
+    # With zero-width and direction marks, two different names look the same; a pattern would have to list them all.
     if not text.isprintable():
         raise ValueError("every character has to be visible")
     return text
@@ -20,35 +20,34 @@ def _visible(text: str) -> str:
 Username = Annotated[
     str,
     StringConstraints(min_length=1, max_length=50, pattern=r"^[^\s\x00-\x1f\x7f-\x9f]+$"),
-    AfterValidator(_visible),
+    AfterValidator(_check_visible),
 ]
 """1 to 50 visible characters."""
 
-# Simple on purpose: whether mail arrives there, only sending one would tell.
+# Simple on purpose: only sending a mail would show whether the address works.
 Email = Annotated[
     str,
     StringConstraints(max_length=254, pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$"),
 ]
 
 NewPassword = Annotated[str, StringConstraints(min_length=8, max_length=128, pattern=r"^[^\x00]*$")]
-GivenPassword = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\x00]*$")]
+PresentedPassword = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\x00]*$")]
 
+# Longer than any token, for what a client or proxy may add around one: that is answered like any wrong token.
+PresentedToken = Annotated[str, StringConstraints(max_length=512)]
 
-# Long enough for what a proxy or a client may have put around one: that is answered as a wrong one is.
-GivenToken = Annotated[str, StringConstraints(max_length=512)]
-
-Scope = Annotated[str, StringConstraints(max_length=100, pattern=SCOPE)]
+Scope = Annotated[str, StringConstraints(max_length=100, pattern=SCOPE_PATTERN)]
 
 
 class Credentials(Form):
     """A login."""
 
     username: Annotated[str, StringConstraints(min_length=1, max_length=50, pattern=r"^[^\x00]*$")]
-    password: GivenPassword
+    password: PresentedPassword
 
 
 class LoginResponse(BaseModel):
-    """Whose session it is; the gateway makes an access token of it."""
+    """The session and its account; the gateway issues an access token from it."""
 
     id: int
     username: str
@@ -59,19 +58,19 @@ class LoginResponse(BaseModel):
 
 
 class RefreshForm(Form):
-    """A refresh token, to be used up."""
+    """A refresh token to exchange for the next one."""
 
-    refresh_token: GivenToken = Field(repr=False)
+    refresh_token: PresentedToken = Field(repr=False)
 
 
 class LogoutForm(Form):
-    """The session of which refresh token ends; without one, that of the caller."""
+    """A refresh token whose session ends; without one, the caller's session ends."""
 
-    refresh_token: GivenToken | None = Field(default=None, repr=False)
+    refresh_token: PresentedToken | None = Field(default=None, repr=False)
 
 
 class EndedResponse(BaseModel):
-    """How many sessions are over now."""
+    """The number of sessions that have ended."""
 
     ended: int
 
@@ -91,10 +90,10 @@ class SessionResponse(BaseModel):
 
 
 class KeyForm(Form):
-    """A new API key. It is good for ``expires_in_days``, or until it is revoked."""
+    """A new API key. It is valid for ``expires_in_days``, or until it is revoked."""
 
     name: ShortText
-    scopes: Annotated[list[Scope], Field(max_length=MOST_SCOPES)] = Field(default_factory=list[str])
+    scopes: Annotated[list[Scope], Field(max_length=MAX_SCOPES)] = Field(default_factory=list[str])
     expires_in_days: Annotated[int, Field(ge=1, le=365)] | None = None
 
 
@@ -123,13 +122,13 @@ class CreatedKeyResponse(BaseModel):
 
 
 class IntrospectionForm(Form):
-    """What a caller sent as an API key."""
+    """The text that a caller sent as an API key."""
 
-    key: GivenToken = Field(repr=False)
+    key: PresentedToken = Field(repr=False)
 
 
 class IntrospectionResponse(BaseModel):
-    """What a key is good for (after RFC 7662, section 2.2); of one that is not good, ``active`` alone is told."""
+    """The owner and scopes of a key (after RFC 7662, section 2.2); for an invalid key, ``active`` alone."""
 
     active: bool
     id: int | None = None
@@ -160,7 +159,7 @@ class UserChanges(Form):
 class PasswordChange(Form):
     """A new password; the owner of the account also gives the current one."""
 
-    current_password: GivenPassword | None = None
+    current_password: PresentedPassword | None = None
     new_password: NewPassword
 
 

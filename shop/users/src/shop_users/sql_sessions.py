@@ -1,7 +1,7 @@
-"""Sessions in a database of Tortoise's.
+"""Sessions in a database, with Tortoise.
 
-A transaction that begins something, or ends more than one thing, locks the account's row first, and what belongs to other
-accounts last and without waiting: so no two of them wait for one another.
+No deadlocks: a transaction that inserts a row, or deletes several, locks the account's row first, and rows of other accounts
+last and without waiting.
 """
 
 from collections.abc import Sequence
@@ -10,86 +10,88 @@ from tortoise.transactions import in_transaction
 
 from shop_users.models import SessionRow, User
 from shop_users.sessions import (
-    Begun,
+    AccountMissing,
     Clock,
-    Ended,
-    Gone,
-    Refreshed,
-    Rules,
+    EndedSession,
+    NewSession,
+    RefreshedSession,
+    RefreshToken,
     Session,
-    Token,
-    kept_address,
-    kept_agent,
+    SessionLimits,
+    stored_address,
+    stored_user_agent,
     wall_clock,
 )
-from shop_users.sql_store import account_of, end_sessions, lock
+from shop_users.sql_accounts import account_of, end_sessions, lock_account
 
-# Sessions that are over, and go with one login: more than it adds, and few enough not to be felt.
-_SWEPT = 20
+# Expired sessions that one login deletes: more than it adds, and few enough to cost little.
+_MAX_SWEPT = 20
 
-# Sessions of one user beyond the most, of which there is one at a time: a number only because SQLite asks for one.
+# A LIMIT for the sessions above a user's maximum, which are one at a time; SQLite has no OFFSET without it.
 _EXCESS = 1000
 
 
-class SqlSessions:
-    """``Sessions`` in the database that Tortoise has open."""
+class SqlSessionStore:
+    """A ``SessionStore`` in the database that Tortoise has opened."""
 
-    def __init__(self, rules: Rules, now: Clock = wall_clock) -> None:
-        """Keep to ``rules``."""
-        self._rules = rules
+    def __init__(self, limits: SessionLimits, now: Clock = wall_clock) -> None:
+        """Keep to ``limits``."""
+        self._limits = limits
         self._now = now
 
     async def begin(
         self, account_id: int, *, user_agent: str, address: str, hashed_password: str | None = None
-    ) -> Begun:
-        """Lock the account, make room, insert, and sweep."""
-        token = Token.first()
+    ) -> NewSession:
+        """Lock the account, delete the sessions above the limit, insert, and delete some expired ones."""
+        token = RefreshToken.of_new_session()
         async with in_transaction():
-            await lock(account_id, hashed_password)
+            await lock_account(account_id, hashed_password)
             now = self._now()
-            kept = SessionRow.filter(account_id=account_id).order_by("-last_used_at", "id")
-            await _delete(await kept.offset(self._rules.most - 1).limit(_EXCESS).only("id"))
+            others = SessionRow.filter(account_id=account_id).order_by("-last_used_at", "id")
+            await _delete(await others.offset(self._limits.max_sessions - 1).limit(_EXCESS).only("id"))
             row = await SessionRow.create(
                 id=token.session_id,
                 account_id=account_id,
                 digest=token.digest,
-                user_agent=kept_agent(user_agent),
-                address=kept_address(address),
+                user_agent=stored_user_agent(user_agent),
+                address=stored_address(address),
                 created_at=now,
                 last_used_at=now,
-                expires_at=self._rules.end(now, now),
+                expires_at=self._limits.expiry(now, now),
             )
-            over = SessionRow.filter(expires_at__lte=now).order_by("expires_at").limit(_SWEPT)
-            await _delete(await over.select_for_update(skip_locked=True).only("id"))
-        return Begun(row.id, token.text, row.expires_at)
+            expired = SessionRow.filter(expires_at__lte=now).order_by("expires_at").limit(_MAX_SWEPT)
+            await _delete(await expired.select_for_update(skip_locked=True).only("id"))
+        return NewSession(row.id, token.text, row.expires_at)
 
-    async def refresh(self, token: Token) -> Refreshed | Ended | None:
-        """Compare and set, in one statement: of many that come with one token, one finds it current."""
+    async def refresh(self, token: RefreshToken) -> RefreshedSession | EndedSession | None:
+        """Compare and set, in one statement: of several calls with one token, only one finds it current."""
         row = await SessionRow.get_or_none(id=token.session_id)
         if row is None:
             return None
         now = self._now()
-        fresh = token.next()
-        end = self._rules.end(row.created_at, now)
-        alive = SessionRow.filter(id=row.id, expires_at__gt=now)
-        done = await alive.filter(digest=token.digest).update(
-            digest=fresh.digest, digest_before=token.digest, last_used_at=now, expires_at=end
+        next_token = token.successor()
+        expires_at = self._limits.expiry(row.created_at, now)
+        not_expired = SessionRow.filter(id=row.id, expires_at__gt=now)
+        updated = await not_expired.filter(digest=token.digest).update(
+            digest=next_token.digest, digest_before=token.digest, last_used_at=now, expires_at=expires_at
         )
-        if not done and self._rules.grace:
-            again = alive.filter(digest_before=token.digest, last_used_at__gt=now - self._rules.grace)
-            done = await again.update(digest=fresh.digest, digest_before=None, last_used_at=now, expires_at=end)
-        if not done:
-            return await self.end_by(token)
+        if not updated and self._limits.refresh_grace:
+            in_grace = not_expired.filter(digest_before=token.digest, last_used_at__gt=now - self._limits.refresh_grace)
+            updated = await in_grace.update(
+                digest=next_token.digest, digest_before=None, last_used_at=now, expires_at=expires_at
+            )
+        if not updated:
+            return await self.end_by_token(token)
         account = await User.get_or_none(id=row.account_id)
-        return None if account is None else Refreshed(row.id, fresh.text, end, account_of(account))
+        return None if account is None else RefreshedSession(row.id, next_token.text, expires_at, account_of(account))
 
-    async def of(self, account_id: int) -> list[Session]:
-        """Return those that are not over."""
+    async def list_for(self, account_id: int) -> list[Session]:
+        """Filter by the account, without expired sessions."""
         rows = SessionRow.filter(account_id=account_id, expires_at__gt=self._now())
         return [_session(row) for row in await rows.order_by("-last_used_at", "id")]
 
     async def end(self, account_id: int, session_id: str) -> bool:
-        """Delete the row; one that is over is none."""
+        """Delete the row; an expired one does not count."""
         rows = SessionRow.filter(id=session_id, account_id=account_id, expires_at__gt=self._now())
         return bool(await rows.delete())
 
@@ -97,21 +99,21 @@ class SqlSessions:
         """Delete the rows."""
         async with in_transaction():
             try:
-                await lock(account_id)
-            except Gone:
+                await lock_account(account_id)
+            except AccountMissing:
                 return []
             return await end_sessions(account_id)
 
-    async def end_by(self, token: Token) -> Ended | None:
+    async def end_by_token(self, token: RefreshToken) -> EndedSession | None:
         """Delete the row of the token's handle."""
         row = await SessionRow.get_or_none(id=token.session_id)
         if row is None or not await SessionRow.filter(id=row.id).delete() or row.expires_at <= self._now():
             return None
-        return Ended(row.id, row.account_id)
+        return EndedSession(row.id, row.account_id)
 
 
 async def _delete(rows: Sequence[SessionRow]) -> None:
-    # At most logins there is nothing to delete, and finding nothing by a statement takes as long as finding something.
+    # Most logins have nothing to delete, and a statement that deletes nothing costs as much as one that does.
     if rows:
         await SessionRow.filter(id__in=[row.id for row in rows]).delete()
 

@@ -1,1 +1,1 @@
-"""The public routes, one module per service behind."""
+"""The public routes, by capability."""

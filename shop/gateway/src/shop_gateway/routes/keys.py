@@ -1,4 +1,4 @@
-"""API keys: made and revoked by people, who have a session; a key makes no keys."""
+"""API keys. Signed-in users create and revoke them; a key cannot create keys."""
 
 # pyright: reportUnusedFunction=false
 # The decorators register the stubs; nobody calls them by name.
@@ -8,7 +8,7 @@ from shop_gateway.models import CreatedKey, Key, KeyForm, RowId
 
 
 def declare(app: Gateway, upstream: Upstream) -> None:
-    """Declare the routes. The users service's own question about a key, ``/api/keys/introspect``, is not among them."""
+    """Declare the routes. ``/api/keys/introspect`` of the users service is for the gateway alone and has no route."""
     keys = app.group("/api/keys", upstream=upstream, allow=role("default", "admin"), tags=["keys"])
 
     @keys.post("", status_code=201, responses=problems(409))

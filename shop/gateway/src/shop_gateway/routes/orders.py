@@ -17,22 +17,22 @@ IdempotencyKey = Annotated[
 ]
 
 
-def declare(app: Gateway, upstream: Upstream, machines: Methods) -> None:
-    """Declare the routes; ``machines`` may call them with API keys that have the scope."""
-    person = role("default", "admin")
+def declare(app: Gateway, upstream: Upstream, user_or_key_auth: Methods) -> None:
+    """Declare the routes; ``user_or_key_auth`` also accepts API keys, which need the scope."""
+    user = role("default", "admin")
     orders = app.group(
-        "/api/orders", upstream=upstream, allow=person | scope("orders:read"), auth=machines, tags=["orders"]
+        "/api/orders", upstream=upstream, allow=user | scope("orders:read"), auth=user_or_key_auth, tags=["orders"]
     )
-    changes = person | scope("orders:write")
+    user_or_writer = user | scope("orders:write")
 
     @orders.get("")
     def list_orders(page: Page) -> list[Order]: ...
 
-    @orders.post("", allow=changes, status_code=201, responses=problems(409))
+    @orders.post("", allow=user_or_writer, status_code=201, responses=problems(409))
     def create_order(order: OrderForm, idempotency_key: IdempotencyKey = None) -> Order: ...
 
     @orders.get("/{order_id}", responses=problems(404))
     def get_order(order_id: RowId) -> Order: ...
 
-    @orders.post("/{order_id}/cancel", allow=changes, responses=problems(404, 409))
+    @orders.post("/{order_id}/cancel", allow=user_or_writer, responses=problems(404, 409))
     def cancel_order(order_id: RowId) -> Order: ...

@@ -1,4 +1,4 @@
-"""Suppliers: public to read, a token to create; answered by the suppliers service."""
+"""Suppliers: anyone may read them, changes need a token; answered by the suppliers service."""
 
 # pyright: reportUnusedFunction=false
 # The decorators register the stubs; nobody calls them by name.
@@ -8,10 +8,10 @@ from limen.auth import Methods
 from shop_gateway.models import Page, RowId, Supplier, SupplierChanges, SupplierForm
 
 
-def declare(app: Gateway, upstream: Upstream, machines: Methods) -> None:
-    """Declare the routes; ``machines`` may change suppliers with API keys that have the scope."""
+def declare(app: Gateway, upstream: Upstream, user_or_key_auth: Methods) -> None:
+    """Declare the routes; ``user_or_key_auth`` also accepts API keys, which need the scope."""
     changes = role("default", "admin") | scope("suppliers:write")
-    suppliers = app.group("/api/suppliers", upstream=upstream, allow=changes, auth=machines, tags=["suppliers"])
+    suppliers = app.group("/api/suppliers", upstream=upstream, allow=changes, auth=user_or_key_auth, tags=["suppliers"])
 
     @suppliers.get("", allow=anyone)
     def list_suppliers(page: Page) -> list[Supplier]: ...

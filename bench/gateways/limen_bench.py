@@ -1,4 +1,4 @@
-"""limen as it is measured: one route for each scenario, and as many more as ``BENCH_ROUTES`` says."""
+"""The limen gateway of ``python -m bench``: one route for each scenario, and ``BENCH_ROUTES`` more."""
 
 import os
 from datetime import datetime
@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from limen import Gateway, Limits, Upstream, anyone, role
 from limen.auth import Assertion, Jwt
 
-# As many connections as the largest scenario has clients: what is measured is the gateway, not its queue.
+# More connections than any scenario has clients, so that the gateway is measured, not its queue.
 service = Upstream("service", [os.environ["BENCH_UPSTREAM"]], limits=Limits(connections=1024))
 app = Gateway(
     title="Bench",
@@ -20,7 +20,7 @@ app = Gateway(
 
 
 class Form(BaseModel):
-    """What a client posts."""
+    """A posted form."""
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
     quantity: Annotated[int, Field(ge=1, le=1000)]
@@ -31,7 +31,7 @@ class Form(BaseModel):
 
 
 class Item(BaseModel):
-    """What the service answers."""
+    """The service's response."""
 
     id: int
     name: str
@@ -41,14 +41,14 @@ class Item(BaseModel):
 
 
 class Short(BaseModel):
-    """What is left of an item behind the hook."""
+    """The hook's response."""
 
     id: int
     name: str
 
 
 def shorten(item: Item) -> Short:
-    """Keep what the public may see."""
+    """Keep the public fields."""
     return Short(id=item.id, name=item.name)
 
 

@@ -1,7 +1,6 @@
 """The two loads of ``bench.logins``, each as a program: GET at a fixed rate, and clients that log in.
 
-The rate is kept with ``select``, as in ``bench.pace``, whose connections do not outlive the gateway's patience with idle
-ones: at a rate this low, most of them are idle for longer.
+Like ``bench.load_generator``, but for a low rate: it replaces the idle connections that the gateway has closed meanwhile.
 """
 
 import asyncio
@@ -17,41 +16,41 @@ from contextlib import suppress
 from statistics import median
 from time import perf_counter
 
-from bench.pace import Answer
+from bench.load_generator import ResponseReader
 
 PASSWORD = "b"
 RAMP = 2.0
-"""Seconds in which the clients come."""
+"""Seconds within which the clients connect."""
 
-COME = RAMP + 0.5
-"""Seconds by which all have asked for the first time, unless they get too little time for that."""
+CONNECTED_AFTER = RAMP + 0.5
+"""Seconds after which all clients must have sent their first request."""
 
-_AGAIN = (5.0, 15.0)  # seconds that a client takes which was not told when to come back
+_RETRY_SECONDS = (5.0, 15.0)  # a client's pause when the response has no Retry-After
 
 
 def get(port: int, path: str, seconds: float, rate: float) -> dict[str, float]:
     """Send ``rate`` requests per second; return how many there were, errors, and percentiles in milliseconds."""
     request = f"GET {path} HTTP/1.1\r\nhost: bench\r\n\r\n".encode()
     idle: list[socket.socket] = []
-    busy: dict[socket.socket, Answer] = {}
+    in_flight: dict[socket.socket, ResponseReader] = {}
     times: list[float] = []
     errors = 0
-    waiting: deque[float] = deque(number / rate for number in range(int(seconds * rate)))
-    begun = perf_counter()
-    while waiting or busy:
-        now = perf_counter() - begun
-        while waiting and waiting[0] <= now:
+    due_times: deque[float] = deque(number / rate for number in range(int(seconds * rate)))
+    started = perf_counter()
+    while due_times or in_flight:
+        now = perf_counter() - started
+        while due_times and due_times[0] <= now:
             connection = _connection(idle, port)
-            busy[connection] = Answer(waiting.popleft())
+            in_flight[connection] = ResponseReader(due_times.popleft())
             connection.sendall(request)
-        until_next = max(0.0, waiting[0] - (perf_counter() - begun)) if waiting else 60.0
-        for connection in select.select(busy, [], [], until_next)[0]:
+        until_next = max(0.0, due_times[0] - (perf_counter() - started)) if due_times else 60.0
+        for connection in select.select(in_flight, [], [], until_next)[0]:
             data = connection.recv(1 << 20)
             if not data:
                 raise ConnectionError("closed by the gateway before its answer")
-            if busy[connection].take(data):
-                answer = busy.pop(connection)
-                times.append(perf_counter() - begun - answer.due)
+            if in_flight[connection].feed(data):
+                answer = in_flight.pop(connection)
+                times.append(perf_counter() - started - answer.due)
                 errors += answer.failed
                 idle.append(connection)
     times.sort()
@@ -69,36 +68,36 @@ def _connection(idle: list[socket.socket], port: int) -> socket.socket:
         connection = idle.pop()
         if not select.select([connection], [], [], 0)[0]:
             return connection
-        connection.close()  # nothing was due, so what can be read is its end
+        connection.close()  # no response is outstanding, so being readable means that it was closed
     connection = socket.create_connection(("127.0.0.1", port), 60)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection
 
 
-def step_back() -> None:
-    """Take only the time that others leave (sched(7)), and never let them wait: clients are other machines."""
+def lower_priority() -> None:
+    """Run only when no other process wants the CPU (sched(7)): these clients stand for other machines."""
     if sys.platform == "linux":
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     else:
         os.nice(19)
 
 
-async def _client(number: int, port: int, came: set[int], answers: Counter[str], times: list[float]) -> None:
+async def _client(number: int, port: int, connected: set[int], answers: Counter[str], times: list[float]) -> None:
     """Log in again and again."""
     await asyncio.sleep(random.uniform(0, RAMP))
     body = json.dumps({"username": f"user{number}", "password": PASSWORD}).encode()
     head = f"POST /api/login HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
     request = f"{head}\r\nconnection: close\r\n\r\n".encode() + body
-    # An address of its own (all of 127.0.0.0/8 is this machine): one address may not log in so often.
+    # An address per client (all of 127.0.0.0/8 is this machine): logins are throttled by address.
     source = (f"127.1.{number // 250}.{number % 250 + 1}", 0)
     while True:
-        begun = perf_counter()
+        started = perf_counter()
         answer = b""
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=source)
             try:
                 writer.write(request)
-                came.add(number)
+                connected.add(number)
                 answer = await reader.read()
             finally:
                 writer.close()
@@ -109,34 +108,34 @@ async def _client(number: int, port: int, came: set[int], answers: Counter[str],
         else:
             answers[answer[9:12].decode() or "no answer"] += 1
         if answer[9:12] == b"201":
-            times.append(perf_counter() - begun)
+            times.append(perf_counter() - started)
             continue
-        after = answer.lower().partition(b"\r\nretry-after: ")[2].partition(b"\r\n")[0]
-        await asyncio.sleep(int(after) if after.isdigit() else random.uniform(*_AGAIN))
+        retry_after = answer.lower().partition(b"\r\nretry-after: ")[2].partition(b"\r\n")[0]
+        await asyncio.sleep(int(retry_after) if retry_after.isdigit() else random.uniform(*_RETRY_SECONDS))
 
 
 async def log_in(port: int, clients: int) -> dict[str, float]:
-    """Let ``clients`` log in until SIGTERM; return how many answers had which status, and what a login took.
+    """Let ``clients`` log in until SIGTERM; return the number of responses by status, and the median time of a login.
 
-    ``came`` are the clients that had asked after ``COME`` seconds: fewer would make the rest look better than it is.
+    ``connected`` is how many clients had sent a request after ``CONNECTED_AFTER`` seconds: with fewer, the load was too low.
     """
-    step_back()
+    lower_priority()
     answers: Counter[str] = Counter()
     times: list[float] = []
-    came: set[int] = set()
-    early: set[int] = set()
-    ended = asyncio.Event()
+    connected: set[int] = set()
+    connected_in_time: set[int] = set()
+    stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, ended.set)
-    loop.call_later(COME, lambda: early.update(came))
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.call_later(CONNECTED_AFTER, lambda: connected_in_time.update(connected))
     print("begins", flush=True)
-    tasks = [asyncio.create_task(_client(number, port, came, answers, times)) for number in range(clients)]
-    await ended.wait()
+    tasks = [asyncio.create_task(_client(number, port, connected, answers, times)) for number in range(clients)]
+    await stop.wait()
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    middle = round(median(times), 2) if times else 0.0
-    return {**answers, "came": len(early), "seconds for one that succeeded": middle}
+    median_seconds = round(median(times), 2) if times else 0.0
+    return {**answers, "connected": len(connected_in_time), "seconds for one that succeeded": median_seconds}
 
 
 if __name__ == "__main__":
@@ -146,4 +145,4 @@ if __name__ == "__main__":
         case ["log-in", port, clients]:
             print(json.dumps(asyncio.run(log_in(int(port), int(clients)))))
         case _:
-            sys.exit("python -m bench.login_clients get PORT PATH SECONDS RATE, or log-in PORT CLIENTS")
+            sys.exit("python -m bench.login_load get PORT PATH SECONDS RATE, or log-in PORT CLIENTS")

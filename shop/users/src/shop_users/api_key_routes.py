@@ -1,6 +1,6 @@
-"""API keys: making and revoking one's own, and telling the gateway what one is good for.
+"""Routes of API keys: callers create and revoke their own; the gateway introspects them.
 
-``introspect`` needs no identity, since it is how the gateway learns one; it is never routed to the public.
+``introspect`` needs no identity: it is how the gateway learns one. The gateway has no public route to it.
 """
 
 from datetime import timedelta
@@ -11,8 +11,8 @@ from limen_kit.fields import RowId
 from limen_kit.identity import CurrentCaller
 from limen_kit.problems import Problem, responses
 from shop_users import audit
-from shop_users.api_keys import MOST_KEYS, ApiKey, NewKey, TooMany
-from shop_users.parts import Keys
+from shop_users.api_keys import MAX_KEYS, ApiKey, NewKey, TooManyKeys
+from shop_users.dependencies import ApiKeys
 from shop_users.schemas import (
     CreatedKeyResponse,
     IntrospectionForm,
@@ -20,14 +20,14 @@ from shop_users.schemas import (
     KeyForm,
     KeyResponse,
 )
-from shop_users.sessions import Gone
+from shop_users.sessions import AccountMissing
 
 router = APIRouter(prefix="/api/keys", tags=["keys"])
 
 
 @router.post("", status_code=201, responses=responses(400, 401, 409, 413))
-async def create_key(form: KeyForm, caller: CurrentCaller, keys: Keys, response: Response) -> CreatedKeyResponse:
-    """Make an API key, which is shown in this answer and never again."""
+async def create_key(form: KeyForm, caller: CurrentCaller, keys: ApiKeys, response: Response) -> CreatedKeyResponse:
+    """Create an API key, which is shown in this response and never again."""
     new = NewKey(
         owner=caller.id,
         name=form.name,
@@ -36,9 +36,9 @@ async def create_key(form: KeyForm, caller: CurrentCaller, keys: Keys, response:
     )
     try:
         created = await keys.create(new)
-    except TooMany:
-        raise Problem(409, "too_many_keys", f"You have {MOST_KEYS} API keys already; revoke one first.") from None
-    except Gone:
+    except TooManyKeys:
+        raise Problem(409, "too_many_keys", f"You have {MAX_KEYS} API keys already; revoke one first.") from None
+    except AccountMissing:
         raise Problem(
             401, "account_gone", "Your account does not exist any more.", {"www-authenticate": "Bearer"}
         ) from None
@@ -56,13 +56,13 @@ async def create_key(form: KeyForm, caller: CurrentCaller, keys: Keys, response:
 
 
 @router.get("", response_model=list[KeyResponse], responses=responses(401))
-async def list_keys(caller: CurrentCaller, keys: Keys) -> list[ApiKey]:
-    """List the caller's API keys, also those that have expired."""
-    return await keys.of(caller.id)
+async def list_keys(caller: CurrentCaller, keys: ApiKeys) -> list[ApiKey]:
+    """List the caller's API keys, expired ones included."""
+    return await keys.list_for(caller.id)
 
 
 @router.delete("/{key_id}", status_code=204, responses=responses(401, 404))
-async def revoke_key(key_id: RowId, caller: CurrentCaller, keys: Keys) -> None:
+async def revoke_key(key_id: RowId, caller: CurrentCaller, keys: ApiKeys) -> None:
     """Revoke one of the caller's API keys."""
     if not await keys.revoke(caller.id, key_id):
         raise Problem(404, "not_found", "API key not found with this id.")
@@ -70,8 +70,8 @@ async def revoke_key(key_id: RowId, caller: CurrentCaller, keys: Keys) -> None:
 
 
 @router.post("/introspect", response_model_exclude_unset=True, responses=responses(400, 413))
-async def introspect_key(form: IntrospectionForm, keys: Keys) -> IntrospectionResponse:
-    """Tell what a key is good for, and nothing about one that is not good."""
+async def introspect_key(form: IntrospectionForm, keys: ApiKeys) -> IntrospectionResponse:
+    """Return the owner and scopes of a valid key; of an invalid one, only that it is not active."""
     key = await keys.introspect(form.key)
     if key is None:
         return IntrospectionResponse(active=False)

@@ -1,4 +1,4 @@
-"""The attacks of ``bench.attacks`` as data: each can be made, and goes to the limit that it names, not past it."""
+"""The catalogue of ``bench.attacks``: each attack can be built, and reaches the limit that it names without exceeding it."""
 
 import sys
 from collections.abc import Callable
@@ -10,8 +10,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent.parent.parent))
 
 from bench.attacks import requests  # bench is no package of ours: it is found from the root
+from bench.attacks.catalogue import ANCHORS, ATTACKS, Attack, attack_named
 from bench.attacks.requests import KiB
-from bench.attacks.table import ANCHORS, ATTACKS, Attack, named
 
 from limen.auth.jose.compact import MOST_BYTES
 from limen.client.limits import ClientLimits
@@ -21,12 +21,12 @@ _LIMITS = ClientLimits()
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda one: one.name)
 def test_an_attack_can_be_made(attack: Attack) -> None:
-    assert named(attack.name) is attack
+    assert attack_named(attack.name) is attack
     assert set(attack.anchors) <= set(ANCHORS)
-    assert callable(attack.does())
+    assert callable(attack.behaviour())
 
 
-@pytest.mark.parametrize("body", [requests.unknown_members, requests.misfits, requests.valid])
+@pytest.mark.parametrize("body", [requests.unknown_members, requests.wrong_types, requests.valid])
 @pytest.mark.parametrize("size", [256 * KiB, 1024 * KiB])
 def test_a_body_fills_its_limit(body: Callable[[int], bytes], size: int) -> None:
     found = body(size)
@@ -38,7 +38,7 @@ def test_a_body_fills_its_limit(body: Callable[[int], bytes], size: int) -> None
 @pytest.mark.parametrize(
     "request_",
     [
-        requests.many_lines(100),
+        requests.many_fields(100),
         requests.long_header("cookie", "a=b", "; "),
         requests.long_header("via", "1.1 a", ", "),
         requests.long_header("forwarded", "for=192.0.2.1", ", "),
@@ -51,14 +51,14 @@ def test_a_head_is_near_the_limit_and_within(request_: bytes) -> None:
 
 
 def test_a_query_and_a_token_are_near_the_limit_and_within() -> None:
-    line = requests.long_query(1000, "12345").partition(b"\r\n")[0]
-    assert _LIMITS.request_line - 256 < len(line) <= _LIMITS.request_line
-    token = requests.made_up_token(Random("1")).partition(b"Bearer ")[2].partition(b"\r\n")[0]
+    cells = requests.long_query(1000, "12345").partition(b"\r\n")[0]
+    assert _LIMITS.request_line - 256 < len(cells) <= _LIMITS.request_line
+    token = requests.forged_token(Random("1")).partition(b"Bearer ")[2].partition(b"\r\n")[0]
     assert MOST_BYTES - 512 < len(token) <= MOST_BYTES
 
 
-def test_what_is_made_up_differs_each_time_and_is_the_same_for_a_seed() -> None:
-    for make in (requests.made_up_token, requests.made_up_key):
+def test_forged_credentials_differ_each_time_and_repeat_with_the_seed() -> None:
+    for make in (requests.forged_token, requests.forged_key):
         rng = Random("1")
         assert make(rng) != make(rng)
         assert make(Random("2")) == make(Random("2"))

@@ -1,4 +1,4 @@
-"""The gateway of ``bench.soak``: what streams, what is held, what needs a caller; one service behind it."""
+"""The limen gateway of ``bench.soak``: routes with streamed bodies, with held bodies, and for callers only."""
 
 import os
 

@@ -1,43 +1,53 @@
-"""API keys in a database of Tortoise's."""
+"""API keys in a database, with Tortoise."""
 
 from tortoise.transactions import in_transaction
 
-from shop_users.api_keys import MOST_KEYS, ApiKey, Created, NewKey, TooMany, read, same, secret, written
+from shop_users.api_keys import (
+    MAX_KEYS,
+    ApiKey,
+    CreatedKey,
+    NewKey,
+    TooManyKeys,
+    digests_equal,
+    format_key,
+    new_secret,
+    parse_key,
+)
 from shop_users.models import ApiKeyRow
 from shop_users.sessions import Clock, wall_clock
-from shop_users.sql_store import lock
+from shop_users.sql_accounts import lock_account
 
 
-class SqlKeys:
-    """``Keys`` in the database that Tortoise has open."""
+class SqlApiKeyStore:
+    """An ``ApiKeyStore`` in the database that Tortoise has opened."""
 
     def __init__(self, now: Clock = wall_clock) -> None:
-        """Need nothing but the time."""
+        """Take the time from ``now``."""
         self._now = now
 
-    async def create(self, new: NewKey) -> Created:
-        """Lock the owner, make room, insert; the digest follows, since the id is part of the key."""
+    async def create(self, new: NewKey) -> CreatedKey:
+        """Lock the owner, delete expired keys, insert; the digest follows in an update, since the key contains the id."""
         async with in_transaction():
-            await lock(new.owner)
+            await lock_account(new.owner)
             now = self._now()
-            mine = ApiKeyRow.filter(owner_id=new.owner)
-            await mine.filter(expires_at__lte=now).delete()
-            if await mine.count() >= MOST_KEYS:
-                raise TooMany
+            of_owner = ApiKeyRow.filter(owner_id=new.owner)
+            await of_owner.filter(expires_at__lte=now).delete()
+            if await of_owner.count() >= MAX_KEYS:
+                raise TooManyKeys
             row = await ApiKeyRow.create(
                 owner_id=new.owner,
                 name=new.name,
                 scopes=" ".join(new.scopes),
                 digest="",
                 created_at=now,
-                expires_at=new.end(now),
+                expires_at=new.expiry(now),
             )
-            text, digest = written(row.id, secret())
+            text, digest = format_key(row.id, new_secret())
             await ApiKeyRow.filter(id=row.id).update(digest=digest)
-        return Created(_key(row), text)
+        return CreatedKey(_key(row), text)
 
-    async def of(self, owner: int) -> list[ApiKey]:
-        """Return them all."""
+    async def list_for(self, owner: int) -> list[ApiKey]:
+        """Filter by the owner."""
         return [_key(row) for row in await ApiKeyRow.filter(owner_id=owner).order_by("id")]
 
     async def revoke(self, owner: int, number: int) -> bool:
@@ -45,14 +55,14 @@ class SqlKeys:
         return bool(await ApiKeyRow.filter(id=number, owner_id=owner).delete())
 
     async def introspect(self, text: str) -> ApiKey | None:
-        """Look, compare, and now and then write."""
-        number, digest = read(text)
+        """Read, compare, and write ``last_used_at`` when it is outdated."""
+        number, digest = parse_key(text)
         row = await ApiKeyRow.get_or_none(id=number)
-        right = same(digest, None if row is None else row.digest)
+        matches = digests_equal(digest, None if row is None else row.digest)
         now = self._now()
-        if row is None or not right or not _key(row).active(now):
+        if row is None or not matches or not _key(row).active(now):
             return None
-        if _key(row).unseen(now):
+        if _key(row).last_used_is_outdated(now):
             await ApiKeyRow.filter(id=row.id).update(last_used_at=now)
         return _key(row)
 

@@ -1,5 +1,5 @@
-"""The gateway of ``bench.attacks``, with the defaults of everything: what others use is behind ``service``, and what the
-attacks go to is behind ``strange``, under one prefix, so that other gateways need one rule for it.
+"""The limen gateway of ``bench.attacks``, with default settings. The probe's requests go to ``service``; the attacks go to
+``hostile``, under one prefix, so that other gateways need only one rule for it.
 """
 
 import os
@@ -12,20 +12,20 @@ from limen import Gateway, Trust, Upstream, anyone, role, signed_in
 from limen.auth import ApiKeys, Jwt
 
 service = Upstream("service", [os.environ["BENCH_UPSTREAM"]])
-strange = Upstream("strange", [os.environ["BENCH_STRANGE"]])
-# Trusted, so that what an attack says in Forwarded is read: a balancer in front passes it on.
+hostile = Upstream("hostile", [os.environ["BENCH_HOSTILE"]])
+# Trusted, so that Forwarded fields of the attacks are parsed, as if a load balancer had passed them on.
 app = Gateway(title="Attacked", auth=Jwt(os.environ["BENCH_SECRET"]), trust=Trust(["127.0.0.0/8"], speaks="forwarded"))
 
 
 class Small(BaseModel):
-    """What others post."""
+    """The probe's body."""
 
     name: str
     quantity: int
 
 
 class Form(BaseModel):
-    """What the attacks post: names that it does not know are mistakes, each of them."""
+    """The attacks' body; every unknown member is an error of validation."""
 
     model_config = ConfigDict(extra="forbid")
     name: str
@@ -34,7 +34,7 @@ class Form(BaseModel):
 
 
 class Item(BaseModel):
-    """What a service ought to answer."""
+    """The declared response."""
 
     id: int
 
@@ -47,41 +47,41 @@ def mine() -> None: ...
 def create(small: Small) -> None: ...  # pyright: ignore[reportUnusedParameter] - a stub: its signature is the contract
 
 
-@app.post("/strange/form", upstream=strange, allow=anyone)
+@app.post("/hostile/form", upstream=hostile, allow=anyone)
 def form(form: Form) -> None: ...  # pyright: ignore[reportUnusedParameter] - a stub
 
 
-@app.post("/strange/form-1m", upstream=strange, allow=anyone, max_body=1 << 20)
+@app.post("/hostile/form-1m", upstream=hostile, allow=anyone, max_body=1 << 20)
 def large_form(form: Form) -> None: ...  # pyright: ignore[reportUnusedParameter] - a stub
 
 
-@app.get("/strange/items", upstream=strange, allow=anyone)
+@app.get("/hostile/items", upstream=hostile, allow=anyone)
 def items() -> None: ...
 
 
-@app.get("/strange/search", upstream=strange, allow=anyone)
+@app.get("/hostile/search", upstream=hostile, allow=anyone)
 def search(q: Annotated[list[int], Query()], session: Annotated[str, Cookie()] = "") -> None: ...  # pyright: ignore[reportUnusedParameter] - a stub
 
 
-@app.get("/strange/mine", upstream=strange, allow=signed_in)
-def strangers() -> None: ...
+@app.get("/hostile/mine", upstream=hostile, allow=signed_in)
+def hostile_mine() -> None: ...
 
 
-@app.get("/strange/keyed", upstream=strange, allow=signed_in, auth=ApiKeys(strange, path="/strange/introspect"))
+@app.get("/hostile/keyed", upstream=hostile, allow=signed_in, auth=ApiKeys(hostile, path="/hostile/introspect"))
 def keyed() -> None: ...
 
 
-@app.get("/strange/misfits", upstream=strange, allow=anyone)
+@app.get("/hostile/misfits", upstream=hostile, allow=anyone)
 def misfits() -> list[Item]: ...
 
 
-@app.post("/strange/local")
+@app.post("/hostile/local")
 async def local(request: Request) -> int:
-    """Answer in the application itself."""
+    """Read the body in the application itself."""
     return len(await request.body())
 
 
-app.forward("/strange/upload", upstream=strange, allow=anyone, methods=["POST"])
-app.forward("/strange/guarded", upstream=strange, allow=role("admin"), methods=["POST"])
-app.forward("/strange/answers/{what}", upstream=strange, allow=anyone, methods=["GET"])
+app.forward("/hostile/upload", upstream=hostile, allow=anyone, methods=["POST"])
+app.forward("/hostile/guarded", upstream=hostile, allow=role("admin"), methods=["POST"])
+app.forward("/hostile/answers/{what}", upstream=hostile, allow=anyone, methods=["GET"])
 app.compile()

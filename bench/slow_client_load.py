@@ -1,6 +1,6 @@
-"""The floods of ``bench.floods``, as a program: connections that cost the gateway and are of use to nobody.
+"""The slow clients of ``bench.slow_clients``, as a program: connections that only occupy the gateway.
 
-Each client takes its time, comes again when it was turned away, and goes on until SIGTERM.
+Each client is slow, reconnects when it was closed, and continues until SIGTERM.
 """
 
 import asyncio
@@ -16,28 +16,28 @@ KINDS = {
     "read": "answers of 1 MiB that nobody reads",
 }
 _PAUSE = 1.0  # seconds between two bytes
-_FIRST = {
+_FIRST_BYTES = {
     "idle": b"",
     "head": b"GET /api/items HTTP/1.1\r\nhost: bench\r\nx-slow: ",
     "body": b"POST /api/items HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: 9000\r\n\r\n{",
     "stream": b"POST /api/upload HTTP/1.1\r\nhost: bench\r\ncontent-length: 9000\r\n\r\n{",
     "read": b"GET /api/large HTTP/1.1\r\nhost: bench\r\n\r\n",
 }
-_LIMIT = 4096  # bytes that a client takes before it stops reading
+_BUFFER_LIMIT = 4096  # bytes that a client takes before it stops reading
 
 
-async def _client(kind: str, port: int, come: asyncio.Semaphore) -> None:
-    first = True
+async def _client(kind: str, port: int, connected: asyncio.Semaphore) -> None:
+    first_time = True
     while True:
-        # Not all at once: what is measured is that they are there, not that they arrive.
+        # Not all at once: the benchmark measures open connections, not their arrival.
         await asyncio.sleep(random.uniform(0, _PAUSE))
         with suppress(OSError):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=_LIMIT)
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=_BUFFER_LIMIT)
             try:
-                writer.write(_FIRST[kind])
-                if first:
-                    first = False
-                    come.release()
+                writer.write(_FIRST_BYTES[kind])
+                if first_time:
+                    first_time = False
+                    connected.release()
                 if kind == "idle":
                     await reader.read()
                 elif kind == "read":
@@ -52,16 +52,16 @@ async def _client(kind: str, port: int, come: asyncio.Semaphore) -> None:
 
 
 async def main(kind: str, port: int, count: int) -> None:
-    """Let ``count`` clients come, say so once all have been there, and keep them coming."""
-    come = asyncio.Semaphore(0)
-    tasks = [asyncio.create_task(_client(kind, port, come)) for _ in range(count)]
+    """Run ``count`` clients; print a line once all have connected."""
+    connected = asyncio.Semaphore(0)
+    tasks = [asyncio.create_task(_client(kind, port, connected)) for _ in range(count)]
     for _ in range(count):
-        await come.acquire()
+        await connected.acquire()
     print("all are there", flush=True)
     await asyncio.gather(*tasks)
 
 
 if __name__ == "__main__":
     if len(sys.argv) != 4 or sys.argv[1] not in KINDS:
-        sys.exit(f"python -m bench.flood_clients {'|'.join(KINDS)} PORT COUNT")
+        sys.exit(f"python -m bench.slow_client_load {'|'.join(KINDS)} PORT COUNT")
     asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
