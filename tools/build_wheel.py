@@ -47,14 +47,14 @@ COMPILED = (
     "routing/table",
     "upstream/connection",
     "upstream/error",
-    "fairness/line",
+    "fairness/round_robin",
     "upstream/pool",
-    "upstream/renewal",
+    "upstream/tls_context",
     "upstream/request",
-    "upstream/rules",
+    "upstream/answer_rules",
     "upstream/tls",
-    "fairness/turns",
-    "upstream/wire",
+    "fairness/scheduler",
+    "upstream/flow_control",
 )
 
 

@@ -29,7 +29,7 @@ from limen.contract.urlencoded import grouped, pairs, unclear
 from limen.errors import Fault, Invalid, Kind
 from limen.exchange.outcome import Outcome
 from limen.exchange.principal import Principal
-from limen.fairness.validations import FULL, LIGHT, MORE, More, MostValues, Validations, heavy
+from limen.fairness.validations import FULL, LIGHT, NOT_DONE, MostValues, NotDone, Validations, heavy
 from limen.http.headers import (
     OF_THE_BYTES,
     OF_THE_ENCODING,
@@ -241,7 +241,7 @@ def declared(
         if isinstance(read, Misfits):
             return _unfit(read)
         return read if content else None  # a form may have no fields, and then there is no content
-    work: Callable[[], bytes | Fault | More] = partial(_read_on, _reading(plan, body, content))
+    work: Callable[[], bytes | Fault | NotDone] = partial(_read_on, _reading(plan, body, content))
     asked: Awaitable[bytes | Fault] | None = validations.ask(len(content), work)
     return FULL if asked is None else asked
 
@@ -253,13 +253,13 @@ def _reading(plan: Plan, body: Body | Form | Text, content: bytes) -> Generator[
     return (yield from body.reading(content))
 
 
-def _read_on(reading: Generator[None, None, bytes | Misfits]) -> bytes | Fault | More:
+def _read_on(reading: Generator[None, None, bytes | Misfits]) -> bytes | Fault | NotDone:
     try:
         next(reading)
     except StopIteration as done:
         read: bytes | Misfits = done.value
         return _unfit(read) if isinstance(read, Misfits) else read
-    return MORE
+    return NOT_DONE
 
 
 def _unfit(misfits: Misfits) -> Fault:

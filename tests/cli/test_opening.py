@@ -16,8 +16,8 @@ from certificates import Authority
 from limen.cli import opening as opening_module
 from limen.cli.listener import Listener
 from limen.cli.opening import HANDSHAKE_COST, Opening, left
-from limen.fairness.line import Line
-from limen.fairness.turns import ROUND, Turns
+from limen.fairness.round_robin import RoundRobinQueue
+from limen.fairness.scheduler import ROUND, LoopScheduler
 from serving import until
 
 MOST = 8
@@ -113,7 +113,7 @@ class Held:
     """Stands in for the turns of a loop: a test makes them."""
 
     def __init__(self) -> None:
-        self.line: Line[Any] = Line()
+        self.line: RoundRobinQueue[Any] = RoundRobinQueue()
 
     def ask(self, worker: Any, network: bytes, *, light: bool) -> None:
         assert light
@@ -130,13 +130,13 @@ class Held:
         worker.queued = False
         worker.step()
 
-    def spend(self, seconds: float) -> None:
+    def charge(self, seconds: float) -> None:
         """Do nothing."""
 
 
 def held(one: Served, monkeypatch: pytest.MonkeyPatch) -> Held:
     turns = Held()
-    monkeypatch.setattr(one.opening, "_turns", turns)
+    monkeypatch.setattr(one.opening, "_scheduler", turns)
     return turns
 
 
@@ -283,7 +283,7 @@ async def test_few_begin_in_one_turn_of_the_loop(authority: Authority, monkeypat
         before = held(one, monkeypatch)
         callers = Callers()
         await callers.call(one, hello(authority.client()), 30)
-        monkeypatch.setattr(one.opening, "_turns", turns := Turns(asyncio.get_running_loop(), lambda: 0.0))
+        monkeypatch.setattr(one.opening, "_scheduler", turns := LoopScheduler(asyncio.get_running_loop(), lambda: 0.0))
         while before.line:
             worker = before.line.take()
             worker.queued = False

@@ -18,7 +18,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 
-from limen.fairness.turns import turns_of
+from limen.fairness.scheduler import scheduler_of
 from limen.http.networks import network_of
 
 # Connections of one worker that may be in their handshake at once.
@@ -78,7 +78,7 @@ class Opening:
         self._handshake = handshake
         self._opened = opened
         self._loop = asyncio.get_running_loop()
-        self._turns = turns_of(self._loop)
+        self._scheduler = scheduler_of(self._loop)
         self._pending: dict[_Pending, None] = {}  # the oldest first
         self._tasks: set[asyncio.Task[object]] = set()  # of those that have begun, also if they were cut since
 
@@ -103,7 +103,7 @@ class Opening:
         if left(pending.connection):
             self._cut(pending)
         else:
-            self._turns.spend(HANDSHAKE_COST)
+            self._scheduler.charge(HANDSHAKE_COST)
             self._begin(pending)
 
     def give_up(self) -> None:
@@ -135,7 +135,7 @@ class Opening:
             if pending.least:
                 return  # the kernel tells when there is as much
         self._loop.remove_reader(pending.connection.fileno())
-        self._turns.ask(pending, pending.network, light=True)
+        self._scheduler.ask(pending, pending.network, light=True)
 
     def _begin(self, pending: _Pending) -> None:
         if pending.timer is not None:
@@ -159,7 +159,7 @@ class Opening:
             return
         pending.timer.cancel()
         if pending.queued:
-            self._turns.leave(pending, pending.network, light=True)
+            self._scheduler.leave(pending, pending.network, light=True)
         else:
             self._loop.remove_reader(pending.connection.fileno())
         pending.connection.close()

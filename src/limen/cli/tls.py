@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from limen.upstream.renewal import Stamp, stamp
-from limen.upstream.tls import ALPN, load_authorities, load_pair
+from limen.upstream.tls import ALPN, load_authorities, load_key_pair
+from limen.upstream.tls_context import FileStamp, file_stamp
 
 logger = logging.getLogger("limen.serve")
 
@@ -63,7 +63,7 @@ def server_context(files: Files, *, now: float | None = None) -> tuple[ssl.SSLCo
     context.set_ciphers(_CIPHERS)
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(ALPN)
-    load_pair(context, files.certificate, files.key)
+    load_key_pair(context, files.certificate, files.key)
     validity = _rehearse(context, files.certificate)
     when = time.time() if now is None else now
     if when >= validity.until:
@@ -128,9 +128,9 @@ class Renewal:
             logger.error("TLS: not renewed, what was served before stays: %s", error)  # noqa: TRY400
             return None
 
-    def _stamp(self) -> tuple[Stamp, ...]:
+    def _stamp(self) -> tuple[FileStamp, ...]:
         files = (self.files.certificate, self.files.key, self.files.client_ca)
-        return tuple(stamp(path) for path in files if path is not None)
+        return tuple(file_stamp(path) for path in files if path is not None)
 
 
 def _rehearse(context: ssl.SSLContext, certificate: Path) -> Validity:

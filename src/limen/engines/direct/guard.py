@@ -106,7 +106,7 @@ class GuardedProtocol(PatientProtocol):
             return
         if size > SMALL or not reading.free():
             reading.take(data)
-        elif not self.shared.turns.small():
+        elif not self.shared.turns.admit_small_read():
             reading.keep(data)
         else:
             self.parse(data)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from uvicorn.protocols.http.flow_control import FlowControl
 
 from limen.fairness.body_memory import Bodies
-from limen.fairness.turns import LONG_READ, READ_COST, Turns
+from limen.fairness.scheduler import LONG_READ, READ_COST, LoopScheduler
 from limen.http.networks import network_of
 
 # Pipelined requests in line before nothing more is parsed or read. While it is read, a client that leaves is noticed.
@@ -55,7 +55,7 @@ class Reading:
     )
 
     def __init__(
-        self, protocol: Any, transport: asyncio.Transport, turns: Turns, bodies: Bodies, line: "deque[Any]"
+        self, protocol: Any, transport: asyncio.Transport, turns: LoopScheduler, bodies: Bodies, line: "deque[Any]"
     ) -> None:
         """``protocol`` has what ``PatientProtocol`` has under "what reading asks"; ``line`` is that of its requests."""
         self._protocol: Any = protocol
@@ -102,13 +102,13 @@ class Reading:
         self._at = 0
         self._yields = self._yields or len(data) >= LONG_READ
         turns = self._turns
-        if turns.room():
+        if turns.has_time():
             begun = turns.now()
             for _ in range(_AT_ONCE):
                 if not self.pending() or not self._may_parse() or self._protocol.is_chunked():
                     break
                 self._parse()
-            turns.did(begun)
+            turns.charge_since(begun)
         self._rests(len(data))
 
     def keep(self, data: bytes) -> None:
@@ -143,7 +143,7 @@ class Reading:
             self._parse()
         if self._yields and not self.pending():
             self._yields = False
-            self._turns.spend(READ_COST)
+            self._turns.charge(READ_COST)
         self.go_on()
 
     def go_on(self) -> None:

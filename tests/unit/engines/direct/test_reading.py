@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from limen.engines.direct.reading import MOST_WAITING, SMALL, STEP, STRETCH, Reading
 from limen.fairness.body_memory import Bodies
-from limen.fairness.turns import LONG_READ, READ_COST, ROUND, Turns
+from limen.fairness.scheduler import LONG_READ, READ_COST, ROUND, LoopScheduler
 from turning import Loop, turns_on
 
 HEAD = b"GET /x HTTP/1.1\r\nhost: g\r\n\r\n"
@@ -232,7 +232,7 @@ def test_of_a_hundred_long_reads_few_are_made_in_one_turn_of_the_loop() -> None:
 
 def test_where_a_turn_has_no_time_left_nothing_is_parsed_at_once() -> None:
     made = Made()
-    made.turns.spend(ROUND)
+    made.turns.charge(ROUND)
     made.reading.take(HEAD)
     assert (made.parser.steps, made.transport.reads) == ([], False)
     made.loop.run()
@@ -346,7 +346,7 @@ def test_whatever_happened_the_socket_is_read_again_once_nothing_stands_against_
 async def test_the_loop_of_a_server_will_do() -> None:
     parser, bodies = Parser(), Bodies(1 << 20)
     transport: Any = Transport()
-    reading = Reading(parser, transport, Turns(asyncio.get_running_loop()), bodies, deque())
+    reading = Reading(parser, transport, LoopScheduler(asyncio.get_running_loop()), bodies, deque())
     reading.take(HEAD * 5)
     for _ in range(10):
         await asyncio.sleep(0)
