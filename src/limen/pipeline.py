@@ -31,10 +31,10 @@ from limen.exchange.outcome import Outcome
 from limen.exchange.principal import Principal
 from limen.fairness.validations import FULL, LIGHT, NOT_DONE, MostValues, NotDone, Validations, heavy
 from limen.http.headers import (
-    OF_THE_BYTES,
-    OF_THE_ENCODING,
-    OF_THE_ORIGINAL,
-    SEVERAL,
+    CODING_AND_RANGE_FIELDS,
+    CONTENT_FIELDS,
+    REPEATABLE_FIELDS,
+    REPRESENTATION_FIELDS,
     Head,
     Headers,
     block,
@@ -43,7 +43,7 @@ from limen.http.headers import (
     to_upstream,
     values,
 )
-from limen.http.max_forwards import lowered, spent
+from limen.http.max_forwards import decremented, exhausted
 from limen.http.replies import Reply, document
 from limen.http.via import line, loops
 from limen.observe import access
@@ -106,7 +106,7 @@ def final(
     table: Table[Plan], found: Match[Plan] | Redirect | MethodNotAllowed | Fault, path: bytes, head: Head
 ) -> Match[Plan] | Redirect | MethodNotAllowed | Fault:
     """Return what was ``found`` for an OPTIONS request, unless it may not be passed on: that one is answered here."""
-    if isinstance(found, Match) and spent(head):
+    if isinstance(found, Match) and exhausted(head):
         here = table.match(b"", path)  # no route has this method: all that it has are named
         return here if isinstance(here, MethodNotAllowed) else found
     return found
@@ -292,10 +292,10 @@ def build_upstream_head(
         ]
     if plan.finish:
         # An answer that has to be read must not come compressed; the client gets it plain, which it always accepts.
-        lines = [line for line in lines if line[0] not in OF_THE_ENCODING]
+        lines = [line for line in lines if line[0] not in CODING_AND_RANGE_FIELDS]
         lines.append((b"accept-encoding", b"identity"))
     if method == b"OPTIONS":
-        lines = lowered(lines)
+        lines = decremented(lines)
     return (path if query is None else path + b"?" + query), lines
 
 
@@ -365,7 +365,7 @@ def replaced(status: int, headers: Headers, made: Made, request_id: str) -> Repl
         own = [line for line in own if line[0] != b"content-type"]
         if status not in (204, 304):
             own.append((b"content-type", b"application/problem+json"))
-    names = {name for name, _ in own} - SEVERAL
+    names = {name for name, _ in own} - REPEATABLE_FIELDS
     lines = [line for line in lines if line[0] not in names]
     lines += own
     lines.append((b"x-request-id", request_id.encode()))
@@ -386,9 +386,9 @@ def described(lines: Headers, how: How) -> Headers:
     if how == "alone":
         return []  # a refusal of the hook's does not hand out the service's session, nor how long that may be kept
     if how == "made":
-        return [line for line in lines if line[0] not in OF_THE_ORIGINAL]
+        return [line for line in lines if line[0] not in REPRESENTATION_FIELDS]
     # The same representation in other bytes.
-    return weakened([line for line in lines if line[0] not in OF_THE_BYTES])
+    return weakened([line for line in lines if line[0] not in CONTENT_FIELDS])
 
 
 def weakened(lines: Headers) -> Headers:

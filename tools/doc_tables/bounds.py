@@ -67,7 +67,7 @@ FIXED: dict[str, Unit] = {
     "contract.forms.MOST_FIELDS": count,
     "contract.urlencoded.STEP": size,
     "contract.misfits.MOST": count,
-    "http.replies.MOST_OF_PLACES": size,
+    "http.replies.MOST_ERROR_BYTES": size,
     "contract.misfits.MOST_WORDED": count,
     "contract.checker.MOST_SEARCHED": count,
     "auth.jose.compact.MOST_BYTES": size,

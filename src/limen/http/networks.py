@@ -1,13 +1,13 @@
-"""What counts as one client where clients take turns: a network, which is what one of them may have for himself."""
+"""The network of a client, which counts as one client where clients take turns: one customer may own all of it."""
 
 from ipaddress import IPv4Address, ip_address
 from typing import cast
 
 
 def network_of(address: object) -> bytes:
-    """Return the network of ``address``, a socket's: 256 addresses of IPv4, or 64 bits of IPv6; b"" where there is none."""
+    """Return the network of a socket's ``address``: /24 of IPv4, /64 of IPv6; b"" where there is none."""
     if not isinstance(address, tuple):
-        return b""  # of a Unix socket
+        return b""  # a Unix socket
     try:
         host = ip_address(str(cast("tuple[object, ...]", address)[0]).partition("%")[0])
     except ValueError:

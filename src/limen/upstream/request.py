@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from limen.http.headers import BREAKS, TOKEN, Headers
+from limen.http.headers import FORBIDDEN_IN_VALUE, TOKEN, Headers
 
 # As numbers: looking for a byte as bytes raises and clears a TypeError within, which is 1,600 instructions.
 _NUL: Final = 0
@@ -44,7 +44,7 @@ def head(method: bytes, target: bytes, authority: bytes, headers: Headers, own: 
     # One check of the whole head instead of one of each value: 3 us less for 12 lines.
     ends = len(headers) + 2
     if head.count(b"\n") != ends or head.count(b"\r") != ends or _NUL in head:
-        culprit = next((name for name, value in headers if BREAKS.search(value)), b"host")
+        culprit = next((name for name, value in headers if FORBIDDEN_IN_VALUE.search(value)), b"host")
         raise ValueError(f"not a header line: {culprit!r}")
     return head + own + framing + b"\r\n"
 
