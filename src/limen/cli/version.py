@@ -1,13 +1,13 @@
-"""What runs, in words: the version of limen, and whether its hot path is compiled or interpreted."""
+"""The version of limen, and whether its hot path is compiled or interpreted."""
 
 from importlib.metadata import version as installed
 from importlib.util import find_spec
 
 
 def compiled() -> bool:
-    """Tell whether the hot path that is imported is compiled; a wheel holds all of its modules so, or none."""
-    found = find_spec("limen.pipeline")  # looked for and not imported: a supervisor says what its workers run
-    return found is not None and not str(found.origin).endswith(".py")
+    """Tell whether the installed hot path is compiled; a wheel has all of its modules compiled, or none."""
+    spec = find_spec("limen.pipeline")  # not imported: a supervisor, which does not need it, logs this too
+    return spec is not None and not str(spec.origin).endswith(".py")
 
 
 def version() -> str:
