@@ -26,9 +26,9 @@ _FILTER = ExceptionTextFilter()
 
 def logger(name: str) -> logging.Logger:
     """Return the logger ``name``, with a filter that removes the texts of exceptions."""
-    found = logging.getLogger(name)
-    found.addFilter(_FILTER)  # has no effect the second time
-    return found
+    result = logging.getLogger(name)
+    result.addFilter(_FILTER)  # has no effect the second time
+    return result
 
 
 def format_traceback(error: BaseException) -> str:

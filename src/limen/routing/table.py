@@ -58,8 +58,8 @@ class _Leaf(Generic[P]):
         return None
 
     def find(self, method: bytes) -> tuple[P, Pattern] | None:
-        found = self.plans.get(method)
-        return self.plans.get(b"GET") if found is None and method == b"HEAD" else found
+        entry = self.plans.get(method)
+        return self.plans.get(b"GET") if entry is None and method == b"HEAD" else entry
 
     @property
     def allow(self) -> set[bytes]:
@@ -114,9 +114,9 @@ class Table(Generic[P]):
         """Return the match of a raw path, or why there is none; None for a path that no pattern matches."""
         allow: set[bytes] = set()
         for leaf, values in self._leaves(raw):
-            found = leaf.find(method)
-            if found is not None:
-                plan, pattern = found
+            entry = leaf.find(method)
+            if entry is not None:
+                plan, pattern = entry
                 named = dict(zip(pattern.names, values, strict=True))
                 return Match(plan, raw, {n: unquote_to_bytes(v).decode() for n, v in named.items()}, named)
             allow |= leaf.allow

@@ -46,8 +46,8 @@ Addresses = tuple[str, ...]
 
 def resolve(host: str) -> Addresses:
     """Return the addresses of ``host`` in the system's order of preference. Blocks. Raises OSError and UnicodeError."""
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
+    entries = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return tuple(dict.fromkeys(str(entry[4][0]) for entry in entries))
 
 
 def literal(host: str) -> bool:

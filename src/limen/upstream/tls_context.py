@@ -81,7 +81,7 @@ class UpstreamTlsContext:
 def file_stamp(path: Path) -> FileStamp:
     """Return what differs once a file is written or replaced: time in ns, size, inode; None where there is no file."""
     try:
-        found = path.stat()  # follows links: mounted secrets are renewed by replacing one
+        status = path.stat()  # follows links: mounted secrets are renewed by replacing one
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return status.st_mtime_ns, status.st_size, status.st_ino

@@ -1,4 +1,4 @@
-"""The line of heavy validations: one in each turn of the loop, fair, bounded, and left by whoever gives up."""
+"""The queue of heavy validations: one in each turn of the loop, fair, bounded, and cancelled work leaves it."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What counts as one client where clients take turns."""
+"""The network of an address, which counts as one client where clients take turns."""
 
 import pytest
 

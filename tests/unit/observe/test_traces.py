@@ -1,4 +1,4 @@
-"""What the log tells of an exception: its kind and where it came from, and none of its words."""
+"""Tracebacks in the log have the types and places of exceptions, and no texts."""
 
 import io
 import logging

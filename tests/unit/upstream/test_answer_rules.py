@@ -1,4 +1,4 @@
-"""What the head of an answer says of its content, where white space stands behind a value."""
+"""The framing of an answer whose header values have white space at the end."""
 
 import pytest
 
