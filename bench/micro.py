@@ -34,7 +34,7 @@ from limen.auth.assertion_live import Asserter
 from limen.auth.jwt_live import Verifier
 from limen.engines.direct import GatewayProtocol
 from limen.exchange.outcome import Outcome
-from limen.fairness.turns import turns_of
+from limen.fairness.scheduler import scheduler_of
 from limen.http.headers import Headers, block, to_client, to_upstream
 from limen.observe.access import LOG
 from limen.observe.handler import LineHandler
@@ -129,7 +129,7 @@ async def operations(loop: Loop) -> dict[str, Callable[[], object]]:
             b"GET", b"/api/admin", b"service", to_upstream(client_fields, strip=strip), gateway_fields, b""
         )
 
-    connection = Connection(service.addresses[0], 65536, lambda _: None, turns_of(loop))
+    connection = Connection(service.addresses[0], 65536, lambda _: None, scheduler_of(loop))
     connection.connection_made(Transport())
     sink = cast("Any", NullSink())
 

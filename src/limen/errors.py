@@ -1,6 +1,6 @@
-"""What can go wrong, as one table: the only place where a fault becomes a status.
+"""The table of faults: the only place where a fault becomes a status.
 
-A row says whose fault it is, at which stage it happens, whether trying again is safe, and what the client is told.
+A row says whose fault it is, at which stage it happens, whether a retry is safe, and which detail the client gets.
 Nothing else in the package chooses a status for a failure. This module imports nothing of the package.
 """
 
@@ -87,18 +87,18 @@ class Kind(Enum):
 
     @property
     def stage(self) -> Stage:
-        """Where on the way of the request it happened."""
+        """The stage of the request at which it happened."""
         return self.value.stage
 
     @property
     def retry(self) -> Retry:
-        """When trying again is safe: never, if nothing was sent, or once if a reused connection died."""
+        """When a retry is safe: never, if nothing was sent, or once if a reused connection was closed."""
         return self.value.retry
 
 
 @dataclass(frozen=True, slots=True)
 class Invalid:
-    """One place where a request misses the contract. The input itself is never repeated.
+    """One value of a request that does not fit the contract. The input itself is never repeated.
 
     ``loc`` is the path to the value, ``msg`` says what is expected there, ``type`` is pydantic's stable name.
     """
@@ -110,11 +110,11 @@ class Invalid:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something that went wrong with one request.
+    """A failure of one request.
 
-    ``detail`` is for the client and replaces the kind's own text; ``cause`` is for the log and never leaves the process.
+    ``detail`` is for the client and replaces the text of the kind; ``cause`` is for the log and never leaves the process.
     ``headers`` are added to the answer (``WWW-Authenticate``, ``Allow``); ``errors`` belongs to ``INVALID_REQUEST``, and
-    ``more`` is how many were found besides.
+    ``more`` counts further errors that it leaves out.
     """
 
     kind: Kind
@@ -126,16 +126,16 @@ class Fault:
 
     @property
     def text(self) -> str:
-        """What the client is told."""
+        """The detail for the client."""
         return self.detail or self.kind.value.detail
 
 
 AGAIN = ((b"retry-after", b"1"),)
-"""For what is over in a moment: who has to wait is told for how many seconds, and does not ask again at once."""
+"""``Retry-After`` for a fault that is over in a moment, so that clients do not retry at once."""
 
 
 class DeclarationError(Exception):
-    """What the declaration of a gateway gets wrong, all of it at once.
+    """All problems in the declaration of a gateway.
 
     ``problems`` has one line each; every line names the route (method and path) or the upstream, and how to mend it.
     """

@@ -14,7 +14,7 @@ SLOW = ("fastapi", "starlette", "pydantic", "uvicorn", "joserfc")
     [
         ("limen", "limen.__all__, dir(limen)"),
         ("limen.cli.main", ""),
-        ("limen.cli.serve", "from limen.cli.workers import Supervisor"),
+        ("limen.cli.serve", "from limen.cli.supervisor import Supervisor"),
         ("limen.cli.reload", ""),
         ("limen.cli.version", "limen.cli.version.version()"),
     ],

@@ -46,13 +46,13 @@ async def listen(told: Callable[[], None] = lambda: None) -> AsyncGenerator[tupl
         return Echo()
 
     with socket.create_server(("127.0.0.1", 0), backlog=1000) as sock:
-        made = Listener(sock, make, None, handshake=30.0, scarce=lambda _: None)
+        made = Listener(sock, make, None, handshake=30.0, on_shortage=lambda _: None)
         await made.start(1000)
         try:
             yield made, sock.getsockname()[1]
         finally:
             made.close()
-            await made.opening.given_up()
+            await made.pending.aclose()
 
 
 async def test_plain_connections_are_accepted() -> None:
@@ -130,7 +130,7 @@ async def test_want_of_files_beside_the_loops_own_server_is_told_and_it_goes_on(
 ) -> None:
     async with listen() as (made, port):
         said: list[OSError] = []
-        monkeypatch.setattr(made, "_scarce", said.append)
+        monkeypatch.setattr(made, "_on_shortage", said.append)
 
         class Short:
             def accept(self) -> Any:
@@ -149,7 +149,7 @@ async def test_want_of_files_is_told_and_paused_for(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(listening, "_PAUSE", 60.0)
     said: list[OSError] = []
     with contextlib.closing(NoFiles()) as sock:
-        made = Listener(cast("socket.socket", sock), Echo, None, handshake=1.0, scarce=said.append)
+        made = Listener(cast("socket.socket", sock), Echo, None, handshake=1.0, on_shortage=said.append)
         await made.start(1)
         await until(lambda: bool(said))
         for _ in range(100):  # turns of the loop, in each of which the socket is readable
@@ -163,7 +163,7 @@ async def test_accepting_goes_on_after_the_pause(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(listening, "_PAUSE", 0.01)
     said: list[OSError] = []
     with contextlib.closing(NoFiles()) as sock:
-        made = Listener(cast("socket.socket", sock), Echo, None, handshake=1.0, scarce=said.append)
+        made = Listener(cast("socket.socket", sock), Echo, None, handshake=1.0, on_shortage=said.append)
         await made.start(1)
         await until(lambda: len(said) == 3)
         assert sock.accepts == 3
@@ -186,22 +186,22 @@ async def test_who_finds_no_room_waits_until_there_is_some() -> None:
             Counted,
             None,
             handshake=1.0,
-            scarce=lambda _: None,
-            room=lambda: served + len(made.opening) < rooms,
+            on_shortage=lambda _: None,
+            has_room=lambda: served + len(made.pending) < rooms,
         )
         await made.start(1)
         clients = [await asyncio.open_connection("127.0.0.1", sock.getsockname()[1]) for _ in range(4)]
         for reader, _ in clients[:2]:
             assert await reader.read() == b"hello"
-        made.look()
+        made.resume()
         for _ in range(50):  # turns of the loop, in each of which the socket is readable
             await asyncio.sleep(0)
         assert served == 2
         rooms = 4
-        made.look()
+        made.resume()
         for reader, writer in clients:
             assert await reader.read() in (b"", b"hello")
             writer.close()
         assert served == 4
         made.close()
-        await made.opening.given_up()
+        await made.pending.aclose()

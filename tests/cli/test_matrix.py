@@ -13,7 +13,7 @@ from fastapi import APIRouter, FastAPI, WebSocket
 from limen import Gateway, Principal, Upstream, anyone, owner, role, scope
 from limen.auth import Jwt
 from limen.auth.api_keys import ApiKeys
-from limen.cli.matrix import FASTAPI, as_json, markdown, of, text, write
+from limen.cli.matrix import FASTAPI, as_json, markdown, matrix_of, text, write
 from tokens import SECRET
 
 APP = """
@@ -69,7 +69,7 @@ def gateway() -> Gateway:
 
 
 def test_the_page() -> None:
-    assert markdown(of(gateway())).splitlines()[4:-9] == [
+    assert markdown(matrix_of(gateway())).splitlines()[4:-9] == [
         r"| METHOD | PATH | SERVICE | ALLOW | AUTH | anonymous | signed in | role admin | scope r:w | owner user\_id "
         "| API key | API key + scope r:w |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -88,14 +88,14 @@ def test_the_page() -> None:
 
 
 def test_what_it_says_of_functions() -> None:
-    assert markdown(of(gateway())).endswith(
+    assert markdown(matrix_of(gateway())).endswith(
         "- \\<lambda> is a function: roles and scopes that it looks for have no column.\n"
         "- of\\_tenant is a function: roles and scopes that it looks for have no column, and it reads claims.\n"
     )
 
 
 def test_the_table_for_the_terminal() -> None:
-    lines = text(of(gateway())).splitlines()
+    lines = text(matrix_of(gateway())).splitlines()
     head, first = lines[0], lines[1]
     assert head.split("  ")[0] == "METHOD"
     assert first.startswith("GET PUT  /a_b/{path:path}")
@@ -104,7 +104,7 @@ def test_the_table_for_the_terminal() -> None:
 
 
 def test_json_for_programs() -> None:
-    found = json.loads(as_json(of(gateway())))
+    found = json.loads(as_json(matrix_of(gateway())))
     rows = {row["path"]: row for row in found["routes"]}
     assert rows["/users"]["verdicts"]["role admin"] == "allowed"
     assert rows["/a_b/{path:path}"]["verdicts"]["API key"] == "?"
@@ -126,7 +126,7 @@ def test_a_change_of_one_route_is_a_change_of_one_line() -> None:
         service = Upstream("svc", ["http://127.0.0.1:9"])
         app.forward("/other", upstream=service, allow=role("a", "b"), methods=["GET"])
         app.forward(path, upstream=service, allow=role(*roles), methods=["GET"])
-        return markdown(of(app)).splitlines()
+        return markdown(matrix_of(app)).splitlines()
 
     before, after = page("/x", "a"), page("/x", "a", "b")
     assert len(set(before) ^ set(after)) == 2

@@ -264,7 +264,6 @@ async def test_what_no_save_can_mend_ends_it(folder: Path, port: int) -> None:
 
 
 def test_what_watches_is_imported_for_reload_alone() -> None:
-    program = (
-        "import sys, limen.cli.serve, limen.cli.worker, limen.cli.up; sys.exit('limen.cli.changes' in sys.modules)"
-    )
+    imports = "import sys, limen.cli.serve, limen.cli.worker, limen.cli.up"
+    program = f"{imports}; sys.exit('limen.cli.source_changes' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False, timeout=50).returncode == 0

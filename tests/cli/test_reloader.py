@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from limen.cli import reload
-from limen.cli.changes import Changes
 from limen.cli.serve import Options
+from limen.cli.source_changes import SourceChanges
 from reloading import FAILS, SERVES, gone, problem, save, says
 from serving import until
 
@@ -38,7 +38,7 @@ async def test_a_worker_that_hangs_is_killed(
         port: int = listener.getsockname()[1]
         monkeypatch.setattr(reload, "START", 0.3)
         monkeypatch.setattr(reload, "END", 0.3)
-        run = asyncio.create_task(reload.Reloader(listener, options, Changes([tmp_path])).run())
+        run = asyncio.create_task(reload.Reloader(listener, options, SourceChanges([tmp_path])).run())
         await until(lambda: any(line.startswith(FAILS) for line in spoken))
         assert (await problem(port))["detail"] == "the worker does not serve after 0.3 s: killed"
         monkeypatch.setattr(reload, "START", 60.0)

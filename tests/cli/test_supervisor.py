@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from commands import connected, get
-from limen.cli import heartbeat
-from limen.cli import workers as supervision
+from limen.cli import heartbeat, worker_process
+from limen.cli import supervisor as supervision
 from limen.cli.serve import Options
 from serving import until
 from slow import PLAIN
@@ -107,7 +107,7 @@ async def test_a_worker_that_is_not_heard_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """SIGSTOP stands for whatever keeps a loop from turning: only SIGKILL ends it."""
-    monkeypatch.setattr(heartbeat, "MISSED", 5)
+    monkeypatch.setattr(heartbeat, "MISSED_BEATS", 5)
     async with supervised(tmp_path, monkeypatch, caplog, count=2) as crew:
         first, second = await crew.says(SERVES, times=2)
         os.kill(int(first), signal.SIGSTOP)
@@ -123,10 +123,10 @@ async def test_a_worker_that_is_not_heard_is_replaced(
 async def test_a_worker_that_is_not_heard_is_killed_also_while_no_other_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, how: str
 ) -> None:
-    monkeypatch.setattr(heartbeat, "MISSED", 3)
+    monkeypatch.setattr(heartbeat, "MISSED_BEATS", 3)
     monkeypatch.setattr(supervision, "_PAUSE", 0.05)
     monkeypatch.setattr(supervision, "_LONGEST_PAUSE", 0.1)
-    start = supervision.start_worker
+    start = worker_process.start_worker
     mended = asyncio.Event()
     failures = 0
 
@@ -163,7 +163,7 @@ async def test_a_start_that_fails_is_tried_again(
         OSError(12, "Cannot allocate memory"),
         RuntimeError("can't start new thread"),
     ]
-    start = supervision.start_worker
+    start = worker_process.start_worker
 
     async def start_worker(*given: Any) -> Any:
         if failures and "serves" in caplog.text:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from certificates import DAY, NOW, Authority
-from limen.cli.tls import Files, server_context, warn
+from limen.cli.tls import TlsFiles, server_context, warn
 
 
 def encrypt(key: Path) -> None:
@@ -27,10 +27,10 @@ def encrypt(key: Path) -> None:
     )
 
 
-def broken(authority: Authority, how: str) -> tuple[Files, str]:
+def broken(authority: Authority, how: str) -> tuple[TlsFiles, str]:
     """Return files that are broken in one way, and what has to be said of them."""
     certificate, key = authority.pair("one")
-    files = Files(certificate, key)
+    files = TlsFiles(certificate, key)
     match how:
         case "missing certificate":
             certificate.unlink()
@@ -39,31 +39,31 @@ def broken(authority: Authority, how: str) -> tuple[Files, str]:
             key.unlink()
             return files, f"the file of the key, {key}, cannot be read: No such file or directory"
         case "a folder":
-            return Files(certificate.parent, key), f"{certificate.parent}, cannot be read: Is a directory"
+            return TlsFiles(certificate.parent, key), f"{certificate.parent}, cannot be read: Is a directory"
         case "mismatch":
             other = authority.pair("other")[1]
-            return Files(certificate, other), f"{other} does not belong to the first certificate in {certificate}"
+            return TlsFiles(certificate, other), f"{other} does not belong to the first certificate in {certificate}"
         case "encrypted":
             encrypt(key)
             return files, f"the key in {key} is encrypted"
         case "swapped":
-            return Files(key, certificate), f"{key} holds no certificate in PEM form"
+            return TlsFiles(key, certificate), f"{key} holds no certificate in PEM form"
         case "no key":
-            return Files(certificate), f"{certificate} holds no private key in PEM form; name the file"
+            return TlsFiles(certificate), f"{certificate} holds no private key in PEM form; name the file"
         case "not a key":
-            return Files(certificate, certificate), "must be the private key, not another part"
+            return TlsFiles(certificate, certificate), "must be the private key, not another part"
         case "damaged":
             lines = key.read_text().splitlines()
             key.write_text("\n".join([lines[0], *reversed(lines[1:-1]), lines[-1]]))
             return files, f"the certificate {certificate} and the key {key} cannot be used"
         case "expired":
-            return Files(*authority.pair("old", until=-DAY)), "expired on " + (NOW - DAY).strftime("%Y-%m-%d")
+            return TlsFiles(*authority.pair("old", until=-DAY)), "expired on " + (NOW - DAY).strftime("%Y-%m-%d")
         case "early":
             pair = authority.pair("early", since=DAY)
-            return Files(*pair), "is not valid before " + (NOW + DAY).strftime("%Y-%m-%d")
+            return TlsFiles(*pair), "is not valid before " + (NOW + DAY).strftime("%Y-%m-%d")
         case "no authority":
             (empty := certificate.with_name("empty.pem")).write_text("")
-            return Files(certificate, key, empty), f"{empty} holds no authority in PEM form"
+            return TlsFiles(certificate, key, empty), f"{empty} holds no authority in PEM form"
         case _:
             raise NotImplementedError(how)
 
@@ -105,20 +105,20 @@ def test_a_certificate_that_is_not_for_servers(tmp_path: Path) -> None:
         key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()) + made.public_bytes(pem)
     )
     with pytest.raises(ValueError, match=r"both\.pem cannot be served: un\w+ certificate purpose; ask its authority"):
-        server_context(Files(both))
+        server_context(TlsFiles(both))
 
 
 def test_one_file_may_hold_both_and_what_it_says_is_told(authority: Authority, tmp_path: Path) -> None:
     certificate, key = authority.pair("one", "gateway.example", "10.0.0.1")
     both = tmp_path / "both.pem"
     both.write_bytes(key.read_bytes() + certificate.read_bytes())
-    _, validity = server_context(Files(both))
+    _, validity = server_context(TlsFiles(both))
     assert validity.names == ("gateway.example", "10.0.0.1")
     assert str(validity).startswith("certificate for gateway.example, 10.0.0.1, valid until 20")
 
 
 def test_time_is_an_argument(authority: Authority) -> None:
-    files = Files(*authority.pair("one", until=DAY))
+    files = TlsFiles(*authority.pair("one", until=DAY))
     server_context(files, now=(NOW + DAY / 2).timestamp())
     with pytest.raises(ValueError, match="expired on"):
         server_context(files, now=(NOW + 2 * DAY).timestamp())
@@ -139,7 +139,7 @@ def test_warnings(
 ) -> None:
     certificate, key = authority.pair("one", until=datetime.timedelta(days=days))
     key.chmod(mode)
-    files = Files(certificate, key)
+    files = TlsFiles(certificate, key)
     with caplog.at_level(logging.INFO, "limen.serve"):
         warn(files, server_context(files)[1])
     info, *rest = caplog.messages
@@ -150,7 +150,7 @@ def test_warnings(
 
 
 def test_files_can_be_sent_to_another_process(authority: Authority) -> None:
-    files = Files(*authority.pair("one"), client_ca=authority.path)
+    files = TlsFiles(*authority.pair("one"), client_ca=authority.path)
     assert pickle.loads(pickle.dumps(files)) == files
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from certificates import Authority
 from commands import request, running
-from limen.cli.tls import Files, Renewal
+from limen.cli.tls import CertificateReloader, TlsFiles
 from tls_clients import Visitors, secured, serial, shown
 
 SERVES = r"worker (\d+) serves"
@@ -140,17 +140,17 @@ async def test_nothing_is_lost_by_renewals_or_the_stop(
 
 def test_a_pair_is_taken_up_once_it_has_come_to_rest(authority: Authority, tmp_path: Path) -> None:
     certificate, key = authority.pair("served")
-    renewal = Renewal(Files(certificate, key))
-    look: Callable[[], bool] = renewal.due
+    reloader = CertificateReloader(TlsFiles(certificate, key))
+    look: Callable[[], bool] = reloader.due
     assert not look()
     os.replace(authority.pair("one")[0], certificate)
     assert not look()
     os.replace(tmp_path / "one.key", key)
     assert not look()
     assert look()
-    assert renewal.context() is not None
+    assert reloader.load() is not None
     assert not look()
     key.unlink()
     assert [look(), look()] == [False, True]
-    assert renewal.context() is None
+    assert reloader.load() is None
     assert not look()  # once is enough, until something changes

@@ -16,7 +16,7 @@ from certificates import Authority
 from conformance import OK, Answers, Begins, Case, Freed, Gets, HangsUp, Leaves, Logs, Reads, Says, Sees, get, request
 from conformance_gateway import build
 from conformance_stage import Client, Stage
-from limen.cli.tls import Files
+from limen.cli.tls import TlsFiles
 from limen.testing import ScriptedUpstream
 from serving import Served
 from tls_serving import serving_tls
@@ -114,7 +114,7 @@ async def tls_stage(
         patch.setattr("serving.ENGINE", engine)
         async with ScriptedUpstream(tls=authority.server()) as upstream:
             app = build(upstream.url)
-            async with serving_tls(app, Files(*authority.pair("served"))) as port:
+            async with serving_tls(app, TlsFiles(*authority.pair("served"))) as port:
                 stage = TlsStage(app, cast("Served", SimpleNamespace(port=port)), upstream, engine)
                 stage.tls = authority.client()
                 yield stage

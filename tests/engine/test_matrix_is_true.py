@@ -16,7 +16,7 @@ from limen.auth import Jwt
 from limen.auth.api_keys import ApiKeys
 from limen.auth.method import Methods
 from limen.auth.rules import as_rule
-from limen.cli.matrix import of
+from limen.cli.matrix import matrix_of
 from limen.runtime.matrix import Caller, Credential, Verdict, ask, judge
 from limen.testing import Conversation, ScriptedUpstream
 from serving import Served, serving
@@ -148,7 +148,7 @@ async def with_gateway(routes: Sequence[tuple[Rule, str]], check: Check) -> None
 @given(ROUTES)
 async def test_every_cell_is_what_such_a_caller_gets(routes: list[tuple[Rule, str]]) -> None:
     async def check(app: Gateway, gateway: Served) -> None:
-        found = of(app)
+        found = matrix_of(app)
         judged = [row for row in found.rows if row.verdicts]
         assert len(judged) == len(routes)
         for number, row in enumerate(judged):

@@ -11,7 +11,7 @@ from ending import Ending
 from engines import ONE_ENGINE
 from limen import Gateway, Timeouts, Tls, Upstream, anyone
 from limen.cli import server as cli_server
-from limen.cli.tls import Files
+from limen.cli.tls import TlsFiles
 from limen.testing import Conversation, ScriptedUpstream, flush_log
 from services import ready
 from serving import serving
@@ -34,7 +34,7 @@ def gate(url: str, tls: Tls | None = None) -> Gateway:
 async def test_connections_over_tls_are_kept_on_both_sides(authority: Authority) -> None:
     async with (
         ScriptedUpstream(ready, tls=authority.server()) as upstream,
-        serving_tls(gate(upstream.url, Tls(ca=authority.path)), Files(*authority.pair("served"))) as port,
+        serving_tls(gate(upstream.url, Tls(ca=authority.path)), TlsFiles(*authority.pair("served"))) as port,
         secured(port, authority.client()) as (reader, writer),
     ):
         for _ in range(3):
@@ -58,7 +58,7 @@ async def test_large_bodies_and_a_slow_reader(authority: Authority) -> None:
 
     async with (
         ScriptedUpstream(script, tls=authority.server()) as upstream,
-        serving_tls(gate(upstream.url, Tls(ca=authority.path)), Files(*authority.pair("served"))) as port,
+        serving_tls(gate(upstream.url, Tls(ca=authority.path)), TlsFiles(*authority.pair("served"))) as port,
         secured(port, authority.client()) as (reader, writer),
     ):
         writer.write(b"POST /x HTTP/1.1\r\nhost: g\r\ncontent-length: %d\r\n\r\n" % (count * len(PIECE)))
@@ -88,7 +88,7 @@ async def test_a_client_that_leaves_frees_the_service(authority: Authority) -> N
 
     async with (
         ScriptedUpstream(endless, ready, tls=authority.server()) as upstream,
-        serving_tls(gate(upstream.url, Tls(ca=authority.path)), Files(*authority.pair("served"))) as port,
+        serving_tls(gate(upstream.url, Tls(ca=authority.path)), TlsFiles(*authority.pair("served"))) as port,
     ):
         async with secured(port, authority.client()) as (reader, writer):
             writer.write(GET)
@@ -105,7 +105,7 @@ async def test_a_handshake_that_does_not_come_is_ended(authority: Authority, mon
     monkeypatch.setattr(cli_server, "HANDSHAKE", 1.0)
     async with (
         ScriptedUpstream(ready) as upstream,
-        serving_tls(gate(upstream.url), Files(*authority.pair("served"))) as port,
+        serving_tls(gate(upstream.url), TlsFiles(*authority.pair("served"))) as port,
     ):
         silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
         async with secured(port, authority.client()) as (reader, writer):

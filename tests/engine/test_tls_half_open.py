@@ -12,7 +12,7 @@ from commands import Streams
 from engines import ONE_ENGINE
 from limen import ClientLimits, Gateway, Upstream, anyone
 from limen.cli import server as cli_server
-from limen.cli.tls import Files
+from limen.cli.tls import TlsFiles
 from limen.testing import ScriptedUpstream
 from services import ready
 from tls_clients import secured
@@ -58,7 +58,7 @@ async def served(port: int, authority: Authority) -> None:
 
 @ONE_ENGINE
 async def test_half_open_handshakes_shut_nobody_out(authority: Authority, upstream: ScriptedUpstream) -> None:
-    async with serving_tls(gate(upstream), Files(*authority.pair("served"))) as port:
+    async with serving_tls(gate(upstream), TlsFiles(*authority.pair("served"))) as port:
         half = await begun(port)
         await served(port, authority)
         for _, own in half:
@@ -71,7 +71,7 @@ async def test_each_is_let_go_when_its_time_is_over(
     authority: Authority, upstream: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cli_server, "HANDSHAKE", 1.0)
-    async with serving_tls(gate(upstream), Files(*authority.pair("served"))) as port:
+    async with serving_tls(gate(upstream), TlsFiles(*authority.pair("served"))) as port:
         for quiet, own in await begun(port):
             with contextlib.suppress(ConnectionResetError):  # what it has said was not read
                 await quiet.read()
@@ -93,7 +93,7 @@ def test_a_flood_that_was_refused_ends_with_its_time(authority: Authority, uvloo
     async def flood() -> None:
         app = Gateway(limits=ClientLimits(linger=0.3))
         async with (
-            serving_tls(app, Files(*authority.pair("served"))) as port,
+            serving_tls(app, TlsFiles(*authority.pair("served"))) as port,
             secured(port, authority.client()) as (reader, writer),
         ):
             writer.write(b"PUT //x HTTP/1.1\r\nhost: g\r\ncontent-length: 1000000000\r\n\r\n")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from answers import LIMIT
 from limen.errors import Fault, Kind
-from limen.fairness.turns import Turns
+from limen.fairness.scheduler import LoopScheduler
 from limen.http.headers import Headers
 from limen.upstream.connection import Connection
 from limen.upstream.target import Target
@@ -84,7 +84,7 @@ class Talk:
     limit: int = LIMIT
     whole: bool = True
     lost: int = 0
-    turns: Turns = field(default_factory=timeless)
+    turns: LoopScheduler = field(default_factory=timeless)
 
     def __post_init__(self) -> None:
         self.wire = Wire()

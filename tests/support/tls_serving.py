@@ -13,7 +13,7 @@ from engines import PROTOCOLS
 from limen import Gateway
 from limen.cli import server as cli_server
 from limen.cli.server import Server
-from limen.cli.tls import Files, server_context
+from limen.cli.tls import TlsFiles, server_context
 
 
 class _Server(Server):
@@ -23,7 +23,7 @@ class _Server(Server):
 
 
 @contextlib.asynccontextmanager
-async def serving_tls(app: Gateway, files: Files) -> AsyncGenerator[int]:
+async def serving_tls(app: Gateway, files: TlsFiles) -> AsyncGenerator[int]:
     """Serve ``app`` over TLS on a free loopback port, which is given, until the block ends.
 
     A stop waits for clients a tenth as long as in production, and files are looked at with every tick: how long either
@@ -31,13 +31,13 @@ async def serving_tls(app: Gateway, files: Files) -> AsyncGenerator[int]:
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cli_server, "LINGER", 0.1)
-        patch.setattr(cli_server, "_LOOK", 1)
+        patch.setattr(cli_server, "_CHECK_TICKS", 1)
         async with _serving(app, files) as port:
             yield port
 
 
 @contextlib.asynccontextmanager
-async def _serving(app: Gateway, files: Files) -> AsyncGenerator[int]:
+async def _serving(app: Gateway, files: TlsFiles) -> AsyncGenerator[int]:
     config = uvicorn.Config(
         app,
         http=PROTOCOLS[serving.ENGINE],

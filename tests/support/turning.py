@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
-from limen.fairness.turns import Turns
+from limen.fairness.scheduler import LoopScheduler
 
 
 class Loop:
@@ -31,14 +31,14 @@ class Loop:
             self.turn()
 
 
-def turns_on(loop: Loop, now: Callable[[], float]) -> Turns:
+def turns_on(loop: Loop, now: Callable[[], float]) -> LoopScheduler:
     """Return the turns of ``loop``, by a clock of one's own."""
-    return Turns(cast("asyncio.AbstractEventLoop", loop), now)  # it has all that is used
+    return LoopScheduler(cast("asyncio.AbstractEventLoop", loop), now)  # it has all that is used
 
 
-def timeless() -> Turns:
+def timeless() -> LoopScheduler:
     """Return turns in which work takes no time: of the loop that runs, if one does."""
     try:
-        return Turns(asyncio.get_running_loop(), lambda: 0.0)
+        return LoopScheduler(asyncio.get_running_loop(), lambda: 0.0)
     except RuntimeError:
         return turns_on(Loop(), lambda: 0.0)

@@ -116,7 +116,7 @@ def test_so_it_is_where_all_of_it_comes_at_once(answer: bytes) -> None:
         # Not as a read, of which a long one is taken in pieces: the bound must not hang upon that.
         for part in filter(None, (answer[:first], answer[first:])):
             if not talk.wire.aborted:
-                vars(type(talk.connection))["_take"](talk.connection, part)
+                vars(type(talk.connection))["_parse"](talk.connection, part)
         assert (talk.seen.ended, talk.seen.kind) == (False, Kind.UPSTREAM_PROTOCOL), first
         assert talk.wire.aborted
         talk = Talk()

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 from calling import PATIENT, call, pool_for
 from limen.testing import Conversation, ScriptedUpstream
-from limen.upstream.request_sender import HIGH_WATER
+from limen.upstream.request_sender import HIGH_WATER_MARK
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 SHORT = 0.05
@@ -34,7 +34,7 @@ async def test_a_slow_reader_makes_the_service_wait() -> None:
         assert said < 1000
         first = await anext(aiter(answer))
         # One read of the loop may pass the mark, by no more than its own size.
-        assert len(first) <= HIGH_WATER + 2**18
+        assert len(first) <= HIGH_WATER_MARK + 2**18
         assert len(first) + sum([len(part) async for part in answer]) == 1000 * len(piece)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from limen.errors import Kind
 from limen.upstream.connection import Connection
-from limen.upstream.wire import MOST_LEFT
+from limen.upstream.flow_control import MOST_AFTER_RESET
 from serving import until
 from talk import TARGET, Seen
 from turning import timeless
@@ -76,4 +76,4 @@ async def test_what_is_read_then_is_bounded() -> None:
     """A buffer of the system's may hold more than anybody may have to hold for a client."""
     seen, _ = await told(HEAD + b"content-length: 100000000\r\n\r\n" + b"." * 200_000)
     assert (seen.ended, seen.kind) == (False, Kind.UPSTREAM_CLOSED)
-    assert len(seen.content) <= MOST_LEFT
+    assert len(seen.content) <= MOST_AFTER_RESET

@@ -13,7 +13,7 @@ from limen.testing import Conversation, ScriptedUpstream
 from limen.upstream.pool import Pool
 from serving import until
 
-# So many that they take dozens of rounds (limen.fairness.turns), and that what they hold is more than is kept for a reader.
+# Enough chunks for dozens of rounds of the scheduler, and more content than is buffered for a reader.
 COUNT = 100_000
 SIZE = 24 * COUNT
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * COUNT + b"0\r\n\r\n"

@@ -10,15 +10,15 @@ from certificates import Authority
 from limen import Tls, Upstream
 from limen.errors import Kind
 from limen.testing import Conversation, ScriptedUpstream
-from limen.upstream import renewal
+from limen.upstream import tls_context
 from limen.upstream.error import UpstreamError
 from limen.upstream.pool import Pool
-from limen.upstream.renewal import LOOK, REST, Renewal
+from limen.upstream.tls_context import LOOK, REST, UpstreamTlsContext
 from services import OK, ready
 
 
 class Clocks:
-    """Both of a ``Renewal``; ``seconds`` have passed since the files were written."""
+    """Both of a ``UpstreamTlsContext``; ``seconds`` have passed since the files were written."""
 
     def __init__(self, begun: float) -> None:
         self.begun = begun
@@ -38,17 +38,19 @@ def replace(path: Path, content: bytes) -> None:
     fresh.replace(path)
 
 
-def watched(tls: Tls) -> tuple[Renewal, Clocks]:
+def watched(tls: Tls) -> tuple[UpstreamTlsContext, Clocks]:
     assert tls.ca is not None
     clocks = Clocks(Path(tls.ca).stat().st_mtime)
-    return Renewal(Upstream("svc", ["https://localhost:1"], tls=tls), clock=clocks.clock, now=clocks.now), clocks
+    return UpstreamTlsContext(
+        Upstream("svc", ["https://localhost:1"], tls=tls), clock=clocks.clock, now=clocks.now
+    ), clocks
 
 
 async def test_a_new_authority_is_believed_and_open_connections_stay(
     authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(renewal, "LOOK", 0.0)
-    monkeypatch.setattr(renewal, "REST", 0.0)
+    monkeypatch.setattr(tls_context, "LOOK", 0.0)
+    monkeypatch.setattr(tls_context, "REST", 0.0)
     other = Authority(tmp_path, "other")
     async with (
         ScriptedUpstream(ready, tls=authority.server()) as old,
@@ -71,8 +73,8 @@ async def test_a_new_authority_is_believed_and_open_connections_stay(
 async def test_a_new_certificate_of_the_gateways_own_is_shown(
     authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(renewal, "LOOK", 0.0)
-    monkeypatch.setattr(renewal, "REST", 0.0)
+    monkeypatch.setattr(tls_context, "LOOK", 0.0)
+    monkeypatch.setattr(tls_context, "REST", 0.0)
     seen: list[str] = []
 
     async def script(conversation: Conversation) -> None:
@@ -138,4 +140,4 @@ def test_a_clock_that_was_set_back_hinders_nothing(authority: Authority) -> None
 
 
 def test_without_tls_there_is_nothing_to_renew() -> None:
-    assert Renewal(Upstream("svc", ["http://localhost:1"])).context() is None
+    assert UpstreamTlsContext(Upstream("svc", ["http://localhost:1"])).context() is None

@@ -8,7 +8,7 @@ from functools import cache
 from doc_tables.table import Filled, replaced, under
 from limen import Gateway
 from limen.cli.load import load_gateway
-from limen.cli.matrix import FORMS, of
+from limen.cli.matrix import FORMS, matrix_of
 
 HEADING = "## The public routes"
 
@@ -34,7 +34,7 @@ def shop() -> Gateway:
 def access(text: str) -> Filled:
     """Return the page that ``limen matrix`` makes, whatever ``text`` is."""
     del text
-    return Filled(FORMS["markdown"](of(shop())))
+    return Filled(FORMS["markdown"](matrix_of(shop())))
 
 
 def readme(text: str) -> Filled:

@@ -1,7 +1,7 @@
-"""``limen keys``: make, replace and show the keys in a folder. The folder is the whole state; nothing else is written.
+"""``limen keys``: make, replace and show the keys in a folder. The folder is the whole state.
 
-Several may run at once: a lock keeps them apart, and a gateway that reads meanwhile sees whole files only. No key is ever
-printed, except the public halves of ``list --public``.
+Several commands may run at once: a lock keeps them apart, and a gateway that reads meanwhile sees complete files only. No key
+is ever printed, except the public halves of ``list --public``.
 """
 
 import contextlib
@@ -27,13 +27,13 @@ ALGORITHMS = ("ES256", "ES384", "EdDSA", "RS256", "HS256")
 State = Literal["signs", "verifies", "ended"]
 
 _SUFFIX = ".jwk.json"
-# Seconds for which an ended key stays, for whoever reads a log of the day before.
+# Seconds for which an ended key is kept, so that logs of the day before can be matched with it.
 _KEEP = 86400
 
 
 @dataclass(frozen=True)
-class Held:
-    """A key, and the file that it is in."""
+class StoredKey:
+    """A key and its file; ``alone`` tells whether ``limen keys`` wrote that file, with this key only."""
 
     key: Jwk
     path: Path
@@ -41,61 +41,64 @@ class Held:
 
 
 def new(directory: Path, algorithm: str, *, if_none: bool = False, now: float | None = None) -> None:
-    """Make the first key of ``directory``, or leave those that are there alone; ``now`` is in seconds since the epoch."""
+    """Make the first key of ``directory``; ``now`` is in seconds since the epoch.
+
+    If there are keys already, this does nothing with ``if_none``, else it raises ClickException.
+    """
     with _locked(directory):
-        if _held(directory):
+        if _stored_keys(directory):
             if if_none:
                 return
             raise click.ClickException(
                 f"{directory} has keys; to replace the one that signs: limen keys rotate --directory {directory}"
             )
-        made = _make(directory, algorithm, time.time() if now is None else now)
-    click.echo(f"{made.kid} ({algorithm}) signs from now on: {directory / (made.kid + _SUFFIX)}")
+        key = _make(directory, algorithm, time.time() if now is None else now)
+    click.echo(f"{key.kid} ({algorithm}) signs from now on: {directory / (key.kid + _SUFFIX)}")
 
 
 def rotate(directory: Path, algorithm: str | None, overlap: float, *, now: float | None = None) -> None:
-    """Make the key that signs from now on; those before it verify for at most ``overlap`` seconds more."""
+    """Make the key that signs from now on; the keys before it verify for at most ``overlap`` seconds more."""
     when = time.time() if now is None else now
     with _locked(directory):
-        held = _held(directory)
-        if not held:
+        stored = _stored_keys(directory)
+        if not stored:
             raise click.ClickException(
                 f"{directory} has no keys to replace; make the first: limen keys new --directory {directory}"
             )
-        active = [one for one in held if one.key.private and one.key.retires is None]
+        active = [one for one in stored if one.key.private and one.key.retires is None]
         end = int(when + overlap)
-        # Those that retired earlier too: what they signed ends earlier still, and an overlap of nothing is meant for all.
-        retiring = [one for one in held if one.key.private and (one.key.retires is None or one.key.retires > end)]
+        # Keys that retired before as well, if they would end later: their tokens end earlier, and an overlap of 0 is for all.
+        retiring = [one for one in stored if one.key.private and (one.key.retires is None or one.key.retires > end)]
         for one in retiring:
             if not one.alone:
                 raise click.ClickException(
                     f'{one.path} was not written by limen keys: add "exp" to its key {one.key.kid}, or move it away'
                 )
-        before = max(active or held, key=lambda one: one.key.created).key.algorithm
-        # The new one first: at no time is there a folder without a key that signs.
-        made = _make(directory, algorithm or before, when)
+        before = max(active or stored, key=lambda one: one.key.created).key.algorithm
+        # The new key comes first, so that the folder always has a key that signs.
+        key = _make(directory, algorithm or before, when)
         for one in retiring:
             _write(one.path, json.loads(one.key.text) | {"exp": end})
-        over = [one for one in held if one.alone and one.key.ended(when - _KEEP)]
-        for one in over:
+        ended = [one for one in stored if one.alone and one.key.ended(when - _KEEP)]
+        for one in ended:
             one.path.unlink()
-    click.echo(f"{made.kid} ({made.algorithm}) signs from now on")
+    click.echo(f"{key.kid} ({key.algorithm}) signs from now on")
     for one in retiring:
-        click.echo(f"{one.key.kid} ({one.key.algorithm}) verifies until {_moment(end)}")
-    for one in over:
+        click.echo(f"{one.key.kid} ({one.key.algorithm}) verifies until {_utc(end)}")
+    for one in ended:
         click.echo(f"{one.key.kid} ({one.key.algorithm}) had ended, and was removed")
 
 
 def show(directory: Path, *, as_json: bool, public: bool, now: float | None = None) -> None:
-    """Print what is there, or the JWK Set to publish; never a key that is not public."""
+    """Print a list of the keys, or the JWK Set to publish; never a private key."""
     when = time.time() if now is None else now
-    held = sorted(_held(directory), key=lambda one: (-one.key.created, one.key.kid))
+    stored = sorted(_stored_keys(directory), key=lambda one: (-one.key.created, one.key.kid))
     if public:
-        click.echo(json.dumps(Keyring([one.key for one in held]).public(when), indent=2))
+        click.echo(json.dumps(Keyring([one.key for one in stored]).public(when), indent=2))
         return
-    able = [one.key for one in held if one.key.private and one.key.retires is None]
-    signing = max(able, key=lambda key: (key.created, key.kid), default=None)
-    rows: list[tuple[Jwk, State]] = [(one.key, _state(one.key, signing, when)) for one in held]
+    active = [one.key for one in stored if one.key.private and one.key.retires is None]
+    signing = max(active, key=lambda key: (key.created, key.kid), default=None)
+    rows: list[tuple[Jwk, State]] = [(one.key, _state(one.key, signing, when)) for one in stored]
     if as_json:
         click.echo(json.dumps([_row(key, state) for key, state in rows], indent=2))
         return
@@ -103,8 +106,8 @@ def show(directory: Path, *, as_json: bool, public: bool, now: float | None = No
         click.echo(f"{directory} has no keys; make the first: limen keys new --directory {directory}", err=True)
     lines = [("KID", "ALGORITHM", "CREATED", "STATE")]
     for key, state in rows:
-        until = "" if key.retires is None else f"{' until' if state == 'verifies' else ''} {_moment(key.retires)}"
-        lines.append((key.kid, key.algorithm, _moment(key.created) if key.created else "-", state + until))
+        until = "" if key.retires is None else f"{' until' if state == 'verifies' else ''} {_utc(key.retires)}"
+        lines.append((key.kid, key.algorithm, _utc(key.created) if key.created else "-", state + until))
     widths = [max(len(line[column]) for line in lines) for column in range(4)]
     for line in lines:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
@@ -126,12 +129,12 @@ def _row(key: Jwk, state: State) -> dict[str, object]:
     }
 
 
-def _moment(seconds: float) -> str:
+def _utc(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
 
 
-def _held(directory: Path) -> list[Held]:
-    """Return all keys of ``directory``; none where there is no folder, or nothing in it."""
+def _stored_keys(directory: Path) -> list[StoredKey]:
+    """Return all keys of ``directory``; none if there is no folder, or no key in it."""
     try:
         names = sorted(entry.name for entry in directory.iterdir())
     except FileNotFoundError:
@@ -142,11 +145,11 @@ def _held(directory: Path) -> list[Held]:
     if not paths:
         return []
     try:
-        Keys.directory(directory).load()  # what is wrong with all of them together
-        found = [(path, Keys.file(path).load()) for path in paths]
+        Keys.directory(directory).load()  # checks all of them together
+        keys_by_file = [(path, Keys.file(path).load()) for path in paths]
     except ValueError as error:
         raise click.ClickException(str(error)) from None
-    return [Held(key, path, path.name == key.kid + _SUFFIX) for path, keys in found for key in keys]
+    return [StoredKey(key, path, path.name == key.kid + _SUFFIX) for path, keys in keys_by_file for key in keys]
 
 
 def _make(directory: Path, algorithm: str, now: float) -> Jwk:
@@ -155,12 +158,12 @@ def _make(directory: Path, algorithm: str, now: float) -> Jwk:
     if algorithm == "HS256":
         key: OctKey | ECKey | OKPKey | RSAKey = OctKey.generate_key(256)
     elif algorithm == "RS256":
-        key = RSAKey.generate_key(3072)  # what NIST SP 800-57 asks of keys that are in use after 2030
+        key = RSAKey.generate_key(3072)  # NIST SP 800-57 requires it of keys that are used after 2030
     elif algorithm == "EdDSA":
         key = OKPKey.generate_key("Ed25519")
     else:
         key = ECKey.generate_key({"ES256": "P-256", "ES384": "P-384"}[algorithm])
-    # The day, for people; the rest so that two of a day differ.
+    # The date is for people, the random part for uniqueness.
     kid = f"{time.strftime('%Y%m%d', time.gmtime(now))}-{secrets.token_hex(6)}"
     member = key.as_dict(private=True) | {"kid": kid, "alg": algorithm, "use": "sig", "iat": int(now)}
     _write(directory / (kid + _SUFFIX), member)
@@ -168,19 +171,19 @@ def _make(directory: Path, algorithm: str, now: float) -> Jwk:
 
 
 def _write(path: Path, member: Mapping[str, object]) -> None:
-    """Write a whole file that its owner alone may read, or nothing."""
-    half = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    """Write a file atomically, with mode 0600."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(json.dumps(member, indent=2) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        half.replace(path)
+        temporary.replace(path)
     except BaseException:
-        half.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
-    if sys.platform != "win32":  # a folder cannot be opened there
+    if sys.platform != "win32":  # Windows cannot open folders
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -190,7 +193,7 @@ def _write(path: Path, member: Mapping[str, object]) -> None:
 
 @contextlib.contextmanager
 def _locked(directory: Path) -> Generator[None]:
-    """Make the folder, for its owner alone, and hold its lock; another command waits."""
+    """Make the folder, with mode 0700, and hold its lock; other commands wait."""
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT, 0o600)

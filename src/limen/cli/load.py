@@ -1,4 +1,4 @@
-"""From ``module:attribute`` to the application, with every failure as one clear line."""
+"""Importing the application at ``module:attribute``, with every failure as one clear line."""
 
 import contextlib
 import gc
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeGuard
 
 import click
 
-from limen.cli.place import described, place
+from limen.cli.source_location import describe, source_location
 from limen.errors import DeclarationError
 
 if TYPE_CHECKING:
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 
 
 def load(spec: str) -> object:
-    """Import an application, any that can be served. Raises ClickException."""
-    found = _found(spec)
-    if not callable(found):
-        raise click.ClickException(f"{spec} is of type {type(found).__name__}, not an application; name one")
-    return found
+    """Import an ASGI application. Raises ClickException."""
+    app = _import(spec)
+    if not callable(app):
+        raise click.ClickException(f"{spec} is of type {type(app).__name__}, not an application; name one")
+    return app
 
 
 def is_gateway(app: object) -> "TypeGuard[Gateway]":
-    """Tell whether ``app`` is one. Nothing is before ``limen.app.gateway`` is imported, and FastAPI with it: not here."""
+    """Tell whether ``app`` is a Gateway, without importing ``limen.app.gateway`` and FastAPI: no app is before that."""
     module = sys.modules.get("limen.app.gateway")
     return module is not None and isinstance(app, module.Gateway)
 
 
 def load_gateway(spec: str) -> "Gateway":
     """Import ``spec`` and compile it. Raises ClickException, with all problems of a declaration."""
-    app = _found(spec)
+    app = _import(spec)
     if not is_gateway(app):
         raise click.ClickException(f"{spec} is of type {type(app).__name__}, not a limen.Gateway")
     try:
@@ -47,10 +47,10 @@ def load_gateway(spec: str) -> "Gateway":
 
 
 @contextlib.contextmanager
-def collector_rests() -> Generator[None]:
-    """Look for no cycles while much is imported, of which nearly everything stays: a tenth of the time that it takes.
+def collector_paused() -> Generator[None]:
+    """Pause the garbage collector during imports, of which nearly everything stays: that is a tenth of their time.
 
-    An application that turns it off meanwhile, or sets thresholds of its own, is heard.
+    If an application disables it meanwhile, or sets thresholds of its own, that stays in effect.
     """
     thresholds = gc.get_threshold()
     gc.set_threshold(0)
@@ -62,17 +62,17 @@ def collector_rests() -> Generator[None]:
 
 
 def check_spec(spec: str) -> None:
-    """See that there is such a module, without running any of it. Raises ClickException.
+    """Check that the module exists, without running any of it. Raises ClickException.
 
-    Of a dotted name only the first part is looked for: the others are within a package, whose code may decide where.
+    Only the first part of a dotted name is checked: the others are within a package, whose code may decide where.
     """
-    module, _ = _parts(spec)
+    module, _ = _split(spec)
     name = module.partition(".")[0]
     if find_spec(name) is None:
-        raise _missing(name, spec)
+        raise _missing_module(name, spec)
 
 
-def _parts(spec: str) -> tuple[str, str]:
+def _split(spec: str) -> tuple[str, str]:
     """Return module and attribute; the current directory is importable from here on."""
     module, _, attribute = spec.partition(":")
     if not module or not attribute or module.endswith(".py"):
@@ -82,45 +82,45 @@ def _parts(spec: str) -> tuple[str, str]:
     return module, attribute
 
 
-def _missing(name: str, spec: str) -> click.ClickException:
+def _missing_module(name: str, spec: str) -> click.ClickException:
     return click.ClickException(
         f"there is no module {name!r}; is it installed, and are you in its folder? (looking for {spec})"
     )
 
 
-def _found(spec: str) -> object:
+def _import(spec: str) -> object:
     """Import ``spec``; the current directory is importable. Raises ClickException."""
-    module, attribute = _parts(spec)
+    module, attribute = _split(spec)
     try:
-        with collector_rests():
-            found: object = import_module(module)
+        with collector_paused():
+            value: object = import_module(module)
     except DeclarationError as error:
-        raise click.ClickException(str(error) + place(error, "\n")) from error
+        raise click.ClickException(str(error) + source_location(error, "\n")) from error
     except ModuleNotFoundError as error:
         if error.name is not None and f"{module}.".startswith(f"{error.name}."):
-            raise _missing(error.name, spec) from error
-        raise click.ClickException(f"{spec} cannot be imported: {described(error)}") from error
+            raise _missing_module(error.name, spec) from error
+        raise click.ClickException(f"{spec} cannot be imported: {describe(error)}") from error
     except (Exception, SystemExit) as error:
-        if _is_invalid(error):
-            raise _invalid(spec, error) from error
-        raise click.ClickException(f"{spec} cannot be imported: {described(error)}") from error
+        if _is_validation_error(error):
+            raise _invalid_settings(spec, error) from error
+        raise click.ClickException(f"{spec} cannot be imported: {describe(error)}") from error
     for part in attribute.split("."):
-        if not hasattr(found, part):
+        if not hasattr(value, part):
             raise click.ClickException(f"module {module!r} has no {attribute!r}; name the application in it")
-        found = getattr(found, part)
-    return found
+        value = getattr(value, part)
+    return value
 
 
-def _is_invalid(error: BaseException) -> "TypeGuard[ValidationError]":
-    """Tell whether ``error`` is pydantic's; as with ``is_gateway``."""
+def _is_validation_error(error: BaseException) -> "TypeGuard[ValidationError]":
+    """Tell whether ``error`` is a ValidationError, without importing pydantic."""
     module = sys.modules.get("pydantic")
     return module is not None and isinstance(error, module.ValidationError)
 
 
-def _invalid(spec: str, error: "ValidationError") -> click.ClickException:
-    # A settings model, most likely. Never print its input: it may be a secret.
-    wrong = "; ".join(
+def _invalid_settings(spec: str, error: "ValidationError") -> click.ClickException:
+    # Of a settings model, most likely. Its input is never printed: it may be a secret.
+    problems = "; ".join(
         f"{'.'.join(map(str, e['loc'])).upper() or 'settings'}: {e['msg']}" for e in error.errors(include_input=False)
     )
-    at = place(error, " ", source=False)
-    return click.ClickException(f"{spec} cannot start with these settings ({error.title}): {wrong}{at}")
+    location = source_location(error, " ", source=False)
+    return click.ClickException(f"{spec} cannot start with these settings ({error.title}): {problems}{location}")

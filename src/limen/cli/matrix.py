@@ -1,4 +1,4 @@
-"""``limen matrix``: who may call what, printed, written to a file that is reviewed, or compared with that file."""
+"""``limen matrix``: prints who may call what, writes it to a file for review, or compares it with that file."""
 
 import difflib
 import json
@@ -16,7 +16,7 @@ from limen.app.gateway import Gateway
 from limen.app.local import Registered
 from limen.cli.load import load_gateway
 from limen.runtime.matrix import Matrix, Row
-from limen.runtime.matrix import matrix as judged
+from limen.runtime.matrix import matrix as compute_matrix
 
 Format = Literal["text", "markdown", "json"]
 
@@ -33,19 +33,19 @@ LEGEND: tuple[str, ...] = (
     "FastAPI: an endpoint of the gateway's own, which has no rule and is not judged",
     "HEAD is answered as GET; OPTIONS of a path with rules tells everybody its methods",
 )
-OF_KEYS = "API key: where AUTH takes keys, one that has roles is answered as a token with them"
+API_KEY_NOTE = "API key: where AUTH takes keys, one that has roles is answered as a token with them"
 
 
 def matrix(spec: str, *, form: Format | None, output: Path | None, check: Path | None) -> None:
     """Print the matrix of the gateway at ``spec``, write it to ``output``, or compare it with the file ``check``.
 
-    ``form`` None is what the file's name says, and text without a file. A file that differs ends the command with status 1.
+    ``form`` None means the format that the file's suffix says, and text without a file. A difference is status 1.
     """
     if output is not None and check is not None:
         raise click.UsageError("--output writes the file and --check compares it: give one of the two")
     file = output or check
     form = form or ("text" if file is None else _BY_SUFFIX.get(file.suffix, "text"))
-    text = FORMS[form](of(load_gateway(spec)))
+    text = FORMS[form](matrix_of(load_gateway(spec)))
     if output is not None:
         write(output, text)
     elif check is not None:
@@ -54,46 +54,46 @@ def matrix(spec: str, *, form: Format | None, output: Path | None, check: Path |
         click.echo(text, nl=False)
 
 
-def of(app: Gateway) -> Matrix:
+def matrix_of(app: Gateway) -> Matrix:
     """Return the matrix of ``app``, which must compile."""
     auth = app.live().runtime.auth
-    return judged(app._declared, auth, list(_local(app)))  # pyright: ignore[reportPrivateUsage] - nothing public lists the rules
+    return compute_matrix(app._declared, auth, list(_local_rows(app)))  # pyright: ignore[reportPrivateUsage] - nothing public lists the rules
 
 
-def _local(app: Gateway) -> Iterable[Row]:
-    for found in iter_route_contexts(app.routes):
-        if isinstance(found.original_route, Registered):
+def _local_rows(app: Gateway) -> Iterable[Row]:
+    for context in iter_route_contexts(app.routes):
+        if isinstance(context.original_route, Registered):
             continue
-        methods = set(found.methods or ())
+        methods = set(context.methods or ())
         if "GET" in methods:
             methods.discard("HEAD")
-        path = found.path or "/"
-        if isinstance(found.original_route, Mount):
+        path = context.path or "/"
+        if isinstance(context.original_route, Mount):
             path = f"{path}/{{path:path}}"
         yield Row(tuple(sorted(methods)) or ("ANY",), path, FASTAPI)
 
 
-def text(found: Matrix) -> str:
+def text(matrix: Matrix) -> str:
     """Return a table for the terminal."""
-    rows = [_head(found), *(_cells(found, row) for row in found.rows)]
+    rows = [_head(matrix), *(_cells(matrix, row) for row in matrix.rows)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([*lines, "", *_notes(found)]) + "\n"
+    return "\n".join([*lines, "", *_notes(matrix)]) + "\n"
 
 
-def markdown(found: Matrix) -> str:
-    """Return a page to be committed. Nothing is aligned: then a change of one route is a change of one line."""
-    head, *rows = [_head(found), *(_cells(found, row) for row in found.rows)]
+def markdown(matrix: Matrix) -> str:
+    """Return a page to be committed. Columns are not aligned, so that a change of one route changes one line."""
+    head, *rows = [_head(matrix), *(_cells(matrix, row) for row in matrix.rows)]
     lines = [_line(map(_escape, head)), _line(["---"] * len(head))]
     lines += [_line([verbs, _code(path), service, _code(allow), *rest]) for verbs, path, service, allow, *rest in rows]
     intro = "Made by `limen matrix`, which asks the rules themselves. A change here is a change of who may call what."
-    items = [f"- {_escape(line)}." for line in _notes(found)]
+    items = [f"- {_escape(line)}." for line in _notes(matrix)]
     return "\n".join(["# Who may call what", "", intro, "", *lines, "", *items]) + "\n"
 
 
-def as_json(found: Matrix) -> str:
-    """Return the same for programs."""
-    names = [caller.name for caller in found.callers]
+def as_json(matrix: Matrix) -> str:
+    """Return a JSON document."""
+    names = [caller.name for caller in matrix.callers]
     document = {
         "routes": [
             {
@@ -104,9 +104,9 @@ def as_json(found: Matrix) -> str:
                 "auth": row.auth or None,
                 "verdicts": dict(zip(names, row.verdicts, strict=True)) if row.verdicts else None,
             }
-            for row in found.rows
+            for row in matrix.rows
         ],
-        "functions": dict(found.functions),
+        "functions": dict(matrix.functions),
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
@@ -115,48 +115,52 @@ FORMS: dict[Format, Callable[[Matrix], str]] = {"text": text, "markdown": markdo
 
 
 def write(file: Path, text: str) -> None:
-    """Write ``file`` as a whole or not at all. Raises ClickException."""
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
+    """Write ``file`` atomically. Raises ClickException."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         try:
-            beside.write_text(text, encoding="utf-8", newline="\n")
-            beside.replace(file)
+            temporary.write_text(text, encoding="utf-8", newline="\n")
+            temporary.replace(file)
         finally:
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise click.ClickException(f"{file} cannot be written: {error.strerror}") from error
 
 
 def _compare(spec: str, form: Format, file: Path, text: str) -> None:
-    renew = shlex.join(["limen", "matrix", spec, "--format", form, "--output", str(file)])
+    command = shlex.join(["limen", "matrix", spec, "--format", form, "--output", str(file)])
     try:
-        kept = file.read_text(encoding="utf-8")
+        committed = file.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise click.ClickException(f"{file} is not there; write it with: {renew}") from None
+        raise click.ClickException(f"{file} is not there; write it with: {command}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise click.ClickException(f"{file} cannot be read: {type(error).__name__}; write it with: {renew}") from error
-    if kept == text:
+        raise click.ClickException(
+            f"{file} cannot be read: {type(error).__name__}; write it with: {command}"
+        ) from error
+    if committed == text:
         click.echo(f"{file}: it is as the rules are.")
         return
-    lines = difflib.unified_diff(kept.splitlines(), text.splitlines(), str(file), f"limen matrix {spec}", lineterm="")
+    lines = difflib.unified_diff(
+        committed.splitlines(), text.splitlines(), str(file), f"limen matrix {spec}", lineterm=""
+    )
     click.echo("\n".join(lines))
-    raise click.ClickException(f"{file} is not as the rules are; if it should be, write it with: {renew}")
+    raise click.ClickException(f"{file} is not as the rules are; if it should be, write it with: {command}")
 
 
-def _head(found: Matrix) -> list[str]:
-    return ["METHOD", "PATH", "SERVICE", "ALLOW", "AUTH", *(caller.name for caller in found.callers)]
+def _head(matrix: Matrix) -> list[str]:
+    return ["METHOD", "PATH", "SERVICE", "ALLOW", "AUTH", *(caller.name for caller in matrix.callers)]
 
 
-def _cells(found: Matrix, row: Row) -> list[str]:
+def _cells(matrix: Matrix, row: Row) -> list[str]:
     cells = [" ".join(row.methods), row.path, row.service, row.allow, row.auth]
-    return [*cells, *(row.verdicts or [""] * len(found.callers))]
+    return [*cells, *(row.verdicts or [""] * len(matrix.callers))]
 
 
-def _notes(found: Matrix) -> list[str]:
+def _notes(matrix: Matrix) -> list[str]:
     notes: list[str] = [*LEGEND]
-    if any(caller.credential == "key" for caller in found.callers):
-        notes.append(OF_KEYS)
-    for name, read in found.functions:
+    if any(caller.credential == "key" for caller in matrix.callers):
+        notes.append(API_KEY_NOTE)
+    for name, read in matrix.functions:
         also = f", and it reads {read}" if read else ""
         notes.append(f"{name} is a function: roles and scopes that it looks for have no column{also}")
     return notes
@@ -171,7 +175,7 @@ def _code(cell: str) -> str:
 
 
 def _escape(text: str) -> str:
-    """Keep Markdown from taking names for tags (a lambda's is ``<lambda>``) and for emphasis."""
+    """Escape characters of Markdown: tags (the name of a lambda is ``<lambda>``) and emphasis."""
     for mark in "\\<*_`":
         text = text.replace(mark, f"\\{mark}")
     return text

@@ -1,4 +1,4 @@
-"""One child process of ``limen up``: in a process group of its own, its output prefixed, never left behind."""
+"""A child process of ``limen up``: in a process group of its own, which is always ended, with prefixed output."""
 
 import asyncio
 import os
@@ -7,17 +7,17 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-# Seconds between SIGTERM and SIGKILL: longer than what ``limen serve`` gives running requests.
+# Seconds between SIGTERM and SIGKILL: longer than the --grace of ``limen serve``.
 GRACE = 12.0
 
-# The longest line of output that is kept whole, in bytes.
-_LINE = 1 << 16
+# Bytes of a line of output; a longer line is dropped.
+_LINE_LIMIT = 1 << 16
 
 Show = Callable[[str, str], None]
 
 
 class Process:
-    """A running command. ``tail`` holds its last lines, for when it dies."""
+    """A running command. ``tail`` holds its last lines of output, for the message about its end."""
 
     def __init__(self, name: str, process: asyncio.subprocess.Process, show: Show) -> None:
         """Made by ``start``."""
@@ -37,25 +37,25 @@ class Process:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C reaches us alone: we stop the children, in order
-            limit=_LINE,
+            start_new_session=True,  # Ctrl-C reaches only ``limen up``, which stops the children in order
+            limit=_LINE_LIMIT,
         )
         return cls(name, process, show)
 
     def __repr__(self) -> str:
-        """Say what it is and whether it runs."""
+        """Show name, process id and state."""
         code = self._process.returncode
         return f"<Process {self.name} {self._process.pid} {'runs' if code is None else f'ended {code}'}>"
 
     async def wait(self) -> int:
         """Return the exit status, once it has ended and its output was shown."""
         code = await self._process.wait()
-        # A grandchild may hold the pipe open: do not wait for that.
+        # The timeout is for a grandchild that holds the pipe open.
         await asyncio.wait((self._output,), timeout=1)
         return code
 
     async def stop(self, grace: float = GRACE) -> None:
-        """End it and everything it started: SIGTERM, ``grace`` seconds, SIGKILL."""
+        """End it and its children: SIGTERM, ``grace`` seconds, SIGKILL."""
         if self._process.returncode is None:
             self._signal(signal.SIGTERM)
             try:
@@ -63,7 +63,7 @@ class Process:
                     await self._process.wait()
             except TimeoutError:
                 self._show(self.name, f"did not stop within {grace:g} s: killed")
-        # Also when the leader has ended: what it started may live on.
+        # Also if the leader of the group has ended: its children may still run.
         self._signal(signal.SIGKILL)
         await self.wait()
         self._output.cancel()

@@ -1,11 +1,11 @@
-"""``limen serve``: uvicorn with the settings a gateway needs. Options and sockets live here; how a process stops is
-``limen.cli.server``'s, many processes are ``limen.cli.workers``'s.
+"""``limen serve``: uvicorn with the settings a gateway needs. Options and sockets live here; ``limen.cli.server`` stops a
+process, and ``limen.cli.supervisor`` runs many.
 
-``--log-level`` is the level of the root logger, thus of uvicorn's lines and the access log. A service that sets up logging
-itself (``LOG_LEVEL`` of the kit's) decides about its own lines, not about uvicorn's: those follow ``--log-level``.
+``--log-level`` is the level of the root logger, and so of uvicorn's lines and the access log. A service that sets up logging
+itself (``LOG_LEVEL`` of the kit) sets the level of its own lines, not of uvicorn's.
 
-A supervisor serves nothing, and imports nothing of what serves: uvicorn, the engines, FastAPI. That of ``--reload`` does,
-once its first worker is started, to know which changes concern the one that waits (``limen.cli.reload.imported``).
+A supervisor serves nothing and imports nothing that serves: uvicorn, the engines, FastAPI. That of ``--reload`` imports them
+after its first worker has started, to know which changes concern the prepared one (``limen.cli.reload.imported``).
 """
 
 import asyncio
@@ -26,10 +26,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from limen.cli.load import check_spec, is_gateway, load, load_gateway
-from limen.cli.supervision import STARTUP_FAILURE
-from limen.cli.tls import Files, Validity, context_for_uvicorn, server_context, warn
+from limen.cli.supervisor import Supervisor
+from limen.cli.tls import TlsFiles, Validity, context_for_uvicorn, server_context, warn
 from limen.cli.version import version
-from limen.cli.workers import Supervisor
+from limen.cli.worker_protocol import STARTUP_FAILURE
 from limen.observe.handler import LineHandler
 
 if TYPE_CHECKING:
@@ -39,24 +39,24 @@ logger = logging.getLogger("limen.serve")
 
 _BACKLOG = 2048
 
-# Of WebSockets, which uvicorn serves: bytes of a message, and messages that wait for the application. Uncompressed, for what
-# a message inflates to has no bound.
+# For WebSockets, which uvicorn serves: bytes of a message, and messages that wait for the application. Compression is off,
+# because a decompressed message has no bound.
 _MOST_MESSAGE = 1024 * 1024
 _MOST_MESSAGES = 4
 
-# What to do about an address that cannot be had.
+# The advice for an address that cannot be bound.
 _ADVICE = {
     errno.EADDRINUSE: "stop what listens there, or choose another port with --port",
     errno.EACCES: "choose a port from 1024 on with --port, or allow this process the lower ones (CAP_NET_BIND_SERVICE)",
 }
 
-# The protocol class of each engine. What the direct engine does not serve, it leaves to uvicorn request by request.
+# The protocol class of each engine. The direct engine leaves requests that it does not serve to uvicorn.
 PROTOCOLS = {"direct": "limen.engines.direct:GatewayProtocol", "asgi": "limen.engines.direct:GuardedProtocol"}
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a server process must know; plain values, as they travel to workers as JSON."""
+    """The options of a server process; plain values, as workers get them as JSON."""
 
     spec: str
     host: str
@@ -71,18 +71,18 @@ class Options:
     tls_client_auth: str = "required"
 
     @property
-    def tls(self) -> Files | None:
+    def tls(self) -> TlsFiles | None:
         """The files to serve TLS with; None is plain HTTP."""
         if self.tls_certificate is None:
             return None
         key, authorities = (None if name is None else Path(name) for name in (self.tls_key, self.tls_client_ca))
-        return Files(Path(self.tls_certificate), key, authorities, self.tls_client_auth)
+        return TlsFiles(Path(self.tls_certificate), key, authorities, self.tls_client_auth)
 
 
 def serve(options: Options, *, workers: int | None, reload: bool, watch: Sequence[Path]) -> None:
     """Serve until SIGTERM or SIGINT, then let running requests end for ``options.grace`` seconds.
 
-    Without ``workers`` this process serves; with a number, it supervises that many (``limen.cli.workers``).
+    Without ``workers`` this process serves; with a number, it supervises that many (``limen.cli.supervisor``).
     """
     validity = check_tls(options)
     if watch and not reload:
@@ -108,11 +108,11 @@ def _serve(options: Options, validity: Validity | None, *, reload: bool, watch: 
     if options.tls is not None and validity is not None:
         warn(options.tls, validity)
     if reload:
-        # Windows has neither these signals nor inherited sockets, on which our own builds.
+        # Windows lacks the signals and inherited sockets that our own supervisor needs.
         import uvicorn
         from uvicorn.supervisors import ChangeReload
 
-        # uvicorn has stopped in good order and raises the signal again
+        # uvicorn has stopped gracefully and raises the signal again
         with _listening(options) as listener, contextlib.suppress(KeyboardInterrupt):
             ChangeReload(config, target=uvicorn.Server(config).run, sockets=[listener]).run()
         return
@@ -126,7 +126,7 @@ def _serve(options: Options, validity: Validity | None, *, reload: bool, watch: 
 def configure(
     options: Options, *, many: bool = False, reload: bool = False, watch: Sequence[Path] = ()
 ) -> "uvicorn.Config":
-    """Return uvicorn's configuration; ``many`` workers put their process into each line of the log."""
+    """Return uvicorn's configuration; with ``many`` workers, each line of the log has the process id."""
     import uvicorn
 
     return uvicorn.Config(
@@ -136,9 +136,9 @@ def configure(
         uds=options.uds,
         http=PROTOCOLS[options.engine],
         log_level=options.log_level,
-        log_config=_logging(options.log_level.upper(), many=many),
+        log_config=_log_config(options.log_level.upper(), many=many),
         access_log=False,  # limen writes its own
-        proxy_headers=False,  # nobody is trusted with another client's address unless we decide so
+        proxy_headers=False,  # limen.client.trust decides which proxies are trusted
         server_header=False,
         ws_max_size=_MOST_MESSAGE,
         ws_max_queue=_MOST_MESSAGES,
@@ -151,7 +151,7 @@ def configure(
 
 
 def check_tls(options: Options) -> Validity | None:
-    """Return what the certificate says, if there is one; raises ClickException for files that cannot be served."""
+    """Return the validity of the certificate, if there is one; raises ClickException for files that cannot be served."""
     files = options.tls
     if files is None and (options.tls_key is not None or options.tls_client_ca is not None):
         raise click.UsageError("--tls-key and --tls-client-ca need --tls-certificate, the certificate to serve")
@@ -174,7 +174,7 @@ def _supervise(options: Options, workers: int, validity: Validity | None, *, rel
         raise click.UsageError("--reload and --workers exclude one another; develop with --reload, and one process")
     if os.name == "nt":
         raise click.UsageError("--workers needs the signals of Unix; start one process per port instead")
-    logging.config.dictConfig(_logging(options.log_level.upper(), many=True))
+    logging.config.dictConfig(_log_config(options.log_level.upper(), many=True))
     logger.info(version())
     if options.tls is not None and validity is not None:
         warn(options.tls, validity)
@@ -184,33 +184,33 @@ def _supervise(options: Options, workers: int, validity: Validity | None, *, rel
 
 
 def _reload(options: Options, watch: Sequence[Path], validity: Validity | None) -> None:
-    from limen.cli.changes import Changes  # watchfiles is needed for this alone
     from limen.cli.reload import Reloader
+    from limen.cli.source_changes import SourceChanges  # imports watchfiles, which only this needs
 
     check_spec(options.spec)
-    logging.config.dictConfig(_logging(options.log_level.upper(), many=False))
+    logging.config.dictConfig(_log_config(options.log_level.upper(), many=False))
     logger.info(version())
     if options.tls is not None and validity is not None:
         warn(options.tls, validity)
     context = None if options.tls is None else server_context(options.tls)[0]
     with _listening(options) as listener:
-        asyncio.run(Reloader(listener, asdict(options), Changes(watch), context).run())
+        asyncio.run(Reloader(listener, asdict(options), SourceChanges(watch), context).run())
 
 
 @contextlib.contextmanager
 def _listening(options: Options) -> Generator[socket.socket]:
-    """Listen, and leave no Unix socket behind, but for one that somebody else has put in the place of ours."""
+    """Listen. At the end, remove our Unix socket, unless another process has replaced it."""
     if options.uds is None:
         yield _listen(options)
         return
     path = Path(options.uds)
     listener = _listen_unix(path)
-    ours = path.stat().st_ino
+    inode = path.stat().st_ino
     try:
         yield listener
     finally:
         with contextlib.suppress(FileNotFoundError):
-            if path.stat().st_ino == ours:
+            if path.stat().st_ino == inode:
                 path.unlink()
 
 
@@ -220,7 +220,7 @@ def _listen(options: Options) -> socket.socket:
     try:
         listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        _say_all()
+        _flush_log()
         reason = str(error.strerror or error).partition(" (while")[0]  # create_server adds the address
         advice = _ADVICE.get(error.errno or 0, "choose another address with --host")
         raise click.ClickException(f"cannot listen on {host}:{port}: {reason}; {advice}") from error
@@ -235,13 +235,13 @@ def _listen_unix(path: Path) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX)
     try:
         if path.exists() and stat.S_ISSOCK(path.stat().st_mode):
-            path.unlink()  # left by one that was killed; asyncio does the same
+            path.unlink()  # left by a process that was killed; asyncio does the same
         listener.bind(str(path))
-        path.chmod(0o666)  # as uvicorn does: who may connect is what the folder says
+        path.chmod(0o666)  # as uvicorn does: the folder's mode says who may connect
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
-        _say_all()
+        _flush_log()
         raise click.ClickException(
             f"cannot listen on {path}: {error.strerror or error}; choose another path with --uds"
         ) from error
@@ -249,13 +249,13 @@ def _listen_unix(path: Path) -> socket.socket:
     return listener
 
 
-def _say_all() -> None:
-    """Write what was logged: the message with which a command ends comes after it."""
+def _flush_log() -> None:
+    """Write what was logged, so that the final message of the command comes after it."""
     for handler in logging.getLogger().handlers:
         handler.flush()
 
 
-def _logging(level: str, *, many: bool) -> dict[str, Any]:
+def _log_config(level: str, *, many: bool) -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,

@@ -1,18 +1,17 @@
-"""The server of one process: uvicorn's, with an end that loses no request. Nothing of options or processes lives here.
+"""The server of one process: uvicorn's, with a graceful stop that loses no request. No options or processes here.
 
-uvicorn closes every idle connection the moment it is told to stop, and a request that is on its way over one of them is
-lost (RFC 9112 section 9.6). Here a stop goes like this:
+uvicorn closes every idle connection as soon as it stops, and a request that is on its way over one of them is lost (RFC 9112
+section 9.6). Here a stop has these steps:
 
-1. what the kernel has accepted is taken, then the listener is closed
-2. from now on every answer says ``connection: close``
-3. a connection is closed once it has been idle for ``LINGER`` seconds: a client that is busy has been told by then
-4. after ``grace`` seconds, what still runs is cancelled and cut: a cut answer never looks whole
-5. the application's lifespan ends, within ``LIFESPAN`` seconds
+1. accept the connections in the kernel's queue, then close the listener
+2. from now on, every answer has ``connection: close``
+3. close a connection once it has been idle for ``LINGER`` seconds: by then, an active client has got such an answer
+4. after ``grace`` seconds, cancel and reset what still runs: a cut answer never looks complete
+5. shut the application's lifespan down, within ``LIFESPAN`` seconds
 
-The first SIGTERM or SIGINT begins it, the process then ends with status 0; the second ends the process there and then.
+The first SIGTERM or SIGINT begins the stop, and the process ends with status 0; a second one ends the process at once.
 
-With TLS, a changed certificate is served without a stop: what is accepted from then on gets a new context. What was
-accepted before keeps the one that it began with.
+With TLS, a changed certificate is served without a restart: new connections get a new context, and open ones keep theirs.
 """
 
 import asyncio
@@ -33,92 +32,94 @@ from typing import Any
 
 import uvicorn
 
+from limen.cli.descriptor_shortage import DescriptorShortage
 from limen.cli.listener import Listener
-from limen.cli.scarcity import Scarcity
-from limen.cli.supervision import CLEANUP, LIFESPAN
-from limen.cli.tls import Files, Renewal, warn
+from limen.cli.tls import CertificateReloader, TlsFiles, warn
+from limen.cli.worker_protocol import CLEANUP, LIFESPAN
 from limen.client.limits import ClientLimits
 from limen.engines.direct.worker_state import WorkerState
 from limen.errors import Fault, Kind
 
 logger = logging.getLogger("limen.serve")
 
-# Seconds of quiet after which an idle connection is closed at a stop. Longer than any round trip, shorter than patience.
+# Seconds of idleness after which a connection is closed at a stop: longer than a round trip, short enough to wait for.
 LINGER = 1.0
 
-# How many more objects have to be made than freed before the collector looks, and how many such looks before a deeper.
-_GC = (100_000, 50, 50)
+# The thresholds of the garbage collector's generations (``gc.set_threshold``).
+_GC_THRESHOLDS = (100_000, 50, 50)
 
-# Seconds that a client may take for its TLS handshake: as long as for a head, and asyncio's own would be 60.
+# Seconds that a client may take for its TLS handshake: as long as for a head. asyncio's default is 60.
 HANDSHAKE = 10.0
 
-# Ticks of uvicorn's main loop (0.1 s) between two looks at the certificate's files.
-_LOOK = 10
+# Ticks of uvicorn's main loop (0.1 s) between two checks of the certificate's files.
+_CHECK_TICKS = 10
 
-# Idle connections that are closed in one tick (0.1 s) while there is no file left.
-_ROOM = 32
+# Idle connections that are closed in one tick (0.1 s) while there is no file descriptor left.
+_CLOSED_PER_TICK = 32
 
 # Turns of the loop in which connections are still accepted at a stop: so many after the last one, and so many at most.
 _TURNS = 3
 _MOST_TURNS = 4096
 
-_CLOSE = (b"connection", b"close")
-_TICK = 0.05
+_CONNECTION_CLOSE = (b"connection", b"close")
+_STOP_TICK = 0.05
 
-# SO_LINGER with no time: closing sends RST, not FIN.
+# SO_LINGER with a time of 0: closing sends RST, not FIN.
 _RESET = struct.pack("ii", 1, 0)
 
 _SHUT_DOWN = Fault(Kind.SHUT_DOWN)
 
 
 class Server(uvicorn.Server):
-    """``config.timeout_graceful_shutdown`` is the bound, in seconds; it must be set."""
+    """uvicorn's server with the stop of this module. ``config.timeout_graceful_shutdown`` must be set, in seconds."""
 
     def __init__(
         self,
         config: uvicorn.Config,
-        tls: Files | None = None,
+        tls: TlsFiles | None = None,
         *,
         hang_up: bool = False,
         linger: float = LINGER,
         clients: int | None = None,
     ) -> None:
-        """``tls`` are the files that ``config`` serves, read again when they change; with ``hang_up``, at SIGHUP too.
+        """``tls`` are the files that ``config`` serves, loaded again when they change; with ``hang_up``, at SIGHUP too.
 
-        ``linger`` is in seconds, and as this module says. ``clients`` is how many client connections there may be at most
-        where the application does not say it.
+        ``linger`` is in seconds, see step 3. ``clients`` is the most client connections if the application sets no limit.
         """
         super().__init__(config)
         self._linger = linger
         self._clients = clients
-        self._scarcity = Scarcity(time.monotonic)
-        self._renewal = None if tls is None else Renewal(tls)
+        self._shortage = DescriptorShortage(time.monotonic)
+        self._certificates = None if tls is None else CertificateReloader(tls)
         self._hang_up = hang_up
-        self._asked = False
+        self._reload_requested = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, then tell the garbage collector that what is there stays."""
+        """Start, then freeze what is there for the garbage collector."""
         assert sockets is not None
-        await super().startup([])  # the application; uvicorn would listen without our bounds
+        await super().startup([])  # without sockets: uvicorn would listen without our bounds
         limits: ClientLimits = self.lifespan.state.get("limen.limits") or ClientLimits()
         if limits.connections is None and self._clients is not None:
             self.lifespan.state["limen.limits"] = dataclasses.replace(limits, connections=self._clients)
         self.servers = [await self._listen(listener) for listener in sockets]
-        # Requests leave no cycles behind; looking for them less often is 2-8 % more requests (python -m bench).
+        # Requests leave no cycles behind; collecting less often is 2-8 % more requests (python -m bench).
         gc.collect()
         gc.freeze()
-        gc.set_threshold(*_GC)
+        gc.set_threshold(*_GC_THRESHOLDS)
 
     async def on_tick(self, counter: int) -> bool:
-        """As uvicorn does, ten times a second; and see whether the certificate is to be renewed."""
-        if self._renewal is not None and (self._asked or (counter % _LOOK == 0 and self._renewal.due())):
-            self._asked = False
-            found = self._renewal.context()
-            if found is not None and not self.should_exit:
-                for server in self._ours():
-                    server.context = found[0]
-                warn(self._renewal.files, found[1])
-        if self._scarcity.look():
+        """Do uvicorn's work, ten times a second; then reload a changed certificate, and check for descriptors."""
+        certificates = self._certificates
+        if certificates is not None and (
+            self._reload_requested or (counter % _CHECK_TICKS == 0 and certificates.due())
+        ):
+            self._reload_requested = False
+            loaded = certificates.load()
+            if loaded is not None and not self.should_exit:
+                for server in self._listeners():
+                    server.context = loaded[0]
+                warn(certificates.files, loaded[1])
+        if self._shortage.check():
             self._make_room()
         return await super().on_tick(counter)
 
@@ -129,27 +130,27 @@ class Server(uvicorn.Server):
         )
         if config.ssl is None and os.name == "nt":
             return await loop.create_server(make, sock=listener, backlog=config.backlog)
-        own = Listener(listener, make, config.ssl, handshake=HANDSHAKE, scarce=self._scarcity.say)
-        await own.start(config.backlog)
-        return own
+        server = Listener(listener, make, config.ssl, handshake=HANDSHAKE, on_shortage=self._shortage.report)
+        await server.start(config.backlog)
+        return server
 
-    def _ours(self) -> list[Listener]:
+    def _listeners(self) -> list[Listener]:
         servers: list[Any] = list(self.servers)
         return [server for server in servers if isinstance(server, Listener)]
 
     def _make_room(self) -> None:
-        """Close idle connections, as there is no file left: whatever needs one next gets it."""
+        """Close idle connections, so that descriptors are free for whatever needs one next."""
         shared: WorkerState | None = self.lifespan.state.get("limen.guard")
-        for _ in range(_ROOM):
+        for _ in range(_CLOSED_PER_TICK):
             if shared is None or not shared.idle.make_room(self.server_state.connections):
                 return
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
-        """Handle the signals; unlike uvicorn, do not raise them again: a stop in good order is status 0."""
+        """Handle the signals; unlike uvicorn, do not raise them again: a graceful stop has status 0."""
         before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
-        if self._renewal is not None and self._hang_up:
-            before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._asked_to_renew)
+        if self._certificates is not None and self._hang_up:
+            before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._request_reload)
         try:
             yield
         finally:
@@ -157,18 +158,18 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop in good order; at once when asked again."""
+        """Stop gracefully; end at once at the second signal."""
         if self.should_exit:
             signal.signal(sig, signal.SIG_DFL)
             signal.raise_signal(sig)
-            os._exit(128 + sig)  # the first process of a container is immune to what nothing handles
+            os._exit(128 + sig)  # the first process of a container is not ended by the default action
         self.should_exit = True
 
-    def _asked_to_renew(self, sig: int, frame: FrameType | None) -> None:
-        self._asked = True
+    def _request_reload(self, sig: int, frame: FrameType | None) -> None:
+        self._reload_requested = True
 
     async def shutdown(self, sockets: Iterable[Any] | None = None) -> None:
-        """Take the numbered steps of this module."""
+        """Stop, in the numbered steps of this module."""
         grace = self.config.timeout_graceful_shutdown
         assert grace is not None
         loop = asyncio.get_running_loop()
@@ -176,14 +177,14 @@ class Server(uvicorn.Server):
         state = self.server_state
         logger.info("stopping: %d connections, at most %d s", len(state.connections), grace)
 
-        # 2 comes first, so that it holds for what 1 accepts.
-        state.default_headers = [*state.default_headers, _CLOSE]
+        # 2 comes first, so that it holds for the connections that 1 accepts.
+        state.default_headers = [*state.default_headers, _CONNECTION_CLOSE]
         for connection in list(state.connections):
-            _announce(connection)
+            _announce_close(connection)
 
         # 1. One turn of the loop polls, one accepts, one makes the protocol.
         for turn in range(_MOST_TURNS):
-            if turn >= _TURNS and not _somebody_waits(sockets or ()):
+            if turn >= _TURNS and not _connections_wait(sockets or ()):
                 break
             await asyncio.sleep(0)
         for server in self.servers:
@@ -191,21 +192,23 @@ class Server(uvicorn.Server):
         for listener in sockets or ():
             listener.close()
 
-        # 3. Under TLS there may be handshakes; and a client need not answer our farewell.
-        quiet: dict[Any, float] = {}
-        shaking = loop.time() + self._linger
+        # 3. Under TLS there may be handshakes; and a client need not answer our close_notify.
+        idle_since: dict[Any, float] = {}
+        handshakes_until = loop.time() + self._linger
         while (now := loop.time()) < deadline and (
-            state.connections or state.tasks or (now < shaking and any(each.opening for each in self._ours()))
+            state.connections
+            or state.tasks
+            or (now < handshakes_until and any(each.pending for each in self._listeners()))
         ):
-            quiet = {each: quiet.get(each, now) for each in state.connections if _idle(each)}
-            for connection, since in quiet.items():
-                if now - since >= 2 * self._linger and self._renewal is not None and _delivered(connection):
+            idle_since = {each: idle_since.get(each, now) for each in state.connections if _idle(each)}
+            for connection, since in idle_since.items():
+                if now - since >= 2 * self._linger and self._certificates is not None and _delivered(connection):
                     connection.transport.abort()
                 elif now - since >= self._linger:
                     connection.shutdown()
-            await asyncio.sleep(_TICK)
-        for server in self._ours():
-            server.opening.give_up()
+            await asyncio.sleep(_STOP_TICK)
+        for server in self._listeners():
+            server.pending.close()
 
         # 4.
         if state.connections or state.tasks:
@@ -222,7 +225,7 @@ class Server(uvicorn.Server):
             async with asyncio.timeout(LIFESPAN):
                 await self.lifespan.shutdown()
         except TimeoutError:
-            # The trace would only show our own timeout.
+            # The traceback would only show our own timeout.
             logger.error("the application's shutdown took longer than %g s: given up", LIFESPAN)  # noqa: TRY400
 
     async def _cut(self) -> None:
@@ -238,10 +241,10 @@ class Server(uvicorn.Server):
             await asyncio.wait(tasks, timeout=CLEANUP)
         for connection in list(state.connections):
             _abort(connection)
-        await asyncio.sleep(0)  # the protocols learn of it
+        await asyncio.sleep(0)  # for ``connection_lost``
 
 
-def _announce(connection: Any) -> None:
+def _announce_close(connection: Any) -> None:
     """Make the answer that runs say so, if its head is not out; a WebSocket is told right away (1012)."""
     if not hasattr(connection, "current"):
         connection.shutdown()
@@ -251,8 +254,8 @@ def _announce(connection: Any) -> None:
         current.keep_alive = False
 
 
-def _somebody_waits(listeners: Iterable[Any]) -> bool:
-    """Tell whether the kernel has accepted somebody whom we have not."""
+def _connections_wait(listeners: Iterable[Any]) -> bool:
+    """Tell whether there are connections in the kernel's accept queue."""
     try:
         poll = select.poll()
     except AttributeError:  # Windows
@@ -269,24 +272,24 @@ def _idle(connection: Any) -> bool:
 
 
 def _delivered(connection: Any) -> bool:
-    """Tell whether all that was written has reached the client's machine: then an end without its consent loses nothing."""
+    """Tell whether all that was written has reached the client's machine: then an abort loses nothing."""
     transport = connection.transport
     try:
         import fcntl  # Unix alone has them
         import termios
 
-        waiting = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, b"\0" * 4)
-    except (ImportError, OSError):  # a system that cannot tell, or closed already
+        unsent = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, b"\0" * 4)
+    except (ImportError, OSError):  # not supported, or closed already
         return False
-    return transport.get_write_buffer_size() == 0 and not any(waiting)
+    return transport.get_write_buffer_size() == 0 and not any(unsent)
 
 
 def _abort(connection: Any) -> None:
-    """Reset: an answer whose end is the end of its connection must not look whole."""
+    """Reset the connection: a close-delimited answer must not look complete."""
     transport = getattr(connection, "transport", None)
     if transport is not None:
         if hasattr(connection, "cut_by"):
-            connection.cut_by = _SHUT_DOWN  # what the log says of it
+            connection.cut_by = _SHUT_DOWN  # for the access log
         with contextlib.suppress(OSError):  # closed already
             transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         transport.abort()

@@ -11,8 +11,8 @@ from limen.runtime.plan import RouteInfo
 
 def routes(spec: str, *, as_json: bool) -> None:
     """Print the routes of the gateway at ``spec``."""
-    found = load_gateway(spec).describe()
-    click.echo(json.dumps([asdict(info) for info in found], indent=2) if as_json else _table(found))
+    infos = load_gateway(spec).describe()
+    click.echo(json.dumps([asdict(info) for info in infos], indent=2) if as_json else _table(infos))
 
 
 def check(spec: str) -> None:
@@ -21,8 +21,8 @@ def check(spec: str) -> None:
     click.echo(f"{spec}: {count} gateway route{'' if count == 1 else 's'}, no problem found.")
 
 
-def _table(found: list[RouteInfo]) -> str:
+def _table(infos: list[RouteInfo]) -> str:
     rows = [("METHOD", "PATH", "UPSTREAM", "ALLOW", "ENGINE", "WHY")]
-    rows += [(",".join(r.methods), r.path, r.upstream, r.allow, r.engine, r.reason) for r in found]
+    rows += [(",".join(r.methods), r.path, r.upstream, r.allow, r.engine, r.reason) for r in infos]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)

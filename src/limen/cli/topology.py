@@ -1,4 +1,4 @@
-"""``limen.toml``: what ``limen up`` runs, declared. Frozen models; every mistake is told with its place in the file."""
+"""``limen.toml``: the declaration of what ``limen up`` runs. Frozen models; every message names the place in the file."""
 
 import os
 import re
@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*$", max_length=32)]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 
-# What another type than the expected one is told, in TOML's words; pydantic would say it in Python's.
-_EXPECTED = {
+# Messages for values of a wrong type, in the terms of TOML; pydantic's are in those of Python.
+_TYPE_MESSAGES = {
     "int_type": "Input should be a whole number, without quotes",
     "string_type": "Input should be a string, in quotes",
     "path_type": "Input should be a path, in quotes",
@@ -29,21 +29,21 @@ _EXPECTED = {
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
 
 
-class Declared(BaseModel):
-    """Unknown keys are errors: a misspelt one must not be lost."""
+class StrictModel(BaseModel):
+    """A frozen model in which unknown keys are errors: a misspelt one must not be ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Service(Declared):
+class Service(StrictModel):
     """One process.
 
     - ``app``: ``module:attribute`` of an ASGI application.
     - ``port``: where it listens, on the loopback address.
-    - ``env``: its environment. ``${other.port}`` and ``${other.url}`` speak of services, ``${secrets.NAME}`` of secrets.
+    - ``env``: its environment. ``${other.port}`` and ``${other.url}`` refer to services, ``${secrets.NAME}`` to secrets.
     - ``before``: commands that run to their end first, such as migrations; ``python`` is the interpreter of limen.
     - ``health``: the path that answers 200 once the service is ready.
-    - ``dir``: folder of its sources, from the file's; importable, and watched by ``--reload``.
+    - ``dir``: folder of its sources, relative to the file's; importable, and watched by ``--reload``.
     """
 
     app: Annotated[str, StringConstraints(pattern=r"^[\w.]+:[\w.]+$")]
@@ -54,25 +54,29 @@ class Service(Declared):
     dir: Path = Path()
 
 
-class Up(Declared):
-    """The whole: ``secrets`` are made once, kept beside the data and never printed; ``banner`` is shown when all is up."""
+class UpOptions(StrictModel):
+    """The table ``[up]``.
+
+    ``secrets`` are generated once, kept beside the data and never printed; ``banner`` is shown when all services are up;
+    ``watch`` are more folders for ``--reload``.
+    """
 
     secrets: tuple[Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")], ...] = ()
     banner: str = ""
     watch: tuple[Path, ...] = ()
 
 
-class Topology(Declared):
+class Topology(StrictModel):
     """Services are started in the order of the file and stopped in reverse."""
 
-    up: Up = Up()
+    up: UpOptions = UpOptions()
     services: Annotated[dict[Name, Service], Field(min_length=1)]
 
-    def filled(self, text: str, keys: Mapping[str, str]) -> str:
+    def resolve(self, text: str, secrets: Mapping[str, str]) -> str:
         """Return ``text`` with its references resolved; raises KeyError with the first unknown one."""
         known = {f"{name}.port": str(service.port) for name, service in self.services.items()}
         known |= {f"{name}.url": f"http://127.0.0.1:{service.port}" for name, service in self.services.items()}
-        known |= {f"secrets.{name}": value for name, value in keys.items()}
+        known |= {f"secrets.{name}": value for name, value in secrets.items()}
         return _REFERENCE.sub(lambda match: known[match[1]], text)
 
 
@@ -85,41 +89,41 @@ def read(path: Path, ports: Sequence[str] = ()) -> Topology:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise click.ClickException(f"{path} cannot be read: {error}") from error
     try:
-        found = _moved(Topology.model_validate(document), ports)
+        topology = _with_ports(Topology.model_validate(document), ports)
     except ValidationError as error:
         lines = [
-            f"  {'.'.join(map(str, e['loc']))}: {_EXPECTED.get(e['type'], e['msg'])}"
+            f"  {'.'.join(map(str, e['loc']))}: {_TYPE_MESSAGES.get(e['type'], e['msg'])}"
             for e in error.errors(include_input=False)
         ]
         raise click.ClickException("\n".join([f"{path} does not fit:", *lines])) from error
-    _check(found, path)
-    return found
+    _check(topology, path)
+    return topology
 
 
-def keys(topology: Topology, folder: Path) -> dict[str, str]:
-    """Return the secrets: from the environment where set, else from ``folder``, made there on first use (mode 0600)."""
-    found: dict[str, str] = {}
+def load_secrets(topology: Topology, folder: Path) -> dict[str, str]:
+    """Return the secrets: from the environment where set, else from ``folder``, generated on first use (mode 0600)."""
+    values: dict[str, str] = {}
     for name in topology.up.secrets:
-        kept = folder / name
+        path = folder / name
         if value := os.environ.get(name):
-            found[name] = value
-        elif kept.exists():
-            found[name] = kept.read_text().strip()
+            values[name] = value
+        elif path.exists():
+            values[name] = path.read_text().strip()
         else:
-            found[name] = secrets.token_urlsafe(48)
+            values[name] = secrets.token_urlsafe(48)
             folder.mkdir(parents=True, exist_ok=True)
-            with os.fdopen(os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(found[name] + "\n")
-    return found
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(values[name] + "\n")
+    return values
 
 
 def command(line: str) -> list[str]:
-    """Split a ``before`` line; ``python`` is our own interpreter."""
+    """Split a ``before`` line; ``python`` becomes our own interpreter."""
     words = shlex.split(line)
     return [sys.executable, *words[1:]] if words[:1] == ["python"] else words
 
 
-def _moved(topology: Topology, ports: Sequence[str]) -> Topology:
+def _with_ports(topology: Topology, ports: Sequence[str]) -> Topology:
     services = dict(topology.services)
     for text in ports:
         name, _, port = text.partition("=")
@@ -140,14 +144,14 @@ def _check(topology: Topology, path: Path) -> None:
         ports.setdefault(service.port, name)
         for variable, text in service.env.items():
             try:
-                topology.filled(text, placeholders)
+                topology.resolve(text, placeholders)
             except KeyError as error:
                 problems.append(
                     f"services.{name}.env.{variable}: nothing is called ${{{error.args[0]}}}; "
                     "write ${service.url}, ${service.port} or ${secrets.NAME} with NAME in up.secrets"
                 )
     try:
-        topology.filled(topology.up.banner, {})
+        topology.resolve(topology.up.banner, {})
     except KeyError as error:
         problems.append(
             f"up.banner: nothing is called ${{{error.args[0]}}}; services and their url or port may be named"

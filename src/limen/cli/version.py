@@ -1,4 +1,4 @@
-"""What runs, in words: the version of limen, and whether its hot path is compiled or interpreted."""
+"""The version of limen, and whether its hot path is compiled or interpreted."""
 
 from importlib.metadata import version as installed
 from importlib.util import find_spec

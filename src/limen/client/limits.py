@@ -1,6 +1,6 @@
-"""What one client, and all of them together, may take of a worker. Frozen; checked when it is made.
+"""Limits for one client, and for all clients of a worker together. Frozen; checked when it is made.
 
-The defaults are argued beside those of other gateways in the project's notes on HTTP; times are seconds, sizes bytes.
+The project's notes on HTTP compare the defaults with those of other gateways. Times are seconds, sizes bytes.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _LEAST = {
     "body_rate": 0,
     "body_memory": 65536,
 }
-# Client connections of one worker unless it is said otherwise, or the process may not open so many files.
+# Client connections of one worker by default, if the process may open so many files.
 MOST_CONNECTIONS = 10_000
 
 _SECONDS = ("keepalive", "head_time", "body_silence", "body_grace", "reader_silence", "linger")
@@ -27,23 +27,23 @@ class ClientLimits:
     - ``request_line``: bytes of method, target and version (414); ``head``: bytes of the whole head (431); ``fields``:
       header lines (431).
     - ``chunk_overhead``: bytes of one body that are chunk extensions or trailers (400).
-    - ``body_memory``: bytes of memory for the request bodies that a worker holds at once, all together. Three eighths are
-      their content, the rest is for what holding and checking them takes. Where they are more, those that hold much
-      for long are refused first (503, with ``Retry-After``).
-    - ``connections``: client connections of one worker. None is 10,000, or as many as its limit of open files leaves room
-      for, which ``limen serve`` finds out; a number that does not fit stops ``limen serve``. At the limit the connection
-      that is idle for the longest is closed for a new one; if none is idle, the new one is refused (503).
-    - ``connections_per_address``: those of one address (429); None is no bound, because behind a load balancer every
+    - ``body_memory``: bytes of memory for all request bodies that a worker holds at once. Three eighths are their content,
+      the rest is for the overhead of holding and checking them. When it is full, large bodies that are held for long are
+      refused first (503, with ``Retry-After``).
+    - ``connections``: client connections of one worker. None is 10,000, or as many as the limit of open files leaves room
+      for, which ``limen serve`` finds out; a number that does not fit stops ``limen serve``. At the limit, the connection
+      that has been idle for the longest is closed for a new one; if none is idle, the new one is refused (503).
+    - ``connections_per_address``: connections from one address (429); None is no bound, because behind a load balancer every
       client has the same address.
-    - ``requests``: requests in flight in one worker (503, with ``Retry-After``). As many as connections, unless lowered: slow
-      clients count here, and fewer of them would shut others out; what a service gets is bounded by ``Limits``.
-    - ``keepalive``: seconds that a connection is kept between two requests; uvicorn's ``--timeout-keep-alive`` says nothing
-      of it where ``limen.direct`` has the connection.
+    - ``requests``: requests in flight in one worker (503, with ``Retry-After``). The default is that of ``connections``: slow
+      clients count here, and with a lower number they shut others out; ``Limits`` bounds what a service gets.
+    - ``keepalive``: seconds for which a connection is kept between two requests. uvicorn's ``--timeout-keep-alive`` has no
+      effect where ``limen.direct`` has the connection.
     - ``head_time``: seconds for a head from its first byte, and for the first one from the connection (408).
-    - ``body_silence``: seconds without any of a body (408). ``body_rate``: bytes per second that a body must average in each
-      span of ``body_grace`` seconds but the first (408); 0 is no bound.
-    - ``reader_silence``: seconds in which a client that is behind must take ``body_rate`` of its answer, else it is cut.
-    - ``linger``: seconds for which input is thrown away after a refusal, so that the client gets to read it.
+    - ``body_silence``: seconds without a byte of a body (408). ``body_rate``: bytes per second that a body must average in
+      each span of ``body_grace`` seconds but the first (408); 0 is no bound.
+    - ``reader_silence``: seconds in which a slow client must read ``body_rate`` of its answer, else the answer is cut.
+    - ``linger``: seconds for which input is discarded after a refusal, so that the client can read the refusal.
 
     Raises ValueError that names the setting.
     """

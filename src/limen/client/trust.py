@@ -1,14 +1,14 @@
-"""Which proxies in front are believed, and what follows from it for ``Forwarded`` and ``X-Forwarded-*``. Frozen; no I/O.
+"""Trusted proxies in front of the gateway, and how ``Forwarded`` and ``X-Forwarded-*`` are read from them. Frozen; no I/O.
 
-What a client says of itself is worth nothing; what a proxy of our own says of its client is worth much. So trust is a
-list of networks, empty unless declared, and these are the rules:
+A client can write anything into these headers; a trusted proxy writes the truth about its client. So trust is a list of
+networks, empty unless declared, and these are the rules:
 
-1. A peer outside the list: all that it claims is replaced by what the gateway has seen.
-2. A peer inside the list: its chain is followed from the right, as long as each hop is in the list. The first hop that is
-   not is the client. What stands left of it was said by somebody unknown and is not passed on.
-3. Scheme and host come from a trusted peer alone, and only if they are well formed.
-4. One family of headers is read, the one that the proxies are declared to write. Most proxies write one and let the
-   client's own lines of the other pass, so believing both would be believing the client.
+1. A peer outside the list: its headers are replaced by what the gateway sees of the connection.
+2. A peer inside the list: its chain is followed from the right, as long as each hop is in the list. The first hop outside
+   the list is the client. Elements left of it come from an unknown sender and are not forwarded.
+3. Scheme and host are taken from a trusted peer only, and only if they are well formed.
+4. One family of headers is read, the one that the proxies are declared to write. Most proxies write one and pass the
+   client's own lines of the other on, so trusting both would be trusting the client.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,7 +25,7 @@ from limen.http.headers import Headers
 UNIX = b"unix"
 """The address of a peer on a Unix socket. A peer whose address is not known is ``b""``, which is never trusted."""
 
-Speaks = Literal["x-forwarded", "forwarded"]
+HeaderFamily = Literal["x-forwarded", "forwarded"]
 _Network = IPv4Network | IPv6Network
 
 
@@ -39,7 +39,7 @@ class Trust:
     """
 
     networks: Sequence[str] = ()
-    speaks: Speaks = field(default="x-forwarded", kw_only=True)
+    speaks: HeaderFamily = field(default="x-forwarded", kw_only=True)
     _parsed: tuple[_Network, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -52,52 +52,53 @@ class Trust:
         object.__setattr__(self, "_parsed", tuple(_network(text) for text in self.networks if text != UNIX.decode()))
 
     def covers(self, peer: bytes) -> bool:
-        """Tell whether ``peer``, an address as text or ``UNIX``, is believed. Ask once per connection."""
+        """Tell whether ``peer``, an address as text or ``UNIX``, is trusted. Call it once per connection."""
         if not self.networks:
             return False
         if peer == UNIX:
             return UNIX.decode() in self.networks
-        return self._believes(peer)
+        return self._trusts(peer)
 
     def origin(
         self, lines: Iterable[tuple[bytes, bytes]], *, peer: bytes, trusted: bool, scheme: bytes, host: bytes
     ) -> "Origin":
-        """Return where a request comes from; ``trusted`` is ``covers(peer)``, the rest what the gateway has seen.
+        """Return the origin of a request; ``trusted`` is ``covers(peer)``, ``scheme`` that of the connection.
 
         ``lines`` are the client's. ``host`` is the value of ``Host``, empty if there was none.
         """
-        seen = Element(_seen(peer), host, scheme)
+        own = Element(_peer_node(peer), host, scheme)
         if not trusted:
-            return _told((seen,), keep_forwarded=False)
+            return _origin((own,), keep_forwarded=False)
         lines = tuple(lines)
         if self.speaks == "forwarded":
-            given = forwarded.latest(lines)
+            elements = forwarded.forwarded_elements(lines)
         else:
-            given = forwarded.x_latest(lines)
-            said_host, said_proto = forwarded.x_said(lines)
-            seen = Element(seen.node, said_host or host, said_proto or scheme)
-        chain = [seen]
-        # The peer wrote the element before its own, about whom it heard; each is believed while its writer is.
-        for element in islice(given, forwarded.MOST_ELEMENTS):
+            elements = forwarded.x_forwarded_elements(lines)
+            forwarded_host, forwarded_proto = forwarded.x_forwarded_host_proto(lines)
+            own = Element(own.node, forwarded_host or host, forwarded_proto or scheme)
+        chain = [own]
+        # The last element was written by the peer, any other by the node that the next one names. It counts if that is
+        # trusted.
+        for element in islice(elements, forwarded.MOST_ELEMENTS):
             if element.node is None:
                 break
             chain.append(element)
-            if not self._believes(element.node):
+            if not self._trusts(element.node):
                 break
-        return _told(chain[::-1], keep_forwarded=self.speaks == "forwarded")
+        return _origin(chain[::-1], keep_forwarded=self.speaks == "forwarded")
 
-    def _believes(self, node: bytes | None) -> bool:
+    def _trusts(self, node: bytes | None) -> bool:
         address = _address(node or b"")
         return address is not None and any(address in network for network in self._parsed)
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a request comes from, as far as it can be believed.
+    """The origin of a request, as far as trusted proxies name it.
 
-    ``client`` is an address as text, ``unknown``, or a name that starts with ``_`` and hides one (RFC 7239 section 6.3);
-    only an address is fit to count by. ``scheme`` and ``host`` are those that the client used. ``lines`` go to the
-    service, in place of all that came.
+    ``client`` is an address as text, ``unknown``, or an obfuscated identifier, which begins with ``_`` (RFC 7239 section
+    6.3); only an address is fit to count by. ``scheme`` and ``host`` are those that the client used. ``lines`` go to the
+    service and replace the client's.
     """
 
     client: bytes
@@ -106,14 +107,14 @@ class Origin:
     lines: Headers
 
 
-def _told(chain: Sequence[Element], *, keep_forwarded: bool) -> Origin:
-    """Make the origin of a chain of believed elements, the client's first, the gateway's own last."""
+def _origin(chain: Sequence[Element], *, keep_forwarded: bool) -> Origin:
+    """Return the origin for a chain of trusted elements, the client's first, the gateway's own last."""
     client = chain[0].node or b"unknown"
-    # An element may leave out what it did not change; then the next one, of the next proxy, says it.
+    # A proxy may leave out what it did not change; then the element of the next proxy has it.
     scheme = next((one.proto for one in chain if one.proto), b"")
     host = next((one.host for one in chain if one.host), b"")
     lines: Headers = [(b"x-forwarded-proto", scheme)]
-    # Whoever hides still has a place in line: without it, the next proxy would be taken for the client.
+    # A hidden node still counts as a hop: without it, the next proxy would be taken for the client.
     nodes = [b"unknown" if one.node is None or one.node.startswith(b"_") else one.node for one in chain]
     if nodes[-1] == b"unknown":
         nodes.pop()
@@ -122,18 +123,18 @@ def _told(chain: Sequence[Element], *, keep_forwarded: bool) -> Origin:
     if host:
         lines.append((b"x-forwarded-host", host))
     if keep_forwarded:
-        lines.append((b"forwarded", b", ".join(map(forwarded.write, chain))))
+        lines.append((b"forwarded", b", ".join(map(forwarded.serialize, chain))))
     return Origin(client, scheme, host, lines)
 
 
-def _seen(peer: bytes) -> bytes:
+def _peer_node(peer: bytes) -> bytes:
     address = _address(peer)
     return b"unknown" if address is None else str(address).encode()
 
 
 @lru_cache(maxsize=4096)
 def _address(text: bytes) -> IPv4Address | IPv6Address | None:
-    """Read an address; what a dual-stack socket shows as ``::ffff:192.0.2.1`` is IPv4, and a zone says nothing to others."""
+    """Parse an address. ``::ffff:192.0.2.1`` of a dual-stack socket becomes IPv4, and a zone is dropped."""
     try:
         address = ip_address(text.decode("ascii").partition("%")[0])
     except ValueError:

@@ -1,7 +1,16 @@
 """What is true of an answer's header lines once its content passes, was written anew, or was replaced."""
 
 from limen.contract.edited_answer import Edit, EditedAnswer
-from limen.http.headers import OF_THE_BYTES, OF_THE_ORIGINAL, SEVERAL, Headers, is_json, to_client, values, weakened
+from limen.http.headers import (
+    CONTENT_FIELDS,
+    REPEATABLE_FIELDS,
+    REPRESENTATION_FIELDS,
+    Headers,
+    is_json,
+    to_client,
+    values,
+    weakened,
+)
 from limen.http.replies import Reply, document
 
 
@@ -15,7 +24,7 @@ def replaced(status: int, headers: Headers, made: EditedAnswer, request_id: str)
         own = [line for line in own if line[0] != b"content-type"]
         if status not in (204, 304):
             own.append((b"content-type", b"application/problem+json"))
-    names = {name for name, _ in own} - SEVERAL
+    names = {name for name, _ in own} - REPEATABLE_FIELDS
     lines = [line for line in lines if line[0] not in names]
     lines += own
     lines.append((b"x-request-id", request_id.encode()))
@@ -36,6 +45,6 @@ def described(lines: Headers, how: Edit) -> Headers:
     if how == "standalone":
         return []  # a refusal of the hook's does not hand out the service's session, nor how long that may be kept
     if how == "replaced":
-        return [line for line in lines if line[0] not in OF_THE_ORIGINAL]
+        return [line for line in lines if line[0] not in REPRESENTATION_FIELDS]
     # The same representation in other bytes.
-    return weakened([line for line in lines if line[0] not in OF_THE_BYTES])
+    return weakened([line for line in lines if line[0] not in CONTENT_FIELDS])

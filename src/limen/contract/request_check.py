@@ -13,7 +13,7 @@ from limen.contract.text_body import TextBody
 from limen.contract.urlencoded import ambiguous_names, group_values, parse_pairs
 from limen.contract.violations import MOST_LISTED, Violations, violation
 from limen.errors import Fault, Invalid, Kind
-from limen.fairness.validations import FULL, LIGHT, MORE, More, MostValues, Validations, heavy
+from limen.fairness.validations import FULL, LIGHT, NOT_DONE, MostValues, NotDone, Validations, heavy
 from limen.http.headers import Head, Headers, to_upstream
 
 # In the quotes of a cookie's value: a byte by its number, or any character.
@@ -118,7 +118,7 @@ def check_body(
         if isinstance(read, Violations):
             return _unfit(read)
         return read if content else None  # a form may have no fields, and then there is no content
-    work: Callable[[], bytes | Fault | More] = partial(_read_on, _reading(body, content, max_body))
+    work: Callable[[], bytes | Fault | NotDone] = partial(_read_on, _reading(body, content, max_body))
     asked: Awaitable[bytes | Fault] | None = validations.ask(len(content), work)
     return FULL if asked is None else asked
 
@@ -132,13 +132,13 @@ def _reading(
     return (yield from body.read_in_steps(content))
 
 
-def _read_on(reading: Generator[None, None, bytes | Violations]) -> bytes | Fault | More:
+def _read_on(reading: Generator[None, None, bytes | Violations]) -> bytes | Fault | NotDone:
     try:
         next(reading)
     except StopIteration as done:
         read: bytes | Violations = done.value
         return _unfit(read) if isinstance(read, Violations) else read
-    return MORE
+    return NOT_DONE
 
 
 def _unfit(violations: Violations) -> Fault:

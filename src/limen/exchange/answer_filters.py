@@ -12,7 +12,7 @@ from limen.exchange.answer import Answer
 from limen.exchange.hooks import Hooks, Tap, Transform
 from limen.exchange.request import Request
 from limen.exchange.transforms import chained
-from limen.http.headers import OF_THE_BYTES, weakened
+from limen.http.headers import CONTENT_FIELDS, weakened
 from limen.http.replies import Reply
 
 _BODYLESS: Final = frozenset((204, 304))
@@ -20,7 +20,7 @@ _BODYLESS: Final = frozenset((204, 304))
 # What is not to be encoded: content that is a part, and answers that have none.
 _AS_IT_IS: Final = frozenset((204, 206, 304))
 
-_OF_THE_BYTES: Final = OF_THE_BYTES - {b"content-type"}
+_CONTENT_FIELDS: Final = CONTENT_FIELDS - {b"content-type"}
 
 
 class AnswerFilters:
@@ -51,7 +51,7 @@ class AnswerFilters:
         if not transforms:
             return
         answer.length = None
-        answer.lines[:] = weakened([line for line in answer.lines if line[0] not in _OF_THE_BYTES])
+        answer.lines[:] = weakened([line for line in answer.lines if line[0] not in _CONTENT_FIELDS])
         if request.method != b"HEAD":  # of which there is no content, and whose head is that of GET
             self._transform = chained(transforms)
 

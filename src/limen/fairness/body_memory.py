@@ -1,35 +1,35 @@
-"""The request bodies that one worker holds: how many bytes they are together, and who gives way when they are too many.
+"""The memory that request bodies take in one worker: it is counted, and the costliest holders are cut when it is full.
 
-Held is what cannot go on yet: a declared body until it is checked, and one of a local endpoint until it is whole; a streamed
-one that waits for a connection; bytes that were read and not parsed. One that streams holds nothing. What is on its way to a
-service is bounded otherwise: by the requests that one may have in use and in line.
+These bytes are held: a declared body until it is checked, a body of a local endpoint until it is whole, a streamed body
+that waits for a connection, and bytes that were read and not parsed. A body that streams holds nothing. What is on its way
+to a service has another bound: the connections of its pool and the queue for them.
 """
 
 from collections.abc import Callable
 from time import monotonic
 from typing import Protocol
 
-# The part of the bound that is free again after holders had to give way: so that it does not begin anew with each byte.
-_FREED = 8
+# Holders are cut until an eighth of the bound is free, so that the next byte does not cut another one.
+_FREED_DIVISOR = 8
 
-# The part of the memory that is content, in eighths. The rest is for what holding bodies takes besides: the pieces as they
-# are read, what checks one of them, the allocator's gaps.
-_CONTENT = 3
+# The eighths of the memory that are content. The rest is for the overhead of holding bodies: the pieces as they are read,
+# the check of one of them, the allocator's gaps.
+_CONTENT_EIGHTHS = 3
 
 
 class Holder(Protocol):
-    """What holds bytes of a request."""
+    """A request that holds bytes of its body."""
 
     def cut(self) -> None:
-        """Give them up, and end: the worker holds too much. Nothing is counted for it any more."""
+        """Release the bytes and end: the worker holds too much. Nothing is counted for it any more."""
         ...
 
 
 class Bodies:
-    """All holders of one worker. Where they hold more than ``most`` bytes, those that hold much for long give way first.
+    """All holders of one worker. Above ``most`` bytes, holders are cut in the order of their cost.
 
-    What a holder is worth is its bytes times its seconds: an honest body is held for a moment, however large it is, and one
-    that comes slowly in small pieces is small.
+    The cost of a holder is its bytes times its seconds. An honest body is cheap: it is held for a moment, however large it
+    is, and one that comes slowly in small pieces is small.
     """
 
     __slots__ = ("_holders", "_now", "most", "total")
@@ -43,8 +43,8 @@ class Bodies:
 
     @classmethod
     def within(cls, memory: int) -> "Bodies":
-        """Return one that takes ``memory`` bytes with all that holding takes."""
-        return cls(memory * _CONTENT // 8)
+        """Return one that takes ``memory`` bytes, the overhead of holding bodies included."""
+        return cls(memory * _CONTENT_EIGHTHS // 8)
 
     def add(self, holder: Holder, size: int) -> None:
         """Count ``size`` more bytes for ``holder``; others, or itself, may be cut before this returns."""
@@ -55,19 +55,17 @@ class Bodies:
             self._make_room()
 
     def drop(self, holder: Holder) -> None:
-        """Count nothing for ``holder`` any more."""
+        """Stop counting what ``holder`` holds."""
         held, _ = self._holders.pop(holder, (0, 0.0))
         self.total -= held
 
     def _make_room(self) -> None:
         now = self._now()
-        worth = {holder: held * (now - since) for holder, (held, since) in self._holders.items()}
-        for holder in sorted(worth, key=worth.__getitem__, reverse=True):
-            if self.total <= self.most - self.most // _FREED:
+        costs = {holder: held * (now - since) for holder, (held, since) in self._holders.items()}
+        for holder in sorted(costs, key=costs.__getitem__, reverse=True):
+            if self.total <= self.most - self.most // _FREED_DIVISOR:
                 return
-            if (
-                holder in self._holders
-            ):  # one that was cut before may have taken others with it: they share a connection
+            if holder in self._holders:  # a cut may have ended others too, which share the connection
                 self.drop(holder)
                 holder.cut()
 

@@ -1,8 +1,7 @@
-"""``Forwarded`` (RFC 7239) and ``X-Forwarded-*`` as grammar: read into elements, written in one canonical form. No trust
-and no I/O here: who is believed is said in ``limen.client.trust``.
+"""The grammar of ``Forwarded`` (RFC 7239) and ``X-Forwarded-*``: parsed into elements, written in one canonical form. No I/O.
 
-Reading never raises. What is malformed becomes an element of which nothing is known, so that it ends a chain instead of
-being skipped: whoever skipped it would take the element before it for something that it is not.
+``limen.client.trust`` decides which elements are trusted. Parsing never raises. A malformed element becomes ``MALFORMED``,
+which ends a chain: if it were skipped, the element before it would be taken for that of another proxy.
 """
 
 import re
@@ -13,7 +12,7 @@ from ipaddress import IPv6Address, ip_address
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*"'
-# Blanks around the semicolon are not in the grammar but in the world, and change nothing.
+# Blanks around the semicolon are not in the grammar, but proxies write them, and they change nothing.
 _PAIR = re.compile(rb"[ \t]*(" + _TOKEN + rb")=(" + _TOKEN + rb"|" + _QUOTED + rb")[ \t]*(?:;[ \t]*|$)")
 _PORT = rb"(?::(?:[0-9]{1,5}|_[A-Za-z0-9._\-]+))?"
 _UNKNOWN = re.compile(rb"(?:unknown" + _PORT + rb"|unix:?)", re.IGNORECASE)
@@ -21,17 +20,17 @@ _HIDDEN = re.compile(rb"(_[A-Za-z0-9._\-]{1,255})" + _PORT)
 _V4 = re.compile(rb"([0-9]{1,3}(?:\.[0-9]{1,3}){3})" + _PORT)
 _BRACKETED = re.compile(rb"\[([0-9A-Fa-f:.]{2,45})\]" + _PORT)
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._~%!$&'()*+;=\-]{1,255})(?::[0-9]{1,5})?")
-_JUST_TOKEN = re.compile(_TOKEN)
-# One element and what ends it. A quote that is never closed makes the rest one malformed element. Nothing is tried twice.
+_WHOLE_TOKEN = re.compile(_TOKEN)
+# One element and its end. An unclosed quote makes the rest one malformed element. The pattern never backtracks.
 _ELEMENT = re.compile(rb'((?:[^",]+|"(?:[^"\\]+|\\.)*+(?:"|\Z))*+)(?:,|\Z)', re.DOTALL)
 _UNESCAPE = re.compile(rb"\\(.)", re.DOTALL)
 _ESCAPE = re.compile(rb'(["\\])')
 _BLANK = b" \t"
 
 MOST_ELEMENTS = 32
-"""Elements of a chain that are looked at, from its end: more proxies of one's own than anybody has."""
+"""Elements of a chain that are read, from its end: more proxies than anybody runs."""
 
-# Bytes of a node that are looked at: a hidden name and its port fit. What is longer is none, and not worth remembering.
+# Bytes of a node that is parsed: an obfuscated identifier and its port fit. Longer ones are malformed, and not cached.
 _MOST_NODE = 320
 
 # Parameters of one element; the grammar knows four.
@@ -40,10 +39,10 @@ _MOST_PARAMETERS = 16
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """What one proxy says of the request that it got.
+    """The statement of one proxy about the request that it received.
 
-    ``node`` is from whom: an address without port or brackets, ``unknown``, or a name with ``_`` before it; None when
-    it was said badly. ``host`` and ``proto`` are what that request named; empty when not said, or badly.
+    ``node`` is the sender: an address without port or brackets, ``unknown``, or an obfuscated identifier, which begins with
+    ``_``; None when malformed. ``host`` and ``proto`` are those of the request; empty when missing or malformed.
     """
 
     node: bytes | None
@@ -51,51 +50,51 @@ class Element:
     proto: bytes = b""
 
 
-NOTHING = Element(None)
+MALFORMED = Element(None)
 
 
-def latest(lines: Sequence[tuple[bytes, bytes]]) -> Iterator[Element]:
-    """Yield the elements of ``Forwarded``, the last one first: who wants no more pays for no more."""
+def forwarded_elements(lines: Sequence[tuple[bytes, bytes]]) -> Iterator[Element]:
+    """Yield the elements of ``Forwarded``, the last one first. Elements are parsed only when they are asked for."""
     for value in _values(lines, b"forwarded"):
         for part in reversed(_split(value)):
             yield _element(part)
 
 
-def x_latest(lines: Sequence[tuple[bytes, bytes]]) -> Iterator[Element]:
-    """Yield the elements that ``X-Forwarded-For`` makes, the last one first; they say from whom, and no more."""
+def x_forwarded_elements(lines: Sequence[tuple[bytes, bytes]]) -> Iterator[Element]:
+    """Yield the elements of ``X-Forwarded-For``, the last one first; they have a node only."""
     for value in _values(lines, b"x-forwarded-for"):
         for part in reversed(value.rsplit(b",", MOST_ELEMENTS)):
-            yield Element(node(part.strip(_BLANK)))
+            yield Element(parse_node(part.strip(_BLANK)))
 
 
-def x_said(lines: Sequence[tuple[bytes, bytes]]) -> tuple[bytes, bytes]:
-    """Return host and scheme as ``X-Forwarded-Host`` and ``-Proto`` say; empty when not said, or badly.
+def x_forwarded_host_proto(lines: Sequence[tuple[bytes, bytes]]) -> tuple[bytes, bytes]:
+    """Return the values of ``X-Forwarded-Host`` and ``-Proto``; empty when missing or malformed.
 
     Of several values the last counts, which is what the peer itself wrote.
     """
     return _host(_last(lines, b"x-forwarded-host")), _proto(_last(lines, b"x-forwarded-proto"))
 
 
-def node(text: bytes) -> bytes | None:
-    """Read a node name with its port, if any, bare IPv6 included; None for what is none.
+def parse_node(text: bytes) -> bytes | None:
+    """Parse a node with or without a port, bare IPv6 included; None when malformed.
 
-    ``unix:`` is what nginx writes of a client on a Unix socket; nobody knows more of it.
+    ``unix:``, which nginx writes for a client on a Unix socket, becomes ``unknown``.
     """
     return _node(text) if len(text) <= _MOST_NODE else None
 
 
-@lru_cache(maxsize=4096)  # proxies are few, and clients come again: 10 us less for each
+@lru_cache(maxsize=4096)  # proxies are few, and clients return: 10 us less for each
 def _node(text: bytes) -> bytes | None:
     if _UNKNOWN.fullmatch(text):
         return b"unknown"
     for form in (_HIDDEN, _V4, _BRACKETED):
-        if found := form.fullmatch(text):
-            return found[1] if form is _HIDDEN else _address(found[1], v6=form is _BRACKETED)
+        if match := form.fullmatch(text):
+            return match[1] if form is _HIDDEN else _address(match[1], v6=form is _BRACKETED)
     return _address(text, v6=True)
 
 
-def write(element: Element) -> bytes:
-    """Return ``element`` in canonical form: what is known, in the order for, host, proto, quoted where it must be."""
+def serialize(element: Element) -> bytes:
+    """Return ``element`` in canonical form: for, host, proto in this order, quoted where necessary."""
     name = element.node or b"unknown"
     if b":" in name:
         name = b"[" + name + b"]"
@@ -108,7 +107,7 @@ def write(element: Element) -> bytes:
 
 
 def client_of(lines: bytes) -> bytes:
-    """Return the client that header lines of our own name in ``X-Forwarded-For``; empty where it is not known."""
+    """Return the first node of ``X-Forwarded-For`` in the gateway's own header lines; empty without one."""
     return lines.partition(b"x-forwarded-for: ")[2].partition(b"\r")[0].partition(b",")[0]
 
 
@@ -117,31 +116,31 @@ def _values(lines: Sequence[tuple[bytes, bytes]], name: bytes) -> Iterator[bytes
 
 
 def _split(value: bytes) -> list[bytes]:
-    """Split at the commas that are outside quotes; of many parts, those before the last ones may be left in one piece."""
+    """Split at commas outside quotes; the first part may hold all elements before the last MOST_ELEMENTS."""
     if b'"' not in value:
         return value.rsplit(b",", MOST_ELEMENTS)
-    found: list[bytes] = _ELEMENT.findall(value + b",")
-    return found[:-1]  # without the nothing behind the last comma
+    parts: list[bytes] = _ELEMENT.findall(value + b",")
+    return parts[:-1]  # without the empty one after the last comma
 
 
 def _element(text: bytes) -> Element:
-    """Read one element; a parameter given twice, or anything that is no parameter, makes it unknown as a whole."""
-    found: dict[bytes, bytes] = {}
+    """Parse one element; a repeated parameter, or anything that is no parameter, makes the whole element malformed."""
+    parameters: dict[bytes, bytes] = {}
     at = 0
     while pair := _PAIR.match(text, at):
         name, value = pair[1].lower(), pair[2]
-        if name in found or len(found) == _MOST_PARAMETERS:
-            return NOTHING
-        found[name] = _UNESCAPE.sub(rb"\1", value[1:-1]) if value.startswith(b'"') else value
+        if name in parameters or len(parameters) == _MOST_PARAMETERS:
+            return MALFORMED
+        parameters[name] = _UNESCAPE.sub(rb"\1", value[1:-1]) if value.startswith(b'"') else value
         at = pair.end()
-    if at < len(text) or not found:
-        return NOTHING
-    name = found.get(b"for", b"unknown")
-    return Element(node(name), _host(found.get(b"host", b"")), _proto(found.get(b"proto", b"")))
+    if at < len(text) or not parameters:
+        return MALFORMED
+    node = parse_node(parameters.get(b"for", b"unknown"))
+    return Element(node, _host(parameters.get(b"host", b"")), _proto(parameters.get(b"proto", b"")))
 
 
 def _address(text: bytes, *, v6: bool) -> bytes | None:
-    if b"%" in text:  # a zone means something on one machine only
+    if b"%" in text:  # a zone has a meaning on one machine only
         return None
     try:
         address = ip_address(text.decode("ascii"))
@@ -162,9 +161,9 @@ def _host(text: bytes) -> bytes:
 
 
 def _last(lines: Sequence[tuple[bytes, bytes]], name: bytes) -> bytes:
-    given = [value for key, value in lines if key == name]
-    return given[-1].rpartition(b",")[2].strip(_BLANK) if given else b""
+    values = [value for key, value in lines if key == name]
+    return values[-1].rpartition(b",")[2].strip(_BLANK) if values else b""
 
 
 def _word(text: bytes) -> bytes:
-    return text if _JUST_TOKEN.fullmatch(text) else b'"' + _ESCAPE.sub(rb"\\\1", text) + b'"'
+    return text if _WHOLE_TOKEN.fullmatch(text) else b'"' + _ESCAPE.sub(rb"\\\1", text) + b'"'

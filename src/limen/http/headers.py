@@ -1,7 +1,7 @@
-"""The head of a message as it crosses the gateway: what is dropped, what is added. Bytes in, bytes out; no I/O.
+"""The header fields that cross the gateway, and those that are dropped. No I/O.
 
-Header names are lower-case ``bytes`` everywhere. What is forwarded is built anew from what was parsed; a client cannot
-remove a header that the gateway sets, because the gateway adds its own after everything else was dropped.
+Header names are lower-case ``bytes`` everywhere. A forwarded head is built anew from what was parsed. A client cannot remove
+a header that the gateway sets, because the gateway adds its own after everything else was dropped.
 """
 
 import re
@@ -10,7 +10,7 @@ from typing import Final
 
 Headers = list[tuple[bytes, bytes]]
 
-# RFC 9110 section 7.6.1, with the historical names that intermediaries are told to drop as well.
+# RFC 9110 section 7.6.1, with the historical names that it tells intermediaries to drop as well.
 HOP_BY_HOP: Final = frozenset(
     (
         b"connection",
@@ -25,8 +25,8 @@ HOP_BY_HOP: Final = frozenset(
     )
 )
 
-# The gateway states these itself: what a client says of them is replaced, or believed as ``limen.client.trust`` says.
-_OWN = frozenset(
+# The gateway sets these itself. Values of a client are replaced, or trusted as ``limen.client.trust`` says.
+_GATEWAY_FIELDS = frozenset(
     (
         b"content-length",
         b"expect",
@@ -43,14 +43,14 @@ _OWN = frozenset(
     )
 )
 
-# The server in front writes its own Date; two of them would be an invalid message. Server names software: not told.
+# Dropped from answers. The gateway writes its own Date, and two of them would be invalid. Server discloses software.
 _FROM_UPSTREAM: Final = HOP_BY_HOP | {b"date", b"server", b"x-request-id"}
 
 TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-BREAKS = re.compile(rb"[\x00\r\n]")
+FORBIDDEN_IN_VALUE = re.compile(rb"[\x00\r\n]")
 
-# What some services obey in place of the method and the path that the gateway has checked, or believe about the client as
-# if the gateway had said it. ``proxy`` becomes HTTP_PROXY under CGI.
+# Some services obey these instead of the method and path that the gateway has checked, or take them for what the gateway
+# says about the client. ``proxy`` becomes HTTP_PROXY under CGI.
 _OVERRIDES = frozenset(
     (
         b"client-ip",
@@ -83,54 +83,54 @@ _OVERRIDES = frozenset(
     )
 )
 
-# As a number: looking for a byte as bytes raises and clears a TypeError within, which is 1,600 instructions.
+# Numbers: ``b"_" in name`` raises and clears a TypeError within, which is 1,600 instructions.
 _UNDERSCORE: Final = 0x5F
 _BLANK: Final = 0x20
 
-_NONE: Final[frozenset[bytes]] = frozenset()
-_FROM_CLIENT: Final = HOP_BY_HOP | _OWN | _OVERRIDES
+_NO_NAMES: Final[frozenset[bytes]] = frozenset()
+_FROM_CLIENT: Final = HOP_BY_HOP | _GATEWAY_FIELDS | _OVERRIDES
 
-# Of a request whose answer has to be read: it must not come compressed, or in part.
-OF_THE_ENCODING: Final = frozenset((b"accept-encoding", b"range", b"if-range"))
+# Dropped from a request whose answer the gateway parses: the answer must not come compressed, or in part.
+CODING_AND_RANGE_FIELDS: Final = frozenset((b"accept-encoding", b"range", b"if-range"))
 
-# What describes the bytes of a representation that the gateway has written anew (RFC 9110 section 8, RFC 9530).
-OF_THE_BYTES: Final = frozenset(
+# These describe the bytes of a representation (RFC 9110 section 8, RFC 9530), and are dropped when it is written anew.
+CONTENT_FIELDS: Final = frozenset(
     (
         *(b"content-length", b"content-type", b"accept-ranges", b"digest", b"content-digest", b"repr-digest"),
         *(b"content-md5", b"signature", b"signature-input"),
     )
 )
 
-# What describes one that the gateway has replaced by another.
-OF_THE_ORIGINAL: Final = OF_THE_BYTES | {b"etag", b"last-modified"}
+# With the validators: dropped when another representation replaces it.
+REPRESENTATION_FIELDS: Final = CONTENT_FIELDS | {b"etag", b"last-modified"}
 
-# Names of which several lines say several things.
-SEVERAL: Final = frozenset((b"set-cookie", b"link", b"vary", b"www-authenticate"))
+# Fields of which every line counts, so that one more line replaces none.
+REPEATABLE_FIELDS: Final = frozenset((b"set-cookie", b"link", b"vary", b"www-authenticate"))
 
 
 def nominated(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
     """Return the names that ``Connection`` headers declare as hop-by-hop (RFC 9110 section 7.6.1)."""
-    given = [value for key, value in headers if key == b"connection"]
-    if not given:
-        return _NONE
-    return frozenset(name.strip().lower() for value in given for name in value.split(b","))
+    connection = [value for key, value in headers if key == b"connection"]
+    if not connection:
+        return _NO_NAMES
+    return frozenset(name.strip().lower() for value in connection for name in value.split(b","))
 
 
 def block(lines: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Return header lines as they stand in a head, each with its end.
+    """Return header lines as bytes of a head, each with its CRLF; for lines that many requests share.
 
-    Raises ValueError for anything that could break out of its line. What is the same for many requests is made once.
+    Raises ValueError for anything that could break out of its line.
     """
-    made = b""
+    lines_bytes = b""
     for name, value in lines:
-        if not TOKEN.fullmatch(name) or BREAKS.search(value):
+        if not TOKEN.fullmatch(name) or FORBIDDEN_IN_VALUE.search(value):
             raise ValueError(f"not a header line: {name!r}")
-        made += name + b": " + value + b"\r\n"
-    return made
+        lines_bytes += name + b": " + value + b"\r\n"
+    return lines_bytes
 
 
 def to_upstream(client: Sequence[tuple[bytes, bytes]], *, strip: Collection[bytes]) -> Headers:
-    """Return those header lines of the client that the service behind gets.
+    """Return the header lines of the client that are forwarded to the service.
 
     ``strip`` names what the route withholds (identity headers, consumed credentials). Names with an underscore are
     dropped: WSGI and CGI services read ``request_user_id`` as ``request-user-id``.
@@ -144,14 +144,14 @@ def to_upstream(client: Sequence[tuple[bytes, bytes]], *, strip: Collection[byte
 
 
 def withheld(name: bytes, strip: Collection[bytes]) -> bool:
-    """Tell whether no header of this ``name`` reaches a service as the client sent it; see ``to_upstream``."""
+    """Tell whether ``to_upstream`` drops headers of this ``name``."""
     return name in _FROM_CLIENT or name in strip or _UNDERSCORE in name
 
 
 def to_client(upstream: Sequence[tuple[bytes, bytes]], *, bodyless: bool) -> Headers:
-    """Return the header lines for the client.
+    """Return the header lines of the service that are forwarded to the client.
 
-    ``bodyless`` is for 204 and 304, which never have content: a length there would only mislead (RFC 9110 section 8.6).
+    ``bodyless`` is for 204 and 304, which never have content, so ``Content-Length`` is dropped (RFC 9110 section 8.6).
     """
     named = nominated(upstream)
     return [
@@ -167,34 +167,34 @@ def values(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
 
 
 def trimmed(value: bytes) -> bytes:
-    """Return a field value without the white space at its ends, which is no part of it (RFC 9110 section 5.5)."""
+    """Return a field value without the white space at its ends, which is not part of it (RFC 9110 section 5.5)."""
     if value and (value[-1] <= _BLANK or value[0] <= _BLANK):
         return value.strip(b" \t")
     return value
 
 
 class Head:
-    """The header lines of a request, and a quick way to those of one name."""
+    """The header lines of a request, indexed by name."""
 
-    __slots__ = ("_found", "_single", "lines")
+    __slots__ = ("_by_name", "_unique", "lines")
 
     def __init__(self, lines: Headers) -> None:
         """Index ``lines``, which must not change any more."""
         self.lines = lines
-        self._found = dict(lines)
-        # Nearly every head names each header once: then one look finds it, which is 0.3 us less than going through all.
-        self._single = len(self._found) == len(lines)
+        self._by_name = dict(lines)
+        # Nearly every head has each header once. Then one look-up is enough, which is 0.3 us less than a scan of all lines.
+        self._unique = len(self._by_name) == len(lines)
 
     def all(self, name: bytes) -> list[bytes]:
         """Return every value of ``name`` in order."""
-        value = self._found.get(name)
+        value = self._by_name.get(name)
         if value is None:
             return []
-        return [value] if self._single else values(self.lines, name)
+        return [value] if self._unique else values(self.lines, name)
 
     def none(self, names: frozenset[bytes]) -> bool:
-        """Tell whether none of ``names`` is there."""
-        return names.isdisjoint(self._found)
+        """Tell whether there is no header with one of ``names``."""
+        return names.isdisjoint(self._by_name)
 
 
 def is_json(content_type: bytes) -> bool:

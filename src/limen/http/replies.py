@@ -1,4 +1,4 @@
-"""Finished answers that the gateway gives itself, as bytes. Problems are RFC 9457 documents; no I/O."""
+"""Local replies: answers that the gateway makes itself. Problem documents follow RFC 9457. No I/O."""
 
 import json
 from collections.abc import Iterable
@@ -9,13 +9,13 @@ from typing import Final
 from limen.errors import Fault, Invalid
 from limen.http.headers import Headers
 
-# What the places in one problem document may take, in all, as JSON.
-MOST_OF_PLACES: Final = 65536
+# Bytes of JSON that ``errors`` may take in one problem document.
+MOST_ERROR_BYTES: Final = 65536
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A whole answer: status, header lines and content."""
+    """A complete answer: status, header lines and content."""
 
     status: int
     headers: Headers
@@ -23,15 +23,14 @@ class Reply:
 
 
 def title(status: int) -> str:
-    """Return the reason phrase of ``status``; 499 is not registered but widely understood; others have none."""
+    """Return the reason phrase of ``status``; that of 499, which is not registered, is nginx's; unknown ones have none."""
     return responses.get(status, "") if status != 499 else "Client Closed Request"
 
 
 def problem(fault: Fault, request_id: str) -> Reply:
-    """Turn a fault into the problem document that the client sees.
+    """Return the problem document for ``fault``, without its ``cause``.
 
-    ``fault.cause`` stays inside. The members are those of RFC 9457 and ``code``, ``request_id`` and, for 422, ``errors`` and
-    ``errors_omitted``.
+    The members are those of RFC 9457 and ``code``, ``request_id`` and, for 422, ``errors`` and ``errors_omitted``.
     """
     status = fault.kind.status
     more = places(fault.errors, fault.more) if fault.errors else {}
@@ -46,8 +45,8 @@ def problem(fault: Fault, request_id: str) -> Reply:
 
 
 def document(status: int, detail: str, code: str, request_id: str, **members: object) -> bytes:
-    """Return a problem document with its own members and ``members``."""
-    told = {
+    """Return a problem document with the standard members and ``members``."""
+    problem = {
         "type": "about:blank",
         "title": title(status),
         "status": status,
@@ -57,24 +56,24 @@ def document(status: int, detail: str, code: str, request_id: str, **members: ob
         **members,
     }
     # ensure_ascii: a message may repeat a field name with a lone surrogate, which UTF-8 cannot carry.
-    return json.dumps(told, ensure_ascii=True, separators=(",", ":")).encode()
+    return json.dumps(problem, ensure_ascii=True, separators=(",", ":")).encode()
 
 
 def places(errors: Iterable[Invalid], more: int) -> dict[str, object]:
-    """Return the members of a problem document that tell of ``errors``.
+    """Return the members of a problem document for ``errors``.
 
-    ``errors`` has as many as fit into 64 KiB; ``errors_omitted`` counts the others and ``more``, and is absent at none.
+    ``errors`` has as many as fit into 64 KiB; ``errors_omitted`` counts the others and ``more``, and is absent if 0.
     """
-    told: list[dict[str, object]] = []
-    room = MOST_OF_PLACES
-    for one in errors:
-        place: dict[str, object] = {"loc": list(one.loc), "msg": one.msg, "type": one.type}
-        room -= len(json.dumps(place, ensure_ascii=True, separators=(",", ":"))) + 1
+    shown: list[dict[str, object]] = []
+    room = MOST_ERROR_BYTES
+    for error in errors:
+        member: dict[str, object] = {"loc": list(error.loc), "msg": error.msg, "type": error.type}
+        room -= len(json.dumps(member, ensure_ascii=True, separators=(",", ":"))) + 1
         if room < 0:
             more += 1
         else:
-            told.append(place)
-    return {"errors": told, "errors_omitted": more} if more else {"errors": told}
+            shown.append(member)
+    return {"errors": shown, "errors_omitted": more} if more else {"errors": shown}
 
 
 def redirect(location: bytes, request_id: str) -> Reply:

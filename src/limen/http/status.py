@@ -1,11 +1,11 @@
-"""Status lines, made once."""
+"""Status lines, computed once."""
 
 from http import HTTPStatus
 from typing import Final
 
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
-# Phrases are ours, not the service's: RFC 9112 section 4 gives them no meaning, and they are one thing less to check.
+# The reason phrases are ours, not the service's: RFC 9112 section 4 gives them no meaning, and so none has to be checked.
 STATUS_LINES: Final = {
     status: f"HTTP/1.1 {status} {_PHRASES.get(status, '')}\r\n".encode() for status in range(200, 600)
 }

@@ -1,8 +1,8 @@
-"""The ``Via`` header: who a message came through, and whether it goes round in a circle. Bytes in, verdicts out; no I/O.
+"""The ``Via`` header and the detection of request loops. No I/O.
 
 A gateway whose service is, by mistake, the gateway itself would call itself until it has no connection left. Each pass
-adds the gateway's pseudonym to ``Via`` (RFC 9110 section 7.6.3), so a request that has too many of them is refused.
-This works only while ``Via`` is extended. It may be, whoever sent it: nobody gains anything by forging it but a refusal.
+adds the gateway's pseudonym to ``Via`` (RFC 9110 section 7.6.3), and a request with too many of them is refused. So ``Via``
+of any sender is extended, never replaced: whoever forges it gains nothing but a refusal.
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator
 PSEUDONYM = b"limen"
 
 MOST_PASSES = 4
-"""How often a request may have passed gateways of one pseudonym before: as many as an honest chain of them has."""
+"""How often a request may have passed gateways of one pseudonym before: as many as a regular chain has."""
 
 MOST_BYTES = 4096
-"""Of ``Via`` that names the pseudonym and is read. No honest chain is as long, so what is longer counts as a circle."""
+"""Bytes that are read of ``Via`` lines that name the pseudonym. No regular chain is as long, so more counts as a loop."""
 
 _VERSIONS = {b"1.1": b"1.1", b"1.0": b"1.0"}
 
@@ -26,7 +26,7 @@ def line(version: bytes = b"1.1", pseudonym: bytes = PSEUDONYM) -> tuple[bytes, 
 def passes(values: Iterable[bytes], pseudonym: bytes = PSEUDONYM) -> int:
     """Return how many entries of the ``values`` of ``Via`` name ``pseudonym``, in any case, with a port or without.
 
-    What is no entry is counted as none: a header that somebody else wrote badly is not our loop.
+    A malformed entry is not counted: it is not ours.
     """
     wanted = pseudonym.lower()
     return sum(
@@ -39,7 +39,7 @@ def passes(values: Iterable[bytes], pseudonym: bytes = PSEUDONYM) -> int:
 
 def loops(values: Iterable[bytes], pseudonym: bytes = PSEUDONYM, most: int = MOST_PASSES) -> bool:
     """Tell whether a request has passed ``pseudonym`` more than ``most`` times: refuse it with 508 (RFC 5842)."""
-    # Nearly no request has passed a gateway: then no more than this is done about what may be 30 KiB.
+    # Hardly any request has passed a gateway. Then this is all that is done with what may be 30 KiB.
     naming = [value for value in values if pseudonym.lower() in value.lower()]
     if not naming:
         return False
@@ -60,7 +60,7 @@ def _entries(value: bytes) -> Iterator[bytes]:
             depth += 1
         elif byte == 0x29 and depth:  # )
             depth -= 1
-            # Whoever leaves out the space before a comment still does not glue two words together.
+            # A comment separates words even without a space before it.
             entry += b" "
         elif not depth and byte == 0x2C:  # ,
             yield bytes(entry)

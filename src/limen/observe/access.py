@@ -1,13 +1,13 @@
 """The access log: one line for each request, on the logger ``limen.access``. Query strings, tokens and bodies never get here.
 
-Writing a line while a request waits would cost more than most of what else is done for it. So:
+Writing a line while the request waits would cost more than most of the work for it. So:
 
-1. ``add``    keeps the outcome, and sees to it that ``_turn`` comes soon
-2. ``_turn``  a few milliseconds later, or some of the work at once where too many are kept: so many lines, no more
-3. a line goes to ``limen.observe.handler`` as finished bytes where that alone listens; else it becomes a record of the
-   standard library, so that whoever set up logging gets what any logger gives, with the time when the request ended
+1. ``add`` keeps the outcome and schedules ``_turn``; if too many are kept, it writes some at once
+2. ``_turn`` writes a bounded number of lines, some milliseconds later
+3. a line goes to ``limen.observe.handler`` as bytes if that is the only handler; else it becomes a record of the standard
+   library, so that other handlers get what any logger gives, with the time when the request ended
 
-Of what a client sends only the path, the id of the request and of the caller, and the address of its connection are
+Of a client's data only the method, the path, the ids of the request and of the caller, and the address of the connection are
 logged, all of them escaped and bounded.
 """
 
@@ -35,13 +35,13 @@ MOST_CAUSE: Final = 200
 """Characters of a cause that are logged."""
 
 MOST_KEPT: Final = 1024
-"""Outcomes that are kept until their lines are written; from then on, whoever brings another writes some."""
+"""Outcomes that are kept until their lines are written; above it, each ``add`` writes some."""
 
 LINES: Final = 128
 """Lines that are written in one turn of the loop."""
 
 DELAY: Final = 0.05
-"""Seconds that an outcome is kept for others to come, so that they are written together."""
+"""Seconds for which an outcome is kept, so that many lines are written together."""
 
 _MOST_METHOD: Final = 32
 _MOST_PEER: Final = 64
@@ -55,18 +55,18 @@ _METHODS: Final = {
 _MILLISECONDS: Final = [f",{number:03d} " for number in range(1000)]
 
 
-# As text, made once: numbers are the dearest part of a line.
+# Numbers as text, computed once: formatting them is the most expensive part of a line.
 _TENTHS: Final = [f"{number // 10}.{number % 10}ms" for number in range(2000)]
 _STATUSES: Final = [str(number) for number in range(600)]
 
-# Callers and peers as they are shown; they come again. Emptied when so many are in it.
+# Caches of callers and peers as they are shown. A cache is cleared when it holds so many.
 _MOST_KNOWN: Final = 4096
 _callers: Final[dict[str, str]] = {}
 _peers: Final[dict[bytes, str]] = {}
 
 
 def level_of(outcome: Outcome) -> int:
-    """Return information as a rule, a warning when the gateway or a service failed, or the answer was cut."""
+    """Return WARNING when the gateway or a service failed, or the answer was cut, else INFO."""
     return _WARNING if outcome.cut or (outcome.status >= 500 and outcome.code) else _INFO
 
 
@@ -76,7 +76,7 @@ def shown(outcome: Outcome) -> tuple[str, str]:
 
 
 def shown_method(method: bytes) -> str:
-    """Return a method as it may be logged: what is none of HTTP's own may be long, under other servers."""
+    """Return a method as it may be logged: an unknown one may be long, under other servers."""
     return _METHODS.get(method) or escaped(method.decode("latin-1"), _MOST_METHOD) or "-"
 
 
@@ -86,7 +86,7 @@ def shown_path(path: bytes) -> str:
 
 
 def message(outcome: Outcome) -> str:
-    """Return what the line says, without time and level."""
+    """Return the line without time and level."""
     tenths = int(outcome.seconds * 10000 + 0.5)
     milliseconds = _TENTHS[tenths] if tenths < len(_TENTHS) else f"{tenths // 10}.{tenths % 10}ms"
     status = _STATUSES[outcome.status] if 0 <= outcome.status < len(_STATUSES) else str(outcome.status)
@@ -123,24 +123,24 @@ def _shown_peer(peer: bytes) -> str:
 
 
 class AccessLog:
-    """What waits to be written, of one process."""
+    """The outcomes of one process whose lines are not written yet."""
 
     def __init__(self) -> None:
-        """Begin with nothing."""
+        """Keep nothing yet."""
         self._kept: deque[Outcome] = deque()
-        self._loop: asyncio.AbstractEventLoop | None = None  # where a turn is to come
-        self._lock = threading.RLock()  # who else says something, in another thread, writes first what is kept
+        self._loop: asyncio.AbstractEventLoop | None = None  # in which ``_turn`` is scheduled
+        self._lock = threading.RLock()  # other threads that log call ``flush`` first
         self._writing = False
         self._second = -1
         self._stamp = ""
 
     def add(self, outcome: Outcome) -> None:
-        """Keep ``outcome`` for its line; where no loop runs it is written at once."""
-        # While a turn is to come the log was on a moment ago; what it does not want after all is left out then.
+        """Keep ``outcome`` for its line; if no loop runs, write it at once."""
+        # While ``_turn`` is scheduled, the level is not checked here: the log was enabled a moment ago, and ``_turn`` checks.
         if self._loop is None and not _log.isEnabledFor(level_of(outcome)):
             return
         if len(outcome.path) > MOST_PATH:
-            outcome.path = outcome.path[: MOST_PATH + 1]  # nothing more of it is kept
+            outcome.path = outcome.path[: MOST_PATH + 1]  # to hold no more memory than that
         outcome.ended = time()
         self._kept.append(outcome)
         try:
@@ -156,7 +156,7 @@ class AccessLog:
 
     def flush(self) -> None:
         """Write everything that is kept."""
-        self._loop = None  # it may have ended before its turn; if not, the turn has nothing to do
+        self._loop = None  # it may have stopped before ``_turn``; if not, ``_turn`` finds nothing to do
         while self._kept and self._write(MOST_KEPT):
             pass
 
@@ -169,7 +169,7 @@ class AccessLog:
             loop.call_soon(self._turn, loop)
 
     def _write(self, most: int) -> bool:
-        """Write ``most`` lines; False if that is being done already, by whoever called this."""
+        """Write at most ``most`` lines; False if this is a call from within itself, by a handler that logs."""
         with self._lock:
             if self._writing:
                 return False
@@ -177,14 +177,14 @@ class AccessLog:
             try:
                 handler = _only_handler()
                 if handler is None:
-                    self._records(most)
+                    self._write_records(most)
                 else:
-                    self._lines(handler, most)
+                    self._write_lines(handler, most)
             finally:
                 self._writing = False
         return True
 
-    def _lines(self, handler: LineHandler, most: int) -> None:
+    def _write_lines(self, handler: LineHandler, most: int) -> None:
         least = max(_log.getEffectiveLevel(), handler.level, logging.root.manager.disable + 1)
         kept = self._kept
         head = f"{handler.process} limen.access "
@@ -205,7 +205,7 @@ class AccessLog:
         if lines:
             handler.writer.put("".join(lines).encode(errors="backslashreplace"), len(lines))
 
-    def _records(self, most: int) -> None:
+    def _write_records(self, most: int) -> None:
         kept = self._kept
         while kept and most > 0:
             most -= 1
@@ -221,30 +221,30 @@ class AccessLog:
             try:
                 _log.handle(record)
             except Exception:
-                # Somebody else's handler: the request that happens to be served now must not end for it.
+                # Another library's handler failed. The request that is served just now must not fail for it.
                 if logging.raiseExceptions and sys.stderr is not None:
                     traceback.print_exc()
 
     def __repr__(self) -> str:
-        """Show how much waits."""
+        """Show how many outcomes are kept."""
         return f"<AccessLog {len(self._kept)} kept>"
 
 
 def _only_handler() -> LineHandler | None:
-    """Return our own handler if nobody else gets what ``limen.access`` says, and nobody has a say in it."""
-    found: LineHandler | None = None
+    """Return the LineHandler if it is the only handler of ``limen.access`` and there is no filter; else None."""
+    only: LineHandler | None = None
     if _log.filters or _log.disabled:
         return None
     logger: logging.Logger | None = _log
     while logger is not None:
         for handler in logger.handlers:
-            if found is not None or not isinstance(handler, LineHandler):
+            if only is not None or not isinstance(handler, LineHandler):
                 return None
-            found = handler
+            only = handler
         logger = logger.parent if logger.propagate else None
-    return found if found is not None and found.plain() else None
+    return only if only is not None and only.accepts_lines() else None
 
 
 LOG: Final = AccessLog()
-LineHandler.ahead.append(LOG.flush)
+LineHandler.flush_first.append(LOG.flush)
 atexit.register(LOG.flush)

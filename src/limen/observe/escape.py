@@ -1,26 +1,26 @@
-"""How text that others have chosen is written into a line of the log: in ASCII, without blanks, never longer than allowed.
+"""Escaping of untrusted text for a line of the log: ASCII only, no blanks, bounded length.
 
-So nobody can end a line, forge a field of it, or speak to the terminal that shows it.
+So the text cannot end a line, forge a field, or send control codes to a terminal.
 """
 
 from typing import Final
 
-_CUT: Final = "..."
+_ELLIPSIS: Final = "..."
 
 
 def escaped(text: str, most: int) -> str:
-    """Return ``text`` with all but visible ASCII as Python escapes, in at most ``most`` characters; what is cut ends so.
+    """Return ``text`` with all but visible ASCII as Python escapes, cut to ``most`` characters with ``...`` at the end.
 
     A backslash is escaped too, so that what looks like an escape is one.
     """
     if len(text) <= most and text.isascii() and text.isprintable() and " " not in text and "\\" not in text:
         return text
-    # The first characters are enough: none of them becomes shorter.
-    found = text[: most + 1].encode("unicode_escape").decode().replace(" ", "\\x20")
-    return found if len(found) <= most else found[: most - len(_CUT)] + _CUT
+    # The first ``most + 1`` characters are enough: none of them becomes shorter.
+    result = text[: most + 1].encode("unicode_escape").decode().replace(" ", "\\x20")
+    return result if len(result) <= most else result[: most - len(_ELLIPSIS)] + _ELLIPSIS
 
 
 def quoted(text: str, most: int) -> str:
-    """Return ``text`` in quotes, ASCII alone, with its first ``most`` characters at most; blanks stay blanks."""
-    found = ascii(text[: most + 1])[1:-1]
-    return "'" + (found if len(found) <= most else found[: most - len(_CUT)] + _CUT) + "'"
+    """Return ``text`` in quotes, with non-ASCII escaped, cut like ``escaped``; blanks stay blanks."""
+    result = ascii(text[: most + 1])[1:-1]
+    return "'" + (result if len(result) <= most else result[: most - len(_ELLIPSIS)] + _ELLIPSIS) + "'"

@@ -12,8 +12,8 @@ from limen.errors import Fault, Kind
 from limen.exchange.outcome import Outcome
 from limen.exchange.principal import Principal
 from limen.exchange.request import Request
-from limen.http.headers import OF_THE_ENCODING, Head, Headers, block, to_client, to_upstream, weakened
-from limen.http.max_forwards import lowered
+from limen.http.headers import CODING_AND_RANGE_FIELDS, Head, Headers, block, to_client, to_upstream, weakened
+from limen.http.max_forwards import decremented
 from limen.http.via import line, loops
 from limen.routing.table import Match
 from limen.runtime.plan import Entry, Plan
@@ -86,10 +86,10 @@ def build_upstream_head(
         ]
     if plan.finish:
         # An answer that has to be read must not come compressed; the client gets it plain, which it always accepts.
-        lines = [line for line in lines if line[0] not in OF_THE_ENCODING]
+        lines = [line for line in lines if line[0] not in CODING_AND_RANGE_FIELDS]
         lines.append((b"accept-encoding", b"identity"))
     if method == b"OPTIONS":
-        lines = lowered(lines)
+        lines = decremented(lines)
     return (path if query is None else path + b"?" + query), lines
 
 

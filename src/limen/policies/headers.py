@@ -9,7 +9,7 @@ from limen.exchange.hooks import AnswerHead, RequestHead
 from limen.exchange.policy import RouteFacts, World
 from limen.exchange.request import Request
 from limen.http.declared import SINGLE, field_name, field_value, kept_of_answers, kept_of_requests
-from limen.http.headers import OF_THE_ENCODING
+from limen.http.headers import CODING_AND_RANGE_FIELDS
 from limen.http.headers import Headers as Lines
 
 _TYPE = b"content-type"
@@ -192,6 +192,6 @@ def _kept_of_route(name: bytes, facts: RouteFacts) -> str | None:
         return f"is declared in the signature of {facts.route}, which would check what the service does not get; leave it out"
     if facts.reads_body and name == _TYPE:
         return f"is checked with the body of {facts.route}, and the service gets what was checked; leave it out"
-    if facts.reads_answer and name in OF_THE_ENCODING:
+    if facts.reads_answer and name in CODING_AND_RANGE_FIELDS:
         return f"is the gateway's to say on {facts.route}: answers that are checked come plain and whole; leave it out"
     return None

@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 
 from limen.errors import Fault, Kind
 from limen.http.headers import Head
-from limen.http.max_forwards import spent
+from limen.http.max_forwards import exhausted
 from limen.routing.path import check_path, readings
 from limen.routing.table import Match, MethodNotAllowed, Redirect, Table
 
@@ -43,7 +43,7 @@ def final_recipient(
     table: Table[P], found: Match[P] | Redirect | MethodNotAllowed | Fault, path: bytes, head: Head
 ) -> Match[P] | Redirect | MethodNotAllowed | Fault:
     """Return what was ``found`` for an OPTIONS request, unless it may not be passed on: that one is answered here."""
-    if isinstance(found, Match) and spent(head):
+    if isinstance(found, Match) and exhausted(head):
         here = table.match(b"", path)  # no route has this method: all that it has are named
         return here if isinstance(here, MethodNotAllowed) else found
     return found

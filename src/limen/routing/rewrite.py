@@ -1,4 +1,4 @@
-"""The path at the service, written as a template: ``/v2/items/{item_id}``. Parameters are put in as raw bytes."""
+"""Templates for the path at the service, such as ``/v2/items/{item_id}``. Parameters are inserted as raw bytes."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ _LITERAL = re.compile(r"[A-Za-z0-9\-._~!$&'()*+,;=:@/%]*")
 
 @dataclass(frozen=True, slots=True)
 class Rewrite:
-    """A parsed template: literal bytes and parameter names in turn."""
+    """A parsed template: literal bytes, and parameter names as strings."""
 
     parts: tuple[bytes | str, ...]
 

@@ -1,5 +1,5 @@
-"""The only matcher. Literal paths are one dictionary look-up; others walk a tree of segments with backtracking, literal
-before parameter before rest-of-path. The cost does not grow with the number of routes. Immutable; replaced whole.
+"""The routing table. A literal path is one dictionary look-up; other paths walk a tree of segments with backtracking, literal
+before parameter before rest-of-path. The cost does not grow with the number of routes. Immutable; a reload replaces it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,15 +13,15 @@ P = TypeVar("P")
 
 
 class Match(Generic[P]):
-    """A plan and its path parameters: ``params`` percent-decoded, ``raw`` as they came; ``path`` is the raw path.
+    """A plan and its path parameters: ``params`` percent-decoded, ``raw`` as received; ``path`` is the raw path.
 
-    Made for each request with parameters; nobody changes it. No dataclass: mypyc takes no generic ones.
+    Immutable, and shared by all requests of a literal path. Not a dataclass: mypyc has no generic ones.
     """
 
     __slots__ = ("params", "path", "plan", "raw")
 
     def __init__(self, plan: P, path: bytes, params: dict[str, str], raw: dict[str, bytes]) -> None:
-        """Keep what was found."""
+        """Keep the arguments."""
         self.plan = plan
         self.path = path
         self.params = params
@@ -30,20 +30,20 @@ class Match(Generic[P]):
 
 @dataclass(frozen=True, slots=True)
 class MethodNotAllowed:
-    """The path is known, the method is not; ``allow`` names those that are."""
+    """The path is known, the method is not; ``allow`` names the methods that are."""
 
     allow: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Redirect:
-    """The path is known with, or without, its final slash: ``path``."""
+    """``path`` is known, which differs from the requested path by its final slash."""
 
     path: bytes
 
 
 class _Leaf(Generic[P]):
-    """The plans of one pattern by method, with the names of its parameters."""
+    """The plans of one path by method, with their patterns."""
 
     __slots__ = ("plans",)
 
@@ -58,8 +58,8 @@ class _Leaf(Generic[P]):
         return None
 
     def find(self, method: bytes) -> tuple[P, Pattern] | None:
-        found = self.plans.get(method)
-        return self.plans.get(b"GET") if found is None and method == b"HEAD" else found
+        entry = self.plans.get(method)
+        return self.plans.get(b"GET") if entry is None and method == b"HEAD" else entry
 
     @property
     def allow(self) -> set[bytes]:
@@ -77,7 +77,7 @@ class _Node(Generic[P]):
 
 
 class Table(Generic[P]):
-    """All plans. Raises ValueError, naming every clash, when two entries answer the same requests."""
+    """All plans. Raises ValueError, naming every conflict, when two entries answer the same requests."""
 
     def __init__(self, entries: Iterable[tuple[str, Pattern, P]]) -> None:
         """Build from ``(method, pattern, plan)``."""
@@ -87,7 +87,7 @@ class Table(Generic[P]):
         if clashes:
             raise ValueError("\n".join(clashes))
         self.methods = frozenset(method for leaf in self._all() for method in leaf.plans)
-        """Those of all routes together."""
+        """The methods of all routes."""
         self._exact = {
             (method, path): Match(plan, path, {}, {})
             for path, leaf in self._literal.items()
@@ -107,23 +107,23 @@ class Table(Generic[P]):
                     yield leaf
 
     def exact(self, method: bytes, raw: bytes) -> Match[P] | None:
-        """Return the match of a path that a pattern without parameters spells just so: one look, made in advance."""
+        """Return the match of a path that equals a literal pattern, by one look-up of a precomputed match."""
         return self._exact.get((method, raw))
 
     def match(self, method: bytes, raw: bytes) -> Match[P] | Redirect | MethodNotAllowed | None:
-        """Return the plan for a raw path, or why there is none; None for a path that no pattern knows."""
+        """Return the match of a raw path, or why there is none; None for a path that no pattern matches."""
         allow: set[bytes] = set()
         for leaf, values in self._leaves(raw):
-            found = leaf.find(method)
-            if found is not None:
-                plan, pattern = found
+            entry = leaf.find(method)
+            if entry is not None:
+                plan, pattern = entry
                 named = dict(zip(pattern.names, values, strict=True))
                 return Match(plan, raw, {n: unquote_to_bytes(v).decode() for n, v in named.items()}, named)
             allow |= leaf.allow
         if allow:
             return MethodNotAllowed(tuple(sorted(allow)))
         other = raw[:-1] if raw.endswith(b"/") else raw + b"/"
-        # A path of slashes only would make "//host", which browsers read as another host.
+        # A path of slashes only would become "//host", which browsers read as another host.
         if other and not other.startswith(b"//") and any(True for _ in self._leaves(other)):
             return Redirect(other)
         return None
@@ -145,7 +145,7 @@ class Table(Generic[P]):
         return node.leaf.add(method, plan, pattern)
 
     def _leaves(self, raw: bytes) -> Iterator[tuple[_Leaf[P], tuple[bytes, ...]]]:
-        """Yield every leaf that the path fits, the most specific first, with the parameters' raw values."""
+        """Yield every leaf that matches the path, the most specific first, with the parameters' raw values."""
         exact = self._literal.get(raw)
         if exact is not None:
             yield exact, ()
@@ -161,8 +161,8 @@ class Table(Generic[P]):
                 yield node.leaf, values
             return
         segment = segments[at]
-        # Services decode before they match, so a literal cannot be dodged by encoding it. A %2F becomes a slash here,
-        # which no literal has.
+        # Services decode before they match, so encoding must not avoid a literal. A %2F becomes a slash here, which no
+        # literal has.
         child = node.literals.get(unquote_to_bytes(segment) if b"%" in segment else segment)
         if child is not None:
             yield from self._walk(child, segments, at + 1, values)

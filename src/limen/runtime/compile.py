@@ -13,7 +13,7 @@ from limen.contract.answer_hooks import answer_hooks
 from limen.errors import DeclarationError, Fault, Kind
 from limen.exchange.policy import RouteFacts
 from limen.exchange.principal import Principal
-from limen.http.headers import OF_THE_ENCODING, block, withheld
+from limen.http.headers import CODING_AND_RANGE_FIELDS, block, withheld
 from limen.routing.path import Pattern
 from limen.routing.rewrite import Rewrite
 from limen.routing.table import Table
@@ -165,7 +165,7 @@ def _facts(route: Route, names: frozenset[str], strip: frozenset[bytes], *, held
 
 def _lost(route: Route, strip: frozenset[bytes], *, held: bool) -> str | None:
     """Return a declared header that the service would not get: what is checked of it would be nobody's."""
-    replaced: frozenset[bytes] = OF_THE_ENCODING if held else frozenset()
+    replaced: frozenset[bytes] = CODING_AND_RANGE_FIELDS if held else frozenset()
     if route.contract.body is not None:
         replaced |= {b"content-type", b"content-encoding"}
     for param in route.contract.params:

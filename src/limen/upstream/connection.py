@@ -1,6 +1,6 @@
-"""One HTTP/1.1 connection to a target: bytes in, four calls on a sink out. Never retries, never waits for a pool.
+"""One HTTP/1.1 connection to a target: it writes a request, and calls a sink with the answer. It knows no pool or retry.
 
-httptools parses answers. A connection may be used again only when request and answer have both ended cleanly and nothing
+httptools parses answers. A connection may be reused only when request and answer have both ended cleanly and nothing
 followed.
 """
 
@@ -10,56 +10,58 @@ from typing import Final
 import httptools
 
 from limen.errors import Fault, Kind
-from limen.fairness.turns import LONG_READ, Turns
+from limen.fairness.scheduler import LONG_READ, LoopScheduler
 from limen.http.headers import Headers
-from limen.upstream import rules
-from limen.upstream.sink import Sink
+from limen.upstream import answer_rules
+from limen.upstream.answer_sink import AnswerSink
+from limen.upstream.flow_control import FlowControlProtocol
 from limen.upstream.target import Target
-from limen.upstream.wire import Wire
 
-# Interim answers (1xx) before the real one; more is a service that will never answer.
+# Interim answers (1xx) before the final one. A service that sends more will never answer.
 _MOST_INTERIM: Final = 16
 
-# What every head has besides its reason phrase and lines: "HTTP/1.1 200 ", the line's end and the empty line.
-_LEAST_HEAD: Final = 17
+# Bytes of a head besides its reason phrase and header lines: "HTTP/1.1 200 ", the line's end and the empty line.
+_HEAD_OVERHEAD: Final = 17
 
-# Bytes of framing that a chunk may have: 16 digits, two line ends, and some air.
-_CHUNK: Final = 24
+# Bytes of framing that a chunk may have: 16 digits, two line ends, and some to spare.
+_CHUNK_OVERHEAD: Final = 24
 
 # Bytes that count for a trailer besides its own.
-_TRAILER: Final = 32
+_TRAILER_OVERHEAD: Final = 32
 
-# What one connection may take of a turn of the loop, which others wait for. A read may bring 256 KiB, and uvloop makes up to
-# 32 in a row: after one of ``LONG_READ`` it is the others' turn. One that may hold many small chunks, 43,000 in 256 KiB, is
-# parsed in pieces: of ``_SMALL_PIECE``, and of ``_PIECE`` once one has brought ``_FEW`` or none. One with more is the last
-# of its turn.
+# The share of one connection in a turn of the loop. A read may bring 256 KiB, and uvloop makes up to 32 in a row: after a
+# read of ``LONG_READ``, other connections come first. A read that may hold many small chunks (43,000 in 256 KiB) is parsed in
+# pieces of ``_SMALL_PIECE`` bytes, or of ``_PIECE`` after a piece with at most ``_FEW_CHUNKS``. A piece with more chunks ends
+# the turn.
 _PIECE: Final = 16384
 _SMALL_PIECE: Final = 4096
-_FEW: Final = 16
+_FEW_CHUNKS: Final = 16
 
 
-class Connection(Wire):
+class Connection(FlowControlProtocol):
     """A connection that is either idle or busy with one exchange."""
 
-    def __init__(self, target: Target, head_limit: int, on_lost: Callable[["Connection"], None], turns: Turns) -> None:
-        """``head_limit`` bounds an answer's head in bytes; ``on_lost`` is told once, when the connection is gone.
+    def __init__(
+        self, target: Target, head_limit: int, on_lost: Callable[["Connection"], None], scheduler: LoopScheduler
+    ) -> None:
+        """``head_limit`` bounds an answer's head in bytes; ``on_lost`` is called once, when the connection is lost.
 
-        ``turns`` are those of the loop in which it is used.
+        ``scheduler`` is that of the loop in which the connection is used.
         """
-        super().__init__(turns)
+        super().__init__(scheduler)
         self.target = target
         self.idle_since = 0.0
         self.uses = 0
         self._head_limit = head_limit
         self._on_lost = on_lost
         self._parser: httptools.HttpResponseParser | None = None
-        self._sink: Sink | None = None
+        self._sink: AnswerSink | None = None
         self._method = b""
         self._request_done = True
         self._answer_done = True
-        self._in_step = True
+        self._in_sync = True  # nothing follows the answer, so the next one begins where it ends
         self._answering = False  # some byte of an answer has come
-        self._pieces: list[bytes] | None = None  # content that is kept together for now: no call for each small chunk
+        self._gathered: list[bytes] | None = None  # content of chunks, passed on together: no call for each small chunk
         self._interim = 0
         self._reason = b""
         self._reset()
@@ -68,7 +70,7 @@ class Connection(Wire):
 
     @property
     def reused(self) -> bool:
-        """Whether the exchange at hand is not the first on this connection."""
+        """Whether the current exchange is not the first on this connection."""
         return self.uses > 1
 
     @property
@@ -79,10 +81,10 @@ class Connection(Wire):
     @property
     def reusable(self) -> bool:
         """Whether another exchange may begin here."""
-        return self._request_done and self._answer_done and self._in_step and not self.lost
+        return self._request_done and self._answer_done and self._in_sync and not self.lost
 
-    def start(self, sink: Sink, method: bytes, data: bytes, *, whole: bool) -> None:
-        """Begin an exchange: write ``data``; ``whole`` says that the request ends with it. A lost connection is a fault."""
+    def start(self, sink: AnswerSink, method: bytes, data: bytes, *, whole: bool) -> None:
+        """Begin an exchange: write ``data``, with which the request ends if ``whole``. A lost connection is a fault."""
         self._sink = sink
         self._method = method
         self.uses += 1
@@ -97,102 +99,102 @@ class Connection(Wire):
             self._fail(Fault(Kind.UPSTREAM_CLOSED, cause="closed before the request was sent"))
 
     def finish(self) -> None:
-        """Say that the request was written whole."""
+        """Note that the request was written completely."""
         self._request_done = True
 
     def abort(self) -> None:
-        """Drop the connection at once, whatever it is doing; the sink hears nothing more."""
+        """Drop the connection at once, whatever it is doing; the sink gets no further call."""
         idle, self._sink = self._sink is None and self._answer_done, None
-        self._in_step = False
-        self._rest = b""
+        self._in_sync = False
+        self._unparsed = b""
         if not idle:
             self.drop()
         elif self._transport is not None:
             self._transport.abort()
 
     def close(self) -> None:
-        """End the connection, now: the loop may not go on. An exchange still running hears a fault."""
+        """Close the connection at once, as the loop may stop. A running exchange gets a fault."""
         self.close_now()
         self._fail(Fault(Kind.UPSTREAM_CLOSED, cause="the gateway is shutting down"))
 
     # --- asyncio.Protocol ---
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come, piece by piece where that may be much work."""
-        if len(data) <= _SMALL_PIECE or not self._in_pieces(data):
-            self._take(data)
+        """Parse what has come, in pieces where that may be much work."""
+        if len(data) <= _SMALL_PIECE or not self._parse_in_pieces(data):
+            self._parse(data)
 
-    def _take(self, data: bytes) -> None:
-        """Parse; bytes that nobody asked for end the connection."""
+    def _parse(self, data: bytes) -> None:
+        """Parse ``data``. Unsolicited bytes end the connection."""
         parser = self._parser
         if self._sink is None or parser is None:
             self.abort()
             return
         size = len(data)
         if not self._answering and size and data[0] in b"\r\n":
-            # Only a server passes over empty lines (RFC 9112 section 2.2). This one is a rest of the answer before: what
-            # the service was asked now is as good as unanswered.
+            # Only a server skips empty lines (RFC 9112 section 2.2). This one is left over from the answer before, so the
+            # current request counts as unanswered.
             kind = Kind.UPSTREAM_CLOSED if self.reused else Kind.UPSTREAM_PROTOCOL
             self._fail(Fault(kind, cause="an empty line where an answer begins"))
             return
         if not self._answering:
             self._answering = True
-            self._is_1_1 = data.startswith(b"HTTP/1.1 ")
-        self._raw += size
-        before = self._content if self._head_given else -1
+            self._is_http_1_1 = data.startswith(b"HTTP/1.1 ")
+        self._bytes_read += size
+        before = self._content_bytes if self._head_done else -1
         try:
             if size > 1 and data[-1] in b"\r\n":
-                self._feed_apart(parser, data)
+                self._feed_last_byte_apart(parser, data)
             else:
                 parser.feed_data(data)
         except httptools.HttpParserError as error:
-            self._give()
+            self._pass_gathered_on()
             if self._answer_done:
-                # What came after a whole answer: the answer stands, the connection does not.
+                # Something followed a complete answer: the answer stands, the connection ends.
                 self.abort()
             else:
                 self._fail(Fault(Kind.UPSTREAM_PROTOCOL, cause=str(error.__context__ or error)))
             return
         if self._answer_done:
-            if not self._in_step or (self._method == b"HEAD" and data[-1:] != b"\n"):
-                # Behind the head of an answer to HEAD the parser reads on, as if there were content, and does not tell.
+            if not self._in_sync or (self._method == b"HEAD" and data[-1:] != b"\n"):
+                # After the head of an answer to HEAD, the parser silently reads on as if there were content.
                 self.abort()
             return
-        if self._pieces is not None:
-            self._give()
-        if not self._head_given:
-            if self._raw > self._head_limit:
-                self._fail(Fault(Kind.UPSTREAM_PROTOCOL, cause=self._too_long()))
-        elif self._besides() > self._head_limit:
+        if self._gathered is not None:
+            self._pass_gathered_on()
+        if not self._head_done:
+            if self._bytes_read > self._head_limit:
+                self._fail(Fault(Kind.UPSTREAM_PROTOCOL, cause=self._head_too_long()))
+        elif self._overhead() > self._head_limit:
             # Chunk extensions and trailers, which are dropped, and could go on for ever.
-            self._fail(Fault(Kind.UPSTREAM_PROTOCOL, cause=self._too_much()))
-        elif self._content != before:
-            # A part of a head, or of what frames the content, is no progress: byte by byte it would never be too late.
+            self._fail(Fault(Kind.UPSTREAM_PROTOCOL, cause=self._overhead_too_large()))
+        elif self._content_bytes != before:
+            # Only content is progress. If bytes of a head or of framing were, a service could send them one by one for ever.
             self._flush()
 
     def eof_received(self) -> bool:
         """Let the transport close; a close-delimited answer ends here."""
-        self._take_all()
+        self._parse_unparsed()
         sink = self._sink
-        if sink is not None and self._head_given and not self._framed and not self._answer_done:
-            self._in_step = False
+        if sink is not None and self._head_done and not self._framed and not self._answer_done:
+            self._in_sync = False
             self._end(sink)
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell whoever waits."""
-        self._take_all()
+        """End the exchange, and tell the pool."""
+        self._parse_unparsed()
         ended = exc is None
         if exc is not None and self._sink is not None:
-            self._rest, ended = self.left(exc)
-            self._take_all()
+            self._unparsed, ended = self.read_after_reset(exc)
+            self._parse_unparsed()
         self.lost = True
         if ended:
             self.eof_received()
         self.resume_writing()
         self._fail(Fault(Kind.UPSTREAM_CLOSED, cause=str(exc or "closed before the answer was whole")))
         self._on_lost(self)
-        self._parser = None  # the two know one another, and would wait for the collector
+        self._parser = None  # a reference cycle, which would wait for the garbage collector
 
     # --- httptools ---
 
@@ -208,173 +210,172 @@ class Connection(Wire):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect a header line; trailers are dropped (RFC 9110 section 6.5.1)."""
-        if not self._head_given:
+        if not self._head_done:
             self._headers.append((name.lower(), value))
             self._head_bytes += len(name) + len(value) + 4
             if len(self._headers) > self._head_limit // 64:
                 raise httptools.HttpParserError("too many header lines")
             return
-        # What a line costs besides its bytes, as HTTP/2 counts it (RFC 9113 section 6.5.2): 4 bytes can be a trailer.
-        self._head_bytes -= _TRAILER
+        # A line costs more than its bytes, as HTTP/2 counts it (RFC 9113 section 6.5.2): 4 bytes can be a trailer.
+        self._head_bytes -= _TRAILER_OVERHEAD
 
     def on_headers_complete(self) -> None:
-        """Give the head on, unless it is an interim one."""
+        """Pass the head on, unless it is an interim one."""
         assert self._parser is not None
         status = self._parser.get_status_code()
-        # Asked only where it does not show: the parser formats a text for it.
-        version = "1.1" if self._is_1_1 else self._parser.get_http_version()
-        if (wrong := rules.check(status, version, self._headers)) is not None:
+        # The parser is asked only if need be: it formats a text for it.
+        version = "1.1" if self._is_http_1_1 else self._parser.get_http_version()
+        if (wrong := answer_rules.check(status, version, self._headers)) is not None:
             raise httptools.HttpParserError(wrong)
         # Counted by lines: one read may bring the head and much of the content with it.
         if self._head_bytes > self._head_limit:
-            raise httptools.HttpParserError(self._too_long())
+            raise httptools.HttpParserError(self._head_too_long())
         if status < 200:
             return
-        framings = rules.framings(self._headers)
-        if framings > 1:
+        framing_count = answer_rules.framing_count(self._headers)
+        if framing_count > 1:
             raise httptools.HttpParserError("ambiguous length of the answer")
         bodyless = self._method == b"HEAD" or status in (204, 304)
-        self._framed = bodyless or framings == 1
+        self._framed = bodyless or framing_count == 1
         if version == "1.0" and any(name == b"transfer-encoding" for name, _ in self._headers):
-            self._in_step = False  # RFC 9112 section 6.1: such framing is not to be relied upon for what follows
-        self._head_given = True
+            self._in_sync = False  # RFC 9112 section 6.1: such framing is not to be relied upon for what follows
+        self._head_done = True
         if not self._framed or not self._parser.should_keep_alive():
-            self._in_step = False
+            self._in_sync = False
         if self._sink is not None:
             self._sink.head(status, self._reason, self._headers)
         if self._method == b"HEAD" and self._sink is not None:
-            # The parser does not know of HEAD and would take a length for content to come.
+            # The parser does not know the method HEAD: it would wait for content of the announced length.
             self._parser = None
             self._end(self._sink)
 
     def on_chunk_header(self) -> None:
-        """Count a chunk; notice those behind an answer to HEAD, the empty last one included."""
+        """Count a chunk. A chunk after an answer to HEAD, even the empty last one, puts the connection out of sync."""
         self._chunks += 1
-        if self._pieces is None:
-            self._pieces = []
+        if self._gathered is None:
+            self._gathered = []
         if self._sink is None:
-            self._in_step = False
+            self._in_sync = False
 
     def on_body(self, data: bytes) -> None:
-        """Give content on; content that no answer has room for leaves the connection out of step."""
-        self._content += len(data)
+        """Pass content on. Content that belongs to no answer puts the connection out of sync."""
+        self._content_bytes += len(data)
         if self._sink is None:
-            self._in_step = False
-        elif self._pieces is not None:
-            self._pieces.append(data)
+            self._in_sync = False
+        elif self._gathered is not None:
+            self._gathered.append(data)
         else:
             self._sink.body(data)
 
     def on_message_complete(self) -> None:
-        """End the answer, or begin to wait for the one after an interim answer."""
+        """End the answer; after an interim answer, wait for the next."""
         if self._parser is not None and 100 <= self._parser.get_status_code() < 200:
             self._interim += 1
             if self._interim > _MOST_INTERIM:
                 raise httptools.HttpParserError("too many interim answers")
             interim = self._interim
-            behind = self._raw - self._head_bytes
+            behind = self._bytes_read - self._head_bytes
             self._reset()
             self._interim = interim
-            self._raw += max(behind, 0)  # this read may have brought more than the interim head
+            self._bytes_read += max(behind, 0)  # this read may have brought more than the interim head
             return
-        if self._pieces is not None:
-            self._give()
+        if self._gathered is not None:
+            self._pass_gathered_on()
         if self._sink is not None:
             self._end(self._sink)
 
     # --- inside ---
 
-    def _too_long(self) -> str:
+    def _head_too_long(self) -> str:
         return f"the head has more than {self._head_limit} bytes"
 
-    def _too_much(self) -> str:
+    def _overhead_too_large(self) -> str:
         return f"more than {self._head_limit} bytes besides content"
 
-    def _besides(self) -> int:
-        """Return how much of what was read is neither head nor content, nor what frames a chunk."""
-        return self._raw - self._head_bytes - self._content - _CHUNK * self._chunks
+    def _overhead(self) -> int:
+        """Return how many of the bytes read are neither head nor content, nor the allowed framing of chunks."""
+        return self._bytes_read - self._head_bytes - self._content_bytes - _CHUNK_OVERHEAD * self._chunks
 
-    def _feed_apart(self, parser: httptools.HttpResponseParser, data: bytes) -> None:
-        """Feed what ends with the end of a line, its last byte apart.
+    def _feed_last_byte_apart(self, parser: httptools.HttpResponseParser, data: bytes) -> None:
+        """Feed ``data``, which ends with the end of a line, in two parts: all but the last byte, then that.
 
-        The parser passes over empty lines behind an answer and says nothing of them; so the answer must not be whole
-        before the last byte. Else how the bytes are cut would decide whether the connection is in step. Content goes on
-        in one piece, as without the cut.
+        The parser silently skips empty lines after an answer. If the answer is complete before the last byte, an empty line
+        follows it. Without this, it would depend on how the bytes are cut whether the connection is in sync. Content is
+        passed on in one piece, as without the cut.
         """
-        self._pieces = []
+        self._gathered = []
         parser.feed_data(memoryview(data)[:-1])
         if self._answer_done:
-            self._in_step = False
-        elif self._head_given and self._besides() > self._head_limit:
-            # The answer may be whole with the last byte, and then nobody would look any more.
-            raise httptools.HttpParserError(self._too_much())
+            self._in_sync = False
+        elif self._head_done and self._overhead() > self._head_limit:
+            # Checked here, because the last byte may complete the answer, and then nothing is checked any more.
+            raise httptools.HttpParserError(self._overhead_too_large())
         else:
             parser.feed_data(data[-1:])
 
-    def _give(self) -> None:
-        """Give the content on that was kept together."""
-        pieces, self._pieces = self._pieces, None
+    def _pass_gathered_on(self) -> None:
+        pieces, self._gathered = self._gathered, None
         if pieces and self._sink is not None:
             self._sink.body(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
-    def _in_pieces(self, data: bytes) -> bool:
-        """Take a read that may hold many chunks, piece by piece; False for one that is to be taken as it is."""
+    def _parse_in_pieces(self, data: bytes) -> bool:
+        """Parse a read that may hold many chunks in pieces; False if it holds none, and is to be parsed as a whole."""
         if len(data) >= LONG_READ:
             self.yield_turn()
         if self._unchunked():
             return False
-        self._rest = data
-        turns = self._turns
-        if turns.room():
-            begun = turns.now()
-            self.take_rest()
-            turns.did(begun)
+        self._unparsed = data
+        scheduler = self._scheduler
+        if scheduler.has_time():
+            begun = scheduler.now()
+            self.parse_more()
+            scheduler.charge_since(begun)
         else:
             self.yield_turn()
         return True
 
     def _unchunked(self) -> bool:
-        """Tell whether all that is to come is content: one call, however long it is."""
-        return self._head_given and not any(name == b"transfer-encoding" for name, _ in self._headers)
+        """Tell whether all that follows is plain content, which is one call however long it is."""
+        return self._head_done and not any(name == b"transfer-encoding" for name, _ in self._headers)
 
-    def take_rest(self) -> None:
-        """Go on with a read that is taken in pieces, as far as this turn of the loop goes."""
-        while self._rest and not self._paused:
+    def parse_more(self) -> None:
+        """Parse the next pieces of a read, as many as fit into this turn of the loop."""
+        while self._unparsed and not self._paused:
             chunks = self._chunks
-            size = len(self._rest) if self._unchunked() else _PIECE if self._few else _SMALL_PIECE
-            piece, self._rest = self._rest[:size], self._rest[size:]
-            self._take(piece)
-            self._few: bool = self._chunks - chunks <= _FEW
-            if not self._few:
+            size = len(self._unparsed) if self._unchunked() else _PIECE if self._few_chunks else _SMALL_PIECE
+            piece, self._unparsed = self._unparsed[:size], self._unparsed[size:]
+            self._parse(piece)
+            self._few_chunks: bool = self._chunks - chunks <= _FEW_CHUNKS
+            if not self._few_chunks:
                 break
-        if self._rest:
+        if self._unparsed:
             self.yield_turn()
 
-    def _take_all(self) -> None:
-        """Take what waits for its turn: nothing comes after it. One read, at most."""
-        while self._rest:
-            piece, self._rest = self._rest[:_PIECE], self._rest[_PIECE:]
-            self._take(piece)
+    def _parse_unparsed(self) -> None:
+        """Parse all that waits, which is one read at most: nothing comes after it."""
+        while self._unparsed:
+            piece, self._unparsed = self._unparsed[:_PIECE], self._unparsed[_PIECE:]
+            self._parse(piece)
 
     def _reset(self) -> None:
-        self._raw: int = 0  # bytes read
-        self._content: int = 0  # of them, those that are content
+        self._bytes_read: int = 0
+        self._content_bytes: int = 0
         self._chunks: int = 0
-        self._head_bytes: int = _LEAST_HEAD
+        self._head_bytes: int = _HEAD_OVERHEAD
         self._interim = 0
         self._reason = b""
         self._headers: Headers = []
-        self._head_given = False
+        self._head_done = False
         self._framed = False
-        self._few = False  # chunks were in the last piece, so that the next may be long
-        self._is_1_1 = False  # said where the answer begins, of the first head alone
+        self._few_chunks = False  # in the last piece, so that the next may be long
+        self._is_http_1_1 = False  # by the first bytes of the answer, and for its first head alone
 
-    def _end(self, sink: Sink) -> None:
+    def _end(self, sink: AnswerSink) -> None:
         self._answer_done = True
         self._sink = None
-        if self._rest:
-            self._in_step = False  # more has come than this answer
-        # Whoever held the answer back may be gone; the next exchange must not wait for a socket that nobody reads.
+        if self._unparsed:
+            self._in_sync = False  # more has come than this answer
+        # The receiver that paused may be gone; the next exchange must not wait for a socket that nobody reads.
         self.resume()
         sink.end()
 
@@ -384,8 +385,8 @@ class Connection(Wire):
 
     def _fail(self, fault: Fault) -> None:
         sink, self._sink = self._sink, None
-        self._in_step = False
-        self._rest = b""
+        self._in_sync = False
+        self._unparsed = b""
         if sink is not None:
             sink.fault(fault)
         self.drop()

@@ -1,4 +1,4 @@
-"""A service behind the gateway: its name, its targets, and how long and how much. Frozen; checked when it is made."""
+"""The declaration of a service behind the gateway: name, targets, timeouts, limits, TLS. Frozen; checked when it is made."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,9 +11,9 @@ from limen.upstream.tls_declared import Tls
 class Timeouts:
     """Seconds to wait for an upstream.
 
-    ``connect`` for a connection (the look-up of a name, a free place and TLS included), ``first_byte`` for the answer's head
-    once the request was sent, ``idle`` for silence within a body in either direction, ``total`` for one attempt as a whole;
-    None is no bound, which streams need.
+    ``connect`` bounds getting a connection (waiting for a free one, looking up the name, and TLS included), ``first_byte``
+    the wait for the answer's head once the request was sent, ``idle`` the silence within a body in either direction,
+    ``total`` one attempt as a whole; None is no bound, which streams need.
     """
 
     connect: float = 2.0
@@ -31,10 +31,10 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How much one upstream may take.
+    """Bounds for one upstream.
 
-    ``connections`` per target; ``waiting`` requests in the queue for one; ``keepalive`` seconds an idle connection is
-    kept, below the 5 s after which uvicorn closes it; ``head`` bytes of an answer's head.
+    ``connections`` per target; ``waiting`` requests in the queue for one; ``keepalive`` seconds for which an idle connection
+    is kept, less than the 5 s after which uvicorn closes it; ``head`` bytes of an answer's head.
     """
 
     connections: int = 128
@@ -51,10 +51,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """A service: ``name`` for people, metrics and the pool; ``targets`` are equal addresses, used in turn.
+    """A service: ``name`` for people, metrics and the pool; ``targets`` are equivalent addresses, used in turn.
 
-    ``tls`` says more about ``https://`` targets; without it their certificates are verified against the system's
-    authorities. Raises ValueError that names the upstream and what to mend.
+    ``tls`` configures ``https://`` targets; without it their certificates are verified against the system's authorities.
+    Raises ValueError that names the upstream and what to mend.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""How a failed attempt is told to the engine."""
+"""The exception for a failed attempt."""
 
 from limen.errors import Fault
 
@@ -7,7 +7,7 @@ class UpstreamError(Exception):
     """An attempt that failed.
 
     ``sent`` says whether any byte of the request was written, ``reused`` whether the connection had served before,
-    ``answered`` whether any byte of an answer had come: together they decide whether trying again is safe.
+    ``answered`` whether any byte of an answer had come. Together they decide whether a retry is safe.
     """
 
     def __init__(self, fault: Fault, *, sent: bool = False, reused: bool = False, answered: bool = False) -> None:

@@ -1,6 +1,6 @@
-"""A JSON document that the gateway fetches for itself, by the same client and pools as everything else.
+"""Fetching a JSON document for the gateway itself, with the same client and pools as everything else.
 
-Strict, because what comes back decides who is believed: 200 and nothing else, no redirect followed, plain JSON, bounded.
+It is strict, because the document decides whose tokens are accepted: status 200 only, no redirects, plain JSON, bounded.
 """
 
 from time import monotonic
@@ -18,7 +18,7 @@ _HEADERS: Headers = [(b"accept", b"application/json"), (b"accept-encoding", b"id
 
 
 class NotFetchedError(Exception):
-    """The document could not be had; the message says why, for a log. ``status`` is 0 where there was no answer."""
+    """The document could not be fetched; the message says why, for a log. ``status`` is 0 where there was no answer."""
 
     def __init__(self, cause: str, status: int = 0) -> None:
         """Keep both."""
@@ -29,7 +29,7 @@ class NotFetchedError(Exception):
 async def fetch(pool: Pool, target: bytes, *, timeouts: Timeouts, limit: int = 256 * KiB) -> bytes:
     """GET ``target`` through ``pool`` and return its content, at most ``limit`` bytes.
 
-    A kept connection that died before it answered is replaced once. Raises NotFetchedError.
+    A reused connection that closes before it answers is replaced by another. Raises NotFetchedError.
     """
     try:
         answer = await _ask(pool, target, timeouts)

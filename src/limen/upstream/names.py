@@ -1,14 +1,14 @@
-"""The addresses of names, looked up apart from one another: a name that is not answered holds up nobody else's.
+"""A cache of name look-ups, each in a thread of its own: a name that gets no answer delays no other.
 
-The system's resolver blocks, and one that was given up blocks on. Therefore:
+The system's resolver blocks, and a look-up that was given up goes on blocking. Therefore:
 
-1. a name has one look-up at a time, in a thread of its own; whoever wants the name shares it, and leaves it when it likes
-2. for ``FRESH`` seconds nobody asks again; up to ``OLD`` seconds the addresses are used while they are looked up anew
-3. older ones are used when the name server fails or takes too long; "there is no such name" is an answer, and drops them
-4. a failure is remembered for ``FAILED`` seconds: a flood of requests is no flood of look-ups
+1. a name has one look-up at a time, in a thread of its own; all who wait for the name share it, and may leave at any time
+2. addresses are fresh for ``FRESH`` seconds; up to ``OLD`` seconds they are used while they are looked up again
+3. older addresses are used when the name server fails or is too slow; "there is no such name" is an answer, and drops them
+4. a failure is cached for ``FAILED`` seconds, so that a flood of requests is no flood of look-ups
 
-Nothing runs while nobody connects. The resolver tells no TTL, hence fixed times: nginx has ``valid=`` for them, Envoy
-``dns_refresh_rate``. Addresses and Unix sockets never come here.
+Nothing runs while nobody connects. The resolver gives no TTL, hence fixed times: nginx has ``valid=`` for them, Envoy
+``dns_refresh_rate``. IP addresses and Unix sockets are not looked up.
 """
 
 import asyncio
@@ -27,10 +27,10 @@ FRESH = 10.0
 OLD = 60.0
 FAILED = 1.0
 
-# Threads at once. Half of them are for names of which nothing is known: renewals that hang leave room for those.
+# Threads at once. Half of them are reserved for names without addresses, in case refreshes hang.
 MOST_THREADS = 64
 
-# Names that are remembered; of those that nobody looks up just now, the one that was wanted least lately goes first.
+# Names in the cache. The least recently used one that has no look-up under way is dropped first.
 MOST_NAMES = 1024
 
 # Seconds between two lines in the log about one name.
@@ -46,8 +46,8 @@ Addresses = tuple[str, ...]
 
 def resolve(host: str) -> Addresses:
     """Return the addresses of ``host`` in the system's order of preference. Blocks. Raises OSError and UnicodeError."""
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
+    entries = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return tuple(dict.fromkeys(str(entry[4][0]) for entry in entries))
 
 
 def literal(host: str) -> bool:
@@ -73,25 +73,36 @@ def until_next(deadline: float, others: int) -> float:
 
 
 def in_thread(work: Callable[[], None]) -> None:
-    """Run ``work`` in a thread that nobody waits for, at the end of the process neither. Raises RuntimeError without one."""
+    """Run ``work`` in a daemon thread. Raises RuntimeError if there can be none."""
     Thread(target=work, name="limen-name", daemon=True).start()
 
 
 class _Name:
-    """What is known of one name."""
+    """The cache entry of one name."""
 
-    __slots__ = ("addresses", "done", "error", "failed", "found", "host", "said", "said_at", "trouble", "turn")
+    __slots__ = (
+        "addresses",
+        "done",
+        "error",
+        "failed_at",
+        "found_at",
+        "host",
+        "logged_at",
+        "logged_trouble",
+        "trouble",
+        "turn",
+    )
 
     def __init__(self, host: str) -> None:
         self.host = host
         self.addresses: Addresses = ()
-        self.found = -math.inf  # when the addresses came
-        self.error = ""  # how the last look-up failed
-        self.failed = -math.inf  # and when
-        self.done: asyncio.Future[None] | None = None  # the look-up that runs, or is in line
+        self.found_at = -math.inf
+        self.error = ""  # of the last look-up
+        self.failed_at = -math.inf
+        self.done: asyncio.Future[None] | None = None  # of the look-up that runs, or is queued
         self.trouble = False  # the last look-up failed, or the one that runs takes too long
-        self.said = False  # what the log knows of that
-        self.said_at = -math.inf
+        self.logged_trouble = False  # the last line in the log says so
+        self.logged_at = -math.inf
         self.turn = 0
 
     def next(self) -> Addresses:
@@ -104,7 +115,7 @@ class _Name:
 
 
 class Names:
-    """The names of one worker. ``resolver``, ``run`` and ``clock`` (seconds that never go back) are arguments for tests."""
+    """The cache of one worker. ``resolver``, ``run`` and ``clock`` (seconds that never go back) are arguments for tests."""
 
     def __init__(
         self,
@@ -113,25 +124,25 @@ class Names:
         run: Callable[[Callable[[], None]], None] = in_thread,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        """Know nothing yet."""
+        """The cache is empty."""
         self._resolve = resolver
         self._run = run
         self._clock = clock
         self._names: dict[str, _Name] = {}
         self._running = 0
-        self._line: deque[_Name] = deque()
+        self._queue: deque[_Name] = deque()
         self._closed = False
 
     async def addresses(self, host: str, deadline: float) -> Addresses:
-        """Return the addresses of ``host``, of which there is at least one, in the order in which to try them.
+        """Return the addresses of ``host``, at least one, in the order in which to try them.
 
-        Waits only where nothing young is known. ``deadline`` is in the loop's time, and the caller keeps it; with half of
-        what is left until then gone, old addresses serve. Raises OSError.
+        Waits only if there are no addresses younger than ``OLD``. ``deadline`` is in the loop's time, and the caller enforces
+        it; after half of the time until then, old addresses are used. Raises OSError.
         """
         name = self._named(host)
-        age = self._clock() - name.found
+        age = self._clock() - name.found_at
         if age >= FRESH and name.done is None and not self._closed:
-            self._ask(name, renewal=bool(name.addresses) and (age < OLD or name.trouble))
+            self._ask(name, refresh=bool(name.addresses) and (age < OLD or name.trouble))
         if age >= OLD and name.done is not None and not (name.addresses and name.trouble):
             await self._wait(name, name.done, deadline)
         if not name.addresses:
@@ -141,16 +152,16 @@ class Names:
     async def _wait(self, name: _Name, done: "asyncio.Future[None]", deadline: float) -> None:
         loop = asyncio.get_running_loop()
         try:
-            # Not awaited itself: who leaves must not end it for the others.
+            # The future is not awaited itself: cancelling this task must not cancel it for the others.
             await asyncio.wait((done,), timeout=max(0.0, deadline - loop.time()) / 2 if name.addresses else None)
         finally:
             if not done.done() and (name.addresses or loop.time() >= deadline):
-                self._troubled(name, "the name server takes too long")
+                self._set_trouble(name, "the name server takes too long")
 
     def close(self) -> None:
-        """Send everybody away who waits. Threads that the resolver holds end by themselves, and their answers are dropped."""
+        """End all waiting. Threads in the resolver end by themselves, and their results are dropped."""
         self._closed = True
-        self._line.clear()
+        self._queue.clear()
         for name in self._names.values():
             done, name.done = name.done, None
             if done is not None and not done.done():
@@ -159,7 +170,7 @@ class Names:
     # --- look-ups ---
 
     def _named(self, host: str) -> _Name:
-        """Return what is known of ``host``, as the name that was wanted last."""
+        """Return the entry of ``host``, and make it the most recently used one."""
         name = self._names.pop(host, None) or _Name(host)
         if len(self._names) >= MOST_NAMES:
             oldest = next((each for each in self._names.values() if each.done is None), None)
@@ -169,32 +180,32 @@ class Names:
         self._names[host] = name
         return name
 
-    def _ask(self, name: _Name, *, renewal: bool) -> None:
-        """Begin a look-up, unless one has just failed. A renewal that finds no thread is left to the next who asks."""
-        if self._clock() - name.failed < FAILED:
+    def _ask(self, name: _Name, *, refresh: bool) -> None:
+        """Begin a look-up, unless one has just failed. A refresh that finds no thread is left to the next call."""
+        if self._clock() - name.failed_at < FAILED:
             return
-        if renewal and self._running >= MOST_THREADS // 2:
+        if refresh and self._running >= MOST_THREADS // 2:
             return
         name.done = asyncio.get_running_loop().create_future()
         if self._running < MOST_THREADS:
             self._start(name)
         else:
-            self._line.append(name)
+            self._queue.append(name)
 
     def _start(self, name: _Name) -> None:
         loop = asyncio.get_running_loop()
         self._running += 1
 
         def work() -> None:
-            found: Addresses | OSError
+            result: Addresses | OSError
             try:
-                found = self._resolve(name.host) or OSError("no addresses")
+                result = self._resolve(name.host) or OSError("no addresses")
             except OSError as error:
-                found = error
-            except Exception as error:  # a thread that ends without a word would leave everybody waiting
-                found = OSError(f"{type(error).__name__}: {error}")
+                result = error
+            except Exception as error:  # a thread without a result would leave everybody waiting
+                result = OSError(f"{type(error).__name__}: {error}")
             try:
-                loop.call_soon_threadsafe(self._take, name, found)
+                loop.call_soon_threadsafe(self._finish, name, result)
             except RuntimeError:
                 return  # the loop is closed: nobody waits any longer
 
@@ -202,47 +213,47 @@ class Names:
             self._run(work)
         except RuntimeError as error:
             # "can't start new thread": the process has as many as it may.
-            loop.call_soon(self._take, name, OSError(str(error)))
+            loop.call_soon(self._finish, name, OSError(str(error)))
 
-    def _take(self, name: _Name, found: Addresses | OSError) -> None:
+    def _finish(self, name: _Name, result: Addresses | OSError) -> None:
         self._running -= 1
         if self._closed:
             return
-        if isinstance(found, OSError):
-            self._fail(name, found)
+        if isinstance(result, OSError):
+            self._fail(name, result)
         else:
-            name.addresses = found
-            name.found = self._clock()
+            name.addresses = result
+            name.found_at = self._clock()
             name.error = ""
             name.trouble = False
-            self._tell(name, "")
+            self._log_change(name, "")
         done, name.done = name.done, None
         if done is not None and not done.done():
             done.set_result(None)
-        if self._line:
-            self._start(self._line.popleft())
+        if self._queue:
+            self._start(self._queue.popleft())
 
     def _fail(self, name: _Name, error: OSError) -> None:
-        name.failed = self._clock()
-        # Its text alone: an error that is raised again and again would know the frames of each.
+        name.failed_at = self._clock()
+        # Only the text is kept: an exception that is raised again and again refers to the frames of each time.
         name.error = f"the name {name.host!r} cannot be looked up: {error.strerror or error}"
         if isinstance(error, socket.gaierror) and error.errno in _NO_SUCH_NAME:
             name.addresses = ()
-        self._troubled(name, name.error)
+        self._set_trouble(name, name.error)
 
     # --- the log ---
 
-    def _troubled(self, name: _Name, cause: str) -> None:
+    def _set_trouble(self, name: _Name, cause: str) -> None:
         name.trouble = True
-        self._tell(name, cause)
+        self._log_change(name, cause)
 
-    def _tell(self, name: _Name, cause: str) -> None:
-        """Say what has changed since it was last said, but not more often than every ``QUIET`` seconds."""
+    def _log_change(self, name: _Name, cause: str) -> None:
+        """Log a change since the last line about ``name``, but at most every ``QUIET`` seconds."""
         now = self._clock()
-        if name.trouble == name.said or now - name.said_at < QUIET:
+        if name.trouble == name.logged_trouble or now - name.logged_at < QUIET:
             return
-        name.said = name.trouble
-        name.said_at = now
+        name.logged_trouble = name.trouble
+        name.logged_at = now
         if not name.trouble:
             _log.warning("name %s: it can be looked up again", name.host)
         elif name.addresses:
@@ -251,5 +262,5 @@ class Names:
             _log.warning("name %s: no address is known, so calls of it fail: %s", name.host, cause)
 
     def __repr__(self) -> str:
-        """Show how many names are known, and how many are being looked up."""
-        return f"<Names {len(self._names)} known {self._running} running {len(self._line)} in line>"
+        """Show how many names are cached, and how many are being looked up."""
+        return f"<Names {len(self._names)} known {self._running} running {len(self._queue)} in line>"

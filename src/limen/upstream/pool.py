@@ -1,4 +1,4 @@
-"""The connections of one upstream: idle ones, last in first out; busy ones, bounded; a fair queue for the rest.
+"""The connections of one upstream: idle ones, last in first out; busy ones, bounded; and a queue of requests for one.
 
 State changes first, I/O after: the synchronous parts leave the pool consistent before anything is awaited or closed.
 """
@@ -10,17 +10,17 @@ from time import monotonic
 from typing import Final
 
 from limen.errors import AGAIN, Fault, Kind
-from limen.fairness.turns import turns_of
+from limen.fairness.scheduler import scheduler_of
 from limen.upstream.connection import Connection
 from limen.upstream.declared import Upstream
 from limen.upstream.error import UpstreamError
 from limen.upstream.names import Names, literal, until_next
-from limen.upstream.renewal import Renewal
 from limen.upstream.snapshot import UpstreamSnapshot
 from limen.upstream.target import Target
-from limen.upstream.tls import TlsConnection, failed, server_name
+from limen.upstream.tls import TlsConnection, handshake_fault, server_name
+from limen.upstream.tls_context import UpstreamTlsContext
 
-# Seconds between two looks at what is idle, at least, and connections that one look, or one request, closes, at most.
+# The least seconds between two checks of idle connections, and the most connections that one check, or one request, closes.
 _LOOK: Final = 0.5
 _MOST_CLOSED: Final = 64
 
@@ -29,16 +29,16 @@ class Pool:
     """Connections to every target of ``upstream``."""
 
     def __init__(self, upstream: Upstream, names: Names | None = None) -> None:
-        """Open nothing yet, but read the files that TLS needs; raises ValueError for one that cannot be used.
+        """Load the files that TLS needs, and open nothing yet; raises ValueError for a file that cannot be used.
 
-        ``names`` are those that others look up too; None is a cache of one's own.
+        ``names`` is a cache that pools share; None makes one for this pool.
         """
         self.upstream = upstream
         self._names = Names() if names is None else names
         self._limits = upstream.limits
         self._most = upstream.limits.connections * len(upstream.addresses)
         self._idle: list[Connection] = []  # the oldest first
-        self._look: asyncio.TimerHandle | None = None  # the next one at what is idle
+        self._look: asyncio.TimerHandle | None = None  # the next check of idle connections
         self._loop: asyncio.AbstractEventLoop | None = None
         self._busy: set[Connection] = set()
         self._opening = 0
@@ -46,20 +46,20 @@ class Pool:
         self._draining: list[asyncio.Future[None]] = []
         self._turn = 0
         try:
-            self._tls = Renewal(upstream)
+            self._tls = UpstreamTlsContext(upstream)
         except ValueError as error:
             raise ValueError(f"upstream {upstream.name!r}: {error}") from None
         self._closed = False
         self._retired: set[Pool] | None = None  # of those that are retired: the ones still in use
 
     def idle(self) -> Connection | None:
-        """Return an idle connection that is fit for use, or None; never waits, and never overtakes those who do."""
+        """Return an idle connection that is fit for use, or None; never waits, and never overtakes waiting requests."""
         return None if self._waiting else self._take()
 
     def scarce(self) -> bool:
-        """Tell whether half of all connections, or more, are in use: then none is for whoever would keep it waiting.
+        """Tell whether half of all connections or more are in use: then no request may hold one before its body is complete.
 
-        False once the line is full as well: whoever asks is refused at once, and need not send a body for that.
+        False once the queue is full as well: a request is then refused at once, and need not send its body first.
         """
         used = len(self._busy) + self._opening
         if self._waiting or used >= self._most:
@@ -68,7 +68,7 @@ class Pool:
 
     def _take(self) -> Connection | None:
         now = monotonic()
-        left = _MOST_CLOSED  # the others are for who comes next, or for the next look
+        left = _MOST_CLOSED  # the next request, or the next check, closes more
         while self._idle and left:
             connection = self._idle.pop()
             if connection.reusable and now - connection.idle_since < self._limits.keepalive:
@@ -79,9 +79,9 @@ class Pool:
         return None
 
     async def acquire(self, timeout: float) -> Connection:
-        """Return an idle connection or open one, waiting in line when all are busy.
+        """Return an idle connection or open one, waiting in the queue when all are busy.
 
-        ``timeout`` is in seconds, for waiting and connecting together. Raises UpstreamError, of which nothing was sent.
+        ``timeout`` is in seconds, for waiting and connecting together. Raises UpstreamError with ``sent`` False.
         """
         self._loop = loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
@@ -106,14 +106,14 @@ class Pool:
         self._next()
 
     def snapshot(self) -> UpstreamSnapshot:
-        """Return how many connections do what now."""
+        """Return the current counts."""
         busy = len(self._busy) + self._opening
         return UpstreamSnapshot(self.upstream.name, len(self._idle), busy, len(self._waiting))
 
     async def drained(self) -> None:
-        """Return once no connection is in use or being opened, and nobody waits for one; at once if that is so.
+        """Return once no connection is in use or being opened, and no request waits for one.
 
-        Whoever wants the pool to stay so has to see to it that nobody asks for a connection any more.
+        The pool stays drained only if nothing acquires a connection any more, which the caller must ensure.
         """
         while self._busy or self._opening or self._waiting:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -147,7 +147,7 @@ class Pool:
         self._tell_drained()
         for connection in doomed:
             connection.close()
-        # Transports tell of their end in the next turns of the loop.
+        # Transports call ``connection_lost`` in the next turns of the loop.
         await asyncio.sleep(0)
 
     def _look_in(self, seconds: float) -> None:
@@ -155,7 +155,7 @@ class Pool:
             self._look = self._loop.call_later(seconds, self._close_old)
 
     def _close_old(self) -> None:
-        """Close what has been idle for too long. Newest serve first: with traffic, nobody would look at the oldest."""
+        """Close what has been idle for too long. The newest connections serve first, so no request meets the oldest."""
         least = monotonic() - self._limits.keepalive
         doomed: list[Connection] = []
         for connection in self._idle[:_MOST_CLOSED]:
@@ -165,9 +165,9 @@ class Pool:
         del self._idle[: len(doomed)]
         self._look = None
         if len(doomed) == _MOST_CLOSED:
-            self._look_in(0.0)  # the others have their turn first
+            self._look_in(0.0)  # after other work of the loop
         elif self._idle:
-            # Many that went idle one by one end in one look.
+            # One check closes many connections that became idle one by one.
             self._look_in(max(_LOOK, self._idle[0].idle_since - least))
         for connection in doomed:
             connection.abort()
@@ -180,7 +180,7 @@ class Pool:
             self._idle.remove(connection)
 
     def _next(self) -> None:
-        """Pass a freed place to the first in line, who stays in line until it runs: nobody can come in between.
+        """Pass a freed place to the first in the queue, which stays there until its task runs: so nothing can overtake it.
 
         Called exactly once for each place that becomes free.
         """
@@ -192,7 +192,7 @@ class Pool:
             self._tell_drained()
 
     def _tell_drained(self) -> None:
-        """Wake those who wait for the pool to be drained, if it is; they look again, for it may be in use by then."""
+        """Wake ``drained`` if the pool is; it checks again, for the pool may be in use by then."""
         if self._busy or self._opening or self._waiting:
             return
         if self._retired is not None:
@@ -213,7 +213,7 @@ class Pool:
                 await waiter
         except BaseException as error:
             if not waiter.cancelled():
-                # It was our turn already: pass it on, or the place would be lost to those behind us.
+                # The place was ours already: pass it on, or it would be lost.
                 self._next()
             if isinstance(error, TimeoutError):
                 raise UpstreamError(Fault(Kind.POOL_EXHAUSTED, headers=AGAIN, cause=repr(self))) from None
@@ -241,7 +241,7 @@ class Pool:
                 except TimeoutError:
                     fault = Fault(Kind.CONNECT_TIMEOUT, cause=f"connecting to {target}")
                 except ssl.SSLError as error:
-                    fault = failed(target, error)
+                    fault = handshake_fault(target, error)
                 except OSError as error:
                     fault = Fault(Kind.UPSTREAM_REFUSED, cause=f"connecting to {target}: {error}")
                 else:
@@ -255,7 +255,7 @@ class Pool:
             raise
 
     async def _connect(self, target: Target, deadline: float) -> Connection:
-        """Try every address of ``target`` once. ``deadline`` is kept by the caller; but no address may use it up alone."""
+        """Try every address of ``target`` once. The caller enforces ``deadline``; no address may use it up alone."""
         if target.path or literal(target.host):
             return await self._connect_to(target, target.host)
         addresses = await self._names.addresses(target.host, deadline)
@@ -265,7 +265,7 @@ class Pool:
             try:
                 async with asyncio.timeout_at(until_next(deadline, left)):
                     return await self._connect_to(target, address)
-            except OSError:  # one of time and of TLS are of this kind
+            except OSError:  # TimeoutError and ssl.SSLError are OSErrors too
                 continue
         return await self._connect_to(target, addresses[-1])
 
@@ -273,7 +273,7 @@ class Pool:
         loop = asyncio.get_running_loop()
 
         kind = TlsConnection if target.tls else Connection
-        connection = kind(target, self._limits.head, self._lost, turns_of(loop))
+        connection = kind(target, self._limits.head, self._lost, scheduler_of(loop))
 
         def make() -> Connection:
             return connection
@@ -293,6 +293,6 @@ class Pool:
         return connection
 
     def __repr__(self) -> str:
-        """Show how many connections do what."""
+        """Show the current counts."""
         now = self.snapshot()
         return f"<Pool {now.name} {now.idle} idle {now.busy} busy {now.waiting} waiting>"

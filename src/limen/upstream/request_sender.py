@@ -1,9 +1,9 @@
-"""One attempt at one request, on a connection already in hand: write, wait for the head, stream the answer.
+"""One attempt at one request on an acquired connection: write, wait for the head, stream the answer.
 
-1. write the head, and the body with it or from a task beside
+1. write the head, with the body or with a task that writes the body
 2. wait for the head of the answer
-3. the caller iterates over the content; at its end the connection goes back to the pool by itself
-4. ``aclose`` frees everything at any point before
+3. the caller iterates over the content; at its end the connection goes back to the pool
+4. ``aclose`` releases everything at any point before
 """
 
 import asyncio
@@ -18,11 +18,11 @@ from limen.upstream.declared import Timeouts
 from limen.upstream.error import UpstreamError
 from limen.upstream.pool import Pool
 
-# Bytes of content held for a slow reader before the service is made to wait.
-HIGH_WATER = 65536
+# Bytes of content that are buffered for a slow reader; above it, the connection stops reading.
+HIGH_WATER_MARK = 65536
 
-# Seconds within which a loop has looked at its sockets once more; 0 would not let uvloop look.
-_TURN = 0.001
+# Seconds after which a loop has polled its sockets again; with 0, uvloop would not poll.
+_POLL = 0.001
 
 
 async def send(
@@ -37,10 +37,10 @@ async def send(
     length: int | None,
     timeouts: Timeouts,
 ) -> "Answer":
-    """Send a request on ``connection``, which ``pool`` lent, and return the answer once its head is there.
+    """Send a request on ``connection``, which belongs to ``pool``, and return the answer once its head is there.
 
     ``own`` are header lines that the gateway adds, with their ends. ``length`` is that of an iterated body, if known; else
-    it goes chunked. Raises UpstreamError, and whatever iterating over ``body`` raises; the connection is then dropped.
+    the body is chunked. Raises UpstreamError, and whatever iterating over ``body`` raises; the connection is then dropped.
     Raises ValueError for a head that cannot be written.
     """
     streamed = body is not None and not isinstance(body, bytes)
@@ -66,7 +66,7 @@ async def send(
 
 
 class Answer:
-    """An answer on its way: ``status``, ``reason``, ``headers``, and the content by iteration."""
+    """An answer that is being received: ``status``, ``reason``, ``headers``, and the content by iteration."""
 
     def __init__(self, pool: Pool, connection: Connection, timeouts: Timeouts) -> None:
         """Made by ``send``."""
@@ -95,18 +95,18 @@ class Answer:
         self._wake()
 
     def body(self, data: bytes) -> None:
-        """Hold a piece of content; make the service wait when too much is held."""
+        """Buffer a piece of content; stop reading above the high-water mark."""
         self._chunks.append(data)
         self._held += len(data)
-        if self._held > HIGH_WATER:
+        if self._held > HIGH_WATER_MARK:
             self._connection.pause()
         self._wake()
 
     def flush(self) -> None:
-        """Hold nothing back: whoever reads was woken already."""
+        """Do nothing: ``body`` has woken the reader."""
 
     def end(self) -> None:
-        """Give the connection back; what is held can still be read."""
+        """Give the connection back; what is buffered can still be read."""
         self._ended = True
         if self._pump is not None and not self._pump.done():
             self._pump.cancel()
@@ -114,17 +114,17 @@ class Answer:
         self._wake()
 
     def fault(self, fault: Fault) -> None:
-        """Remember what ended the answer."""
+        """Keep the fault, which the reader gets as an exception."""
         self._fail(fault)
 
     # --- the caller ---
 
     def pump(self, body: AsyncIterator[bytes], length: int | None) -> None:
-        """Write ``body`` from a task beside, while the answer may already come."""
+        """Write ``body`` in a task, while the answer may already come."""
         self._pump = self._loop.create_task(self._write(body, length))
 
     async def wait_for_head(self) -> None:
-        """Wait until the head is there; the time counts from when the request was sent whole."""
+        """Wait for the head; ``first_byte`` counts from the end of the request."""
         while not self.status:
             if self._error is not None:
                 raise self._error
@@ -136,7 +136,7 @@ class Answer:
         return self
 
     async def __anext__(self) -> bytes:
-        """Return what has come since; raises UpstreamError when the answer will not become whole."""
+        """Return the content that has come since; raises UpstreamError when the answer will not be complete."""
         while not self._chunks:
             if self._error is not None:
                 raise self._error
@@ -164,7 +164,7 @@ class Answer:
         return b"".join(parts)
 
     async def aclose(self) -> None:
-        """Free the connection; an answer that has not ended is dropped with it."""
+        """Release the connection; if the answer has not ended, it is closed."""
         if not self._ended:
             self._ended = True
             self._connection.abort()
@@ -175,7 +175,7 @@ class Answer:
                 pump.cancel()
                 await asyncio.wait((pump,))
         finally:
-            # Once raised, it knows the frames that know this answer; also where the caller is cancelled meanwhile.
+            # A raised exception refers to the frames that refer to this answer. Also if the caller is cancelled here.
             self._error = None
 
     # --- inside ---
@@ -198,12 +198,12 @@ class Answer:
             if length is None:
                 connection.write(request.LAST_CHUNK)
             connection.finish()
-            # The head's time begins now: let the waiter look again.
+            # The time for the head begins now: ``wait_for_head`` must look again.
             self._wake()
         except TimeoutError:
             self._fail(Fault(Kind.ANSWER_TIMEOUT, cause="the service stopped reading the request"))
         except Exception as error:
-            # The client's side broke: its own exception is what the caller has to see.
+            # Reading the client's body failed: the caller must see that exception.
             self._error = self._error or error
             connection.abort()
             self._wake()
@@ -223,7 +223,7 @@ class Answer:
         return error
 
     async def _wait(self, seconds: float | None) -> None:
-        """Wait until something happens; too long is a fault."""
+        """Wait for the next event; a fault after ``seconds``."""
         if self._deadline is not None:
             left = self._deadline - self._loop.time()
             seconds = left if seconds is None else min(seconds, left)
@@ -240,8 +240,8 @@ class Answer:
         if waiter.done():
             return
         if not last:
-            # What came while the loop was held up came in time: let it be read first.
-            self._loop.call_later(_TURN, self._expire, waiter, True)
+            # What came while the loop was blocked came in time: let it be read first.
+            self._loop.call_later(_POLL, self._expire, waiter, True)
             return
         self._fail(Fault(Kind.ANSWER_TIMEOUT, cause="silence" if self.status else "no answer"))
 

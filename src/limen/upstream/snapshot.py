@@ -1,14 +1,14 @@
-"""What one upstream's connections do at one moment, as plain values: for people, and for what shows it to them."""
+"""The state of one upstream's connections at one moment, as plain values, for logs and pages."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamSnapshot:
-    """Counts of one moment, over all targets of the upstream of that ``name``.
+    """Counts over all targets of the upstream ``name``.
 
-    ``idle`` connections are kept for the next request; ``busy`` ones serve one, or are being opened for one; ``waiting``
-    is how many requests are in line for a connection.
+    ``idle`` connections are kept for the next request; ``busy`` ones serve a request, or are being opened for one;
+    ``waiting`` is the number of requests in the queue for a connection.
     """
 
     name: str
@@ -18,5 +18,5 @@ class UpstreamSnapshot:
 
     @property
     def drained(self) -> bool:
-        """Tell whether no connection is in use or being opened, and nobody waits for one."""
+        """Tell whether no connection is in use or being opened, and no request waits for one."""
         return not self.busy and not self.waiting

@@ -4,14 +4,14 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-# Labels as the resolver takes them (63 characters, none empty but the root's), or an IPv6 address.
+# Labels as the resolver accepts them (63 characters, none empty but the root's), or an IPv6 address.
 _LABEL = r"[A-Za-z0-9_\-]{1,63}"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where to connect, and the authority that requests name.
+    """An address to connect to, and the authority that requests to it name.
 
     ``path`` is set for Unix sockets only; then ``host`` is ``localhost`` and ``port`` 0. Two spellings of one address
     are equal.
@@ -33,7 +33,7 @@ class Target:
                 raise ValueError(f"target {url!r}: a Unix socket is written unix:/absolute/path.sock")
             return cls(url, "localhost", 0, tls=False, path=path, authority=b"localhost")
         if "@" in url:
-            # Looked for before all else, because the messages below repeat the address.
+            # Checked first, because the messages below repeat the address.
             raise ValueError("a target must not hold a user name or a password, nor any '@'")
         try:
             parts = urlsplit(url)

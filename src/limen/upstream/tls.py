@@ -1,7 +1,7 @@
-"""TLS towards upstreams, and the one way of reading a key pair. Files are read here; what a mistake in them is called
-stands here too, so that no message of OpenSSL's has to be understood, and no key is ever shown.
+"""TLS towards upstreams, and the loading of PEM files for both sides.
 
-Why a connection over TLS is a class of its own: see ``TlsConnection``.
+Mistakes in the files are put into words here, so that nobody has to understand OpenSSL's messages. No key is ever shown.
+``TlsConnection`` says why a connection over TLS is a class of its own.
 """
 
 import logging
@@ -19,17 +19,17 @@ ALPN = ["http/1.1"]
 
 
 class TlsConnection(Connection):
-    """A connection whose end counts only if the peer has said so.
+    """A connection that ends with TLS's ``close_notify``.
 
-    Anybody on the way can send the FIN that ends a TCP connection; only the peer can send TLS's ``close_notify``. An answer
-    that ends with its connection is whole only with the latter (RFC 9112 section 9.8). asyncio and uvloop report both alike.
+    Anybody on the path can send the FIN that ends a TCP connection; only the peer can send ``close_notify``. A
+    close-delimited answer is complete only with the latter (RFC 9112 section 9.8). asyncio and uvloop report both alike.
     """
 
     def eof_received(self) -> bool:
-        """Let the transport close; an answer without a length is whole only after ``close_notify``."""
-        return super().eof_received() if self._said_so() else False
+        """Let the transport close; a close-delimited answer is complete only after ``close_notify``."""
+        return super().eof_received() if self._close_notify_received() else False
 
-    def _said_so(self) -> bool:
+    def _close_notify_received(self) -> bool:
         transport = self._transport
         session: ssl.SSLObject | None = None if transport is None else transport.get_extra_info("ssl_object")
         if session is None:
@@ -38,7 +38,7 @@ class TlsConnection(Connection):
             return session.read(1) == b""
         except ssl.SSLZeroReturnError:  # and the transport has replied with its own
             return True
-        except ssl.SSLError:  # OpenSSL would read on: the stream has not ended, it was cut
+        except ssl.SSLError:  # OpenSSL wants to read more: the stream was cut
             return False
 
 
@@ -67,7 +67,7 @@ def client_context(upstream: Upstream) -> ssl.SSLContext | None:
     else:
         context.load_default_certs()
     if tls is not None and tls.certificate is not None:
-        load_pair(context, Path(tls.certificate), None if tls.key is None else Path(tls.key))
+        load_key_pair(context, Path(tls.certificate), None if tls.key is None else Path(tls.key))
     return context
 
 
@@ -78,8 +78,8 @@ def server_name(upstream: Upstream, target: Target) -> str:
     return target.host.rstrip(".")  # the root's dot is the resolver's, not the certificate's
 
 
-def failed(target: Target, error: ssl.SSLError) -> Fault:
-    """Return the fault of a handshake that failed: not down, but not to be trusted either."""
+def handshake_fault(target: Target, error: ssl.SSLError) -> Fault:
+    """Return the fault for a failed handshake: the target is not down, but cannot be trusted."""
     cause = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else str(error.reason or error)
     return Fault(Kind.UPSTREAM_TLS, cause=f"TLS with {target}: {type(error).__name__}: {cause}")
 
@@ -87,45 +87,45 @@ def failed(target: Target, error: ssl.SSLError) -> Fault:
 # --- files ---
 
 
-class _Encrypted(Exception):
+class _PassphraseRequired(Exception):
     """OpenSSL asked for a passphrase."""
 
 
-def load_pair(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
+def load_key_pair(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
     """Load a certificate, its intermediates and its key; raises ValueError that says which file to mend, and how."""
     chain = _read("certificate", certificate)
     if b"-----BEGIN CERTIFICATE-----" not in chain:
         raise ValueError(
             f"{certificate} holds no certificate in PEM form; it must begin with its own, then intermediates"
         )
-    holder = key or certificate
-    if b"PRIVATE KEY-----" not in _read("key", holder):
+    key_file = key or certificate
+    if b"PRIVATE KEY-----" not in _read("key", key_file):
         mend = (
             "name the file of the private key" if key is None else "that file must be the private key, not another part"
         )
-        raise ValueError(f"{holder} holds no private key in PEM form; {mend}")
+        raise ValueError(f"{key_file} holds no private key in PEM form; {mend}")
     try:
-        context.load_cert_chain(certificate, key, password=_refuse)
-    except _Encrypted:
+        context.load_cert_chain(certificate, key, password=_refuse_passphrase)
+    except _PassphraseRequired:
         raise ValueError(
-            f"the key in {holder} is encrypted, and nobody is there to be asked for its passphrase; write it without one "
-            f"(openssl pkey -in {holder} -out FILE) to a file that only its owner can read"
+            f"the key in {key_file} is encrypted, and nobody is there to be asked for its passphrase; write it without one "
+            f"(openssl pkey -in {key_file} -out FILE) to a file that only its owner can read"
         ) from None
     except ssl.SSLError as error:
         reason = error.reason or "unknown reason"
         if "MISMATCH" in reason:
             raise ValueError(
-                f"the key in {holder} does not belong to the first certificate in {certificate}; give the two that were "
+                f"the key in {key_file} does not belong to the first certificate in {certificate}; give the two that were "
                 "made together, and put the server's own certificate before its intermediates"
             ) from None
         raise ValueError(
-            f"the certificate {certificate} and the key {holder} cannot be used: {reason}; "
+            f"the certificate {certificate} and the key {key_file} cannot be used: {reason}; "
             "try each with: openssl x509 -noout -text -in, openssl pkey -noout -in"
         ) from None
 
 
 def load_authorities(context: ssl.SSLContext, path: Path) -> None:
-    """Trust the authorities in a PEM file, in addition to what ``context`` trusts; raises ValueError as above."""
+    """Trust also the authorities in a PEM file; raises ValueError that says what to mend."""
     _read("authorities", path)
     try:
         context.load_verify_locations(path)
@@ -145,5 +145,5 @@ def _read(what: str, path: Path) -> bytes:
         ) from None
 
 
-def _refuse() -> str:
-    raise _Encrypted
+def _refuse_passphrase() -> str:
+    raise _PassphraseRequired

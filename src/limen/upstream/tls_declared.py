@@ -1,7 +1,7 @@
-"""TLS towards one upstream as it is declared: names of files, no content. Frozen; no file is opened here.
+"""The declaration of TLS towards one upstream: names of files. Frozen; no file is opened here.
 
-The files are read once, when the gateway compiles (``limen.upstream.tls``), so that a missing one is a problem of the
-declaration and not of the first request.
+``limen.upstream.tls_context`` loads the files when the gateway compiles, so that a missing one is a problem of the
+declaration and not of the first request, and again when they change.
 """
 
 import re
@@ -13,14 +13,14 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*|[0-9A-Fa-f.]*
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
-    """How the ``https://`` targets of an upstream prove who they are, and how the gateway does.
+    """How the gateway verifies the ``https://`` targets of an upstream, and the client certificate that it shows them.
 
     ``ca`` is a PEM file of the authorities to trust instead of the system's. ``certificate`` and ``key`` are PEM files: the
     client certificate, followed by its intermediates, and its private key without a passphrase; without ``key``, the file of
-    the certificate holds both. ``server_name`` is the name that certificates must be for and that SNI announces, where the
-    targets are addresses or names of another kind.
+    the certificate holds both. ``server_name`` is the name that certificates must be for, and that SNI sends, where it is not
+    the host of the target.
 
-    ``dangerously_accept_any_certificate`` verifies nothing: whoever is on the way can read and change all that passes.
+    ``dangerously_accept_any_certificate`` verifies nothing: anybody on the path can read and change all that passes.
 
     Raises ValueError that says what to mend.
     """

@@ -9,9 +9,9 @@ import pytest
 from limen import ClientLimits, Gateway, Limits, Upstream, anyone
 from limen.auth import ApiKeys
 from limen.cli import open_files
-from limen.cli.open_files import RESERVE, Need, need
-from limen.cli.opening import MOST_HANDSHAKES
-from limen.cli.scarcity import SAID, Scarcity
+from limen.cli.descriptor_shortage import REPORT_INTERVAL, DescriptorShortage
+from limen.cli.handshakes import MOST_HANDSHAKES
+from limen.cli.open_files import RESERVE, FileNeeds, file_needs
 from limen.client.limits import MOST_CONNECTIONS
 from limen.engines.direct.protocol import MOST_TURNED_AWAY
 
@@ -19,24 +19,24 @@ from limen.engines.direct.protocol import MOST_TURNED_AWAY
 @pytest.mark.parametrize(
     ("needs", "limit", "kept", "fits"),
     [
-        (Need(400, 600, None), 1_000_000_000, 600, MOST_CONNECTIONS),
-        (Need(400, 600, None), 11_000, 600, MOST_CONNECTIONS),
-        (Need(400, 600, None), 10_999, 600, MOST_CONNECTIONS - 1),
-        (Need(400, 600, None), 4_096, 600, 3_096),
-        (Need(400, 600, None), 1_024, 312, 312),  # half of what is left, at most
-        (Need(400, 0, None), 1_024, 0, 624),
-        (Need(400, 600, None), 401, 0, 1),
-        (Need(400, 600, None), 400, 0, 0),
-        (Need(400, 600, None), 256, 0, -144),
-        (Need(400, 600, 50), 1_024, 312, 50),
-        (Need(400, 600, 50_000), 1_000_000_000, 600, 50_000),
-        (Need(400, 600, 50_000), 20_000, 600, 19_000),
+        (FileNeeds(400, 600, None), 1_000_000_000, 600, MOST_CONNECTIONS),
+        (FileNeeds(400, 600, None), 11_000, 600, MOST_CONNECTIONS),
+        (FileNeeds(400, 600, None), 10_999, 600, MOST_CONNECTIONS - 1),
+        (FileNeeds(400, 600, None), 4_096, 600, 3_096),
+        (FileNeeds(400, 600, None), 1_024, 312, 312),  # half of what is left, at most
+        (FileNeeds(400, 0, None), 1_024, 0, 624),
+        (FileNeeds(400, 600, None), 401, 0, 1),
+        (FileNeeds(400, 600, None), 400, 0, 0),
+        (FileNeeds(400, 600, None), 256, 0, -144),
+        (FileNeeds(400, 600, 50), 1_024, 312, 50),
+        (FileNeeds(400, 600, 50_000), 1_000_000_000, 600, 50_000),
+        (FileNeeds(400, 600, 50_000), 20_000, 600, 19_000),
     ],
 )
-def test_what_fits(needs: Need, limit: int, kept: int, fits: int) -> None:
-    assert (needs.kept(limit), needs.fit(limit)) == (kept, fits)
-    assert needs.fit(needs.wanted) == (needs.clients or MOST_CONNECTIONS)
-    assert kept + max(0, fits) + needs.besides <= max(limit, needs.besides)
+def test_what_fits(needs: FileNeeds, limit: int, kept: int, fits: int) -> None:
+    assert (needs.for_services(limit), needs.for_clients(limit)) == (kept, fits)
+    assert needs.for_clients(needs.total) == (needs.clients or MOST_CONNECTIONS)
+    assert kept + max(0, fits) + needs.overhead <= max(limit, needs.overhead)
 
 
 def gateway(limits: ClientLimits | None = None) -> Gateway:
@@ -52,17 +52,19 @@ def gateway(limits: ClientLimits | None = None) -> Gateway:
 
 
 def test_what_a_gateway_needs() -> None:
-    besides = 5 + RESERVE + MOST_TURNED_AWAY
-    assert need(gateway(), opened=5, tls=False) == Need(besides, 20 + 128 + 7, None)
-    assert need(gateway(ClientLimits(connections=9)), opened=5, tls=True) == Need(besides + MOST_HANDSHAKES, 155, 9)
-    assert need(object(), opened=5, tls=False) == Need(besides, 0, None)
+    overhead = 5 + RESERVE + MOST_TURNED_AWAY
+    assert file_needs(gateway(), open_files=5, tls=False) == FileNeeds(overhead, 20 + 128 + 7, None)
+    assert file_needs(gateway(ClientLimits(connections=9)), open_files=5, tls=True) == FileNeeds(
+        overhead + MOST_HANDSHAKES, 155, 9
+    )
+    assert file_needs(object(), open_files=5, tls=False) == FileNeeds(overhead, 0, None)
 
 
 def test_a_system_that_knows_no_such_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    def unknown(needs: Need) -> None:
+    def unknown(needs: FileNeeds) -> None:
         assert needs.clients is None
 
-    monkeypatch.setattr(open_files, "_raised", unknown)
+    monkeypatch.setattr(open_files, "_raise_limit", unknown)
     assert open_files.share_out(object(), tls=False) is None
 
 
@@ -78,15 +80,15 @@ def test_the_want_of_files_is_said_once_a_minute(
         return os.dup(2)
 
     monkeypatch.setattr(os, "open", opened)
-    scarcity = Scarcity(lambda: now)
-    assert not scarcity.look()
+    shortage = DescriptorShortage(lambda: now)
+    assert not shortage.check()
     number = errno.EACCES
-    assert not scarcity.look()
+    assert not shortage.check()
     assert caplog.text == ""
     number = errno.EMFILE
-    assert [scarcity.look() for _ in range(100)] == [True] * 100
+    assert [shortage.check() for _ in range(100)] == [True] * 100
     assert caplog.text.count("no file can be opened (Too many open files)") == 1
-    now += SAID
+    now += REPORT_INTERVAL
     number = errno.ENFILE
-    assert scarcity.look()
+    assert shortage.check()
     assert caplog.text.count("no file can be opened") == 2

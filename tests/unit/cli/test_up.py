@@ -22,7 +22,7 @@ async def app(scope, receive, send):
 
 
 def test_the_wait_for_health_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(up, "_READY", 0.3)
+    monkeypatch.setattr(up, "_READY_TIMEOUT", 0.3)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sick.py").write_text(SICK)
     (tmp_path / "limen.toml").write_text(f'[services.a]\napp="sick:app"\nport={free_ports(1)[0]}\n')

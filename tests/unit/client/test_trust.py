@@ -1,4 +1,4 @@
-"""Who is believed: nobody by default, and of a chain only what stands right of the first stranger."""
+"""Trust: nobody is trusted by default, and a chain is followed up to the first untrusted node."""
 
 import pytest
 from hypothesis import given

@@ -21,7 +21,7 @@ from limen.contract.violations import (
     violation,
 )
 from limen.errors import Fault, Invalid, Kind
-from limen.http.replies import MOST_OF_PLACES, problem
+from limen.http.replies import MOST_ERROR_BYTES, problem
 
 
 class Login(BaseModel):
@@ -126,7 +126,7 @@ def test_whatever_is_found_its_document_and_its_line_are_bounded_and_count_right
 ) -> None:
     found = Violations(tuple(violation(loc, msg, "t") for loc, msg in places) * times, more)
     body, told = document(found)
-    assert len(body) < MOST_OF_PLACES + 1000
+    assert len(body) < MOST_ERROR_BYTES + 1000
     listed = told["errors"]
     assert isinstance(listed, list)
     count = len(cast("list[object]", listed))

@@ -1,4 +1,4 @@
-"""The request bodies that a worker holds: counted to the byte, bounded together, and who gives way."""
+"""The memory of request bodies: counted to the byte, bounded, and the costliest holders are cut."""
 
 from hypothesis import given
 from hypothesis import strategies as st

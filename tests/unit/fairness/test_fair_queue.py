@@ -1,4 +1,4 @@
-"""The fair queue: who is in, who waits, who has to go; and that nothing is lost when those in line leave."""
+"""The fair queue: who gets a place, who waits, who is replaced; and no place is lost when a waiter is cancelled."""
 
 import asyncio
 from collections import Counter

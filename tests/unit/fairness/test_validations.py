@@ -1,4 +1,4 @@
-"""The line of heavy validations: one in each turn of the loop, fair, bounded, and left by whoever gives up."""
+"""The queue of heavy validations: one in each turn of the loop, fair, bounded, and cancelled work leaves it."""
 
 import asyncio
 import json
@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from limen.fairness.validations import (
     LIGHT,
     LONG,
-    MORE,
     MOST_BYTES,
     MOST_WAITING,
+    NOT_DONE,
     REST,
-    More,
     MostValues,
+    NotDone,
     Validations,
     heavy,
 )
@@ -66,10 +66,10 @@ async def test_work_that_is_not_done_keeps_its_place_and_has_another_turn() -> N
     validations, counter = Validations(), Counter()
     left = [3]
 
-    def work() -> int | More:
+    def work() -> int | NotDone:
         counter.work("step")()
         left[0] -= 1
-        return MORE if left[0] else 7
+        return NOT_DONE if left[0] else 7
 
     asked = validations.ask(5, work)
     other = validations.ask(5, counter.work("other"))
@@ -87,10 +87,10 @@ async def test_who_gives_up_between_two_steps_leaves_the_line() -> None:
     steps: list[int] = []
     begun = asyncio.Event()
 
-    def work() -> int | More:
+    def work() -> int | NotDone:
         steps.append(1)
         begun.set()
-        return MORE
+        return NOT_DONE
 
     asked = validations.ask(5, work)
     assert asked is not None

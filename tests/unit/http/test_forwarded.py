@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from counting import calls
 from limen.client.trust import Trust
 from limen.http import forwarded
-from limen.http.forwarded import MOST_ELEMENTS, NOTHING, Element
+from limen.http.forwarded import MALFORMED, MOST_ELEMENTS, Element
 
 
 def elements(values: list[bytes]) -> list[Element]:
     """Return all elements, in the order in which they stand."""
-    return list(forwarded.latest([(b"forwarded", value) for value in values]))[::-1]
+    return list(forwarded.forwarded_elements([(b"forwarded", value) for value in values]))[::-1]
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def elements(values: list[bytes]) -> list[Element]:
     ],
 )
 def test_nodes(text: bytes, node: bytes | None) -> None:
-    assert forwarded.node(text) == node
+    assert forwarded.parse_node(text) == node
 
 
 @pytest.mark.parametrize(
@@ -67,15 +67,15 @@ def test_nodes(text: bytes, node: bytes | None) -> None:
         ([rb'for=192.0.2.1;note="a,b;c\"d"'], [Element(b"192.0.2.1")]),
         ([rb'for="192\.0.2.1"'], [Element(b"192.0.2.1")]),
         # Malformed as a whole.
-        ([b"for=192.0.2.1;for=192.0.2.2"], [NOTHING]),
-        ([b"for=192.0.2.1 proto=http"], [NOTHING]),
-        ([b"for = 192.0.2.1"], [NOTHING]),
-        ([b"for=[2001:db8::1]"], [NOTHING]),
-        ([b'for="192.0.2.1'], [NOTHING]),
-        ([b'for="a, for=192.0.2.1'], [NOTHING]),
-        ([b"192.0.2.1"], [NOTHING]),
-        ([b"for=192.0.2.1,"], [Element(b"192.0.2.1"), NOTHING]),
-        ([b""], [NOTHING]),
+        ([b"for=192.0.2.1;for=192.0.2.2"], [MALFORMED]),
+        ([b"for=192.0.2.1 proto=http"], [MALFORMED]),
+        ([b"for = 192.0.2.1"], [MALFORMED]),
+        ([b"for=[2001:db8::1]"], [MALFORMED]),
+        ([b'for="192.0.2.1'], [MALFORMED]),
+        ([b'for="a, for=192.0.2.1'], [MALFORMED]),
+        ([b"192.0.2.1"], [MALFORMED]),
+        ([b"for=192.0.2.1,"], [Element(b"192.0.2.1"), MALFORMED]),
+        ([b""], [MALFORMED]),
         # Malformed in part.
         ([b'for=192.0.2.1;host="a b";proto=ftp'], [Element(b"192.0.2.1")]),
         ([b"for=nobody;proto=https"], [Element(None, b"", b"https")]),
@@ -93,9 +93,9 @@ def test_what_x_forwarded_says() -> None:
         (b"x-forwarded-host", b"evil.example, a.example"),
         (b"x-forwarded-for", b"nobody"),
     ]
-    assert [one.node for one in forwarded.x_latest(lines)] == [None, b"2001:db8::1", b"192.0.2.1"]
-    assert forwarded.x_said(lines) == (b"a.example", b"https")
-    assert forwarded.x_said([(b"x-forwarded-host", b'a"b')]) == (b"", b"")
+    assert [one.node for one in forwarded.x_forwarded_elements(lines)] == [None, b"2001:db8::1", b"192.0.2.1"]
+    assert forwarded.x_forwarded_host_proto(lines) == (b"a.example", b"https")
+    assert forwarded.x_forwarded_host_proto([(b"x-forwarded-host", b'a"b')]) == (b"", b"")
 
 
 _NODES = st.one_of(
@@ -113,14 +113,14 @@ _ELEMENTS = st.builds(
 
 @given(st.lists(_ELEMENTS, min_size=1, max_size=5))
 def test_what_is_written_is_read_back(chain: list[Element]) -> None:
-    assert elements([b", ".join(map(forwarded.write, chain))]) == chain
+    assert elements([b", ".join(map(forwarded.serialize, chain))]) == chain
 
 
 @given(st.binary(max_size=80), st.binary(max_size=80))
 def test_a_host_never_breaks_out_of_its_quotes(host: bytes, soup: bytes) -> None:
     # A host that the client chose goes through ``write``; the lines' grammar keeps CR, LF and NUL out before.
     text = bytes(byte for byte in host if byte >= 0x20 and byte != 0x7F)
-    (one,) = elements([forwarded.write(Element(b"192.0.2.1", text, b"http"))])
+    (one,) = elements([forwarded.serialize(Element(b"192.0.2.1", text, b"http"))])
     assert (one.node, one.proto) == (b"192.0.2.1", b"http")
     assert elements([soup])
 
@@ -187,7 +187,7 @@ def test_a_long_chain_costs_no_more_than_its_last_elements(name: str, header: by
     assert origin([(header, value[:300])] * 100) < 10_000
     assert once < 10_000
     before = forwarded._node.cache_info().currsize  # pyright: ignore[reportPrivateUsage] - as above
-    assert forwarded.node(b"_" + b"a" * SIZE) is None
+    assert forwarded.parse_node(b"_" + b"a" * SIZE) is None
     assert forwarded._node.cache_info().currsize == before  # pyright: ignore[reportPrivateUsage] - as above
 
 
@@ -210,4 +210,4 @@ def test_hops_beyond_the_bound_are_not_followed() -> None:
 def test_an_element_with_many_parameters_is_none() -> None:
     given = [b"p%d=1" % number for number in range(15)]
     assert elements([b";".join([b"for=192.0.2.1", *given])]) == [Element(b"192.0.2.1")]
-    assert elements([b";".join([b"for=192.0.2.1", *given, b"q=1"])]) == [NOTHING]
+    assert elements([b";".join([b"for=192.0.2.1", *given, b"q=1"])]) == [MALFORMED]

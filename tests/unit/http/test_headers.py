@@ -1,4 +1,4 @@
-"""What crosses the gateway and what does not."""
+"""The header fields that cross the gateway, and those that are dropped."""
 
 import pytest
 from hypothesis import given

@@ -1,9 +1,9 @@
-"""``Max-Forwards`` as a number: read, lowered, and left alone where it is none."""
+"""``Max-Forwards`` as a number: read, decremented, and left alone where it is none."""
 
 import pytest
 
 from limen.http.headers import Head
-from limen.http.max_forwards import lowered, spent
+from limen.http.max_forwards import decremented, exhausted
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from limen.http.max_forwards import lowered, spent
     ],
 )
 def test_none_are_left(values: list[bytes], expected: bool) -> None:
-    assert spent(Head([(b"host", b"g"), *((b"max-forwards", value) for value in values)])) is expected
+    assert exhausted(Head([(b"host", b"g"), *((b"max-forwards", value) for value in values)])) is expected
 
 
 @pytest.mark.parametrize(
@@ -40,4 +40,4 @@ def test_none_are_left(values: list[bytes], expected: bool) -> None:
 )
 def test_one_less_is_left(value: bytes, less: bytes) -> None:
     lines = [(b"x", value), (b"max-forwards", value)]
-    assert lowered(lines) == [(b"x", value), (b"max-forwards", less)]
+    assert decremented(lines) == [(b"x", value), (b"max-forwards", less)]

@@ -1,4 +1,4 @@
-"""Loops are seen in ``Via``, and nothing else is taken for one."""
+"""Request loops are detected by ``Via``, and nothing else is taken for one."""
 
 import pytest
 from hypothesis import given

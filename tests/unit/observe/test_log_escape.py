@@ -1,4 +1,4 @@
-"""What others have chosen, in a line of the log."""
+"""Untrusted text in a line of the log is escaped and bounded."""
 
 import pytest
 from hypothesis import given

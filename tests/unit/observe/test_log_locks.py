@@ -52,7 +52,7 @@ def test_a_thread_that_logs_while_the_access_log_is_written_does_not_lock_it_out
     """
     log, gate = AccessLog(), Gate()
     wants = threading.Event()
-    monkeypatch.setattr(LineHandler, "ahead", [wants.set, log.flush])
+    monkeypatch.setattr(LineHandler, "flush_first", [wants.set, log.flush])
     access = logging.getLogger("limen.access")
     monkeypatch.setattr(access, "handlers", [gate, own])
     monkeypatch.setattr(access, "propagate", False)

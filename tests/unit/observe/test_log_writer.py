@@ -1,4 +1,4 @@
-"""The writer of the log: it never makes anybody wait, and what it drops it counts."""
+"""The writer of the log never blocks its caller, and counts the lines that it drops."""
 
 import os
 import threading

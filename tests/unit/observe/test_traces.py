@@ -1,9 +1,9 @@
-"""What the log tells of an exception: its kind and where it came from, and none of its words."""
+"""Tracebacks in the log have the types and places of exceptions, and no texts."""
 
 import io
 import logging
 
-from limen.observe.traces import logger, traced
+from limen.observe.traces import format_traceback, logger
 
 
 def fails(secret: str) -> None:
@@ -22,7 +22,7 @@ def caught(secret: str) -> Exception:
 
 
 def test_kinds_places_and_causes_are_told_and_no_text() -> None:
-    told = traced(caught("s3cret"))
+    told = format_traceback(caught("s3cret"))
     first, _, second = told.partition("\n\nwhich led to:\n\n")
     assert first.startswith("builtins.ValueError, most recent call last:\n")
     assert second.startswith("builtins.RuntimeError, most recent call last:\n")
@@ -33,7 +33,7 @@ def test_kinds_places_and_causes_are_told_and_no_text() -> None:
 def test_a_circle_of_causes_ends() -> None:
     one, other = ValueError(), TypeError()
     one.__cause__, other.__cause__ = other, one
-    assert traced(one).count("most recent call last") == 5
+    assert format_traceback(one).count("most recent call last") == 5
 
 
 def test_a_logger_writes_it_and_handlers_find_the_exception_itself() -> None:

@@ -1,4 +1,4 @@
-"""The matcher: precedence, methods, slashes, encodings, clashes, and agreement with Starlette's router."""
+"""The routing table: precedence, methods, slashes, encodings, clashes, and agreement with Starlette's router."""
 
 from typing import Any
 

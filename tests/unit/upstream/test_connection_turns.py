@@ -9,7 +9,7 @@ import pytest
 
 from answers import LIMIT
 from limen.errors import Kind
-from limen.fairness.turns import CLOSE_COST, LONG_READ, READ_COST, ROUND, Turns
+from limen.fairness.scheduler import CLOSE_COST, LONG_READ, READ_COST, ROUND, LoopScheduler
 from limen.upstream.connection import Connection
 from talk import Seen, Talk
 from turning import timeless
@@ -25,7 +25,7 @@ MANY = (READ - len(CHUNKED) - len(LAST)) // len(SMALL)
 def busy(limit: int = LIMIT) -> Talk:
     """Return one whose every step takes all the time of a round."""
     clock = itertools.count(0.0, 2 * ROUND)
-    return Talk(limit=limit, turns=Turns(asyncio.get_running_loop(), lambda: next(clock)))
+    return Talk(limit=limit, turns=LoopScheduler(asyncio.get_running_loop(), lambda: next(clock)))
 
 
 async def turns(talk: Talk, seen: Seen) -> list[int]:
@@ -229,7 +229,7 @@ async def test_of_many_that_are_given_up_amid_an_answer_few_are_closed_in_one_tu
 
 async def test_one_that_is_lost_before_it_was_closed_is_closed_no_more() -> None:
     talk = Talk()
-    talk.turns.spend(ROUND)
+    talk.turns.charge(ROUND)
     talk.feed(b"no answer")
     assert talk.seen.kind is Kind.UPSTREAM_PROTOCOL
     assert not talk.wire.aborted

@@ -1,4 +1,4 @@
-"""Names: who shares a look-up, how old an address may be, and what is bounded. The test is the resolver and the threads."""
+"""The cache of names: shared look-ups, the age of addresses, and bounds. The test plays the resolver and the threads."""
 
 import asyncio
 import logging

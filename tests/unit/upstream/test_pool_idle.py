@@ -1,4 +1,4 @@
-"""Idle connections: each is closed when its time is over, whatever the traffic, and not all of them in one turn."""
+"""Idle connections are closed when their time is over, whatever the traffic, and not all of them in one turn."""
 
 import asyncio
 import heapq

@@ -1,4 +1,4 @@
-"""What a pool shows of itself, and whom it tells that nothing is in use: in each way in which the last use can end."""
+"""The snapshot of a pool, and the wait until it is drained, for each way in which the last use can end."""
 
 import asyncio
 from dataclasses import asdict

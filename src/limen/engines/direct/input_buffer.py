@@ -9,7 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final, final
 
 from limen.fairness.body_memory import Bodies
-from limen.fairness.turns import LONG_READ, READ_COST, Turns
+from limen.fairness.scheduler import LONG_READ, READ_COST, LoopScheduler
 from limen.http.networks import network_of
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class InputBuffer:
     )
 
     def __init__(
-        self, connection: "GatewayProtocol", transport: asyncio.Transport, turns: Turns, bodies: Bodies
+        self, connection: "GatewayProtocol", transport: asyncio.Transport, turns: LoopScheduler, bodies: Bodies
     ) -> None:
         """Nothing has been read."""
         self._connection: GatewayProtocol | None = connection
@@ -98,13 +98,13 @@ class InputBuffer:
         self._at = 0
         self._yields = self._yields or len(data) >= LONG_READ
         turns = self._turns
-        if turns.room():
+        if turns.has_time():
             begun = turns.now()
             for _ in range(_AT_ONCE):
                 if not self.pending() or not self._may_parse() or connection.parser.is_chunked():
                     break
                 self._parse()
-            turns.did(begun)
+            turns.charge_since(begun)
         self._rests(len(data))
 
     def keep(self, data: bytes) -> None:
@@ -140,7 +140,7 @@ class InputBuffer:
             self._parse()
         if self._yields and not self.pending():
             self._yields = False
-            self._turns.spend(READ_COST)
+            self._turns.charge(READ_COST)
         self.go_on()
 
     def go_on(self) -> None:

@@ -156,7 +156,7 @@ class GatewayProtocol(Downstream):
             buffer.thrown_away(size)
         elif size > SMALL or not buffer.free():
             buffer.take(data)
-        elif not self.state.turns.small():
+        elif not self.state.turns.admit_small_read():
             buffer.keep(data)
         else:
             self.parser.parse(data)

@@ -12,7 +12,7 @@ from limen.engines.direct.idle import Idle
 from limen.engines.direct.timers import Timers
 from limen.exchange.ids import RequestIds
 from limen.fairness.body_memory import Bodies
-from limen.fairness.turns import turns_of
+from limen.fairness.scheduler import scheduler_of
 
 
 class WorkerState:
@@ -30,7 +30,7 @@ class WorkerState:
         self.connections = MOST_CONNECTIONS if limits.connections is None else limits.connections
         self.idle = Idle(loop)
         self.timers = Timers(loop)
-        self.turns = turns_of(loop)
+        self.turns = scheduler_of(loop)
         self.addresses: Counter[str] = Counter()
         self.running = 0
         self.fresh = RequestIds().fresh  # for what is answered before anybody serves it

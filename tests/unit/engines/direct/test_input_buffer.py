@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from limen.engines.direct.input_buffer import MOST_WAITING, SMALL, STEP, STRETCH, InputBuffer
 from limen.fairness.body_memory import Bodies
-from limen.fairness.turns import LONG_READ, READ_COST, ROUND, Turns
+from limen.fairness.scheduler import LONG_READ, READ_COST, ROUND, LoopScheduler
 from turning import Loop, turns_on
 
 HEAD = b"GET /x HTTP/1.1\r\nhost: g\r\n\r\n"
@@ -244,7 +244,7 @@ def test_of_a_hundred_long_reads_few_are_made_in_one_turn_of_the_loop() -> None:
 
 def test_where_a_turn_has_no_time_left_nothing_is_parsed_at_once() -> None:
     made = Made()
-    made.turns.spend(ROUND)
+    made.turns.charge(ROUND)
     made.buffer.take(HEAD)
     assert (made.parser.steps, made.transport.reads) == ([], False)
     made.loop.run()
@@ -358,7 +358,7 @@ async def test_the_loop_of_a_server_will_do() -> None:
     parser, bodies = Parser(), Bodies(1 << 20)
     transport: Any = Transport()
     connection: Any = Connection(parser, deque())
-    buffer = InputBuffer(connection, transport, Turns(asyncio.get_running_loop()), bodies)
+    buffer = InputBuffer(connection, transport, LoopScheduler(asyncio.get_running_loop()), bodies)
     buffer.take(HEAD * 5)
     for _ in range(10):
         await asyncio.sleep(0)

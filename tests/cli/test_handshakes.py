@@ -13,11 +13,11 @@ from typing import Any, cast
 import pytest
 
 from certificates import Authority
-from limen.cli import opening as opening_module
+from limen.cli import handshakes
+from limen.cli.handshakes import HANDSHAKE_COST, PendingConnections, peer_closed
 from limen.cli.listener import Listener
-from limen.cli.opening import HANDSHAKE_COST, Opening, left
-from limen.fairness.line import Line
-from limen.fairness.turns import ROUND, Turns
+from limen.fairness.round_robin import RoundRobinQueue
+from limen.fairness.scheduler import ROUND, LoopScheduler
 from serving import until
 
 MOST = 8
@@ -45,11 +45,11 @@ class Served:
         self.port: int = sock.getsockname()[1]
         self.made_in: list[int] = []
         self.turn = 0
-        self.listener = Listener(sock, self._make, context, handshake=handshake, scarce=lambda _: None)
+        self.listener = Listener(sock, self._make, context, handshake=handshake, on_shortage=lambda _: None)
 
     @property
-    def opening(self) -> Opening:
-        return self.listener.opening
+    def pending(self) -> PendingConnections:
+        return self.listener.pending
 
     def _make(self) -> Echo:
         self.made_in.append(self.turn)
@@ -65,8 +65,8 @@ async def served(authority: Authority, handshake: float = 30.0) -> AsyncGenerato
             yield one
         finally:
             one.listener.close()
-            await one.opening.given_up()
-            assert len(one.opening) == 0
+            await one.pending.aclose()
+            assert len(one.pending) == 0
 
 
 def hello(context: ssl.SSLContext) -> bytes:
@@ -106,14 +106,14 @@ class Callers:
 
 
 def _asking(one: Served) -> int:
-    return sum(each.queued for each in one.opening._pending)  # pyright: ignore[reportPrivateUsage] - seen by nobody else
+    return sum(each.queued for each in one.pending._pending)  # pyright: ignore[reportPrivateUsage] - seen by nobody else
 
 
 class Held:
     """Stands in for the turns of a loop: a test makes them."""
 
     def __init__(self) -> None:
-        self.line: Line[Any] = Line()
+        self.line: RoundRobinQueue[Any] = RoundRobinQueue()
 
     def ask(self, worker: Any, network: bytes, *, light: bool) -> None:
         assert light
@@ -130,40 +130,40 @@ class Held:
         worker.queued = False
         worker.step()
 
-    def spend(self, seconds: float) -> None:
+    def charge(self, seconds: float) -> None:
         """Do nothing."""
 
 
 def held(one: Served, monkeypatch: pytest.MonkeyPatch) -> Held:
     turns = Held()
-    monkeypatch.setattr(one.opening, "_turns", turns)
+    monkeypatch.setattr(one.pending, "_scheduler", turns)
     return turns
 
 
 async def test_they_are_bounded_and_the_oldest_makes_room(
     authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opening_module, "MOST_HANDSHAKES", MOST)
+    monkeypatch.setattr(handshakes, "MOST_HANDSHAKES", MOST)
     async with served(authority) as one:
         silent = [await asyncio.open_connection("127.0.0.1", one.port) for _ in range(3 * MOST)]
         for reader, _ in silent[: 2 * MOST]:
             with contextlib.suppress(ConnectionResetError):
                 assert await reader.read() == b""
-        assert len(one.opening) == MOST
+        assert len(one.pending) == MOST
         reader, writer = await secured(one.port, authority)
         assert await reader.read() == b"hello"
-        assert len(one.opening) <= MOST
+        assert len(one.pending) <= MOST
         writer.close()
         for _, each in silent:
             each.close()
-        await until(lambda: not one.opening)
+        await until(lambda: not one.pending)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the whole network of 127.0.0.1 is not this machine's")
 async def test_room_is_made_by_the_network_that_has_taken_most_of_it(
     authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opening_module, "MOST_HANDSHAKES", MOST)
+    monkeypatch.setattr(handshakes, "MOST_HANDSHAKES", MOST)
     async with served(authority) as one:
         others, own = await asyncio.open_connection("127.0.0.1", one.port)  # the oldest of all
         flood = [
@@ -172,7 +172,7 @@ async def test_room_is_made_by_the_network_that_has_taken_most_of_it(
         for reader, _ in flood[: 2 * MOST + 1]:
             with contextlib.suppress(ConnectionResetError):
                 assert await reader.read() == b""
-        assert len(one.opening) == MOST
+        assert len(one.pending) == MOST
         own.write(hello(authority.client()))
         assert await others.read(1)
         for writer in (own, *(each for _, each in flood)):
@@ -184,7 +184,7 @@ async def test_who_says_nothing_is_closed_when_its_time_is_over(authority: Autho
         silent, writer = await asyncio.open_connection("127.0.0.1", one.port)
         assert await silent.read() == b""
         assert one.made_in == []
-        assert len(one.opening) == 0
+        assert len(one.pending) == 0
         writer.close()
 
 
@@ -194,7 +194,7 @@ async def test_who_says_half_of_it_has_no_more_time_than_that(authority: Authori
         writer.write(hello(authority.client())[:50])
         with contextlib.suppress(ConnectionResetError):
             assert await half.read() == b""
-        await until(lambda: not one.opening)
+        await until(lambda: not one.pending)
         writer.close()
 
 
@@ -209,11 +209,11 @@ async def test_a_handshake_begins_when_the_first_message_is_whole(authority: Aut
             for size in sizes:
                 client.sendall(said[sent:size])
                 sent = size
-                await until(lambda: len(one.opening) == 1)
+                await until(lambda: len(one.pending) == 1)
                 reader, writer = await secured(one.port, authority)  # somebody else, meanwhile
                 assert await reader.read() == b"hello"
                 writer.close()
-                await until(lambda: len(one.opening) == 1)
+                await until(lambda: len(one.pending) == 1)
             assert len(one.made_in) == len(sizes)  # of the others alone
             client.sendall(said[sent:])
             client.setblocking(False)
@@ -229,7 +229,7 @@ async def test_urgent_data_does_not_have_the_loop_look_again_and_again(authority
             client.sendall(b"\x16\x03\x01\x02\x00abc")
             client.send(b"!", socket.MSG_OOB)
             client.sendall(bytes(600))
-            await until(lambda: bool(one.made_in) or not one.opening)
+            await until(lambda: bool(one.made_in) or not one.pending)
 
 
 async def test_what_is_no_message_of_tls_is_refused_at_once(authority: Authority) -> None:
@@ -239,13 +239,13 @@ async def test_what_is_no_message_of_tls_is_refused_at_once(authority: Authority
         with contextlib.suppress(ConnectionResetError):
             await reader.read()
         writer.close()
-        await until(lambda: not one.opening)
+        await until(lambda: not one.pending)
 
 
 async def test_one_that_is_cut_while_it_is_in_line_leaves_it(
     authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opening_module, "MOST_HANDSHAKES", MOST)
+    monkeypatch.setattr(handshakes, "MOST_HANDSHAKES", MOST)
     async with served(authority) as one:
         held(one, monkeypatch)
         callers = Callers()
@@ -254,7 +254,7 @@ async def test_one_that_is_cut_while_it_is_in_line_leaves_it(
         callers.sockets[-1].sendall(hello(authority.client()))
         await until(lambda: callers.answered() == {0})  # of the end
         await until(lambda: _asking(one) == MOST)
-        assert len(one.opening) == MOST
+        assert len(one.pending) == MOST
         callers.close()
 
 
@@ -283,7 +283,7 @@ async def test_few_begin_in_one_turn_of_the_loop(authority: Authority, monkeypat
         before = held(one, monkeypatch)
         callers = Callers()
         await callers.call(one, hello(authority.client()), 30)
-        monkeypatch.setattr(one.opening, "_turns", turns := Turns(asyncio.get_running_loop(), lambda: 0.0))
+        monkeypatch.setattr(one.pending, "_scheduler", turns := LoopScheduler(asyncio.get_running_loop(), lambda: 0.0))
         while before.line:
             worker = before.line.take()
             worker.queued = False
@@ -304,11 +304,11 @@ async def test_one_that_has_left_before_its_turn_costs_nothing(
         callers = Callers()
         await callers.call(one, hello(authority.client()), 3)
         callers.sockets[0].close()
-        first = next(iter(one.opening._pending))  # pyright: ignore[reportPrivateUsage] - what the kernel knows of it
-        await until(lambda: left(first.connection))
+        first = next(iter(one.pending._pending))  # pyright: ignore[reportPrivateUsage] - what the kernel knows of it
+        await until(lambda: peer_closed(first.connection))
         turns.step()
         assert one.made_in == []
-        assert _asking(one) == len(one.opening) == 2
+        assert _asking(one) == len(one.pending) == 2
         callers.close()
 
 
@@ -320,9 +320,9 @@ async def test_all_are_ended_whatever_they_wait_for(authority: Authority, monkey
         await callers.call(one, hello(authority.client()), 3)
         turns.step()
         await until(lambda: bool(callers.answered()))  # and waits for what the client says next
-        assert len(one.opening) == 4
-        await one.opening.given_up()
+        assert len(one.pending) == 4
+        await one.pending.aclose()
         assert await silent.read() == b""
-        assert len(one.opening) == 0
+        assert len(one.pending) == 0
         callers.close()
         writer.close()

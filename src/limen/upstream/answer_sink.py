@@ -1,4 +1,4 @@
-"""What an exchange shows to its connection: four calls and an end, and nothing of how they come to be made."""
+"""The receiver of an answer, as a connection sees it: four calls and an end."""
 
 from typing import Protocol
 
@@ -6,8 +6,8 @@ from limen.errors import Fault
 from limen.http.headers import Headers
 
 
-class Sink(Protocol):
-    """Who takes an answer. After ``end`` or ``fault`` nothing more is called."""
+class AnswerSink(Protocol):
+    """Receives an answer. After ``end`` or ``fault`` nothing more is called."""
 
     def head(self, status: int, reason: bytes, headers: Headers) -> None:
         """Take the head of the final answer."""
@@ -18,13 +18,13 @@ class Sink(Protocol):
         ...
 
     def flush(self) -> None:
-        """Take note that nothing more has come for now, and that the answer is not whole."""
+        """Nothing more has come for now, and the answer is not complete: pass on what is held back."""
         ...
 
     def end(self) -> None:
-        """Take note that the answer is whole."""
+        """The answer is complete."""
         ...
 
     def fault(self, fault: Fault) -> None:
-        """Take note that the answer will not become whole."""
+        """The answer will not be complete, because of ``fault``."""
         ...

@@ -1,11 +1,10 @@
-"""What ``--reload`` watches, and what counts as a change. watchfiles is imported here alone, and this for ``--reload`` alone.
+"""Watching the sources for ``--reload``. Only this module imports watchfiles, and only ``--reload`` imports this module.
 
-Folders are watched, never files: a link or a file that is moved into another's place is no event of the one that it replaces.
+Folders are watched, never files: when a file or link is replaced by another, the replaced one gets no event.
 
-A change is one of a Python file or of an ``.env``, which settings are read from; and a folder, or a link to one, that
-appears with Python files in it. Hidden folders (``.git``, ``.venv``, ``.limen``), ``__pycache__``, ``node_modules`` and the
-files that editors write beside the one they save are none. Nor is TOML: ``limen.toml`` is read by ``limen up`` at its
-start alone.
+These are changes: a Python file, an ``.env`` (settings are read from it), and a new folder, or link to one, with Python files
+in it. These are not: hidden folders (``.git``, ``.venv``, ``.limen``), ``__pycache__``, ``node_modules``, the temporary files
+of editors, and TOML (``limen up`` reads ``limen.toml`` at its start only).
 """
 
 import asyncio
@@ -16,11 +15,11 @@ from pathlib import Path
 import click
 from watchfiles import Change, awatch  # pyright: ignore[reportUnknownVariableType] - of trio's events, not used
 
-# Seconds without a further change after which one is told, so that a burst of saves is one; and how long a burst may be.
+# Seconds without a further change that end a burst of saves, which counts as one; and the longest burst.
 QUIET = 0.1
 LONGEST = 2.0
 
-# Milliseconds between two looks at what the system has told, and until it is said that nothing was.
+# Milliseconds between two polls of watchfiles, and until it yields an empty batch.
 _STEP = 25
 _TICK = 100
 
@@ -29,11 +28,11 @@ _NOT_SOURCES = frozenset(("__pycache__", "node_modules"))
 Batch = Collection[tuple[Change, str]]
 
 
-class Changes:
+class SourceChanges:
     """The changes in some folders, from ``start`` on, one burst at a time."""
 
     def __init__(self, folders: Sequence[Path], batches: AsyncGenerator[Batch] | None = None) -> None:
-        """Watch nothing yet. ``batches`` is what tells of changes, the first time that it watches: watchfiles if None."""
+        """Watch nothing yet. ``batches`` yields changes, and first an empty batch once it watches; None is watchfiles."""
         self.folders = [folder.resolve() for folder in folders]
         self._batches = self._watch() if batches is None else batches
         self._changed: dict[str, Path] = {}
@@ -41,7 +40,7 @@ class Changes:
         self._reading: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Return when nothing is missed from now on. Raises ClickException when the system cannot watch so much."""
+        """Return once no change is missed any more. Raises ClickException when the system cannot watch so much."""
         try:
             await anext(self._batches)
         except OSError as error:
@@ -52,14 +51,14 @@ class Changes:
         self._reading = asyncio.get_running_loop().create_task(self._read())
 
     async def stop(self) -> None:
-        """Watch no longer."""
+        """Stop watching."""
         if self._reading is not None:
             self._reading.cancel()
             await asyncio.wait((self._reading,))
         await self._batches.aclose()
 
     async def next(self) -> dict[str, Path]:
-        """Wait for a burst of changes, and for its end. Raises what the watcher failed with."""
+        """Wait for a burst of changes and its end, and return it. Raises the error of the watcher."""
         loop = asyncio.get_running_loop()
         await self._more.wait()
         last = loop.time() + LONGEST
@@ -72,10 +71,10 @@ class Changes:
                 break
             if self._reading is not None and self._reading.done():
                 break
-        return self.taken()
+        return self.take()
 
-    def taken(self) -> dict[str, Path]:
-        """Return what has changed and was not told yet, by its name within the folder that is watched."""
+    def take(self) -> dict[str, Path]:
+        """Return the changes that were not returned yet, by their names within the watched folder."""
         if self._reading is not None and self._reading.done():
             self._reading.result()
         changed, self._changed = self._changed, {}
@@ -94,30 +93,30 @@ class Changes:
         try:
             async for batch in self._batches:
                 for change, path in batch:
-                    if name := source(change, Path(path), self.folders):
+                    if name := source_name(change, Path(path), self.folders):
                         self._changed[name] = Path(path)
                         self._more.set()
         finally:
             self._more.set()
 
 
-def source(change: Change, path: Path, folders: Sequence[Path]) -> str:
-    """Return the name of ``path`` within the one of ``folders`` that it is a source in; empty if it is none."""
+def source_name(change: Change, path: Path, folders: Sequence[Path]) -> str:
+    """Return the name of ``path`` within one of ``folders``; empty if the change is none of a source."""
     for folder in folders:
         if path.is_relative_to(folder):
             name = path.relative_to(folder)
             if not any(part.startswith(".") or part in _NOT_SOURCES for part in name.parts[:-1]):
-                return name.as_posix() if _counts(change, path) else ""
+                return name.as_posix() if _is_source(change, path) else ""
     return ""
 
 
-def _counts(change: Change, path: Path) -> bool:
+def _is_source(change: Change, path: Path) -> bool:
     name = path.name
     if name == ".env":
         return True
     if name.endswith(".py"):
-        return not name.startswith((".", "flycheck_"))  # locks of Emacs, and what it has checked while one types
-    # A folder that was moved here is one event, as is a link that is made to lead elsewhere (Kubernetes calls it ..data).
+        return not name.startswith((".", "flycheck_"))  # lock files of Emacs, and copies that its flycheck makes
+    # A folder that was moved here is one event, and so is a link that is replaced (Kubernetes calls it ..data).
     hidden = name.startswith(".") and not path.is_symlink()
     if change is Change.deleted or hidden or name in _NOT_SOURCES or not path.is_dir():
         return False

@@ -12,8 +12,8 @@ import pytest
 from certificates import Authority
 from commands import Streams, connected
 from limen.cli import listener as listening
-from limen.cli import unavailable
-from limen.cli.unavailable import Unavailable
+from limen.cli import unavailable_server
+from limen.cli.unavailable_server import UnavailableServer
 from no_files import NoFiles
 from serving import until
 
@@ -33,9 +33,9 @@ def port(listener: socket.socket) -> int:
 
 
 @contextlib.asynccontextmanager
-async def answering(listener: socket.socket, detail: str) -> AsyncGenerator[Unavailable]:
+async def answering(listener: socket.socket, detail: str) -> AsyncGenerator[UnavailableServer]:
     """Answer with ``detail``; then see that nothing is left of the clients, who have gone."""
-    async with Unavailable(listener, detail) as server:
+    async with UnavailableServer(listener, detail) as server:
         yield server
     await until(lambda: not server.connections)
 
@@ -54,7 +54,7 @@ async def answer(streams: Streams, sent: bytes) -> tuple[bytes, bytes]:
         b"POST /x HTTP/1.1\r\nhost: g\r\ncontent-length: 3\r\n\r\nabc",
         b"GET / HTTP/1.0\n\n",
         b"\x16\x03\x01 is no HTTP\r\n\r\n",
-        b"GET /" + b"x" * 2 * unavailable.HEAD,
+        b"GET /" + b"x" * 2 * unavailable_server.HEAD,
     ],
     ids=["get", "post", "old", "tls", "long"],
 )
@@ -86,7 +86,7 @@ async def test_a_large_body_does_not_cost_the_answer(listener: socket.socket) ->
 
 
 async def test_connections_are_bounded(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unavailable, "CONNECTIONS", 2)
+    monkeypatch.setattr(unavailable_server, "CONNECTIONS", 2)
     async with answering(listener, "why") as server:
         async with connected(port(listener)), connected(port(listener)) as second, connected(port(listener)) as third:
             await until(lambda: len(server.connections) == 2)
@@ -101,13 +101,13 @@ async def test_connections_are_bounded(listener: socket.socket, monkeypatch: pyt
 
 
 async def test_a_client_that_says_nothing_is_closed(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unavailable, "HEAD_TIME", 0.0)
+    monkeypatch.setattr(unavailable_server, "HEAD_TIME", 0.0)
     async with answering(listener, "why"), connected(port(listener)) as streams:
         assert await streams[0].read() == b""
 
 
 async def test_a_client_that_does_not_leave_is_cut(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unavailable, "LINGER", 0.0)
+    monkeypatch.setattr(unavailable_server, "LINGER", 0.0)
     async with answering(listener, "why") as server, connected(port(listener)) as streams:
         streams[1].write(GET)
         await until(lambda: bool(server.connections))
@@ -116,7 +116,7 @@ async def test_a_client_that_does_not_leave_is_cut(listener: socket.socket, monk
 
 async def test_an_end_answers_who_has_asked_and_closes_who_has_not(listener: socket.socket) -> None:
     async with connected(port(listener)) as asked, connected(port(listener)) as idle:
-        async with Unavailable(listener, "why") as server:
+        async with UnavailableServer(listener, "why") as server:
             await until(lambda: len(server.connections) == 2)
             asked[1].write(GET[:9])
             await until(lambda: any("reads" in repr(each) for each in server.connections))
@@ -141,7 +141,7 @@ async def test_want_of_files_is_one_line_in_the_log_and_a_pause(
 ) -> None:
     monkeypatch.setattr(listening, "_PAUSE", 60.0)
     with contextlib.closing(NoFiles()) as sock:
-        async with Unavailable(cast("socket.socket", sock), "why"):
+        async with UnavailableServer(cast("socket.socket", sock), "why"):
             await until(lambda: sock.accepts > 0)
             for _ in range(100):  # turns of the loop, in each of which the socket is readable
                 await asyncio.sleep(0)
@@ -173,7 +173,7 @@ async def test_an_end_closes_what_was_accepted_just_then(
     """A task that is cancelled before its first turn never closes the socket that it was given."""
     with contextlib.closing(Accepts(listener.detach())) as accepting:
         accepting.setblocking(False)
-        async with Unavailable(accepting, "why", authority.server() if secure else None):
+        async with UnavailableServer(accepting, "why", authority.server() if secure else None):
             client = socket.create_connection(accepting.getsockname())
             await accepting.told.wait()
         await until(lambda: all(one.fileno() < 0 for one in accepting.accepted))

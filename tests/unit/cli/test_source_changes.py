@@ -8,8 +8,8 @@ import click
 import pytest
 from watchfiles import Change
 
-from limen.cli import changes
-from limen.cli.changes import Batch, Changes, source
+from limen.cli import source_changes
+from limen.cli.source_changes import Batch, SourceChanges, source_name
 
 
 @pytest.mark.parametrize(
@@ -39,8 +39,8 @@ from limen.cli.changes import Batch, Changes, source
 def test_what_is_a_source(name: str, told: str, root: str) -> None:
     folders = [Path("/elsewhere"), Path(root)]
     for change in Change:
-        assert source(change, Path(root, name), folders) == told
-    assert source(Change.modified, Path("/nowhere", name), folders) == ""
+        assert source_name(change, Path(root, name), folders) == told
+    assert source_name(Change.modified, Path("/nowhere", name), folders) == ""
 
 
 def test_a_folder_counts_if_it_comes_with_sources(tmp_path: Path) -> None:
@@ -48,9 +48,9 @@ def test_a_folder_counts_if_it_comes_with_sources(tmp_path: Path) -> None:
         (tmp_path / name / inside).parent.mkdir(parents=True)
         (tmp_path / name / inside).touch()
     (tmp_path / "..data").symlink_to("..v1")
-    found = {path.name for path in tmp_path.iterdir() if source(Change.added, path, [tmp_path])}
+    found = {path.name for path in tmp_path.iterdir() if source_name(Change.added, path, [tmp_path])}
     assert found == {"with", "..data"}
-    assert source(Change.deleted, tmp_path / "with", [tmp_path]) == ""
+    assert source_name(Change.deleted, tmp_path / "with", [tmp_path]) == ""
 
 
 class System:
@@ -77,28 +77,28 @@ async def turns(count: int = 20) -> None:
 
 
 async def test_a_burst_is_told_once_and_after_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(changes, "QUIET", 3600.0)
-    monkeypatch.setattr(changes, "LONGEST", 7200.0)
+    monkeypatch.setattr(source_changes, "QUIET", 3600.0)
+    monkeypatch.setattr(source_changes, "LONGEST", 7200.0)
     system = System()
-    watched = Changes([Path("/srv")], system.tell())
+    watched = SourceChanges([Path("/srv")], system.tell())
     await watched.start()
     burst = asyncio.create_task(watched.next())
     for number in range(20):
         system.saved("app.py", f"other{number % 2}.py", "data.sqlite3")
         await turns()
     assert not burst.done()
-    monkeypatch.setattr(changes, "QUIET", 0.0)
+    monkeypatch.setattr(source_changes, "QUIET", 0.0)
     system.saved("last.py")
     assert sorted(await burst) == ["app.py", "last.py", "other0.py", "other1.py"]
-    assert watched.taken() == {}
+    assert watched.take() == {}
     await watched.stop()
 
 
 async def test_a_burst_without_an_end_is_told_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(changes, "QUIET", 3600.0)
-    monkeypatch.setattr(changes, "LONGEST", 0.0)
+    monkeypatch.setattr(source_changes, "QUIET", 3600.0)
+    monkeypatch.setattr(source_changes, "LONGEST", 0.0)
     system = System()
-    watched = Changes([Path("/srv")], system.tell())
+    watched = SourceChanges([Path("/srv")], system.tell())
     await watched.start()
     system.saved("app.py")
     assert await watched.next() == {"app.py": Path("/srv/app.py")}
@@ -107,7 +107,7 @@ async def test_a_burst_without_an_end_is_told_all_the_same(monkeypatch: pytest.M
 
 async def test_a_watcher_that_fails_says_so() -> None:
     system = System()
-    watched = Changes([Path("/srv")], system.tell())
+    watched = SourceChanges([Path("/srv")], system.tell())
     await watched.start()
     system.batches.put_nowait(None)
     with pytest.raises(RuntimeError, match="lost"):
@@ -121,4 +121,4 @@ async def test_what_cannot_be_watched_is_one_clear_message() -> None:
         yield ()
 
     with pytest.raises(click.ClickException, match="watch limit reached; name smaller folders with --watch"):
-        await Changes([Path("/srv")], limited()).start()
+        await SourceChanges([Path("/srv")], limited()).start()

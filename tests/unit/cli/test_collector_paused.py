@@ -5,7 +5,7 @@ from collections.abc import Generator
 
 import pytest
 
-from limen.cli.load import collector_rests
+from limen.cli.load import collector_paused
 
 
 @pytest.fixture(autouse=True)
@@ -19,25 +19,25 @@ def as_before() -> Generator[None]:
 
 def test_it_rests_meanwhile() -> None:
     before = gc.get_threshold()
-    with collector_rests():
+    with collector_paused():
         assert gc.get_threshold()[0] == 0
     assert gc.get_threshold() == before
 
 
 def test_it_rests_no_longer_where_the_import_fails() -> None:
     before = gc.get_threshold()
-    with pytest.raises(ImportError), collector_rests():
+    with pytest.raises(ImportError), collector_paused():
         raise ImportError
     assert gc.get_threshold() == before
 
 
 def test_thresholds_of_the_application_stand() -> None:
-    with collector_rests():
+    with collector_paused():
         gc.set_threshold(5, 6, 7)
     assert gc.get_threshold() == (5, 6, 7)
 
 
 def test_so_does_that_it_is_off() -> None:
-    with collector_rests():
+    with collector_paused():
         gc.disable()
     assert not gc.isenabled()

@@ -1,8 +1,7 @@
-"""The answer to every request while the application does not start: 503, from a process that serves nothing else.
+"""A server in the supervisor of ``--reload``, which answers every request with 503 while the application does not start.
 
-No line of the application or of uvicorn is run. A connection is one request: its head is read, bounded in bytes and time,
-answered, and the connection closed. The supervisor of ``--reload`` accepts only while this is open. What accepts, also where
-there is no file for a connection, is ``limen.cli.listener``.
+It runs no code of the application or of uvicorn. A connection serves one request: the head is read, bounded in bytes and
+time, and answered, then the connection is closed. ``limen.cli.listener`` accepts, and handles a shortage of descriptors.
 """
 
 import asyncio
@@ -13,43 +12,43 @@ import time
 from types import TracebackType
 from uuid import uuid4
 
+from limen.cli.descriptor_shortage import DescriptorShortage
 from limen.cli.listener import Listener
-from limen.cli.scarcity import Scarcity
 from limen.errors import Fault, Kind
 from limen.http.replies import problem, title
 
-# Bytes of a head that are read, and seconds that it may take; one that is longer gets its answer without being read.
+# Bytes of a head that are read, and seconds that it may take; a longer head is answered without being read to its end.
 HEAD = 32 * 1024
 HEAD_TIME = 10.0
 
-# Connections at once; the others wait to be accepted.
+# Connections at once; others wait to be accepted.
 CONNECTIONS = 64
 
-# Seconds for a client to read the answer, in which what it still sends is discarded: else it could be told of a reset.
+# Lingering close: seconds for a client to read the answer. Its input is discarded meanwhile, so that it gets no reset.
 LINGER = 2.0
 
 
-class Unavailable:
-    """An asynchronous context: while it is open, all that comes to ``listener`` is answered with ``detail``."""
+class UnavailableServer:
+    """An asynchronous context manager: while it is open, every request to ``listener`` is answered with ``detail``."""
 
     def __init__(self, listener: socket.socket, detail: str, tls: ssl.SSLContext | None = None) -> None:
-        """``listener`` stays open and must not block. ``detail`` is for the client; ``tls`` as the listener serves it."""
+        """``listener`` must be non-blocking, and stays open. ``detail`` is for the client; with ``tls``, it serves HTTPS."""
         self.connections: set[_Connection] = set()
         self._listener = listener
         self._detail = detail
         self._tls = tls
-        self._scarcity = Scarcity(time.monotonic)
+        self._shortage = DescriptorShortage(time.monotonic)
         self._accepting: Listener | None = None
 
-    async def __aenter__(self) -> "Unavailable":
+    async def __aenter__(self) -> "UnavailableServer":
         """Accept."""
         self._accepting = Listener(
             self._listener,
             lambda: _Connection(self),
             self._tls,
             handshake=HEAD_TIME,
-            scarce=self._scarcity.say,
-            room=self._room,
+            on_shortage=self._shortage.report,
+            has_room=self._has_room,
         )
         await self._accepting.start(0)
         return self
@@ -57,18 +56,18 @@ class Unavailable:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Accept nothing more. Who has asked is answered now; who has not is closed, and comes again."""
+        """Accept nothing more. Begun requests are answered now; connections without one are closed."""
         accepting, self._accepting = self._accepting, None
         assert accepting is not None
         accepting.close()
         for connection in list(self.connections):
-            connection.leave()
-        await accepting.opening.given_up()
+            connection.finish()
+        await accepting.pending.aclose()
         for connection in list(self.connections):
-            connection.leave()  # made in the last moment
+            connection.finish()  # opened meanwhile
 
     def answer(self, method: bytes) -> bytes:
-        """Return the whole answer to a request with ``method``."""
+        """Return the complete answer to a request with ``method``."""
         reply = problem(Fault(Kind.STARTUP_FAILED, self._detail), uuid4().hex)
         date = email.utils.formatdate(usegmt=True)
         head = f"HTTP/1.1 {reply.status} {title(reply.status)}\r\ndate: {date}\r\n".encode()
@@ -80,17 +79,17 @@ class Unavailable:
         """Forget ``connection``, whose end makes room."""
         self.connections.discard(connection)
         if self._accepting is not None:
-            self._accepting.look()
+            self._accepting.resume()
 
-    def _room(self) -> bool:
-        opening = 0 if self._accepting is None else len(self._accepting.opening)
-        return len(self.connections) + opening < CONNECTIONS
+    def _has_room(self) -> bool:
+        pending = 0 if self._accepting is None else len(self._accepting.pending)
+        return len(self.connections) + pending < CONNECTIONS
 
 
 class _Connection(asyncio.Protocol):
-    """One connection, thus one request."""
+    """One connection, which serves one request."""
 
-    def __init__(self, server: Unavailable) -> None:
+    def __init__(self, server: UnavailableServer) -> None:
         self._server = server
         self._head = bytearray()
         self._answered = False
@@ -98,14 +97,14 @@ class _Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
-        """Say how far it is."""
+        """Show the state."""
         return f"<connection {'is answered' if self._answered else 'reads' if self._head else 'waits'}>"
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._server.connections.add(self)
-        self._timer = asyncio.get_running_loop().call_later(HEAD_TIME, self.leave)
+        self._timer = asyncio.get_running_loop().call_later(HEAD_TIME, self.finish)
 
     def data_received(self, data: bytes) -> None:
         if self._answered:
@@ -114,8 +113,8 @@ class _Connection(asyncio.Protocol):
         if b"\r\n\r\n" in self._head or b"\n\n" in self._head or len(self._head) >= HEAD:
             self._answer()
 
-    def leave(self) -> None:
-        """Answer what was begun; close what was not."""
+    def finish(self) -> None:
+        """Answer a begun request; close the connection if there is none."""
         if self._answered:
             return
         if self._head:
