@@ -106,7 +106,8 @@ against-wheel: wheel
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-package limen \
 	--no-emit-package limen-kit --custom-compile-command "make lock"
 
-access: $(STAMP) ## Write anew what the tables of README and docs/ take from the code
+access: $(STAMP) ## Write anew what the tables of README and docs/ take from the code, and the picture of its imports
+	$(BIN)/python tools/architecture_picture.py
 	$(BIN)/python tools/tables.py
 
 lock: $(STAMP) ## Renew the locks (no index host is written into them)
