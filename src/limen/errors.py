@@ -130,7 +130,7 @@ class Fault:
         return self.detail or self.kind.value.detail
 
 
-AGAIN = ((b"retry-after", b"1"),)
+RETRY_AFTER = ((b"retry-after", b"1"),)
 """``Retry-After`` for a fault that is over in a moment, so that clients do not retry at once."""
 
 

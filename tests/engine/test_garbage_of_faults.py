@@ -13,12 +13,12 @@ from limen.engines.direct import GatewayProtocol
 from limen.engines.direct.exchange import DirectExchange
 from limen.testing import Conversation, ScriptedUpstream
 from limen.upstream.connection import Connection
-from limen.upstream.request_sender import Answer
+from limen.upstream.request_sender import UpstreamAnswer
 from serving import serving, until
 
 CUT = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nshort"
 GET = b"GET /svc/x HTTP/1.1\r\nhost: g\r\nconnection: close\r\n\r\n"
-KINDS = Answer | Connection | DirectExchange | GatewayProtocol | RequestBody | Watch
+KINDS = UpstreamAnswer | Connection | DirectExchange | GatewayProtocol | RequestBody | Watch
 
 
 async def silent(conversation: Conversation) -> None:

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from limen import Gateway, Upstream, anyone
 from limen.fairness import validations as module
-from limen.fairness.body_memory import Bodies
+from limen.fairness.body_memory import BodyMemory
 from limen.fairness.validations import LIGHT, Validations
 from limen.testing import Conversation, ScriptedUpstream
 from serving import Served, serving, until
@@ -30,7 +30,7 @@ class Spy:
         self.turn = 0
         self.heavy: list[int] = []
         self.light: list[int] = []
-        self.bodies: Bodies | None = None
+        self.bodies: BodyMemory | None = None
         self.held: list[int] = []  # bytes of bodies that were counted then
         self._handle = asyncio.get_running_loop().call_soon(self._next)
 

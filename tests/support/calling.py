@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from limen import Limits, Timeouts, Upstream
 from limen.http.headers import Headers
 from limen.upstream.pool import Pool
-from limen.upstream.request_sender import Answer, send
+from limen.upstream.request_sender import UpstreamAnswer, send
 
 PATIENT = Timeouts(connect=10, first_byte=10, idle=10)
 
@@ -24,7 +24,7 @@ async def call(
     body: bytes | AsyncIterator[bytes] | None = None,
     length: int | None = None,
     timeouts: Timeouts = PATIENT,
-) -> Answer:
+) -> UpstreamAnswer:
     """Send one request and return its answer."""
     connection = pool.idle() or await pool.acquire(timeouts.connect)
     lines = headers or []

@@ -33,7 +33,7 @@ from limen.errors import DeclarationError
 from limen.exchange.policy import Policy
 from limen.exchange.principal import Principal
 from limen.observe import access
-from limen.observe.traces import logger
+from limen.observe.redaction import logger
 from limen.runtime.compile import compile_config
 from limen.runtime.host import ActiveConfig
 from limen.runtime.placed import GATEWAY, Placed, placed
@@ -73,7 +73,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
     - ``limits``: those of the clients' side, for servers that use a protocol class of ``limen.direct``.
     - ``trust``: the proxies in front that are believed about their clients, nobody unless given.
 
-    ``lifespan`` and every other keyword are FastAPI's. Bodies of FastAPI's own endpoints may have 256 KiB, unless the
+    ``lifespan`` and every other keyword are FastAPI's. BodyMemory of FastAPI's own endpoints may have 256 KiB, unless the
     ``max_body_size=`` of the endpoint or of its router says otherwise.
 
     Declaration errors are collected and raised together, as ``limen.errors.DeclarationError``, by ``compile`` or at start.

@@ -13,7 +13,7 @@ from limen.engines.asgi.record import OUTCOME
 from limen.errors import Kind
 from limen.http.replies import places, title
 from limen.observe.access import shown_path
-from limen.observe.traces import logger
+from limen.observe.redaction import logger
 from limen.routing.find import IMPLEMENTED
 
 _log = logger("limen.app.local")

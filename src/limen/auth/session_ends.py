@@ -11,7 +11,7 @@ from limen.auth.jwt import Jwt
 from limen.auth.method import Methods
 from limen.auth.revocation import RevocationStore
 from limen.http.headers import TOKEN, Headers, values
-from limen.observe.traces import logger
+from limen.observe.redaction import logger
 
 _log = logger("limen.revocation")
 

@@ -26,7 +26,7 @@ from limen.errors import Fault, Kind
 from limen.exchange.principal import Principal
 from limen.fairness.validations import FULL, MostValues, Validations, heavy
 from limen.http.headers import TOKEN
-from limen.observe.traces import logger
+from limen.observe.redaction import logger
 
 _log = logger("limen.app.hooks")
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from limen.contract.edited_answer import AnswerHook, EditedAnswer, HookResult
 from limen.errors import Fault, Kind
 from limen.exchange.principal import Principal
-from limen.observe.traces import logger
+from limen.observe.redaction import logger
 
 _log = logger("limen.app.hooks")
 

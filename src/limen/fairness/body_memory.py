@@ -25,7 +25,7 @@ class Holder(Protocol):
         ...
 
 
-class Bodies:
+class BodyMemory:
     """All holders of one worker. Above ``most`` bytes, holders are cut in the order of their cost.
 
     The cost of a holder is its bytes times its seconds. An honest body is cheap: it is held for a moment, however large it
@@ -42,7 +42,7 @@ class Bodies:
         self._holders: dict[Holder, tuple[int, float]] = {}
 
     @classmethod
-    def within(cls, memory: int) -> "Bodies":
+    def within(cls, memory: int) -> "BodyMemory":
         """Return one that takes ``memory`` bytes, the overhead of holding bodies included."""
         return cls(memory * _CONTENT_EIGHTHS // 8)
 
@@ -75,4 +75,4 @@ class Bodies:
 
     def __repr__(self) -> str:
         """Show how much is held."""
-        return f"<Bodies {self.total} of {self.most} bytes held by {len(self)}>"
+        return f"<BodyMemory {self.total} of {self.most} bytes held by {len(self)}>"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Final, TypeVar
 
-from limen.errors import AGAIN, Fault, Kind
+from limen.errors import RETRY_AFTER, Fault, Kind
 
 # Bytes of JSON that are checked at once: 16 KiB of ordinary JSON take 0.5 ms. Less than 1 KiB takes no longer, whatever it
 # holds.
@@ -38,7 +38,10 @@ REST: Final = 3
 _OLDEST_EVERY: Final = 4
 
 FULL: Final = Fault(
-    Kind.OVERLOADED, "Too much JSON waits to be checked.", cause="the line of heavy validations is full", headers=AGAIN
+    Kind.OVERLOADED,
+    "Too much JSON waits to be checked.",
+    cause="the line of heavy validations is full",
+    headers=RETRY_AFTER,
 )
 
 T = TypeVar("T")

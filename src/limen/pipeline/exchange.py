@@ -42,11 +42,13 @@ from limen.pipeline.steps import (
     client_head,
     gateway_lines,
     must_buffer_answer,
+    preflight,
     without_digests,
 )
 from limen.routing.table import Match, MethodNotAllowed, Redirect
 from limen.runtime.host import ActiveConfig
 from limen.runtime.plan import Plan
+from limen.upstream.retry import may_retry
 
 # The state of an exchange: what its engine is to do.
 NEW: Final = 0
@@ -87,7 +89,7 @@ class Exchange:
 
     __slots__ = (
         *("active", "answer", "awaited", "body_transform", "content", "fault", "filters", "framing", "hooks", "lines"),
-        *("outcome", "own_lines", "plan", "reply", "request", "state", "target"),
+        *("attempts", "connecting", "outcome", "own_lines", "plan", "reply", "request", "state", "target"),
         *("_at", "_body_length", "_buffered", "_found", "_hook", "_phase", "_settlement"),
     )
 
@@ -99,6 +101,9 @@ class Exchange:
         self.request = request
         self.outcome = outcome
         self.hooks = active.hooks if plan is None else plan.hooks
+        if isinstance(found, MethodNotAllowed) and (asked := preflight(active.table, request)) is not None:
+            self.hooks = asked.hooks
+            request.route = outcome.route = asked.route.path
         self.state: int = NEW
         self.framing: BodyFraming | None = None
         self.content: bytes | None = None  # a declared body, as the service gets it
@@ -110,6 +115,8 @@ class Exchange:
         self.reply: Reply | None = None
         self.fault: Fault | None = None
         self.awaited: Awaitable[Any] | None = None
+        self.attempts: int = 0
+        self.connecting = 0.0  # seconds that getting a connection has taken, all attempts together
         self._found = found
         self.own_lines = b""  # what the gateway adds to the head for the service
         self._hook: AnswerHook | None = None
@@ -178,6 +185,16 @@ class Exchange:
 
     # --- the attempts ---
 
+    def time_to_connect(self) -> float:
+        """8. Return how many seconds are left for a connection."""
+        assert self.plan is not None
+        return max(0.0, self.plan.timeouts.connect - self.connecting)
+
+    def may_retry(self, fault: Fault, *, sent: bool, reused: bool, replayable: bool) -> bool:
+        """10. Tell whether another attempt is safe; ``replayable`` says that all of the body is still at hand."""
+        method = self.request.method
+        return may_retry(fault, sent=sent, reused=reused, method=method, replayable=replayable, attempts=self.attempts)
+
     def attempt_lines(self, target: str) -> bytes:
         """9. Return the lines that the gateway adds for one attempt at ``target``."""
         lines = self.own_lines
@@ -186,9 +203,12 @@ class Exchange:
         return lines
 
     def attempt_ended(self, result: AttemptResult) -> None:
-        """10. Tell the policies."""
+        """10. Tell the policies; that one of them fails changes nothing for the request."""
         for hook in self.hooks.attempt_ended:
-            hook(self.request, result)
+            try:
+                hook(self.request, result)
+            except Exception:
+                policy_failed(self.outcome)
 
     # --- the answer ---
 
@@ -263,6 +283,9 @@ class Exchange:
             location = found.path if request.query is None else found.path + b"?" + request.query
             return self._reply(redirect(location, request.request_id))
         if request.method == b"OPTIONS":
+            # A preflight is answered by the policies of the route that it asks about, if one of them does.
+            if request.route != "-" and self.hooks.arrive and self._phase != _ARRIVE:
+                return self._consult(_ARRIVE, self.hooks.arrive, 0)
             return self._reply(allowed(found.allow, request.request_id))
         return self.refuse(Fault(Kind.METHOD_NOT_ALLOWED, headers=((b"allow", b", ".join(found.allow)),)))
 
@@ -370,8 +393,7 @@ class Exchange:
         if phase == _LOOKUP:
             return self._prepare()
         found = self._found
-        assert isinstance(found, Match)
-        return self._identify(found)
+        return self._identify(found) if isinstance(found, Match) else self._routed()
 
     def _answered(self, given: object) -> bool:
         """Take what a policy gave: a lease is kept; True for what is answered in the service's place."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from limen.exchange.outcome import Outcome
 from limen.observe import access
 from limen.observe.access import shown
-from limen.observe.traces import logger
+from limen.observe.redaction import logger
 
 _log = logger("limen.policies")
 

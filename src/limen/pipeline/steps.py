@@ -15,7 +15,7 @@ from limen.exchange.request import Request
 from limen.http.headers import CODING_AND_RANGE_FIELDS, Head, Headers, block, to_client, to_upstream, weakened
 from limen.http.max_forwards import decremented
 from limen.http.via import line, loops
-from limen.routing.table import Match
+from limen.routing.table import Match, Table
 from limen.runtime.plan import Entry, Plan
 
 VIA = line()
@@ -29,6 +29,15 @@ EMPTY_QUERY = "limen.empty_query"
 
 # What speaks of a body as the client wrote it (RFC 9110 section 8, RFC 9530).
 _OF_THE_BODY: Final = frozenset((b"content-md5", b"content-digest", b"repr-digest", b"digest"))
+
+
+def preflight(table: Table[Plan], request: Request) -> Plan | None:
+    """1. Return the plan of the method that a CORS preflight asks about; None for any other request."""
+    if request.method != b"OPTIONS" or not request.head.all(b"origin"):
+        return None
+    asked = request.head.all(b"access-control-request-method")
+    found = table.match(asked[0], request.path) if len(asked) == 1 else None
+    return found.plan if isinstance(found, Match) else None
 
 
 def admit(plan: Plan, request: Request, outcome: Outcome, now: float) -> bytes | Fault | Awaitable[bytes | Fault]:

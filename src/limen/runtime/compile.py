@@ -140,9 +140,6 @@ def _plan(
         session_ended=None
         if route.session_ended_header is None
         else session_ender(route.session_ended_header, runtime.revocations, runtime.auth, runtime.now),
-        query=route.contract.needs("query"),
-        header=route.contract.needs("header"),
-        cookie=route.contract.needs("cookie"),
         hooks=stand.on_route(_facts(route, names, strip, held=bool(finish)), route.policies),
     )
 

@@ -45,9 +45,6 @@ class Plan:
     rewrite: Rewrite | None
     finish: Mapping[int, AnswerHook]
     session_ended: SessionEnder | None
-    query: bool
-    header: bool
-    cookie: bool
     hooks: Hooks = NONE
 
 

@@ -24,7 +24,7 @@ from limen.client.trust import Trust
 from limen.exchange.ids import RequestIds
 from limen.exchange.policy import World
 from limen.exchange.principal import Principal
-from limen.fairness.body_memory import Bodies
+from limen.fairness.body_memory import BodyMemory
 from limen.fairness.validations import Validations
 from limen.runtime.ends import Ends
 from limen.runtime.reconcile import CredentialVerifier, Gone, Living, Reconciliation, close
@@ -87,7 +87,7 @@ class Runtime:
         self._assertion: Asserter | Assertion | None = assertion
         self.auth = Methods.of(auth)
         self.trust = trust
-        self.bodies = Bodies.within(body_memory)
+        self.bodies = BodyMemory.within(body_memory)
         self.validations = Validations()
         self.now = now
         self._world = World(now, monotonic, SystemRandom() if random is None else random)

@@ -10,7 +10,7 @@ from limen.http.headers import Headers, is_json, values
 from limen.upstream.declared import Timeouts
 from limen.upstream.error import UpstreamError
 from limen.upstream.pool import Pool
-from limen.upstream.request_sender import Answer, send
+from limen.upstream.request_sender import UpstreamAnswer, send
 
 KiB = 1024
 
@@ -49,7 +49,7 @@ async def fetch(pool: Pool, target: bytes, *, timeouts: Timeouts, limit: int = 2
         raise NotFetchedError(str(error)) from None
 
 
-async def _ask(pool: Pool, target: bytes, timeouts: Timeouts) -> Answer:
+async def _ask(pool: Pool, target: bytes, timeouts: Timeouts) -> UpstreamAnswer:
     until = monotonic() + timeouts.connect
     while True:
         connection = pool.idle() or await pool.acquire(max(0.0, until - monotonic()))

@@ -9,7 +9,7 @@ from collections import deque
 from time import monotonic
 from typing import Final
 
-from limen.errors import AGAIN, Fault, Kind
+from limen.errors import RETRY_AFTER, Fault, Kind
 from limen.fairness.scheduler import scheduler_of
 from limen.upstream.connection import Connection
 from limen.upstream.declared import Upstream
@@ -203,7 +203,7 @@ class Pool:
 
     async def _wait(self, deadline: float) -> None:
         if len(self._waiting) >= self._limits.waiting:
-            raise UpstreamError(Fault(Kind.POOL_EXHAUSTED, headers=AGAIN, cause=repr(self)))
+            raise UpstreamError(Fault(Kind.POOL_EXHAUSTED, headers=RETRY_AFTER, cause=repr(self)))
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
         if self._retired is not None:
@@ -216,7 +216,7 @@ class Pool:
                 # The place was ours already: pass it on, or it would be lost.
                 self._next()
             if isinstance(error, TimeoutError):
-                raise UpstreamError(Fault(Kind.POOL_EXHAUSTED, headers=AGAIN, cause=repr(self))) from None
+                raise UpstreamError(Fault(Kind.POOL_EXHAUSTED, headers=RETRY_AFTER, cause=repr(self))) from None
             raise
         finally:
             self._waiting.remove(waiter)

@@ -36,7 +36,7 @@ async def send(
     body: bytes | AsyncIterator[bytes] | None,
     length: int | None,
     timeouts: Timeouts,
-) -> "Answer":
+) -> "UpstreamAnswer":
     """Send a request on ``connection``, which belongs to ``pool``, and return the answer once its head is there.
 
     ``own`` are header lines that the gateway adds, with their ends. ``length`` is that of an iterated body, if known; else
@@ -51,7 +51,7 @@ async def send(
     except ValueError:
         pool.release(connection)
         raise
-    answer = Answer(pool, connection, timeouts)
+    answer = UpstreamAnswer(pool, connection, timeouts)
     try:
         if body is None or isinstance(body, bytes):
             connection.start(answer, method, head + body if body else head, whole=True)
@@ -65,7 +65,7 @@ async def send(
     return answer
 
 
-class Answer:
+class UpstreamAnswer:
     """An answer that is being received: ``status``, ``reason``, ``headers``, and the content by iteration."""
 
     def __init__(self, pool: Pool, connection: Connection, timeouts: Timeouts) -> None:

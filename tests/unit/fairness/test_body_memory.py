@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limen.fairness.body_memory import Bodies
+from limen.fairness.body_memory import BodyMemory
 
 
 class Holder:
@@ -17,13 +17,13 @@ class Holder:
 
 
 def test_what_is_held_is_counted() -> None:
-    bodies = Bodies(100)
+    bodies = BodyMemory(100)
     one, two = Holder(), Holder()
     bodies.add(one, 10)
     bodies.add(two, 20)
     bodies.add(one, 30)
     assert (bodies.total, len(bodies)) == (60, 2)
-    assert repr(bodies) == "<Bodies 60 of 100 bytes held by 2>"
+    assert repr(bodies) == "<BodyMemory 60 of 100 bytes held by 2>"
     bodies.drop(one)
     bodies.drop(one)
     assert (bodies.total, len(bodies)) == (20, 1)
@@ -33,7 +33,7 @@ def test_what_is_held_is_counted() -> None:
 
 def test_who_holds_much_for_long_gives_way_and_who_has_just_come_does_not() -> None:
     clock = [0.0]
-    bodies = Bodies(1000, lambda: clock[0])
+    bodies = BodyMemory(1000, lambda: clock[0])
     large, small, honest = Holder(), Holder(), Holder()
     bodies.add(large, 700)
     bodies.add(small, 200)
@@ -45,7 +45,7 @@ def test_who_holds_much_for_long_gives_way_and_who_has_just_come_does_not() -> N
 
 def test_it_is_room_for_more_than_the_next_byte() -> None:
     clock = [0.0]
-    bodies = Bodies(800, lambda: clock[0])
+    bodies = BodyMemory(800, lambda: clock[0])
     slow = [Holder() for _ in range(80)]
     for holder in slow:
         bodies.add(holder, 10)
@@ -59,7 +59,7 @@ def test_it_is_room_for_more_than_the_next_byte() -> None:
 
 def test_who_went_with_another_is_not_cut_again() -> None:
     clock = [0.0]
-    bodies = Bodies(100, lambda: clock[0])
+    bodies = BodyMemory(100, lambda: clock[0])
 
     class Pair(Holder):
         other: Holder
@@ -82,7 +82,7 @@ def test_who_went_with_another_is_not_cut_again() -> None:
 
 
 def test_who_is_alone_and_too_large_gives_way_itself() -> None:
-    bodies = Bodies(10)
+    bodies = BodyMemory(10)
     one = Holder()
     bodies.add(one, 11)
     assert (one.was_cut, bodies.total) == (1, 0)
@@ -95,7 +95,7 @@ def test_never_more_than_the_bound_and_nobody_is_counted_who_gave_way(
     steps: list[tuple[int, int | None, float]],
 ) -> None:
     clock = [0.0]
-    bodies = Bodies(8192, lambda: clock[0])
+    bodies = BodyMemory(8192, lambda: clock[0])
     held: dict[int, int] = {}
     holders = [Holder() for _ in range(8)]
     for number, size, seconds in steps:
@@ -115,4 +115,4 @@ def test_never_more_than_the_bound_and_nobody_is_counted_who_gave_way(
 
 
 def test_a_part_of_the_memory_is_for_what_holding_takes() -> None:
-    assert Bodies.within(1000).most == 375
+    assert BodyMemory.within(1000).most == 375

@@ -11,7 +11,7 @@ import pytest
 
 from limen.upstream.names import FAILED, FRESH, MOST_NAMES, MOST_THREADS, OLD, QUIET, Addresses, Names, literal
 
-AGAIN = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+RETRY_AFTER = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 NO_NAME = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
 
@@ -157,7 +157,7 @@ async def test_old_addresses_are_looked_up_before_they_are_used() -> None:
 async def test_the_last_addresses_serve_while_the_name_server_fails(caplog: pytest.LogCaptureFixture) -> None:
     resolver = Resolver({"a": ("10.0.0.1",)})
     await resolver.find("a")
-    resolver.answers["a"] = AGAIN
+    resolver.answers["a"] = RETRY_AFTER
     for _ in range(100):
         resolver.now += OLD
         assert await resolver.find("a") == ("10.0.0.1",)
@@ -224,7 +224,7 @@ async def test_a_name_that_is_no_more_loses_its_addresses() -> None:
 async def test_a_name_that_comes_and_goes_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
     resolver = Resolver()
     for turn in range(100):
-        resolver.answers["a"] = ("10.0.0.1",) if turn % 2 else AGAIN
+        resolver.answers["a"] = ("10.0.0.1",) if turn % 2 else RETRY_AFTER
         task = resolver.wants("a")
         await resolver.answer()
         await asyncio.wait((task,))

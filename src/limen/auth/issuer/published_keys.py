@@ -12,7 +12,7 @@ from collections.abc import Callable
 from limen.auth.issuer.declared import Issuer
 from limen.auth.issuer.key_set import KeySet, read_key_set
 from limen.auth.issuer.provider import KeySource
-from limen.observe.traces import logger
+from limen.observe.redaction import logger
 from limen.upstream.fetch import NotFetchedError
 
 _log = logger("limen.identity")

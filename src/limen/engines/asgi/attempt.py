@@ -14,13 +14,13 @@ from limen.pipeline.exchange import Exchange
 from limen.runtime.plan import Plan
 from limen.upstream.connection import Connection
 from limen.upstream.error import UpstreamError
-from limen.upstream.request_sender import Answer, send
+from limen.upstream.request_sender import UpstreamAnswer, send
 
 
 class Attempt:
-    """``connecting`` is how many seconds it took to get a connection."""
+    """One attempt; ``answer`` begins it."""
 
-    __slots__ = ("_answer", "_began", "_body", "_connection", "_core", "_plan", "_reused", "_told", "connecting")
+    __slots__ = ("_answer", "_began", "_body", "_connection", "_core", "_plan", "_reused", "_told")
 
     def __init__(self, core: Exchange, plan: Plan, body: bytes | RequestBody | None) -> None:
         """Nothing is asked of anybody yet."""
@@ -30,17 +30,16 @@ class Attempt:
         self._began = perf_counter()
         self._connection: Connection | None = None
         self._reused = False
-        self._answer: Answer | None = None
+        self._answer: UpstreamAnswer | None = None
         self._told = False
-        self.connecting = 0.0
 
-    async def answer(self, seconds: float) -> Answer:
-        """Return the answer once its head is there; ``seconds`` are left for a connection.
+    async def answer(self) -> UpstreamAnswer:
+        """Return the answer once its head is there.
 
         Raises UpstreamError, and what reading ``body`` raises.
         """
         try:
-            connection = self._connection = self._plan.pool.idle() or await self._connect(seconds)
+            connection = self._connection = self._plan.pool.idle() or await self._connect()
             self._reused = connection.reused
             self._answer = await self._send(connection)
         except UpstreamError as error:
@@ -51,7 +50,7 @@ class Attempt:
             raise
         return self._answer
 
-    def answered(self) -> Answer:
+    def answered(self) -> UpstreamAnswer:
         """Return the answer again."""
         assert self._answer is not None
         return self._answer
@@ -66,23 +65,28 @@ class Attempt:
         if self._answer is not None:
             await self._answer.aclose()
 
-    async def _connect(self, seconds: float) -> Connection:
-        acquire = partial(self._plan.pool.acquire, seconds)
+    async def _connect(self) -> Connection:
+        acquire = partial(self._plan.pool.acquire, self._core.time_to_connect())
         try:
             return await (self._body.unless_cut(acquire) if isinstance(self._body, RequestBody) else acquire())
         finally:
-            self.connecting = perf_counter() - self._began
+            self._core.connecting += perf_counter() - self._began
 
-    async def _send(self, connection: Connection) -> Answer:
+    async def _send(self, connection: Connection) -> UpstreamAnswer:
         core, body = self._core, self._body
         framing = core.framing
+        try:
+            own = core.attempt_lines(str(connection.target))
+        except BaseException:
+            self._plan.pool.release(connection)
+            raise
         return await send(
             self._plan.pool,
             connection,
             method=core.request.method,
             target=core.target,
             headers=core.lines,
-            own=core.attempt_lines(str(connection.target)),
+            own=own,
             body=body,
             length=framing.length if framing is not None and isinstance(body, RequestBody) else None,
             timeouts=self._plan.timeouts,

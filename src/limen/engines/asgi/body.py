@@ -9,7 +9,7 @@ from typing import TypeVar
 from starlette.types import Receive
 
 from limen.exchange.hooks import Transform
-from limen.fairness.body_memory import Bodies
+from limen.fairness.body_memory import BodyMemory
 
 # A client that leaves is noticed within about this many seconds; most requests end before and pay one timer handle.
 _WATCH_AFTER = 0.25
@@ -57,7 +57,7 @@ class RequestBody:
         *,
         patience: float,
         empty: bool,
-        bodies: Bodies,
+        bodies: BodyMemory,
         lossy: bool = False,
     ) -> None:
         """``length`` is the announced one; ``empty`` says that the framing announces no content at all.

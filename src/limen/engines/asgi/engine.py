@@ -21,12 +21,12 @@ from limen.engines.asgi.downstream import Downstream
 from limen.engines.asgi.local import serve_locally
 from limen.engines.asgi.refusal import LOST, may_be_lost
 from limen.engines.asgi.waiting import advance
-from limen.errors import AGAIN, Fault, Kind
+from limen.errors import RETRY_AFTER, Fault, Kind
 from limen.exchange.outcome import Outcome
 from limen.exchange.request import Request
 from limen.http.headers import Head
 from limen.observe.access import shown
-from limen.observe.traces import logger
+from limen.observe.redaction import logger
 from limen.pipeline import steps
 from limen.pipeline.exchange import ANSWERING, BUFFERING, READING, REPLYING, SENDING, Exchange, Found
 from limen.pipeline.settle import end
@@ -34,8 +34,7 @@ from limen.routing.find import final_recipient, find
 from limen.runtime.host import ActiveConfig, EngineHost
 from limen.runtime.plan import Plan
 from limen.upstream.error import UpstreamError
-from limen.upstream.request_sender import Answer
-from limen.upstream.retry import may_retry
+from limen.upstream.request_sender import UpstreamAnswer
 
 _log = logger("limen.asgi")
 
@@ -126,7 +125,7 @@ class _Exchange:
             self._core.describe(status, fault, cut=bool(status) and not self._downstream.whole)
 
     async def _end(self) -> Fault | None:
-        """Answer; return the fault if that is what it ends with, whatever raises but for a client that leaves."""
+        """UpstreamAnswer; return the fault if that is what it ends with, whatever raises but for a client that leaves."""
         try:
             fault = await self._answer()
         except ClientGone:
@@ -159,7 +158,7 @@ class _Exchange:
         except BodyLost:
             return LOST
         except BodyCut:
-            return Fault(Kind.BODIES_FULL, headers=(*AGAIN, (b"connection", b"close")))
+            return Fault(Kind.BODIES_FULL, headers=(*RETRY_AFTER, (b"connection", b"close")))
         finally:
             if self._body is not None:
                 self._body.release()
@@ -214,25 +213,18 @@ class _Exchange:
 
     async def _attempts(self, plan: Plan, body: bytes | RequestBody | None) -> Attempt | Fault:
         """Return the attempt that was answered, or the fault of the last one."""
-        attempts = 0
-        connecting = 0.0  # seconds that getting a connection has taken, all attempts together
+        core = self._core
         while True:
-            attempts += 1
+            core.attempts += 1
             if isinstance(body, RequestBody):
                 await body.gather(partial(steps.must_buffer_body, plan))
-            attempt = Attempt(self._core, plan, body)
+            attempt = Attempt(core, plan, body)
             try:
-                await attempt.answer(max(0.0, plan.timeouts.connect - connecting))
+                await attempt.answer()
             except UpstreamError as error:
-                connecting += attempt.connecting
-                if not may_retry(
-                    error.fault,
-                    sent=error.sent,
-                    reused=error.reused and not error.answered,
-                    method=self._core.request.method,
-                    replayable=not isinstance(body, RequestBody) or body.untouched,
-                    attempts=attempts,
-                ):
+                reused = error.reused and not error.answered
+                replayable = not isinstance(body, RequestBody) or body.untouched
+                if not core.may_retry(error.fault, sent=error.sent, reused=reused, replayable=replayable):
                     return error.fault
             else:
                 return attempt
@@ -258,7 +250,7 @@ class _Exchange:
             await self._write_reply()
         return core.fault
 
-    async def _stream(self, answer: Answer) -> None:
+    async def _stream(self, answer: UpstreamAnswer) -> None:
         head, filters, downstream = self._core.answer, self._core.filters, self._downstream
         assert head is not None
         await downstream.start(head.status, head.lines)

@@ -11,9 +11,9 @@ from typing import Final
 from starlette.types import Message, Receive, Scope, Send
 
 from limen.engines.asgi.refusal import LOST, Refusing, may_be_lost
-from limen.errors import AGAIN, Fault, Invalid, Kind
+from limen.errors import RETRY_AFTER, Fault, Invalid, Kind
 from limen.exchange.outcome import Outcome
-from limen.fairness.body_memory import Bodies
+from limen.fairness.body_memory import BodyMemory
 from limen.fairness.validations import MostValues, heavy
 from limen.http.headers import is_json
 from limen.http.replies import problem
@@ -34,7 +34,7 @@ class LocalBody:
         *("_seen", "_send", "_started", "_waiting", "_whole"),
     )
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, bodies: Bodies, outcome: Outcome) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, bodies: BodyMemory, outcome: Outcome) -> None:
         """Nothing is read yet; ``outcome`` is what becomes of the request."""
         self._json: list[bytes] | None = (
             [] if any(name == b"content-type" and is_json(value) for name, value in scope["headers"]) else None
@@ -116,7 +116,7 @@ class LocalBody:
     def cut(self) -> None:
         """Give up: the worker holds too much."""
         self._cut = True
-        self._fault = Fault(Kind.BODIES_FULL, headers=(*AGAIN, (b"connection", b"close")))
+        self._fault = Fault(Kind.BODIES_FULL, headers=(*RETRY_AFTER, (b"connection", b"close")))
         if self._waiting is not None:
             self._waiting.reschedule(asyncio.get_running_loop().time())
 

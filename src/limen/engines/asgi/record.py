@@ -25,7 +25,7 @@ from limen.exchange.outcome import Outcome
 from limen.http.headers import Head, trimmed
 from limen.http.replies import problem
 from limen.observe.access import shown
-from limen.observe.traces import logger
+from limen.observe.redaction import logger
 from limen.pipeline.settle import settle
 from limen.pipeline.steps import request_id
 

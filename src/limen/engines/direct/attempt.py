@@ -61,9 +61,9 @@ class Attempt:
         self._began = began = perf_counter()
         try:
             try:
-                connection = await self._plan.pool.acquire(exchange.time_to_connect())
+                connection = await self._plan.pool.acquire(exchange.core.time_to_connect())
             except UpstreamError as error:
-                exchange.connecting += perf_counter() - began
+                exchange.core.connecting += perf_counter() - began
                 self._task = None
                 self._tell(None, error.fault, sent=False, reused=False, answered=False)
                 exchange.attempt_failed(error.fault, sent=False, reused=False)

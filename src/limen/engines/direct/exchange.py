@@ -19,14 +19,13 @@ from limen.engines.direct.attempt import Attempt
 from limen.engines.direct.downstream import CONTINUE, Downstream, reply_bytes
 from limen.engines.direct.pipelined import PipelinedRequest
 from limen.engines.direct.request_body import RequestBody
-from limen.errors import AGAIN, Fault, Kind
-from limen.fairness.body_memory import Bodies
+from limen.errors import RETRY_AFTER, Fault, Kind
+from limen.fairness.body_memory import BodyMemory
 from limen.http.headers import Headers
 from limen.observe.access import shown
-from limen.observe.traces import logger
+from limen.observe.redaction import logger
 from limen.pipeline.exchange import ANSWERING, BUFFERING, READING, REPLYING, SENDING, WAITING, Exchange
 from limen.pipeline.steps import MOST_HELD, must_buffer_body
-from limen.upstream.retry import may_retry
 
 _log = logger("limen.direct")
 
@@ -38,13 +37,20 @@ class DirectExchange(PipelinedRequest):
     """One request. ``core`` decides; ``streams`` says that the request's body passes on as it comes."""
 
     __slots__ = (
-        *("_asked", "_attempt", "_attempts", "_buffer", "_buffered", "_chunks", "_cut_by", "_expects", "_in_turn"),
+        *("_asked", "_attempt", "_buffer", "_buffered", "_chunks", "_cut_by", "_expects", "_in_turn"),
         *("_refusal", "_sent", "_started", "_timer", "_waits", "_writer"),
-        *("body", "connecting", "core", "downstream", "streams"),
+        *("body", "core", "downstream", "streams"),
     )
 
     def __init__(
-        self, downstream: Downstream, core: Exchange, bodies: Bodies, *, keep_alive: bool, chunks: bool, expects: bool
+        self,
+        downstream: Downstream,
+        core: Exchange,
+        bodies: BodyMemory,
+        *,
+        keep_alive: bool,
+        chunks: bool,
+        expects: bool,
     ) -> None:
         """``chunks`` says whether the client understands them, ``expects`` that it waits for 100 (Continue)."""
         super().__init__(keep_alive=keep_alive)
@@ -53,14 +59,12 @@ class DirectExchange(PipelinedRequest):
         self.core = core
         self.body = RequestBody(bodies)
         self.streams = False
-        self.connecting = 0.0  # seconds that getting a connection has taken, all attempts together
         self._timer = downstream.timer
         self._chunks = chunks
         self._expects = expects
         self._in_turn = False  # the requests before it are answered
         self._refusal: Fault | None = None  # what it is answered with in its turn
         self._waits = False  # for more of the body, before it may have a connection
-        self._attempts: int = 0
         self._attempt: Attempt | None = None
         self._asked: asyncio.Future[Any] | None = None  # somebody else's: an identity provider's, a policy's, a hook's
         self._buffer: list[bytes] | None = None  # an answer that is read
@@ -225,7 +229,7 @@ class DirectExchange(PipelinedRequest):
         if self.complete:
             return
         self.keep_alive = False  # the rest of the body is of no use
-        fault = Fault(Kind.BODIES_FULL, headers=AGAIN)
+        fault = Fault(Kind.BODIES_FULL, headers=RETRY_AFTER)
         if self._in_turn:
             self._stop()
             self._conclude(fault)
@@ -260,7 +264,7 @@ class DirectExchange(PipelinedRequest):
         assert core.plan is not None
         if self.streams and self.must_wait_for_body():
             return
-        self._attempts += 1
+        core.attempts += 1
         self._attempt = attempt = Attempt(self, core.plan, self._timer)
         attempt.begin()
 
@@ -281,28 +285,16 @@ class DirectExchange(PipelinedRequest):
 
     def attempt_put_off(self) -> None:
         """More of the body has to come after all."""
-        self._attempts -= 1
+        self.core.attempts -= 1
         self._attempt = None
-
-    def time_to_connect(self) -> float:
-        """Return how many seconds are left for a connection."""
-        plan = self.core.plan
-        assert plan is not None
-        return max(0.0, plan.timeouts.connect - self.connecting)
 
     def attempt_failed(self, fault: Fault, *, sent: bool, reused: bool) -> None:
         """Try once more where that is safe, else tell the client."""
         self._attempt = None
         if self._writer is not None:
             self._writer.begun()
-        if not self._sent and may_retry(
-            fault,
-            sent=sent,
-            reused=reused,
-            method=self.core.request.method,
-            replayable=not self.body.forwarded,
-            attempts=self._attempts,
-        ):
+        replayable = not self.body.forwarded
+        if not self._sent and self.core.may_retry(fault, sent=sent, reused=reused, replayable=replayable):
             self._timer.clear()
             self._start_attempt()
             return

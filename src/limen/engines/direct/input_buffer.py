@@ -8,7 +8,7 @@ be parsed, the socket is not read; nor is it after a long read, before the conne
 import asyncio
 from typing import TYPE_CHECKING, Final, final
 
-from limen.fairness.body_memory import Bodies
+from limen.fairness.body_memory import BodyMemory
 from limen.fairness.scheduler import LONG_READ, READ_COST, LoopScheduler
 from limen.http.networks import network_of
 
@@ -55,7 +55,7 @@ class InputBuffer:
     )
 
     def __init__(
-        self, connection: "GatewayProtocol", transport: asyncio.Transport, turns: LoopScheduler, bodies: Bodies
+        self, connection: "GatewayProtocol", transport: asyncio.Transport, turns: LoopScheduler, bodies: BodyMemory
     ) -> None:
         """Nothing has been read."""
         self._connection: GatewayProtocol | None = connection

@@ -42,7 +42,7 @@ from limen.engines.direct.stages import BODY, DISCARDING, HEAD, IDLE
 from limen.engines.direct.timers import Timer
 from limen.engines.direct.worker_state import worker_state
 from limen.engines.direct.write_timeout import WriteTimeout
-from limen.errors import AGAIN, Fault, Kind
+from limen.errors import RETRY_AFTER, Fault, Kind
 from limen.exchange.outcome import Outcome
 from limen.exchange.request import Request
 from limen.http.headers import Head, Headers
@@ -141,9 +141,9 @@ class GatewayProtocol(Downstream):
         most = limits.connections_per_address
         taken = len(self.connections) - state.idle.leaving
         if taken > state.connections and not state.idle.make_room(self.connections):
-            self.refuse(Fault(Kind.TOO_MANY_CONNECTIONS, headers=AGAIN))
+            self.refuse(Fault(Kind.TOO_MANY_CONNECTIONS, headers=RETRY_AFTER))
         elif most is not None and address and addresses[address] > most:
-            self.refuse(Fault(Kind.TOO_MANY_FROM_ADDRESS, headers=AGAIN))
+            self.refuse(Fault(Kind.TOO_MANY_FROM_ADDRESS, headers=RETRY_AFTER))
         else:
             self.timer_of_connection.arm(FIRST, limits.head_time)
 
@@ -287,7 +287,7 @@ class GatewayProtocol(Downstream):
     def give_up_reading(self) -> None:
         """Refuse what was read and has to wait for too long: the worker holds too much."""
         if self.parses():
-            self.refuse(Fault(Kind.BODIES_FULL, headers=AGAIN))
+            self.refuse(Fault(Kind.BODIES_FULL, headers=RETRY_AFTER))
 
     def line_is_full(self) -> bool:
         """Tell whether as many requests are in line as may be."""

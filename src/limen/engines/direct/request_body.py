@@ -3,7 +3,7 @@
 from typing import final
 
 from limen.exchange.hooks import Transform
-from limen.fairness.body_memory import Bodies, Holder
+from limen.fairness.body_memory import BodyMemory, Holder
 
 
 @final
@@ -15,7 +15,7 @@ class RequestBody:
 
     __slots__ = ("_bodies", "_counted", "_transform", "forwarded", "parts", "seen", "whole")
 
-    def __init__(self, bodies: Bodies) -> None:
+    def __init__(self, bodies: BodyMemory) -> None:
         """Nothing has come; ``bodies`` are those that the worker holds."""
         self._bodies = bodies
         self._counted = False

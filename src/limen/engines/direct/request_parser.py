@@ -18,9 +18,9 @@ from limen.engines.direct.connection_timer import BODY_TIME, HEAD_TIME, KEPT, LO
 from limen.engines.direct.input_buffer import SMALL
 from limen.engines.direct.stages import BODY, DISCARDING, HEAD, IDLE
 from limen.engines.direct.upgrade import ResumedBodyCallbacks, framing_head, offers_websocket
-from limen.errors import AGAIN, Fault, Kind
+from limen.errors import RETRY_AFTER, Fault, Kind
 from limen.http.headers import Head
-from limen.observe.traces import logger
+from limen.observe.redaction import logger
 
 if TYPE_CHECKING:
     from limen.engines.direct.protocol import GatewayProtocol
@@ -177,7 +177,7 @@ class RequestParser:
             fault = self._target(method, head)
             head = Head(self.headers)
         if fault is None and connection.is_overloaded():
-            fault = Fault(Kind.OVERLOADED, headers=AGAIN)
+            fault = Fault(Kind.OVERLOADED, headers=RETRY_AFTER)
         if fault is not None:
             self._fault = fault
             raise Stop

@@ -11,7 +11,7 @@ from limen.engines.direct import server_log
 from limen.engines.direct.idle import Idle
 from limen.engines.direct.timers import Timers
 from limen.exchange.ids import RequestIds
-from limen.fairness.body_memory import Bodies
+from limen.fairness.body_memory import BodyMemory
 from limen.fairness.scheduler import scheduler_of
 
 
@@ -23,7 +23,7 @@ class WorkerState:
 
     __slots__ = ("addresses", "bodies", "connections", "fresh", "idle", "limits", "running", "timers", "turns")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, limits: ClientLimits, bodies: Bodies) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, limits: ClientLimits, bodies: BodyMemory) -> None:
         """Nobody is connected yet; ``bodies`` are those that the worker holds."""
         self.limits = limits
         self.bodies = bodies
@@ -46,7 +46,7 @@ def worker_state(config: Config, app_state: dict[str, Any], loop: asyncio.Abstra
     if state is None:
         limits: ClientLimits = app_state.get("limen.limits") or ClientLimits()
         if (bodies := app_state.get("limen.bodies")) is None:  # one that holds nothing is false
-            bodies = Bodies.within(limits.body_memory)
+            bodies = BodyMemory.within(limits.body_memory)
         state = app_state["limen.guard"] = WorkerState(loop, limits, bodies)
         server_log.share(config, gateway="limen" in app_state)
     return state

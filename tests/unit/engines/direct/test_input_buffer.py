@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limen.engines.direct.input_buffer import MOST_WAITING, SMALL, STEP, STRETCH, InputBuffer
-from limen.fairness.body_memory import Bodies
+from limen.fairness.body_memory import BodyMemory
 from limen.fairness.scheduler import LONG_READ, READ_COST, ROUND, LoopScheduler
 from turning import Loop, turns_on
 
@@ -102,7 +102,7 @@ class Made:
         self.loop = Loop() if beside is None else beside.loop
         self.parser = parser or Parser()
         self.transport = Transport()
-        self.bodies = Bodies(most)
+        self.bodies = BodyMemory(most)
         # Work takes no time here: what a round is full of is what it lets others do later.
         turns = self.turns = turns_on(self.loop, lambda: 0.0) if beside is None else beside.turns
         transport: Any = self.transport
@@ -355,7 +355,7 @@ def test_whatever_happened_the_socket_is_read_again_once_nothing_stands_against_
 
 
 async def test_the_loop_of_a_server_will_do() -> None:
-    parser, bodies = Parser(), Bodies(1 << 20)
+    parser, bodies = Parser(), BodyMemory(1 << 20)
     transport: Any = Transport()
     connection: Any = Connection(parser, deque())
     buffer = InputBuffer(connection, transport, LoopScheduler(asyncio.get_running_loop()), bodies)

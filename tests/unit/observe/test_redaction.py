@@ -3,7 +3,7 @@
 import io
 import logging
 
-from limen.observe.traces import format_traceback, logger
+from limen.observe.redaction import format_traceback, logger
 
 
 def fails(secret: str) -> None:
