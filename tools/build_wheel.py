@@ -24,6 +24,7 @@ COMPILED = (
     "engines/direct/attempt",
     "engines/direct/body_meter",
     "engines/direct/connection_timer",
+    "engines/direct/dispatcher",
     "engines/direct/downstream",
     "engines/direct/exchange",
     "engines/direct/input_buffer",

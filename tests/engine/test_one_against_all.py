@@ -244,6 +244,6 @@ async def test_what_lingers_after_a_refusal_is_thrown_away_within_its_bounds(eng
         assert got.startswith(b"HTTP/1.1 400 ")
         if engine == "direct":  # on asgi the engine has thrown it away before
             (one,) = gate.served.connections
-            assert (one.parser.stage, one.timer_of_connection.timing) == (DISCARDING, LINGER)
+            assert (one.parser.stage, one.deadline.timing) == (DISCARDING, LINGER)
         await until(lambda: not gate.served.connections)  # though the client does not close
         writer.close()
