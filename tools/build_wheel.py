@@ -45,6 +45,7 @@ COMPILED = (
     "exchange/answer",
     "exchange/answer_filters",
     "exchange/attempt",
+    "exchange/calling",
     "exchange/ids",
     "exchange/outcome",
     "exchange/request",
