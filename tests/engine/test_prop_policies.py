@@ -16,7 +16,7 @@ from examples import part
 from limen import Gateway, Upstream, anyone
 from limen.exchange.answer import Answer
 from limen.exchange.attempt import AttemptResult
-from limen.exchange.hooks import Hooks
+from limen.exchange.hooks import PHASES
 from limen.exchange.policy import World
 from limen.exchange.request import Request
 from limen.http.headers import Headers
@@ -275,6 +275,6 @@ async def test_each_ends_once_and_leaves_nothing(scene: Scene, courses: list[Cou
     await asyncio.gather(*map(scene.take, courses))
     record = scene.record
     assert record.broken() == []
-    assert not [name for name in Hooks.__slots__ if name not in (*FAILING, "settle")]
+    assert not [name for name in PHASES if name not in (*FAILING, "settle")]
     assert len(scene.app.live().runtime.bodies) == 0
     record.__init__()

@@ -70,10 +70,10 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
     - ``jwks_path``: where the public keys of tokens and assertions are published, if there are any. None is nowhere.
     - ``policies``: what happens to every request and answer besides, such as ``[Headers(...)]`` (``limen.policies``); those
       of a group or a route come on top, and the nearest wins by kind.
-    - ``limits``: those of the clients' side, for servers that use a protocol class of ``limen.direct``.
+    - ``limits``: those of the clients' side, for servers that use a protocol class of ``limen.engines.direct``.
     - ``trust``: the proxies in front that are believed about their clients, nobody unless given.
 
-    ``lifespan`` and every other keyword are FastAPI's. BodyMemory of FastAPI's own endpoints may have 256 KiB, unless the
+    ``lifespan`` and every other keyword are FastAPI's. Bodies of FastAPI's own endpoints may have 256 KiB, unless the
     ``max_body_size=`` of the endpoint or of its router says otherwise.
 
     Declaration errors are collected and raised together, as ``limen.errors.DeclarationError``, by ``compile`` or at start.

@@ -38,7 +38,7 @@ class ClientLimits:
     - ``requests``: requests in flight in one worker (503, with ``Retry-After``). The default is that of ``connections``: slow
       clients count here, and with a lower number they shut others out; ``Limits`` bounds what a service gets.
     - ``keepalive``: seconds for which a connection is kept between two requests. uvicorn's ``--timeout-keep-alive`` has no
-      effect where ``limen.direct`` has the connection.
+      effect where ``limen.engines.direct`` has the connection.
     - ``head_time``: seconds for a head from its first byte, and for the first one from the connection (408).
     - ``body_silence``: seconds without a byte of a body (408). ``body_rate``: bytes per second that a body must average in
       each span of ``body_grace`` seconds but the first (408); 0 is no bound.

@@ -16,12 +16,13 @@ phase and, within a phase, by rank; a phase in which nobody has a say is an empt
 15. ``settle``         exactly once, whatever happened
 
 Phases 1, 3, 5, 8 and 11 are the pipeline's own (``limen.pipeline``). ``enter``, ``limit`` and ``lookup`` may wait: they may
-return something to await. If the client leaves meanwhile, what they wait in is cancelled. A lease that was granted is
+return something to await. If the client leaves meanwhile, a coroutine is cancelled; a future or a task, which others may
+wait for too, is left alone. A lease that was granted is
 released when the exchange settles, in reverse order, and so is one that was granted while the client left.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
 from limen.errors import Fault
@@ -96,7 +97,10 @@ Settle = Callable[[Outcome], None]
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """What the policies of one route, or of the gateway, have to say, by phase."""
+    """What the policies of one route, or of the gateway, have to say, by phase.
+
+    ``sees_answers`` says whether any of them is of the phases 12 to 14.
+    """
 
     enter: tuple[Enter, ...] = ()
     arrive: tuple[Arrive, ...] = ()
@@ -110,18 +114,26 @@ class Hooks:
     answer_head: tuple[AnswerHead, ...] = ()
     encode: tuple[Encode, ...] = ()
     settle: tuple[Settle, ...] = ()
+    sees_answers: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Find out once whether anybody has a say in answers."""
+        object.__setattr__(self, "sees_answers", bool(self.store or self.answer_head or self.encode))
 
     @classmethod
     def of(cls, live: Iterable[object]) -> "Hooks":
         """Return the hooks of ``live`` policies, which are in the order of their ranks."""
         found: dict[str, Any] = {}
         for one in live:
-            for phase in fields(cls):
-                hook = getattr(one, phase.name, None)
+            for phase in PHASES:
+                hook = getattr(one, phase, None)
                 if hook is not None:
-                    found[phase.name] = (*found.get(phase.name, ()), hook)
+                    found[phase] = (*found.get(phase, ()), hook)
         return cls(**found)
 
+
+PHASES = tuple(phase.name for phase in fields(Hooks) if phase.init)
+"""The hooks that a policy may have, by name."""
 
 NONE = Hooks()
 """Where no policy is declared."""

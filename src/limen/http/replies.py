@@ -88,3 +88,14 @@ def redirect(location: bytes, request_id: str) -> Reply:
 def allowed(methods: tuple[bytes, ...], request_id: str) -> Reply:
     """Answer OPTIONS for a path (RFC 9110 section 9.3.7)."""
     return Reply(204, [(b"allow", b", ".join(methods)), (b"x-request-id", request_id.encode())], b"")
+
+
+def complete(reply: Reply, request_id: str) -> Reply:
+    """Return ``reply`` with the request's id and the length of its content, where they are missing."""
+    names = {name for name, _ in reply.headers}
+    missing: Headers = []
+    if b"x-request-id" not in names:
+        missing.append((b"x-request-id", request_id.encode()))
+    if b"content-length" not in names and reply.status not in (204, 304):
+        missing.append((b"content-length", b"%d" % len(reply.body)))
+    return Reply(reply.status, [*reply.headers, *missing], reply.body) if missing else reply

@@ -25,7 +25,7 @@ from limen.contract.answer_head import replaced
 from limen.contract.edited_answer import AnswerHook, EditedAnswer, HookResult
 from limen.contract.request_check import BodyFraming, check_body, check_parameters, read_framing, too_large
 from limen.errors import Fault, Kind
-from limen.exchange.answer import Answer
+from limen.exchange.answer import Answer, Source
 from limen.exchange.answer_filters import AnswerFilters, filtered
 from limen.exchange.attempt import AttemptResult
 from limen.exchange.hooks import NONE, Lease, Transform
@@ -34,8 +34,8 @@ from limen.exchange.request import Request
 from limen.exchange.settlement import Settlement
 from limen.exchange.transforms import chained
 from limen.http.headers import Headers, block, values
-from limen.http.replies import Reply, allowed, problem, redirect
-from limen.pipeline.settle import end, guarded, policy_failed, settle
+from limen.http.replies import Reply, allowed, complete, problem, redirect
+from limen.pipeline.settle import end, policy_failed, settle
 from limen.pipeline.steps import (
     admit,
     build_upstream_head,
@@ -84,7 +84,7 @@ class Exchange:
     """One request and its answer. ``state`` says what the engine is to do next; each method below returns the new one.
 
     A method raises nothing of its own, but what a policy or a hook of the user raises comes through: then the engine calls
-    ``refuse`` with an internal error.
+    ``refuse`` with an internal error. ``refuse`` itself never raises.
     """
 
     __slots__ = (
@@ -103,7 +103,7 @@ class Exchange:
         self.hooks = active.hooks if plan is None else plan.hooks
         if isinstance(found, MethodNotAllowed) and (asked := preflight(active.table, request)) is not None:
             self.hooks = asked.hooks
-            request.route = outcome.route = asked.route.path
+            outcome.route = asked.route.path
         self.state: int = NEW
         self.framing: BodyFraming | None = None
         self.content: bytes | None = None  # a declared body, as the service gets it
@@ -126,7 +126,7 @@ class Exchange:
         self._at: int = 0
         self._settlement: Settlement | None = None
         if plan is not None:
-            request.route = outcome.route = plan.route.path
+            outcome.route = plan.route.path
             outcome.upstream = plan.route.upstream.name
         if self.hooks.settle:
             self._keep()
@@ -229,8 +229,9 @@ class Exchange:
             return BUFFERING
         lines = client_head(plan, status, headers, self.request.request_id)
         self.answer = answer = Answer(status, lines, None, "upstream")
-        if self.hooks is not NONE:
-            self.filters = AnswerFilters(self.hooks, self.request, answer)
+        if self.hooks.sees_answers:
+            answer.length = next((int(value) for name, value in lines if name == b"content-length"), None)
+            self.filters = AnswerFilters(self.hooks, self.request, answer, self._policy_failed)
         self.state = ANSWERING
         return ANSWERING
 
@@ -255,7 +256,7 @@ class Exchange:
         self.state = SETTLED
         self.awaited = None
         if self.filters is not None:
-            guarded(self.filters.abort)
+            self.filters.abort()
         outcome = self.outcome
         outcome.status = status
         outcome.cut = cut
@@ -276,6 +277,7 @@ class Exchange:
             return LOCAL
         if isinstance(found, Match):
             request.params = found.params
+            request.route = self.outcome.route
             return self._consult(_ARRIVE, self.hooks.arrive, 0) if self.hooks.arrive else self._identify(found)
         if isinstance(found, Fault):
             return self.refuse(found)
@@ -284,7 +286,8 @@ class Exchange:
             return self._reply(redirect(location, request.request_id))
         if request.method == b"OPTIONS":
             # A preflight is answered by the policies of the route that it asks about, if one of them does.
-            if request.route != "-" and self.hooks.arrive and self._phase != _ARRIVE:
+            if self.outcome.route != "-" and self.hooks.arrive and self._phase != _ARRIVE:
+                request.route = self.outcome.route
                 return self._consult(_ARRIVE, self.hooks.arrive, 0)
             return self._reply(allowed(found.allow, request.request_id))
         return self.refuse(Fault(Kind.METHOD_NOT_ALLOWED, headers=((b"allow", b", ".join(found.allow)),)))
@@ -420,21 +423,28 @@ class Exchange:
             self.outcome.at_end = self._settlement.settle
         return self._settlement
 
-    def _reply(self, reply: Reply, source: str = "local") -> int:
-        """Answer with ``reply``, as the policies leave it."""
+    def _reply(self, reply: Reply, source: Source = "local") -> int:
+        """Answer with ``reply``, as the policies leave it; with an internal error if one of them fails. Never raises."""
         self.state = REPLYING
-        if self.hooks is not NONE:
-            if not values(reply.headers, b"x-request-id"):
-                headers = [*reply.headers, (b"x-request-id", self.request.request_id.encode())]
-                reply = Reply(reply.status, headers, reply.body)
+        hooks, request = self.hooks, self.request
+        if not hooks.sees_answers:
+            self.reply = reply if hooks is NONE else complete(reply, request.request_id)
+            return REPLYING
+        for _ in range(2):
             try:
-                reply = filtered(reply, self.hooks, self.request, source)
+                reply = complete(reply, request.request_id)
+                self.reply = filtered(reply, hooks, request, source, self._policy_failed)
             except Exception:
-                if self.fault is None or self.fault.kind is not Kind.INTERNAL_ERROR:
-                    raise
-                policy_failed(self.outcome)  # perhaps not for the first time: the client gets the answer as it is
-        self.reply = reply
+                self._policy_failed()
+            else:
+                return REPLYING
+            self.fault = Fault(Kind.INTERNAL_ERROR)
+            self.reply = reply = problem(self.fault, request.request_id)  # which goes out as it is if they fail again
+            source = "local"
         return REPLYING
+
+    def _policy_failed(self) -> None:
+        policy_failed(self.outcome)
 
     def __repr__(self) -> str:
         """Show which request it is of, and its state."""

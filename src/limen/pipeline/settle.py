@@ -1,7 +1,5 @@
 """The end of every request, once: whatever a policy raises there goes to the log, and no further."""
 
-from collections.abc import Callable
-
 from limen.exchange.outcome import Outcome
 from limen.observe import access
 from limen.observe.access import shown
@@ -28,11 +26,3 @@ def end(outcome: Outcome) -> None:
 def policy_failed(outcome: Outcome) -> None:
     """Write what a policy has just raised to the log."""
     _log.exception("a policy failed on %s %s", *shown(outcome))
-
-
-def guarded(step: Callable[[], object]) -> None:
-    """Take a step of a policy that must not keep an exchange from its end."""
-    try:
-        step()
-    except Exception:
-        _log.exception("a policy failed at the end of an exchange")

@@ -5,18 +5,17 @@ services that fail, needs one line at its end. Nothing waits by itself: what a h
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from limen.exchange.answer import Answer
 from limen.exchange.attempt import AttemptResult
-from limen.exchange.hooks import Granted, Hooks, Refused
+from limen.exchange.hooks import PHASES, Granted, Refused
 from limen.exchange.outcome import Outcome
 from limen.exchange.policy import World
 from limen.exchange.request import Request
 from limen.http.headers import Headers
 
-PHASES = tuple(phase.name for phase in fields(Hooks))
 WAITING = ("enter", "limit", "lookup")
 ANSWERING = ("enter", "arrive", "limit", "lookup")
 

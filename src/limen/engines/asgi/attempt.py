@@ -20,7 +20,7 @@ from limen.upstream.request_sender import UpstreamAnswer, send
 class Attempt:
     """One attempt; ``answer`` begins it."""
 
-    __slots__ = ("_answer", "_began", "_body", "_connection", "_core", "_plan", "_reused", "_told")
+    __slots__ = ("_answer", "_began", "_body", "_connection", "_core", "_plan", "_reused", "_told", "_wrote")
 
     def __init__(self, core: Exchange, plan: Plan, body: bytes | RequestBody | None) -> None:
         """Nothing is asked of anybody yet."""
@@ -32,6 +32,7 @@ class Attempt:
         self._reused = False
         self._answer: UpstreamAnswer | None = None
         self._told = False
+        self._wrote = False
 
     async def answer(self) -> UpstreamAnswer:
         """Return the answer once its head is there.
@@ -46,7 +47,7 @@ class Attempt:
             self._tell(error.fault, sent=error.sent, reused=error.reused, answered=error.answered)
             raise
         except BaseException:
-            self._tell(None, sent=self._connection is not None)
+            self._tell(None, sent=self._wrote)
             raise
         return self._answer
 
@@ -80,6 +81,7 @@ class Attempt:
         except BaseException:
             self._plan.pool.release(connection)
             raise
+        self._wrote = True
         return await send(
             self._plan.pool,
             connection,

@@ -92,7 +92,7 @@ class RequestBody:
             raise BodyCut
         while chunk := self._held.popleft() if self._held else await self._come():
             if self._transform is not None:
-                chunk = self._transform.feed(chunk)
+                chunk = self._transform.feed(chunk) + self._transform.flush()
             if chunk:
                 return chunk
         transform, self._transform = self._transform, None

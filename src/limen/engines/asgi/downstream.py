@@ -24,7 +24,11 @@ class Downstream:
     async def start(self, status: int, headers: Headers) -> None:
         """Send a head. Raises ClientGone, as the others do."""
         self.status = status
-        await self._put({"type": "http.response.start", "status": status, "headers": headers})
+        try:
+            await self._put({"type": "http.response.start", "status": status, "headers": headers})
+        except (RuntimeError, ValueError):  # a server does not take such a head: nothing is out
+            self.status = 0
+            raise
 
     async def write(self, data: bytes, *, more: bool) -> None:
         """Send a piece of content; without ``more`` it is the last."""

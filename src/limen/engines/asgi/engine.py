@@ -18,10 +18,12 @@ from limen.engines.asgi import record
 from limen.engines.asgi.attempt import Attempt
 from limen.engines.asgi.body import BodyCut, BodyLost, BodyTimeout, BodyTooLarge, ClientGone, RequestBody, Watch
 from limen.engines.asgi.downstream import Downstream
-from limen.engines.asgi.local import serve_locally
-from limen.engines.asgi.refusal import LOST, may_be_lost
+from limen.engines.asgi.local import serve_locally, serve_websocket
+from limen.engines.asgi.refusal import LOST, framed, may_be_lost
 from limen.engines.asgi.waiting import advance
 from limen.errors import RETRY_AFTER, Fault, Kind
+from limen.exchange.answer import Answer
+from limen.exchange.hooks import NONE
 from limen.exchange.outcome import Outcome
 from limen.exchange.request import Request
 from limen.http.headers import Head
@@ -49,10 +51,17 @@ class Engine:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
+        active = self._host.live()
+        if scope["type"] == "websocket" and active.hooks is not NONE:
+            outcome = scope.get(record.OUTCOME) or record.begun(scope, active.runtime.request_id)
+            path = scope.get("raw_path") or quote(scope["path"]).encode()
+            await serve_websocket(
+                self._app, active, _request(active, scope, path, outcome), outcome, scope, receive, send
+            )
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        active = self._host.live()
         path: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
         found = find(active.table, scope["method"].encode(), path, scope["query_string"])
         # None is there where middleware has made a scope of its own: then what stands before this knows nothing of the route.
@@ -74,11 +83,12 @@ class Engine:
 def _request(active: ActiveConfig, scope: Scope, path: bytes, outcome: Outcome) -> Request:
     peer, trust, scheme = outcome.peer, active.runtime.trust, scope["scheme"].encode()
     head = Head(list(scope["headers"]))
+    method: str = scope.get("method", "GET")  # a WebSocket begins with GET
     origin = steps.origin(trust, head, peer=peer, trusted=trust.covers(peer), scheme=scheme)
     # None is a target without a question mark; what the server does not tell is taken for that.
     query: bytes = scope["query_string"]
     return Request(
-        scope["method"].encode(),
+        method.encode(),
         path,
         query if query or steps.EMPTY_QUERY in (scope.get("extensions") or ()) else None,
         head,
@@ -125,7 +135,7 @@ class _Exchange:
             self._core.describe(status, fault, cut=bool(status) and not self._downstream.whole)
 
     async def _end(self) -> Fault | None:
-        """UpstreamAnswer; return the fault if that is what it ends with, whatever raises but for a client that leaves."""
+        """Answer; return the fault if that is what it ends with, whatever raises but for a client that leaves."""
         try:
             fault = await self._answer()
         except ClientGone:
@@ -134,7 +144,8 @@ class _Exchange:
             _log.exception("%s %s failed", *shown(self._core.outcome))
             fault = Fault(Kind.INTERNAL_ERROR)
         if fault is not None and not self._downstream.status:
-            self._core.refuse(fault)
+            if self._core.fault is not fault:
+                self._core.refuse(fault)
             await self._write_reply()
         return fault
 
@@ -142,7 +153,9 @@ class _Exchange:
         """Do what the state asks for until the answer is out; return the fault of one that is not."""
         core = self._core
         try:
-            state = await advance(core, core.begin(), self._receive, None)
+            # What has not been read of a body must not be swallowed by the watch for a client that leaves.
+            watched = None if framed(self._scope) else self._receive
+            state = await advance(core, core.begin(), watched)
             if state == READING:
                 state = await advance(core, await self._read_body(), self._receive, self._body)
             if state == SENDING:
@@ -240,7 +253,7 @@ class _Exchange:
                 return None
             if state == BUFFERING:
                 content = await answer.read(plan.route.max_answer)
-                await advance(core, core.answer_whole(content), self._receive, None)
+                await advance(core, core.answer_whole(content), None)
         except UpstreamError as error:
             # The head may be out: then leaving the answer unfinished makes the server cut the connection, and the client
             # cannot take it for whole.
@@ -253,12 +266,21 @@ class _Exchange:
     async def _stream(self, answer: UpstreamAnswer) -> None:
         head, filters, downstream = self._core.answer, self._core.filters, self._downstream
         assert head is not None
-        await downstream.start(head.status, head.lines)
+        if filters is None or not filters.changes_content:
+            await downstream.start(head.status, head.lines)
         async for chunk in answer:
             data = chunk if filters is None else filters.feed(chunk) + filters.flush()
             if data:
+                await self._begun(head)
                 await downstream.write(data, more=True)
-        await downstream.write(b"" if filters is None else filters.end(), more=False)
+        rest = b"" if filters is None else filters.end()
+        await self._begun(head)
+        await downstream.write(rest, more=False)
+
+    async def _begun(self, head: Answer) -> None:
+        """Send the head, unless it is out: what changes content may fail with its first piece, and then it is a 500."""
+        if not self._downstream.status:
+            await self._downstream.start(head.status, head.lines)
 
     async def _write_reply(self) -> None:
         reply = self._core.reply

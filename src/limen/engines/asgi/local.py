@@ -7,14 +7,18 @@
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from limen.engines.asgi.body import ClientGone
 from limen.engines.asgi.downstream import Downstream
 from limen.engines.asgi.local_body import LocalBody
 from limen.engines.asgi.refusal import framed
 from limen.engines.asgi.waiting import advance
+from limen.errors import Kind
 from limen.exchange.answer import Answer
 from limen.exchange.hooks import NONE
 from limen.exchange.outcome import Outcome
 from limen.exchange.request import Request
+from limen.http.headers import block
+from limen.http.replies import Reply
 from limen.pipeline.exchange import REPLYING, Exchange
 from limen.runtime.host import ActiveConfig
 
@@ -31,12 +35,13 @@ async def serve_locally(
     """Hand a request that no route knows on to ``app``."""
     if active.hooks is not NONE:
         core = Exchange(active, None, request, outcome)
-        state = await advance(core, core.begin(), receive, None)
-        if state == REPLYING:
-            assert core.reply is not None
-            if core.fault is not None:
-                outcome.code, outcome.cause = core.fault.kind.code, core.fault.cause
-            await Downstream(scope, receive, send).refuse(core.reply, None)
+        try:
+            state = await advance(core, core.begin(), None if framed(scope) else receive)
+            if state == REPLYING:
+                await Downstream(scope, receive, send).refuse(_refusal(core, outcome), None)
+                return
+        except ClientGone:
+            outcome.code = Kind.CLIENT_CLOSED.code
             return
         if active.hooks.answer_head:
             send = _AnswerHeads(core, send).send
@@ -48,6 +53,37 @@ async def serve_locally(
         await app(scope, body.receive, body.send)
     finally:
         body.release()
+
+
+async def serve_websocket(
+    app: ASGIApp,
+    active: ActiveConfig,
+    request: Request,
+    outcome: Outcome,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+) -> None:
+    """Hand a WebSocket on to ``app``, unless a policy of the gateway refuses it before its handshake."""
+    core = Exchange(active, None, request, outcome)
+    if await advance(core, core.begin(), None) != REPLYING:
+        await app(scope, receive, send)
+        return
+    reply = _refusal(core, outcome)
+    await receive()  # its first message, which says nothing
+    if "websocket.http.response" in (scope.get("extensions") or ()):
+        lines = [line for line in reply.headers if line[0] != b"content-length"]
+        await send({"type": "websocket.http.response.start", "status": reply.status, "headers": lines})
+        await send({"type": "websocket.http.response.body", "body": reply.body})
+    else:
+        await send({"type": "websocket.close", "code": 1008})  # which a server answers with 403
+
+
+def _refusal(core: Exchange, outcome: Outcome) -> Reply:
+    assert core.reply is not None
+    if core.fault is not None:
+        outcome.code, outcome.cause = core.fault.kind.code, core.fault.cause
+    return core.reply
 
 
 class _AnswerHeads:
@@ -66,5 +102,6 @@ class _AnswerHeads:
             answer = Answer(message["status"], lines, length, "local")
             for change in self._core.hooks.answer_head:
                 change(self._core.request, answer)
+            block(answer.lines)  # a policy may have made one that breaks out of its line
             message = {**message, "status": answer.status, "headers": answer.lines}
         await self._send(message)

@@ -7,7 +7,7 @@
 3. what ends without an answer gets one
 4. whatever happens, the outcome is settled: a client that left is 499, an answer without its end was cut
 
-What is under ``limen.direct``'s protocols can tell more of the connection; it says so in the scope (``ENDED``).
+What is under ``limen.engines.direct``'s protocols can tell more of the connection; it says so in the scope (``ENDED``).
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from limen.http.headers import Head, trimmed
 from limen.http.replies import problem
 from limen.observe.access import shown
 from limen.observe.redaction import logger
-from limen.pipeline.settle import settle
+from limen.pipeline.settle import end, settle
 from limen.pipeline.steps import request_id
 
 _log = logger("limen.asgi")
@@ -44,8 +44,16 @@ _NEVER = Fault(Kind.CLIENT_CLOSED)
 
 async def recorded(app: ASGIApp, scope: Scope, receive: Receive, send: Send, fresh: Callable[[], str]) -> None:
     """Call ``app`` and record what became of the request; ``fresh`` makes ids."""
-    if scope["type"] not in ("http", "websocket") or OUTCOME in scope:
+    if scope["type"] not in ("http", "websocket"):
         await app(scope, receive, send)
+        return
+    if (
+        known := scope.get(OUTCOME)
+    ) is not None:  # the connection has answered, or an application around this records it
+        try:
+            await app(scope, receive, send)
+        finally:
+            end(known)
         return
     old = unchunked(scope, send)
     try:
@@ -151,6 +159,7 @@ class _Request:
     def _settle(self) -> None:
         outcome, fault = self._outcome, self._scope.get(ENDED, _NEVER)
         if fault is None:
+            end(outcome)  # its line is written, and what it was is said in it
             return
         if ENDED in self._scope or (self._gone and not self._complete):
             outcome.code, outcome.cause = fault.kind.code, fault.cause

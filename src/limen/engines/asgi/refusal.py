@@ -27,7 +27,7 @@ def may_be_lost(scope: Scope) -> bool:
     """Tell whether the server may have emptied the body of a request that offers an upgrade, as Java's client does with h2c.
 
     uvicorn's httptools protocol takes what follows such a head for the other protocol's: the application is told of an empty
-    body, and what comes later is parsed as the next request. ``limen.direct`` reads on, and so do most other servers.
+    body, and what comes later is parsed as the next request. ``limen.engines.direct`` reads on, and so do most other servers.
     """
     if "limen.guard" in (scope.get("state") or {}) or scope["http_version"] != "1.1" or not framed(scope):
         return False
@@ -48,7 +48,7 @@ class Refusing:
     """What becomes of the body of one request that is refused: it is thrown away within bounds, and then the connection ends.
 
     A server that closes while bytes are unread resets the connection, and the client may never see why; one that reads on for
-    as long as the client sends can be kept busy for nothing (RFC 9112, sections 9.3 and 9.6). Where ``limen.direct`` has the
+    as long as the client sends can be kept busy for nothing (RFC 9112, sections 9.3 and 9.6). Where ``limen.engines.direct`` has the
     connection, that bounds what comes after an answer, and a body that may be short need not end it.
     """
 

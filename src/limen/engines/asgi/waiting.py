@@ -1,6 +1,7 @@
 """How an exchange waits for something outside: the client may leave meanwhile, and what is granted then is not lost."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable
 from functools import partial
 from typing import Any
@@ -11,14 +12,16 @@ from limen.engines.asgi.body import RequestBody, Watch
 from limen.pipeline.exchange import WAITING, Exchange
 
 
-async def advance(core: Exchange, state: int, receive: Receive, body: RequestBody | None) -> int:
+async def advance(core: Exchange, state: int, receive: Receive | None, body: RequestBody | None = None) -> int:
     """Wait for whatever is waited for; return the first state that asks for something else.
 
-    ``body`` is what is held of the request's meanwhile. Raises ClientGone, and BodyCut.
+    ``receive`` is watched for a client that leaves. It is None where that is watched already, or where some of a body has
+    not been read, which the watch would swallow. ``body`` is what is held of the request's meanwhile. Raises ClientGone, and
+    BodyCut.
     """
     while state == WAITING:
         assert core.awaited is not None
-        with Watch(receive, body):
+        with contextlib.nullcontext() if receive is None else Watch(receive, body):
             value = await _granted(core, core.awaited, body)
         state = core.resume(value)
     return state
@@ -30,10 +33,18 @@ async def _granted(core: Exchange, awaited: Awaitable[Any], body: RequestBody | 
         if body is None:
             return await asyncio.shield(waiter)
         return await body.unless_cut(partial(asyncio.shield, waiter))
-    except BaseException:
-        if not waiter.done():
+    except BaseException as error:
+        if not waiter.done() and waiter is not awaited:  # else others may wait for it, too
             waiter.cancel()
         waiter.add_done_callback(partial(_abandon, core))
+        task = asyncio.current_task()
+        if (
+            isinstance(error, asyncio.CancelledError)
+            and waiter.cancelled()
+            and task is not None
+            and not task.cancelling()
+        ):
+            raise RuntimeError("what a policy waited for was cancelled") from None
         raise
 
 

@@ -77,6 +77,10 @@ class AnswerWriter:
             self._downstream.write(last)
             self._head = b""
 
+    def head_is_held(self) -> bool:
+        """Tell whether nothing of the answer is out."""
+        return bool(self._head)
+
     def begun(self) -> None:
         """The content will not become whole; but the answer has begun, whether or not its head is out."""
         if self._head:

@@ -138,6 +138,8 @@ class Attempt:
             return
         framing = self._exchange.core.framing
         assert framing is not None
+        if rest:
+            self._exchange.body.forwarded = True
         if framing.length is None:
             connection.write((request.chunk(rest) if rest else b"") + request.LAST_CHUNK)
         connection.finish()

@@ -37,7 +37,7 @@ class DirectExchange(PipelinedRequest):
     """One request. ``core`` decides; ``streams`` says that the request's body passes on as it comes."""
 
     __slots__ = (
-        *("_asked", "_attempt", "_buffer", "_buffered", "_chunks", "_cut_by", "_expects", "_in_turn"),
+        *("_asked", "_asks_alone", "_attempt", "_buffer", "_buffered", "_chunks", "_cut_by", "_expects", "_in_turn"),
         *("_refusal", "_sent", "_started", "_timer", "_waits", "_writer"),
         *("body", "core", "downstream", "streams"),
     )
@@ -66,6 +66,7 @@ class DirectExchange(PipelinedRequest):
         self._refusal: Fault | None = None  # what it is answered with in its turn
         self._waits = False  # for more of the body, before it may have a connection
         self._attempt: Attempt | None = None
+        self._asks_alone = False
         self._asked: asyncio.Future[Any] | None = None  # somebody else's: an identity provider's, a policy's, a hook's
         self._buffer: list[bytes] | None = None  # an answer that is read
         self._buffered: int = 0
@@ -103,12 +104,17 @@ class DirectExchange(PipelinedRequest):
     def _ask(self, asked: Awaitable[Any]) -> None:
         """Go on when somebody else has the answer, unless the request has ended by then."""
         self._asked = task = asyncio.ensure_future(asked, loop=self.downstream.loop)
+        self._asks_alone = task is not asked  # else others may wait for it, too
         task.add_done_callback(self._resume)
 
     def _resume(self, task: "asyncio.Future[Any]") -> None:
-        if task.cancelled():
-            return
         late = task is not self._asked
+        if task.cancelled():
+            if not late:
+                self._asked = None
+                _log.error("%s %s failed: what it waited for was cancelled", *shown(self.core.outcome))
+                self._conclude(_BUG)
+            return
         try:
             value = task.result()
             if late:
@@ -143,7 +149,11 @@ class DirectExchange(PipelinedRequest):
                 self.downstream.pause_reading()  # it is refused in its turn, and only if it is not for who is calling
             return
         if self.streams:
-            data = body.changed(data)
+            try:
+                data = body.changed(data)
+            except Exception:
+                self.bug()
+                return
             if self._attempt is not None and self._attempt.pass_on(data):
                 return
         body.hold(data, self)
@@ -429,6 +439,9 @@ class DirectExchange(PipelinedRequest):
         _log.exception("%s %s failed", *shown(self.core.outcome))
         if not self.complete:
             self._stop()
+            if self._writer is not None and self._writer.head_is_held():
+                self._sent = 0  # nothing of the answer is out: the client gets another
+                self._writer = None
             self._conclude(_BUG)
 
     def _stop(self) -> None:
@@ -438,7 +451,7 @@ class DirectExchange(PipelinedRequest):
         if attempt is not None:
             attempt.cancel()
         asked, self._asked = self._asked, None
-        if asked is not None:
+        if asked is not None and self._asks_alone:
             # Not at once: it may not have begun, and what it would have awaited would never be awaited.
             self.downstream.loop.call_soon(asked.cancel)
         self._buffer = None

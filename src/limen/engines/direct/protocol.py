@@ -91,6 +91,7 @@ class GatewayProtocol(Downstream):
         self.cut_by: Fault = GONE  # why the connection ends, unless all was answered
         self._counted: str | None = None
         self._gave_way = False
+        self._parted = False  # the connection has ended, or is somebody else's
         self.line: deque[PipelinedRequest] = deque()  # requests whose turn has not come, the newest first
         self.current: PipelinedRequest | None = None  # the newest request
         self.serving: PipelinedRequest | None = None  # the one whose turn it is
@@ -156,9 +157,6 @@ class GatewayProtocol(Downstream):
             if exc is None:
                 self.transport.close()
             self.resume_writing()
-            self.line.clear()
-            self.current = None
-            self.serving = None
             self._part()
 
     def pause_writing(self) -> None:
@@ -247,6 +245,10 @@ class GatewayProtocol(Downstream):
         if early and not self.transport.is_closing():
             taker.data_received(early)
 
+    def is_quiet(self) -> bool:
+        """Tell whether every request before the newest one is answered: only then can the connection be given away."""
+        return not self.line and (self.current is None or self.current.complete)
+
     # --- the input ---
 
     def parses(self) -> bool:
@@ -318,6 +320,8 @@ class GatewayProtocol(Downstream):
 
     def completed(self, *, close: bool) -> None:
         """Close, or go on to the next request."""
+        if self._parted:
+            return
         serving = self.serving
         if isinstance(serving, DirectExchange):
             self.state.running -= 1
@@ -346,7 +350,7 @@ class GatewayProtocol(Downstream):
 
     def idle_since(self) -> float | None:
         """Tell since when nothing is expected of the gateway here; None while something is, or it has ended."""
-        return None if self.transport.is_closing() else self.deadline.idle_since()
+        return None if self._parted or self.transport.is_closing() else self.deadline.idle_since()
 
     def give_way(self) -> None:
         """End an idle connection, now: with TLS a farewell would wait for the client's."""
@@ -379,6 +383,7 @@ class GatewayProtocol(Downstream):
                 self.current = None  # as it is before the first request
                 assert isinstance(current, AsgiRequest)
                 outcome = current.taken_over(self.state.fresh)
+                outcome.status, outcome.code, outcome.cause = fault.kind.status, fault.kind.code, fault.cause
         known = (stage == HEAD and bool(parser.url)) or stage == BODY
         method = parser.method() if known else b"-"
         path = parser.url.partition(b"?")[0] if known else b"-"
@@ -470,7 +475,11 @@ class GatewayProtocol(Downstream):
                 del addresses[address]
 
     def _part(self) -> None:
-        """Let go of the parts, and they of this connection."""
+        """Let go of the parts and the requests, and they of this connection."""
+        self._parted = True
+        self.line.clear()
+        self.current = None
+        self.serving = None
         self.input.close()
         self.parser.close()
         self._write_timeout = None

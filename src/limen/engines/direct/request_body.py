@@ -41,7 +41,9 @@ class RequestBody:
 
     def changed(self, data: bytes) -> bytes:
         """Return a piece as the service gets it."""
-        return data if self._transform is None else self._transform.feed(data)
+        if self._transform is None:
+            return data
+        return self._transform.feed(data) + self._transform.flush()
 
     def rest(self) -> bytes:
         """Return what the service gets behind the last piece."""

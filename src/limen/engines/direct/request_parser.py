@@ -186,7 +186,12 @@ class RequestParser:
             connection.deadline.disarm()
         if parser.should_upgrade():
             # Only a WebSocket gets another protocol, and never on a route of the gateway's.
-            self._tunnel = method == b"GET" and offers_websocket(head) and connection.dispatcher.serves_websocket()
+            self._tunnel = (
+                method == b"GET"
+                and offers_websocket(head)
+                and connection.is_quiet()
+                and connection.dispatcher.serves_websocket()
+            )
             if self._tunnel:
                 return
             self._framing = framing_head(method, head)
