@@ -63,6 +63,20 @@ async def test_a_client_that_pipelines_and_reads_nothing(path: bytes) -> None:
         assert protocol.state.bodies.total == 0
 
 
+class Pieces:
+    """Counts the pieces of a body: with each, what waits for it is woken."""
+
+    def __init__(self, event: asyncio.Event) -> None:
+        self.count = 0
+        self._event = event
+        self.wait = event.wait
+        self.clear = event.clear
+
+    def set(self) -> None:
+        self.count += 1
+        self._event.set()
+
+
 async def test_chunks_of_one_byte_are_one_piece_for_each_step_and_not_without_end() -> None:
     async with door() as gate:
         reader, writer = await gate.open()
@@ -72,21 +86,16 @@ async def test_chunks_of_one_byte_are_one_piece_for_each_step_and_not_without_en
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
         assert await reader.readexactly(len(str(enough))) == str(enough).encode()
         protocol = the_one(gate.served)
-        pieces: list[int] = []
-        taken = protocol.content_came
-
-        def take(body: bytes) -> None:
-            pieces.append(len(body))
-            taken(body)
-
-        protocol.content_came = take
+        before = protocol.current
         writer.write(b"PUT /local/raw HTTP/1.1\r\nhost: g\r\ntransfer-encoding: chunked\r\n\r\n")
+        await until(lambda: protocol.current is not before)
+        pieces = protocol.current._event = Pieces(protocol.current._event)
         writer.write(b"1\r\na\r\n" * 40_000)
         got = await reader.read()
         assert got.startswith(b"HTTP/1.1 400 ")
         assert b"The chunks of the request body are too small." in got
-        assert sum(pieces) < MOST_FRAMING // 4 + 1000
-        assert len(pieces) < 100
+        assert protocol.parser.meter.content < MOST_FRAMING // 4 + 1000
+        assert 0 < pieces.count < 100
         writer.close()
 
 
@@ -244,6 +253,6 @@ async def test_what_lingers_after_a_refusal_is_thrown_away_within_its_bounds(eng
         assert got.startswith(b"HTTP/1.1 400 ")
         if engine == "direct":  # on asgi the engine has thrown it away before
             (one,) = gate.served.connections
-            assert (one.parser.stage, one.timer_of_connection.timing) == (DISCARDING, LINGER)
+            assert (one.parser.stage, one.deadline.timing) == (DISCARDING, LINGER)
         await until(lambda: not gate.served.connections)  # though the client does not close
         writer.close()

@@ -12,7 +12,6 @@ from fastapi import FastAPI, HTTPException, Request, Response
 
 from limen import Gateway, Timeouts, Upstream, anyone, signed_in
 from limen.auth import Jwt
-from limen.engines.direct import record
 from limen.testing import Conversation, ScriptedUpstream, saying
 from serving import serving, until
 from tokens import SECRET
@@ -368,7 +367,7 @@ async def test_requests_behind_a_refusal_of_an_endpoint_are_let_go_when_their_cl
 
 
 async def test_what_fails_at_the_end_of_a_connection_keeps_nothing(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Neither is the connection counted for ever, nor are those in line behind the one that fails."""
 
@@ -379,29 +378,29 @@ async def test_what_fails_at_the_end_of_a_connection_keeps_nothing(
 
     failures: list[Any] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context.get("exception")))
-    settle, calls = record.settle, 0
+    calls = 0
 
-    def fails_once(*given: Any) -> None:
+    def fails_once() -> str:
         nonlocal calls
         calls += 1
         if calls == 1:
-            raise RuntimeError("no room for a line")
-        settle(*given)
+            raise RuntimeError("no id")
+        return f"id-{calls}"
 
-    monkeypatch.setattr(record, "settle", fails_once)
     caplog.set_level(logging.INFO, "limen.access")
     async with ScriptedUpstream(waits) as upstream, serving(build(upstream.url)) as gateway:
         _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
         writer.write(get(b"/svc/1") + get(b"/local") * 3)
         await until(lambda: len(upstream.requests) == 1 and len(gateway.connections[0].line) == 3)
         (connection,) = gateway.connections
+        connection.state.fresh = fails_once  # each of those in line gets an id when it is dropped
         writer.close()
         await until(lambda: not connection.line)
         assert gateway.connections == []
         assert not connection.state.addresses
         assert connection.state.running == 0
         await until(lambda: len(logged(caplog)) == 3)
-    assert [str(one) for one in failures] == ["no room for a line"]
+    assert [str(one) for one in failures] == ["no id"]
 
 
 async def test_a_request_in_flight_is_answered_when_the_server_stops() -> None:

@@ -25,7 +25,6 @@ from limen.auth.identify import UNAVAILABLE, IdentifyResult
 from limen.errors import Fault, Kind
 from limen.exchange.principal import Principal
 from limen.fairness.fair_queue import FairQueue, Place
-from limen.http.forwarded import client_of
 from limen.http.networks import network_of_host
 from limen.upstream.error import UpstreamError
 from limen.upstream.pool import Pool
@@ -90,8 +89,8 @@ class ApiKeyVerifier:
         for_renewals = config.at_once - for_new_keys
         self._renewals = FairQueue(for_renewals, config.cache, for_renewals)
 
-    def verify(self, key: bytes, now: float, origin: bytes) -> IdentifyResult | Awaitable[IdentifyResult]:
-        """Return whose ``key`` it is, at once if the answer is cached; ``origin`` are the lines that name the client."""
+    def verify(self, key: bytes, now: float, client: bytes) -> IdentifyResult | Awaitable[IdentifyResult]:
+        """Return whose ``key`` it is, at once if the answer is cached; ``client`` is the address that brings it."""
         active = self._active.get(key)
         if active is not None:
             self._active.move_to_end(key)
@@ -112,7 +111,7 @@ class ApiKeyVerifier:
         question = self._pending.get(key)
         if question is None:
             if active is None:
-                client = network_of_host(client_of(origin).decode("latin-1"), ipv4_bytes=4)
+                client = network_of_host(client.decode("latin-1"), ipv4_bytes=4)
                 question = self._start_question(key, client, self._new_keys)
             else:
                 question = self._start_question(key, b"", self._renewals)

@@ -11,11 +11,11 @@ from limen.auth.bearer import CORRUPTED, MISSING, bearer_token
 from limen.auth.jose.json_object import read_json_object
 from limen.errors import Fault, Kind
 from limen.exchange.principal import Principal
-from limen.http.headers import Head
+from limen.exchange.request import Request
 
 IdentifyResult = Principal | Fault
-Identify = Callable[[Head, float, bytes], IdentifyResult | Awaitable[IdentifyResult]]
-"""Takes a head, the time in seconds since the epoch, and the header lines that say where the request comes from."""
+Identify = Callable[[Request, float], IdentifyResult | Awaitable[IdentifyResult]]
+"""Takes a request, and the time in seconds since the epoch."""
 
 UNAVAILABLE = Fault(Kind.IDENTITY_UNAVAILABLE, headers=((b"retry-after", b"5"),))
 """The service that knows the caller does not answer, which says nothing about the credential."""
@@ -45,8 +45,8 @@ class KeyVerifier(Protocol):
 
     header: bytes
 
-    def verify(self, key: bytes, now: float, origin: bytes) -> IdentifyResult | Awaitable[IdentifyResult]:
-        """Return whose key it is, at once or later; ``origin`` are the header lines that name the client."""
+    def verify(self, key: bytes, now: float, client: bytes) -> IdentifyResult | Awaitable[IdentifyResult]:
+        """Return whose key it is, at once or later; ``client`` is the address that brings it."""
         ...
 
 
@@ -56,28 +56,28 @@ def identify_by(token_verifiers: Sequence[TokenVerifier], key_verifiers: Sequenc
     if not key_verifiers:
         return identify_by_token
 
-    def identify(head: Head, now: float, origin: bytes) -> IdentifyResult | Awaitable[IdentifyResult]:
-        sent = [(one, values) for one in key_verifiers if (values := head.all(one.header))]
+    def identify(request: Request, now: float) -> IdentifyResult | Awaitable[IdentifyResult]:
+        sent = [(one, values) for one in key_verifiers if (values := request.head.all(one.header))]
         if not sent:
-            return identify_by_token(head, now, origin)
+            return identify_by_token(request, now)
         # Two credentials may name two callers: an attacker must not choose which of them is believed.
-        if len(sent) > 1 or len(sent[0][1]) > 1 or head.all(b"authorization"):
+        if len(sent) > 1 or len(sent[0][1]) > 1 or request.head.all(b"authorization"):
             return CORRUPTED
         verifier, (key,) = sent[0]
-        return verifier.verify(key, now, origin)
+        return verifier.verify(key, now, request.client)
 
     return identify
 
 
-def _without_token_verifiers(head: Head, now: float, origin: bytes) -> IdentifyResult:
-    return CORRUPTED if head.all(b"authorization") else MISSING
+def _without_token_verifiers(request: Request, now: float) -> IdentifyResult:
+    return CORRUPTED if request.head.all(b"authorization") else MISSING
 
 
 def _identify_by_token(token_verifiers: Sequence[TokenVerifier]) -> Identify:
     only = token_verifiers[0] if len(token_verifiers) == 1 else None
 
-    def identify(head: Head, now: float, origin: bytes) -> IdentifyResult | Awaitable[IdentifyResult]:
-        authorization = head.all(b"authorization")
+    def identify(request: Request, now: float) -> IdentifyResult | Awaitable[IdentifyResult]:
+        authorization = request.head.all(b"authorization")
         if len(authorization) == 1 and authorization[0].startswith(b"Bearer "):
             # A token that was verified before needs no check of its form, which saves 1 us.
             credentials = authorization[0][7:]

@@ -5,10 +5,10 @@
 3. ``encode``       changes content; then what the head said of the bytes is said no more
 """
 
-from collections.abc import Callable
 from typing import Final
 
 from limen.exchange.answer import Answer
+from limen.exchange.calling import call_all
 from limen.exchange.hooks import Hooks, Tap, Transform
 from limen.exchange.request import Request
 from limen.exchange.transforms import chained
@@ -68,7 +68,7 @@ class AnswerFilters:
     def end(self) -> bytes:
         """The content is whole: return the rest."""
         taps, self._taps = self._taps, []
-        _tell(taps, lambda tap: tap.end())
+        call_all([tap.end for tap in taps])
         transform, self._transform = self._transform, None
         return b"" if transform is None else transform.end()
 
@@ -76,19 +76,7 @@ class AnswerFilters:
         """The content will not become whole, or nobody waits for it."""
         taps, self._taps = self._taps, []
         self._transform = None
-        _tell(taps, lambda tap: tap.abort())
-
-
-def _tell(taps: list[Tap], tell: Callable[[Tap], None]) -> None:
-    """Tell all of ``taps``, whatever one of them raises, and then raise the first of that: none is forgotten for another."""
-    errors: list[Exception] = []
-    for tap in taps:
-        try:
-            tell(tap)
-        except Exception as error:
-            errors.append(error)
-    if errors:
-        raise errors[0]
+        call_all([tap.abort for tap in taps])
 
 
 def filtered(reply: Reply, hooks: Hooks, request: Request, source: str) -> Reply:

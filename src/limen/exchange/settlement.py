@@ -1,5 +1,8 @@
 """What is done once when an exchange is over, whatever happened: leases go back, and policies learn what came of it."""
 
+from functools import partial
+
+from limen.exchange.calling import call_all
 from limen.exchange.hooks import Lease, Settle
 from limen.exchange.outcome import Outcome
 
@@ -25,16 +28,4 @@ class Settlement:
         """
         leases, self._leases = self._leases, []
         hooks, self._hooks = self._hooks, ()
-        errors: list[Exception] = []
-        for lease in reversed(leases):
-            try:
-                lease.release()
-            except Exception as error:
-                errors.append(error)
-        for hook in hooks:
-            try:
-                hook(outcome)
-            except Exception as error:
-                errors.append(error)
-        if errors:
-            raise errors[0]
+        call_all([*(lease.release for lease in reversed(leases)), *(partial(hook, outcome) for hook in hooks)])

@@ -106,11 +106,6 @@ def serialize(element: Element) -> bytes:
     return b";".join(parts)
 
 
-def client_of(lines: bytes) -> bytes:
-    """Return the first node of ``X-Forwarded-For`` in the gateway's own header lines; empty without one."""
-    return lines.partition(b"x-forwarded-for: ")[2].partition(b"\r")[0].partition(b",")[0]
-
-
 def _values(lines: Sequence[tuple[bytes, bytes]], name: bytes) -> Iterator[bytes]:
     return (value for key, value in reversed(lines) if key == name)
 

@@ -52,7 +52,7 @@ def admit(plan: Plan, request: Request, outcome: Outcome, now: float) -> bytes |
     entry = plan.entry
     if entry is None:
         return b""
-    principal = entry.identify(head, now, request.origin)
+    principal = entry.identify(request, now)
     if isinstance(principal, Principal):
         return _permit(entry, principal, request, outcome, now)
     return principal if isinstance(principal, Fault) else _later(entry, principal, request, outcome, now)

@@ -2,6 +2,7 @@
 
 from limen.testing.log import flush_log
 from limen.testing.policy import EveryHook, Record
+from limen.testing.request import make_request
 from limen.testing.runtime import drained, snapshot
 from limen.testing.upstream import Conversation, Script, ScriptedUpstream, saying
 
@@ -13,6 +14,7 @@ __all__ = [
     "ScriptedUpstream",
     "drained",
     "flush_log",
+    "make_request",
     "saying",
     "snapshot",
 ]

@@ -13,7 +13,6 @@ from limen.auth.api_keys_live import ApiKeyVerifier
 from limen.auth.identify import IdentifyResult
 from limen.errors import Fault, Kind
 from limen.exchange.principal import Principal
-from limen.http.headers import block
 from limen.upstream.error import UpstreamError
 from limen.upstream.pool import Pool
 
@@ -49,7 +48,7 @@ class Service:
             self.at_once -= 1
 
     def send(self, key: bytes, client: str = "192.0.2.1") -> IdentifyResult | Awaitable[IdentifyResult]:
-        return self.keys.verify(key, self.now, block([(b"x-forwarded-for", client.encode())]))
+        return self.keys.verify(key, self.now, client.encode())
 
     async def result(self, key: bytes, client: str = "192.0.2.1") -> IdentifyResult:
         found = self.send(key, client)

@@ -11,16 +11,16 @@ from limen.auth.jwt import Jwt
 from limen.auth.jwt_live import Verifier, issue
 from limen.auth.method import Methods
 from limen.errors import Fault, Kind
-from limen.http.headers import Head
+from limen.exchange.request import Request
+from limen.testing import make_request
 from tokens import NOW, SECRET
 
 INSIDE = Jwt(SECRET, issuer="inside")
 OUTSIDE = Jwt(b"another secret that is long enough", issuer="outside")
 
 
-def bearer(token: str | bytes, *more: bytes) -> Head:
-    text = token.encode() if isinstance(token, str) else token
-    return Head([(b"authorization", b"Bearer " + text), *((b"authorization", value) for value in more)])
+def bearer(token: str, *more: str) -> Request:
+    return make_request(headers=[("authorization", f"Bearer {token}"), *(("authorization", value) for value in more)])
 
 
 def kind(found: object) -> Kind:
@@ -32,26 +32,26 @@ def test_each_issuer_judges_its_own_tokens() -> None:
     identify = identify_by([Verifier(INSIDE), Verifier(OUTSIDE)], [])
     for config in (INSIDE, OUTSIDE):
         for _ in range(2):  # verified, then remembered
-            assert isinstance(identify(bearer(issue(config, 1, "admin", NOW)), NOW, b""), Principal)
+            assert isinstance(identify(bearer(issue(config, 1, "admin", NOW)), NOW), Principal)
     # Signed by one, claimed to be of the other.
     forged = issue(Jwt(SECRET, issuer="outside"), 1, "admin", NOW)
-    assert kind(identify(bearer(forged), NOW, b"")) is Kind.TOKEN_CORRUPTED
+    assert kind(identify(bearer(forged), NOW)) is Kind.TOKEN_CORRUPTED
     unknown = issue(Jwt(SECRET, issuer="nobody"), 1, "admin", NOW)
-    assert kind(identify(bearer(unknown), NOW, b"")) is Kind.TOKEN_CORRUPTED
+    assert kind(identify(bearer(unknown), NOW)) is Kind.TOKEN_CORRUPTED
 
 
 def test_the_reason_that_says_most_is_told() -> None:
     identify = identify_by([Verifier(Jwt(SECRET)), Verifier(OUTSIDE)], [])
     late = issue(OUTSIDE, 1, "admin", NOW - 10**6)
-    assert kind(identify(bearer(late), NOW, b"")) is Kind.TOKEN_EXPIRED
-    assert kind(identify(Head([]), NOW, b"")) is Kind.TOKEN_MISSING
-    assert kind(identify(bearer("a.b.c", b"Bearer d"), NOW, b"")) is Kind.TOKEN_CORRUPTED
+    assert kind(identify(bearer(late), NOW)) is Kind.TOKEN_EXPIRED
+    assert kind(identify(make_request(), NOW)) is Kind.TOKEN_MISSING
+    assert kind(identify(bearer("a.b.c", "Bearer d"), NOW)) is Kind.TOKEN_CORRUPTED
 
 
 def test_without_tokens_a_token_is_no_credential() -> None:
     identify = identify_by([], [])
-    assert kind(identify(Head([]), NOW, b"")) is Kind.TOKEN_MISSING
-    assert kind(identify(bearer("a.b.c"), NOW, b"")) is Kind.TOKEN_CORRUPTED
+    assert kind(identify(make_request(), NOW)) is Kind.TOKEN_MISSING
+    assert kind(identify(bearer("a.b.c"), NOW)) is Kind.TOKEN_CORRUPTED
 
 
 def with_payload(payload: bytes) -> bytes:

@@ -14,13 +14,13 @@ from limen.auth.jwt_live import issue
 from limen.contract.contract import Contract
 from limen.contract.parameters import Parameter, ParameterLocation
 from limen.errors import Fault, Kind
-from limen.http.headers import Head
 from limen.routing.table import Match
 from limen.runtime.compile import compile_config
 from limen.runtime.plan import Plan
 from limen.runtime.route import Route
 from limen.runtime.snapshot import Snapshot
 from limen.runtime.state import Runtime
+from limen.testing import make_request
 from limen.upstream.snapshot import UpstreamSnapshot
 from tokens import NOW, SECRET
 
@@ -105,7 +105,9 @@ def test_clients_cannot_send_identity_nor_spend_their_token_elsewhere() -> None:
 
 def entry(made: Plan, authorization: list[bytes], now: float = NOW) -> Principal | Fault:
     assert made.entry is not None
-    found = made.entry.identify(Head([(b"authorization", value) for value in authorization]), now, b"")
+    found = made.entry.identify(
+        make_request(headers=[("authorization", value.decode()) for value in authorization]), now
+    )
     assert isinstance(found, Principal | Fault)
     return found
 

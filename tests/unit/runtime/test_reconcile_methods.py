@@ -12,8 +12,8 @@ from limen.auth.api_keys_live import ApiKeyVerifier
 from limen.auth.issuer.live import IssuerVerifier
 from limen.auth.jwt_live import Verifier, issue
 from limen.errors import Fault, Kind
-from limen.http.headers import Head
 from limen.runtime.state import Runtime
+from limen.testing import make_request
 from tokens import NOW, SECRET
 
 TOKENS = Jwt(SECRET)
@@ -24,7 +24,7 @@ async def test_an_equal_method_keeps_what_it_remembers() -> None:
     entry = plan(compiled(runtime, route(allow=signed_in))).entry
     assert entry is not None
     token = issue(TOKENS, 7, "admin", NOW, session="s").encode()
-    caller = entry.identify(Head([(b"authorization", b"Bearer " + token)]), NOW, b"")
+    caller = entry.identify(make_request(headers=[("authorization", f"Bearer {token.decode()}")]), NOW)
     assert isinstance(caller, Principal)
     known = verifier(runtime, TOKENS)
     assert isinstance(known, Verifier)

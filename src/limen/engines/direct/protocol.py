@@ -6,11 +6,8 @@ uvicorn listens, counts connections and shuts down; everything between is here a
 - ``InputBuffer``      what was read and waits to be parsed; when the socket is read
 - ``ConnectionTimer``  what is waited for, and for how long; lingering
 - ``WriteTimeout``     how long a client may be behind with reading, made when one is
+- ``Dispatcher``       whose a request is
 - ``PipelinedRequest`` each request in line: ``DirectExchange``, ``AsgiRequest`` or ``LocalReply``
-
-For a request that the gateway's table knows, a ``DirectExchange`` finds the answer. Any other is the application's, by way of
-ASGI: local endpoints and their WebSockets, a ``root_path``, and every request of an application that has middleware, or that
-something wraps.
 """
 
 import asyncio
@@ -18,20 +15,17 @@ import contextlib
 import logging
 from collections import deque
 from typing import Any, Final
-from urllib.parse import unquote
 
 from uvicorn.config import Config
-from uvicorn.middleware.message_logger import MessageLoggerMiddleware
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
-from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
+from uvicorn.protocols.utils import get_remote_addr
 from uvicorn.server import ServerState
 
-from limen.client.trust import Origin
 from limen.engines.asgi.http10 import reset
 from limen.engines.asgi.refusal import MOST_DISCARDED
 from limen.engines.direct import record
 from limen.engines.direct.asgi_request import AsgiRequest
 from limen.engines.direct.connection_timer import FIRST, KEPT, LINGER, OFF, ConnectionTimer
+from limen.engines.direct.dispatcher import Dispatcher
 from limen.engines.direct.downstream import Downstream, reply_bytes
 from limen.engines.direct.exchange import DirectExchange
 from limen.engines.direct.input_buffer import MOST_WAITING, SMALL, InputBuffer
@@ -44,13 +38,9 @@ from limen.engines.direct.worker_state import worker_state
 from limen.engines.direct.write_timeout import WriteTimeout
 from limen.errors import RETRY_AFTER, Fault, Kind
 from limen.exchange.outcome import Outcome
-from limen.exchange.request import Request
 from limen.http.headers import Head, Headers
 from limen.http.replies import Reply, problem
 from limen.pipeline import steps
-from limen.pipeline.exchange import Exchange
-from limen.routing.find import final_recipient, find
-from limen.runtime.host import EngineHost
 
 CLOSE: Final = (b"connection", b"close")
 
@@ -70,7 +60,7 @@ class GatewayProtocol(Downstream):
 
     # These know this connection as it knows them: without the cycles all of them go with it, and memory does not grow until
     # the collector, which has little else to do, comes round.
-    __deletable__ = ("parser", "timer_of_connection")
+    __deletable__ = ("dispatcher", "parser", "deadline")
 
     def __init__(
         self,
@@ -89,18 +79,14 @@ class GatewayProtocol(Downstream):
         self.tasks: Any = server_state.tasks
         self.state = state = worker_state(config, app_state, self.loop)
         self.limits = state.limits
-        self._app_state = app_state
-        self._app: Any = vars(config)["loaded_app"]
-        self._gateway: EngineHost | None = app_state.get("limen")  # whether or not something wraps it
-        self._host = _host(config, app_state)
+        self.app_state = app_state
         access = logging.getLogger("uvicorn.access")
-        self.access_log = access if self._gateway is None and access.hasHandlers() else None  # a gateway writes its own
+        self.access_log = (
+            access if "limen" not in app_state and access.hasHandlers() else None
+        )  # a gateway writes its own
         self._limit_concurrency = config.limit_concurrency
         # Of the connection.
         self.client: tuple[str, int] | None = None
-        self._server: tuple[str, int | None] | None = None
-        self._scheme = "http"
-        self._raw_scheme = b"http"
         self.peer = b""
         self.cut_by: Fault = GONE  # why the connection ends, unless all was answered
         self._counted: str | None = None
@@ -112,12 +98,8 @@ class GatewayProtocol(Downstream):
         self._write_timeout: WriteTimeout | None = None
         self.timer = Timer(state.timers)  # of the exchange whose turn it is
         self.parser = RequestParser(self)
-        self.timer_of_connection = ConnectionTimer(self)
-        # As of the last request with these hosts.
-        self._hosts: list[bytes] | None = None
-        self._trusted = False
-        self._origin: Origin | None = None
-        self._origin_lines = b""
+        self.deadline = ConnectionTimer(self)
+        self.dispatcher = Dispatcher(self, direct=self._is_direct())
 
     # --- asyncio.Protocol ---
 
@@ -125,10 +107,8 @@ class GatewayProtocol(Downstream):
         """Count, and wait for a head."""
         self.connections.add(self)
         self.transport = transport
-        self._server = get_local_addr(transport)
         self.client = get_remote_addr(transport)
-        self._scheme = "https" if is_ssl(transport) else "http"
-        self._raw_scheme = self._scheme.encode()
+        self.dispatcher.connected(transport)
         self.peer = record.peer_of(transport, self.client)
         limits, state = self.limits, self.state
         self.input = InputBuffer(self, transport, state.turns, state.bodies)
@@ -145,14 +125,14 @@ class GatewayProtocol(Downstream):
         elif most is not None and address and addresses[address] > most:
             self.refuse(Fault(Kind.TOO_MANY_FROM_ADDRESS, headers=RETRY_AFTER))
         else:
-            self.timer_of_connection.arm(FIRST, limits.head_time)
+            self.deadline.arm(FIRST, limits.head_time)
 
     def data_received(self, data: bytes) -> None:
         """Parse what has come: a small read at once, else in steps."""
         size = len(data)
         buffer = self.input
         if self.parser.stage == DISCARDING:
-            self.timer_of_connection.discard(size)
+            self.deadline.discard(size)
             buffer.thrown_away(size)
         elif size > SMALL or not buffer.free():
             buffer.take(data)
@@ -222,25 +202,14 @@ class GatewayProtocol(Downstream):
         limit = self._limit_concurrency
         return limit is not None and (len(self.connections) >= limit or len(self.tasks) >= limit)
 
-    def serves_websocket(self) -> bool:
-        """Tell whether a WebSocket may be had at the target: of the application, never on a route of the gateway's."""
-        if self.config.ws_protocol_class is None:
-            return False
-        if self._gateway is None:
-            return True
-        path, _, query = self.parser.url.partition(b"?")
-        return find(self._gateway.live().table, b"GET", path, query) is None
-
     def head_came(self, method: bytes, head: Head) -> None:
         """Find out whose request it is, and let it begin, or wait in line."""
-        url = self.parser.url
-        if url == b"*":
+        if self.parser.url == b"*":
             request_id = steps.request_id(head, self.state.fresh)
             reply = Reply(204, [(b"x-request-id", request_id.encode())], b"")
             self._enter(LocalReply(self, reply, None, method=method, path=b"*", request_id=request_id))
             return
-        exchange = self._exchange(self._host, method, url, head) if self._host is not None else None
-        self._enter(self._asgi_request(method, url) if exchange is None else exchange)
+        self._enter(self.dispatcher.request(method, head))
 
     def content_came(self, body: bytes) -> None:
         """Give content to whose it is."""
@@ -249,7 +218,7 @@ class GatewayProtocol(Downstream):
 
     def request_ended(self) -> None:
         """The newest request is whole."""
-        timer, current = self.timer_of_connection, self.current
+        timer, current = self.deadline, self.current
         if timer.timing != OFF:
             timer.disarm()
         if current is None:
@@ -270,7 +239,7 @@ class GatewayProtocol(Downstream):
         for name, value in parser.headers:
             head += name + b": " + value + b"\r\n"
         make: Any = self.config.ws_protocol_class
-        taker = make(config=self.config, server_state=self.server_state, app_state=self._app_state)
+        taker = make(config=self.config, server_state=self.server_state, app_state=self.app_state)
         taker.connection_made(self.transport)
         taker.data_received(head + b"\r\n")
         self.transport.set_protocol(taker)
@@ -297,7 +266,7 @@ class GatewayProtocol(Downstream):
         """Tell whether the next request in line may begin: the one before is answered, and the client takes its answers."""
         if not self.line or self.input.write_paused or self.transport.is_closing():
             return False
-        if self.timer_of_connection.timing == LINGER:
+        if self.deadline.timing == LINGER:
             return False  # the answer before was the last one
         return self.serving is None or self.serving.complete
 
@@ -357,7 +326,7 @@ class GatewayProtocol(Downstream):
                 close = False
         if close:
             if self.parser.stage in (BODY, DISCARDING):
-                self.timer_of_connection.linger()  # what still comes would reset the connection before the answer is read
+                self.deadline.linger()  # what still comes would reset the connection before the answer is read
             else:
                 self.transport.close()
         self._answered()
@@ -370,18 +339,18 @@ class GatewayProtocol(Downstream):
     def local_reply_written(self, reply: LocalReply) -> None:
         """Go on behind a finished answer, or linger."""
         if not reply.keep_alive:
-            self.timer_of_connection.linger()
+            self.deadline.linger()
         self._answered()
 
     # --- the end ---
 
     def idle_since(self) -> float | None:
         """Tell since when nothing is expected of the gateway here; None while something is, or it has ended."""
-        return None if self.transport.is_closing() else self.timer_of_connection.idle_since()
+        return None if self.transport.is_closing() else self.deadline.idle_since()
 
     def give_way(self) -> None:
         """End an idle connection, now: with TLS a farewell would wait for the client's."""
-        self.timer_of_connection.disarm()
+        self.deadline.disarm()
         self._gave_way = True
         self.state.idle.leaving += 1
         self.transport.abort()
@@ -391,7 +360,7 @@ class GatewayProtocol(Downstream):
         parser = self.parser
         stage, parser.stage = parser.stage, DISCARDING
         self.input.clear()
-        self.timer_of_connection.disarm()
+        self.deadline.disarm()
         if self.transport.is_closing():
             return
         outcome: Outcome | None = None
@@ -402,7 +371,7 @@ class GatewayProtocol(Downstream):
                 current.detach()
                 self.current = self.line[0] if self.line else self.serving
             elif current.complete:
-                self.timer_of_connection.linger()
+                self.deadline.linger()
                 return
             elif current.abort_request(fault):
                 return
@@ -424,6 +393,10 @@ class GatewayProtocol(Downstream):
 
     # --- inside ---
 
+    def _is_direct(self) -> bool:
+        """Tell whether routes of a gateway are answered without ASGI."""
+        return True
+
     def _enter(self, request: PipelinedRequest) -> None:
         """Let a request begin, or stand in line."""
         before = self.current
@@ -444,7 +417,7 @@ class GatewayProtocol(Downstream):
     def _answered(self) -> None:
         """Go on behind an answer."""
         self.server_state.total_requests += 1
-        timer = self.timer_of_connection
+        timer = self.deadline
         if timer.timing == LINGER:
             return
         if self.transport.is_closing():
@@ -463,79 +436,6 @@ class GatewayProtocol(Downstream):
             self.transport.close()
         elif stage == BODY and self.current is not None and self.current.complete:
             timer.discard_rest()
-
-    def _exchange(self, host: EngineHost, method: bytes, url: bytes, head: Head) -> DirectExchange | None:
-        """Make the exchange for this head; None leaves it to the application."""
-        if self.is_at_its_limit():
-            return None
-        active = host.live()
-        path, mark, query = url.partition(b"?")
-        found = find(active.table, method, path, query)
-        if found is None:
-            return None
-        if method == b"OPTIONS":
-            found = final_recipient(active.table, found, path, head)
-        parser = self.parser
-        origin = self._origin_of(active.runtime.trust, head)
-        request_id = steps.request_id(head, active.runtime.request_id)
-        request = Request(
-            method,
-            path,
-            query if mark else None,
-            head,
-            request_id=request_id,
-            peer=self.peer,
-            client=origin.client,
-            scheme=origin.scheme,
-            host=origin.host,
-            origin=self._origin_lines,
-        )
-        old = parser.version == "1.0"
-        return DirectExchange(
-            self,
-            Exchange(active, found, request, Outcome(method, path, request_id, self.peer)),
-            active.runtime.bodies,
-            keep_alive=not old and parser.keeps_alive(),
-            chunks=not old,
-            expects=parser.expects_continue,
-        )
-
-    def _origin_of(self, trust: Any, head: Head) -> Origin:
-        """Return where a request comes from: of a trusted peer that may differ with each, of others only with ``Host``."""
-        hosts = head.all(b"host")
-        origin = self._origin
-        if origin is None or hosts != self._hosts or self._trusted:
-            self._trusted = trust.covers(self.peer)
-            origin = steps.origin(trust, head, peer=self.peer, trusted=self._trusted, scheme=self._raw_scheme)
-            self._origin_lines = steps.origin_lines(origin)
-            self._origin = origin
-            self._hosts = hosts
-        return origin
-
-    def _asgi_request(self, method: bytes, url: bytes) -> AsgiRequest:
-        parser, config = self.parser, self.config
-        raw_path, _, query = url.partition(b"?")
-        path = raw_path.decode("ascii")
-        root: str = config.root_path
-        scope: dict[str, Any] = {
-            "type": "http",
-            "asgi": {"version": config.asgi_version, "spec_version": "2.3"},
-            "http_version": parser.version,
-            "server": self._server,
-            "client": self.client,
-            "scheme": self._scheme,
-            "root_path": root,
-            "headers": parser.headers,
-            "state": self._app_state.copy(),
-            "method": method.decode("ascii"),
-            "path": root + (unquote(path) if "%" in path else path),
-            "raw_path": root.encode("ascii") + raw_path,
-            "query_string": query,
-        }
-        if not query and url.endswith(b"?"):
-            scope["extensions"] = {steps.EMPTY_QUERY: {}}
-        keep_alive = parser.version != "1.0" and parser.keeps_alive()
-        return AsgiRequest(self, self._app, scope, keep_alive=keep_alive, expects=parser.expects_continue)
 
     def _end_requests(self) -> None:
         """Tell the request that runs, and drop each of those in line: that one of them fails keeps none from it."""
@@ -558,7 +458,7 @@ class GatewayProtocol(Downstream):
         if self._gave_way:
             self._gave_way = False
             self.state.idle.leaving -= 1
-        self.timer_of_connection.drop()
+        self.deadline.drop()
         self.timer.drop()
         if self._write_timeout is not None:
             self._write_timeout.done()
@@ -574,8 +474,9 @@ class GatewayProtocol(Downstream):
         self.input.close()
         self.parser.close()
         self._write_timeout = None
+        del self.dispatcher
         del self.parser
-        del self.timer_of_connection
+        del self.deadline
 
     def __repr__(self) -> str:
         """Show whose it is, and what runs."""
@@ -590,25 +491,5 @@ class GuardedProtocol(GatewayProtocol):
     For ``uvicorn --http limen.engines.direct:GuardedProtocol``.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
-        """As ``GatewayProtocol``."""
-        super().__init__(config, server_state, app_state, _loop)
-        self._host = None
-
-
-def _host(config: Config, app_state: dict[str, Any]) -> EngineHost | None:
-    """Return the gateway, if it is the application itself: what wraps one must see every request."""
-    found: Any = app_state.get("limen")
-    app: Any = vars(config)["loaded_app"]
-    while isinstance(app, ProxyHeadersMiddleware | MessageLoggerMiddleware):
-        app = vars(app)["app"]
-    if found is None or found is not app or config.root_path or not found.direct():
-        return None
-    host: EngineHost = found
-    return host
+    def _is_direct(self) -> bool:
+        return False

@@ -138,7 +138,7 @@ class RequestParser:
         current = self._connection.current
         if current is not None and not current.keep_alive:
             self.stage = DISCARDING
-            self._connection.timer_of_connection.discard(self._connection.input.clear())
+            self._connection.deadline.discard(self._connection.input.clear())
             raise Stop
         self.stage = HEAD
         self.url = b""
@@ -182,11 +182,11 @@ class RequestParser:
             self._fault = fault
             raise Stop
         self.stage = BODY
-        if connection.timer_of_connection.timing != OFF:
-            connection.timer_of_connection.disarm()
+        if connection.deadline.timing != OFF:
+            connection.deadline.disarm()
         if parser.should_upgrade():
             # Only a WebSocket gets another protocol, and never on a route of the gateway's.
-            self._tunnel = method == b"GET" and offers_websocket(head) and connection.serves_websocket()
+            self._tunnel = method == b"GET" and offers_websocket(head) and connection.dispatcher.serves_websocket()
             if self._tunnel:
                 return
             self._framing = framing_head(method, head)
@@ -284,8 +284,8 @@ class RequestParser:
             # Without a line, behind something else in this read, nothing tells where it begins: then later reads count.
             here = bool(self.headers or self._begins)
             self._head_bytes = lines + (len(data) - (data.rfind(b"\n", 0, len(data) - 1) + 1) if here else 0)
-            if connection.timer_of_connection.timing in (OFF, KEPT):
-                connection.timer_of_connection.arm(HEAD_TIME, limits.head_time)
+            if connection.deadline.timing in (OFF, KEPT):
+                connection.deadline.arm(HEAD_TIME, limits.head_time)
         else:
             self._head_bytes += len(data)
         if len(self.url) > limits.request_line - 12 or (not self.headers and not self.url and self._head_bytes > 64):
@@ -296,17 +296,17 @@ class RequestParser:
     def _flows(self, data: bytes) -> None:
         """Bound what a body has besides content, and its time; of one that nobody wants, how much there is of it."""
         connection, meter = self._connection, self.meter
-        timing = connection.timer_of_connection.timing
+        timing = connection.deadline.timing
         if timing == REST:
             meter.chunked = meter.chunked or any(name == b"transfer-encoding" for name, _ in self.headers)
-            connection.timer_of_connection.discard(len(data))
+            connection.deadline.discard(len(data))
             return
         now = connection.loop.time()
         if timing != BODY_TIME:
             begun = rules.begun(data, self.method(), self.url, self.headers, before=self._head_bytes)
             meter.pace.begin(begun, now)
             meter.chunked = any(name == b"transfer-encoding" for name, _ in self.headers)
-            connection.timer_of_connection.arm(BODY_TIME, connection.limits.body_silence / LOOKS)
+            connection.deadline.arm(BODY_TIME, connection.limits.body_silence / LOOKS)
         else:
             meter.pace.add(len(data), now)
         if (fault := meter.flaw()) is not None:
@@ -318,7 +318,7 @@ class RequestParser:
         A step ends where a body does, if not before. A small read may hold other requests behind it, and is let pass.
         """
         data = self._read
-        timing = self._connection.timer_of_connection.timing
+        timing = self._connection.deadline.timing
         if len(data) <= SMALL or timing == REST:
             return False
         if timing == BODY_TIME:
@@ -355,8 +355,8 @@ class RequestParser:
             connection.refuse(Fault(Kind.BAD_REQUEST, cause="no method that is known"))
         else:
             self._unknown = line
-            if connection.timer_of_connection.timing != HEAD_TIME:
-                connection.timer_of_connection.arm(HEAD_TIME, connection.limits.head_time)
+            if connection.deadline.timing != HEAD_TIME:
+                connection.deadline.arm(HEAD_TIME, connection.limits.head_time)
 
     def _unreadable(self, error: Exception) -> None:
         stage, fault = self.stage, self._fault

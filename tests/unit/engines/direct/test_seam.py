@@ -109,7 +109,7 @@ class Wrapper:
 def test_the_gateway_itself_is_served_directly(options: dict[str, Any]) -> None:
     app = gateway()
     made: Any = protocol(app, {"limen": app}, **options)
-    assert made._host is app
+    assert made.dispatcher.host is app
     made.loop.close()
 
 
@@ -124,5 +124,5 @@ def test_whatever_stands_before_the_gateway_sees_every_request() -> None:
         protocol(app, {"limen": app}, root_path="/api"),
         protocol(app, {}),
     ):
-        assert made._host is None
+        assert made.dispatcher.host is None
         made.loop.close()
