@@ -48,8 +48,8 @@ class Refusing:
     """What becomes of the body of one request that is refused: it is thrown away within bounds, and then the connection ends.
 
     A server that closes while bytes are unread resets the connection, and the client may never see why; one that reads on for
-    as long as the client sends can be kept busy for nothing (RFC 9112, sections 9.3 and 9.6). Where ``limen.engines.direct`` has the
-    connection, that bounds what comes after an answer, and a body that may be short need not end it.
+    as long as the client sends can be kept busy for nothing (RFC 9112, sections 9.3 and 9.6). Where ``limen.engines.direct``
+    has the connection, that bounds what comes after an answer, and a body that may be short need not end it.
     """
 
     __slots__ = ("_expects", "_linger", "closes")
