@@ -4,9 +4,12 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
+
 from limen import Gateway, Upstream, anyone, role, scope, signed_in
 from limen.auth import Jwt, issue
 from limen.auth.api_keys import ApiKeys
+from limen.engines.asgi import body
 from limen.testing import ScriptedUpstream
 from limen.testing.upstream import Conversation
 from serving import Served, serving, until
@@ -149,13 +152,15 @@ async def test_those_who_bring_the_same_key_share_one_question() -> None:
     assert keys.asked == [{"key": GOOD}]
 
 
-async def test_a_body_that_comes_meanwhile_is_kept_and_bounded() -> None:
+@pytest.mark.parametrize("after", [0.25, 0.0], ids=["at once", "once the client is watched"])
+async def test_a_body_that_comes_meanwhile_is_kept_and_bounded(monkeypatch: pytest.MonkeyPatch, after: float) -> None:
+    monkeypatch.setattr(body, "_WATCH_AFTER", after)
     keys = Keys()
     keys.gate.clear()
     async with ScriptedUpstream(keys.script) as service, serving(build(service.url)) as gateway:
         sending = asyncio.create_task(gateway.client.post("/keys/x", content=BIG, headers={"x-api-key": GOOD}))
         await until(lambda: bool(keys.asked))
-        keys.gate.set()
+        asyncio.get_running_loop().call_later(0.0 if after else 0.05, keys.gate.set)
         assert (await sending).status_code == 200
     assert keys.seen[0].endswith(b"\r\n\r\n" + BIG)
 

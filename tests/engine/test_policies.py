@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -269,4 +270,38 @@ async def test_a_preflight_is_answered_by_the_policies_of_the_route_that_it_asks
         assert b"access-control" not in other
         assert b"\r\nallow: " in other
     assert len(record.settled) == 1
+    assert record.broken() == []
+
+
+@pytest.mark.parametrize("denial", [True, False], ids=["answer", "close"])
+async def test_a_websocket_enters_as_any_request(denial: bool) -> None:
+    record = Record()
+    app = Gateway(policies=[EveryHook(record, answers={"enter": lambda _: Fault(Kind.OVERLOADED, "Closed.")})])
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope: dict[str, Any] = {
+        "type": "websocket",
+        "path": "/socket",
+        "query_string": b"",
+        "headers": [],
+        "scheme": "ws",
+        "client": ("192.0.2.1", 1),
+        "server": ("gateway", 80),
+        "http_version": "1.1",
+        "subprotocols": [],
+        "extensions": {"websocket.http.response": {}} if denial else {},
+    }
+    await app(scope, receive, send)
+    if denial:
+        assert sent[0]["status"] == 503
+        assert b"Closed." in sent[1]["body"]
+    else:
+        assert sent == [{"type": "websocket.close", "code": 1008}]
+    assert record.settled[0].code == "overloaded"
     assert record.broken() == []

@@ -98,3 +98,44 @@ async def test_a_connection_that_was_not_read_when_it_is_given_away_is_read_agai
         await until(lambda: taker.got.endswith(FRAME * 101))
         taker.transport.close()
         writer.close()
+
+
+async def test_a_connection_is_not_given_away_while_a_request_before_waits() -> None:
+    Taker.made = []
+    app = Gateway()
+    free = asyncio.Event()
+
+    @app.get("/slow")
+    async def slow() -> str:
+        await free.wait()
+        return "slow"
+
+    del slow
+    async with serving(app) as gateway:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        await until(lambda: bool(gateway.connections))
+        (connection,) = gateway.connections
+        connection.config.ws_protocol_class = Taker
+        writer.write(b"GET /slow HTTP/1.1\r\nhost: g\r\n\r\n" + head(1))
+        await until(lambda: len(connection.line) == 1)
+        free.set()
+        assert (await reader.readuntil(b'"slow"')).startswith(b"HTTP/1.1 200 ")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 404 ")  # the offer is passed over
+        assert Taker.made == []
+        writer.close()
+
+
+async def test_nobody_looks_for_idle_ones_among_those_that_were_given_away() -> None:
+    Taker.made = []
+    async with serving(Gateway()) as gateway:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        await until(lambda: bool(gateway.connections))
+        (connection,) = gateway.connections
+        assert connection.idle_since() is not None
+        connection.config.ws_protocol_class = Taker
+        writer.write(head(1))
+        await reader.readuntil(b"\r\n\r\n")
+        assert connection.idle_since() is None
+        [taker] = Taker.made
+        taker.transport.close()
+        writer.close()
