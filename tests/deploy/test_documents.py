@@ -6,7 +6,6 @@ import shlex
 import subprocess
 import sys
 import tomllib
-from dataclasses import fields
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,7 +15,7 @@ import pytest
 
 from limen import Gateway, policies
 from limen.cli.topology import Topology
-from limen.exchange.hooks import Hooks
+from limen.exchange.hooks import PHASES
 from limen.exchange.policy import World
 from limen.policies import Edits, Headers, Redirect, Respond
 
@@ -107,12 +106,12 @@ def test_the_examples_of_policies_run_and_their_table_is_the_codes() -> None:
     assert len({rank for _, rank, _ in told.values()}) == len(told)
     phases = re.findall(r"^\| (\d+) [a-z ]+ \|([^|]*)\|", page, re.MULTILINE)
     assert [int(number) for number, _ in phases] == list(range(16))
-    assert re.findall(r"`(\w+)`", "".join(hooks for _, hooks in phases)) == [one.name for one in fields(Hooks)]
+    assert re.findall(r"`(\w+)`", "".join(hooks for _, hooks in phases)) == list(PHASES)
 
 
 def _hooks(declared: Any) -> list[str]:
     live = declared.live(World(lambda: 0.0, lambda: 0.0, Random(0)))
-    return [one.name for one in fields(Hooks) if getattr(live, one.name, None) is not None]
+    return [phase for phase in PHASES if getattr(live, phase, None) is not None]
 
 
 def test_a_fourth_service_fits_the_topology() -> None:
