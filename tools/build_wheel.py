@@ -44,7 +44,7 @@ COMPILED = (
     "exchange/answer",
     "exchange/answer_filters",
     "exchange/attempt",
-    "exchange/ids",
+    "exchange/request_ids",
     "exchange/outcome",
     "exchange/request",
     "exchange/settlement",

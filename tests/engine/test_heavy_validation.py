@@ -79,7 +79,7 @@ async def gate() -> AsyncGenerator[Gate]:
 
     async with ScriptedUpstream(answering) as upstream:
         app = Gateway()
-        spy.bodies = app.live().runtime.bodies
+        spy.bodies = app.active_config().runtime.body_memory
         svc = app.group("", upstream=Upstream("svc", [upstream.url]), allow=anyone)
 
         @svc.post("/numbers")
@@ -102,7 +102,7 @@ async def gate() -> AsyncGenerator[Gate]:
 
         del numbers, answer, login, hooked, search
         async with serving(app) as served:
-            yield Gate(served, app.live().runtime.validations, spy, upstream)
+            yield Gate(served, app.active_config().runtime.validations, spy, upstream)
     spy.close()
 
 

@@ -106,7 +106,7 @@ async def test_slow_uploaders_give_way_and_an_honest_one_does_not() -> None:
         def stub(form: Form) -> None: ...
 
         del stub
-        bodies = app.live().runtime.bodies
+        bodies = app.active_config().runtime.body_memory
 
         async def serve(conversation: Any) -> None:
             while True:
@@ -155,7 +155,7 @@ async def test_bodies_that_local_endpoints_read_have_the_same_bound() -> None:
         return len(form.text)
 
     del local
-    bodies = app.live().runtime.bodies
+    bodies = app.active_config().runtime.body_memory
     head = b"POST /form HTTP/1.1\r\nhost: g\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
     async with serving(app) as served:
         slow = [await asyncio.open_connection("127.0.0.1", served.port) for _ in range(100)]
@@ -198,7 +198,7 @@ async def test_an_endpoint_that_streams_more_than_is_counted_is_not_cut() -> Non
         total = 0
         async for chunk in request.stream():
             total += len(chunk)
-            counted.append(app.live().runtime.bodies.total)
+            counted.append(app.active_config().runtime.body_memory.total)
         return total
 
     del local
@@ -206,7 +206,7 @@ async def test_an_endpoint_that_streams_more_than_is_counted_is_not_cut() -> Non
         got = await served.client.put("/stream", content=bytes(size))
         assert (got.status_code, got.json()) == (200, size)
         assert max(counted) <= 10 * MiB + 512 * KiB  # and what was read and waits to be parsed
-        await until(lambda: app.live().runtime.bodies.total == 0)
+        await until(lambda: app.active_config().runtime.body_memory.total == 0)
 
 
 def _so_far(reader: asyncio.StreamReader) -> bytes:
@@ -220,7 +220,7 @@ async def test_a_body_that_is_refused_in_line_is_let_go() -> None:
         writer.write(b"GET /svc/hold HTTP/1.1\r\nhost: g\r\n\r\n")
         await gate.arrived.get()
         bodies = (await gate.shared()).bodies
-        assert bodies is gate.app.live().runtime.bodies  # what engines hold, and what waits before them, is one sum
+        assert bodies is gate.app.active_config().runtime.body_memory  # engines and what waits before them share it
         writer.write(b"POST /svc/x HTTP/1.1\r\nhost: g\r\ntransfer-encoding: chunked\r\n\r\n")
         writer.write(b"f000\r\n" + bytes(0xF000) + b"\r\n")
         await until(lambda: any(one.line for one in gate.served.connections))

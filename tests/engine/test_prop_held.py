@@ -104,7 +104,7 @@ async def connected() -> AsyncGenerator[tuple[Served, asyncio.StreamWriter]]:
             return total
 
         del raw
-        bodies = app.live().runtime.bodies
+        bodies = app.active_config().runtime.body_memory
         async with serving(app) as served:
             _, writer = await asyncio.open_connection("127.0.0.1", served.port)
             await until(lambda: bool(served.connections))

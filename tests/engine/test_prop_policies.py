@@ -17,7 +17,7 @@ from limen import Gateway, Upstream, anyone
 from limen.exchange.answer import Answer
 from limen.exchange.attempt import AttemptResult
 from limen.exchange.hooks import Hooks
-from limen.exchange.policy import World
+from limen.exchange.policy import Environment
 from limen.exchange.request import Request
 from limen.http.headers import Headers
 from limen.testing import Conversation, EveryHook, Record, ScriptedUpstream
@@ -47,7 +47,7 @@ class Failing:
     def name(self) -> str:
         return "failing"
 
-    def live(self, world: World) -> "Failing":
+    def live(self, environment: Environment) -> "Failing":
         return self
 
     def _look(self, phase: bytes, request: Request) -> None:
@@ -276,5 +276,5 @@ async def test_each_ends_once_and_leaves_nothing(scene: Scene, courses: list[Cou
     record = scene.record
     assert record.broken() == []
     assert not [name for name in Hooks.__slots__ if name not in (*FAILING, "settle")]
-    assert len(scene.app.live().runtime.bodies) == 0
+    assert len(scene.app.active_config().runtime.body_memory) == 0
     record.__init__()

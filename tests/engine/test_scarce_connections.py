@@ -104,7 +104,7 @@ async def test_a_body_that_gives_way_leaves_the_line_at_once(caplog: pytest.LogC
         for _, writer in others:
             writer.write(GET)
         await until(lambda: snapshot(one.app).busy == MOST)
-        bodies = one.app.live().runtime.bodies
+        bodies = one.app.active_config().runtime.body_memory
         uploads: list[Client] = []
         for number in (1, 2):
             one_of_them = await one.upload(b"x-request-id: upload%d\r\ncontent-length: 99999\r\n\r\n" % number)

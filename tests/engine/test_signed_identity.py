@@ -232,7 +232,7 @@ async def test_a_new_key_of_the_gateway_needs_no_restart_of_the_service(tmp_path
     path, made, clock = tmp_path / "keys.json", dict[str, Any](), Clock()
     written(path, "one", made=made)
     async with both(assertion=Assertion(Keys.file(path))) as at:
-        at.app.live().runtime.now = clock
+        at.app.active_config().runtime.now = clock
         at.inside.state.identify.now = clock
         assert (await at.gateway.client.get("/orders/me", headers=BEARER)).status_code == 200
         written(path, "one", "two", made=made)

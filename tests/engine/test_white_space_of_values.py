@@ -122,5 +122,5 @@ async def test_under_another_server_that_leaves_it_there() -> None:
             scope = http_scope("GET", "/signed", headers)
             app = gateway(upstream.url)
             await app(scope, receive, send)
-            await app.live().runtime.aclose()
+            await app.active_config().runtime.aclose()
     assert [message["status"] for message in sent if "status" in message] == [200] * 5

@@ -35,10 +35,10 @@ from limen.exchange.principal import Principal
 from limen.observe import access
 from limen.observe.redaction import logger
 from limen.runtime.compile import compile_config
+from limen.runtime.declared_policies import GATEWAY, DeclaredPolicies, declared_policies
 from limen.runtime.host import ActiveConfig
-from limen.runtime.placed import GATEWAY, Placed, placed
-from limen.runtime.plan import RouteInfo
-from limen.runtime.route import HELD, Route
+from limen.runtime.route import DEFAULT_HELD, Route
+from limen.runtime.route_info import RouteInfo
 from limen.runtime.state import Runtime
 from limen.upstream.declared import Timeouts, Upstream
 
@@ -103,7 +103,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         self.limits = limits or ClientLimits()
         self._trust = trust or Trust()
         self._declared: list[Route] = []
-        self._policies, self._problems = placed(GATEWAY, policies)
+        self._policies, self._problems = declared_policies(GATEWAY, policies)
         self._prefixes: list[str] = []
         self._user_lifespan = lifespan
         self._live: ActiveConfig | None = None
@@ -114,7 +114,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         super().__init__(lifespan=_lifespan, **fastapi)
         if self.max_body_size is None:
             # Of the router: on the application it would bound what streams to the services.
-            self.router.max_body_size = HELD
+            self.router.max_body_size = DEFAULT_HELD
         # Innermost of the user's middleware: whatever is added later wraps gateway routes as it wraps FastAPI's.
         self.user_middleware.append(Middleware(Engine, host=self))
         if jwks_path is not None and (sets := self._published()):
@@ -126,10 +126,10 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection; every request gets its id, and its line in the access log."""
-        await recorded(super().__call__, scope, receive, send, self._runtime.request_id)
+        await recorded(super().__call__, scope, receive, send, self._runtime.new_request_id)
 
     def declare(
-        self, method: str, path: str, options: RouteOptions, groups: Sequence[Placed] = ()
+        self, method: str, path: str, options: RouteOptions, groups: Sequence[DeclaredPolicies] = ()
     ) -> Callable[[Stub], Stub]:
         """Declare ``method path``: a stub where there is an upstream, else FastAPI's own path operation."""
         if "upstream" not in options:
@@ -141,12 +141,12 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
 
         return decorate
 
-    def place(self, prefix: str, policies: Sequence[Policy]) -> Placed:
+    def declare_policies(self, prefix: str, policies: Sequence[Policy]) -> DeclaredPolicies:
         """Check ``policies`` of a group with ``prefix``, and give them their place."""
         self._prefixes.append(prefix)
         count = self._prefixes.count(prefix)
         # Two groups may have one prefix, and what lives of a policy is kept by its place.
-        return self._placed(f"group {prefix}" if count == 1 else f"group {prefix} ({count})", policies)
+        return self._declared_policies(f"group {prefix}" if count == 1 else f"group {prefix} ({count})", policies)
 
     def group(self, prefix: str, **defaults: Unpack[RouteOptions]) -> Group:
         """Return a group of routes that share ``prefix`` and options, such as the upstream; a route's own options win."""
@@ -183,7 +183,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
                     rewrite=rewrite,
                     timeouts=timeouts,
                     max_body=self.max_body_size if max_body is None else max_body,
-                    policies=(self._placed(name, policies),),
+                    policies=(self._declared_policies(name, policies),),
                 )
             )
 
@@ -231,7 +231,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         local_checks.bound_validation(self.routes)  # and what was added since
         for name in ("uvicorn.error", "hypercorn.error", "asyncio"):
             logger(name)  # servers log the exceptions of endpoints there: without their text, which may repeat input
-        ours = {"limen": self, "limen.limits": self.limits, "limen.bodies": self._runtime.bodies}
+        ours = {"limen": self, "limen.limits": self.limits, "limen.bodies": self._runtime.body_memory}
         try:
             if self._user_lifespan is None:
                 yield ours
@@ -244,7 +244,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
             await runtime.aclose()
             access.LOG.flush()
 
-    def live(self) -> ActiveConfig:
+    def active_config(self) -> ActiveConfig:
         """Return what requests run against now, compiling it first if something was declared since."""
         if self._changed:
             self._recompile()
@@ -308,7 +308,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         given = options.get("max_body", options.get("max_body_size"))
         if given is not None or "max_body" in options:
             return given
-        usual = HELD if held else None
+        usual = DEFAULT_HELD if held else None
         every = self.max_body_size
         return every if usual is None or (every is not None and every < usual) else usual
 
@@ -320,8 +320,8 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         self._problems += problems
         self._changed = True
 
-    def _placed(self, place: str, policies: object) -> Placed:
-        found, problems = placed(place, policies)
+    def _declared_policies(self, place: str, policies: object) -> DeclaredPolicies:
+        found, problems = declared_policies(place, policies)
         self._refuse(*problems)
         return found
 
@@ -332,7 +332,9 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
             self._refuse(f"{name}: {error}")
             return None
 
-    def _local(self, method: str, path: str, options: RouteOptions, groups: Sequence[Placed]) -> Callable[[Stub], Stub]:
+    def _local(
+        self, method: str, path: str, options: RouteOptions, groups: Sequence[DeclaredPolicies]
+    ) -> Callable[[Stub], Stub]:
         given = {*options, *(["policies"] if groups else [])}
         if stray := sorted(OWN_OPTIONS & given):
             self._refuse(f"{method} {path}: {', '.join(stray)} given without upstream=; name the service")
@@ -340,7 +342,12 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         return self.api_route(path, methods=[method], **rest)
 
     def _stub(
-        self, method: str, path: str, stub: Callable[..., Any], options: RouteOptions, groups: Sequence[Placed]
+        self,
+        method: str,
+        path: str,
+        stub: Callable[..., Any],
+        options: RouteOptions,
+        groups: Sequence[DeclaredPolicies],
     ) -> None:
         name = f"{method} {path}"
         assert "upstream" in options
@@ -371,10 +378,10 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
                 after=None if after is None else after_hook(after, public=rule.public),
                 session_ended_header=options.get("session_ended_header"),
                 timeouts=options.get("timeouts"),
-                max_answer=options.get("max_answer", HELD),
+                max_answer=options.get("max_answer", DEFAULT_HELD),
                 contract=(promised := contract(registered, answer, options.get("body"), after=after is not None)),
                 max_body=self._most(options, held=promised.body is not None),
-                policies=(*groups, self._placed(name, options.get("policies", ()))),
+                policies=(*groups, self._declared_policies(name, options.get("policies", ()))),
             )
         except TypeError as error:
             self._refuse(f"{name}: {error}")

@@ -13,7 +13,7 @@ from limen.auth.rules import Rule
 from limen.contract.answer_model import IncEx
 from limen.exchange.policy import Policy
 from limen.exchange.principal import Principal
-from limen.runtime.placed import Placed
+from limen.runtime.declared_policies import DeclaredPolicies
 from limen.upstream.declared import Timeouts, Upstream
 
 Stub = TypeVar("Stub", bound=Callable[..., Any])
@@ -110,12 +110,12 @@ class Verbs:
 
     @abstractmethod
     def declare(
-        self, method: str, path: str, options: RouteOptions, groups: Sequence[Placed] = ()
+        self, method: str, path: str, options: RouteOptions, groups: Sequence[DeclaredPolicies] = ()
     ) -> Callable[[Stub], Stub]:
         """Return the decorator that declares ``method path``; ``groups`` are the policies of those it is in."""
 
     @abstractmethod
-    def place(self, prefix: str, policies: Sequence[Policy]) -> Placed:
+    def declare_policies(self, prefix: str, policies: Sequence[Policy]) -> DeclaredPolicies:
         """Check ``policies`` of a group with ``prefix``, and give them their place."""
 
     def get(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[Stub], Stub]:

@@ -123,5 +123,5 @@ class Hooks:
         return cls(**found)
 
 
-NONE = Hooks()
+NO_HOOKS = Hooks()
 """Where no policy is declared."""

@@ -28,7 +28,7 @@ from limen.errors import Fault, Kind
 from limen.exchange.answer import Answer
 from limen.exchange.answer_filters import AnswerFilters, filtered
 from limen.exchange.attempt import AttemptResult
-from limen.exchange.hooks import NONE, Lease, Transform
+from limen.exchange.hooks import NO_HOOKS, Lease, Transform
 from limen.exchange.outcome import Outcome
 from limen.exchange.request import Request
 from limen.exchange.settlement import Settlement
@@ -216,8 +216,8 @@ class Exchange:
         """11. Take the head of the service's answer: its content passes, or is read first."""
         plan = self.plan
         assert plan is not None
-        if plan.session_ended is not None:
-            headers = plan.session_ended(headers)
+        if plan.session_ender is not None:
+            headers = plan.session_ender(headers)
         self._hook = hook = must_buffer_answer(plan, self.request.method, status)
         if hook is not None:
             # Plain was asked for by ``build_upstream_head``.
@@ -229,7 +229,7 @@ class Exchange:
             return BUFFERING
         lines = client_head(plan, status, headers, self.request.request_id)
         self.answer = answer = Answer(status, lines, None, "upstream")
-        if self.hooks is not NONE:
+        if self.hooks is not NO_HOOKS:
             self.filters = AnswerFilters(self.hooks, self.request, answer)
         self.state = ANSWERING
         return ANSWERING
@@ -308,7 +308,7 @@ class Exchange:
         assert plan is not None
         route = plan.route
         contract = route.contract
-        fault = check_parameters(contract, request.params, request.query or b"", request.head, plan.strip)
+        fault = check_parameters(contract, request.params, request.query or b"", request.head, plan.withheld_headers)
         if fault is not None:
             return self.refuse(fault)
         framing = read_framing(request.head, contract, route.max_body)
@@ -338,7 +338,7 @@ class Exchange:
         self.target, lines = build_upstream_head(plan, found, request.method, request.query, request.head)
         if self.content is not None and len(self.content) != self._body_length:
             lines = without_digests(lines)
-        if self.hooks is not NONE:
+        if self.hooks is not NO_HOOKS:
             for change in self.hooks.request_head:
                 lines = change(request, lines)
             lines = self._transform_body(lines)
@@ -423,7 +423,7 @@ class Exchange:
     def _reply(self, reply: Reply, source: str = "local") -> int:
         """Answer with ``reply``, as the policies leave it."""
         self.state = REPLYING
-        if self.hooks is not NONE:
+        if self.hooks is not NO_HOOKS:
             if not values(reply.headers, b"x-request-id"):
                 headers = [*reply.headers, (b"x-request-id", self.request.request_id.encode())]
                 reply = Reply(reply.status, headers, reply.body)

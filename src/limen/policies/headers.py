@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from limen.exchange.answer import Answer
 from limen.exchange.hooks import AnswerHead, RequestHead
-from limen.exchange.policy import RouteFacts, World
+from limen.exchange.policy import Environment, RouteFacts
 from limen.exchange.request import Request
 from limen.http.declared import SINGLE, field_name, field_value, kept_of_answers, kept_of_requests
 from limen.http.headers import CODING_AND_RANGE_FIELDS
@@ -135,10 +135,10 @@ class Headers:
             if (why := _kept_of_route(name, facts)) is not None:
                 yield f"Headers(request=): {name.decode()!r} {why}"
         for name in self.answer.names:
-            if name in facts.consumed:
+            if name in facts.consumed_headers:
                 yield f"Headers(answer=): {name.decode()!r} is the gateway's own on {facts.route}; leave it out"
 
-    def live(self, world: World) -> "LiveHeaders":
+    def live(self, environment: Environment) -> "LiveHeaders":
         """Return the edits, made into functions."""
         return LiveHeaders(self.request, self.answer)
 
@@ -186,12 +186,12 @@ def _check(side: str, edits: Edits, kept: Callable[[bytes], str | None]) -> None
 
 
 def _kept_of_route(name: bytes, facts: RouteFacts) -> str | None:
-    if name in facts.withheld:
+    if name in facts.withheld_headers:
         return "tells services who is calling, or is a credential that the gateway consumes; leave it out"
-    if name in facts.read_headers:
+    if name in facts.declared_headers:
         return f"is declared in the signature of {facts.route}, which would check what the service does not get; leave it out"
-    if facts.reads_body and name == _TYPE:
+    if facts.declares_body and name == _TYPE:
         return f"is checked with the body of {facts.route}, and the service gets what was checked; leave it out"
-    if facts.reads_answer and name in CODING_AND_RANGE_FIELDS:
+    if facts.checks_answers and name in CODING_AND_RANGE_FIELDS:
         return f"is the gateway's to say on {facts.route}: answers that are checked come plain and whole; leave it out"
     return None

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from limen.errors import Fault, Kind
-from limen.exchange.policy import RouteFacts, World
+from limen.exchange.policy import Environment, RouteFacts
 from limen.exchange.request import Request
 from limen.http.replies import Reply
 from limen.routing.path import Pattern
@@ -94,10 +94,10 @@ class Redirect:
         """Yield what is wrong with it on the route of ``facts``."""
         if not facts.public:
             yield f"Redirect answers before the caller is known: the rule of {facts.route} would go unasked; say allow=anyone"
-        if missing := self.names - facts.params:
+        if missing := self.names - facts.path_params:
             yield f"Redirect({self.location!r}): the path of {facts.route} has no parameter {sorted(missing)[0]!r}"
 
-    def live(self, world: World) -> "LiveRedirect":
+    def live(self, environment: Environment) -> "LiveRedirect":
         """Return what answers."""
         return LiveRedirect(self)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from limen.exchange.policy import RouteFacts, World
+from limen.exchange.policy import Environment, RouteFacts
 from limen.exchange.request import Request
 from limen.http.declared import field_name, field_value, kept_of_answers
 from limen.http.replies import Reply
@@ -76,7 +76,7 @@ class Respond:
         if not facts.public:
             yield f"Respond answers before the caller is known: the rule of {facts.route} would go unasked; say allow=anyone"
 
-    def live(self, world: World) -> "LiveRespond":
+    def live(self, environment: Environment) -> "LiveRespond":
         """Return what answers."""
         return LiveRespond(self.status, self.lines, self.body)
 

@@ -6,7 +6,7 @@ from limen.auth.method import Methods
 from limen.auth.rules import Rule
 from limen.contract.after import AfterHook
 from limen.contract.contract import Contract
-from limen.runtime.placed import Placed
+from limen.runtime.declared_policies import DeclaredPolicies
 from limen.upstream.declared import Timeouts, Upstream
 
 KiB = 1024
@@ -14,7 +14,7 @@ MiB = 1024 * 1024
 
 # What is held to be checked may have so many bytes unless a route says otherwise, and no route may say more than the
 # second: it is checked in the event loop (docs/decisions/0009).
-HELD = 256 * KiB
+DEFAULT_HELD = 256 * KiB
 MOST_HELD = MiB
 
 
@@ -42,9 +42,9 @@ class Route:
     after: AfterHook | None = None
     timeouts: Timeouts | None = None
     max_body: int | None = None
-    max_answer: int = HELD
+    max_answer: int = DEFAULT_HELD
     contract: Contract = field(default_factory=Contract)
-    policies: tuple[Placed, ...] = ()
+    policies: tuple[DeclaredPolicies, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what could hold the event loop; raises TypeError."""

@@ -12,7 +12,7 @@ from limen.exchange.answer import Answer
 from limen.exchange.attempt import AttemptResult
 from limen.exchange.hooks import Granted, Hooks, Refused
 from limen.exchange.outcome import Outcome
-from limen.exchange.policy import World
+from limen.exchange.policy import Environment
 from limen.exchange.request import Request
 from limen.http.headers import Headers
 
@@ -185,7 +185,7 @@ class EveryHook:
         if "settle" not in self.phases:
             raise ValueError("EveryHook: phases= needs 'settle', by which the record judges")
 
-    def live(self, world: World) -> "LiveEveryHook":
+    def live(self, environment: Environment) -> "LiveEveryHook":
         """Return what has the hooks."""
         return LiveEveryHook(self)
 

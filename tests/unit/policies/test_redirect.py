@@ -9,18 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limen.errors import Fault, Kind
-from limen.exchange.policy import RouteFacts, World
+from limen.exchange.policy import Environment, RouteFacts
 from limen.http.replies import Reply
 from limen.policies import Redirect
 from limen.routing.path import Pattern, check_path
 from limen.routing.table import Match, Table
 from policy_requests import request
 
-WORLD = World(lambda: 0.0, lambda: 0.0, Random(0))
+ENVIRONMENT = Environment(lambda: 0.0, lambda: 0.0, Random(0))
 
 
 def sent(declared: Redirect, route: str, path: bytes, query: bytes | None = None) -> Reply | Fault:
-    return declared.live(WORLD).arrive(request(path, query, route=route))
+    return declared.live(ENVIRONMENT).arrive(request(path, query, route=route))
 
 
 def location(declared: Redirect, route: str, path: bytes, query: bytes | None = None) -> bytes:
@@ -117,8 +117,8 @@ def test_other_statuses_are_refused(status: int) -> None:
 
 def test_what_a_route_has_to_have() -> None:
     declared = Redirect("/new/{a}/{b}")
-    assert list(declared.check(RouteFacts("GET /{a}/{b}", params=frozenset("ab")))) == []
-    assert list(declared.check(RouteFacts("GET /{a}", params=frozenset("a"), public=False))) == [
+    assert list(declared.check(RouteFacts("GET /{a}/{b}", path_params=frozenset("ab")))) == []
+    assert list(declared.check(RouteFacts("GET /{a}", path_params=frozenset("a"), public=False))) == [
         "Redirect answers before the caller is known: the rule of GET /{a} would go unasked; say allow=anyone",
         "Redirect('/new/{a}/{b}'): the path of GET /{a} has no parameter 'b'",
     ]

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from limen.exchange.policy import RouteFacts, World
+from limen.exchange.policy import Environment, RouteFacts
 from limen.http.replies import Reply
 from limen.policies import Respond
 from policy_requests import request
 
-WORLD = World(lambda: 0.0, lambda: 0.0, Random(0))
+ENVIRONMENT = Environment(lambda: 0.0, lambda: 0.0, Random(0))
 
 
 @pytest.mark.parametrize(
@@ -45,9 +45,9 @@ WORLD = World(lambda: 0.0, lambda: 0.0, Random(0))
     ],
 )
 def test_answers(declared: Respond, status: int, lines: list[tuple[bytes, bytes]], body: bytes) -> None:
-    reply = declared.live(WORLD).arrive(request())
+    reply = declared.live(ENVIRONMENT).arrive(request())
     assert reply == Reply(status, [*lines, (b"x-request-id", b"r1")], body)
-    assert declared.live(WORLD).arrive(request()).headers is not reply.headers
+    assert declared.live(ENVIRONMENT).arrive(request()).headers is not reply.headers
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_what_it_was_made_of_may_change() -> None:
     content = {"a": 1}
     declared = Respond(200, content)
     content["a"] = 2
-    assert declared.live(WORLD).arrive(request()).body == b'{"a":1}'
+    assert declared.live(ENVIRONMENT).arrive(request()).body == b'{"a":1}'
     assert declared == Respond(200, {"a": 1})
     assert declared != Respond(200, content)
 

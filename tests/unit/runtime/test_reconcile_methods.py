@@ -21,10 +21,10 @@ TOKENS = Jwt(SECRET)
 
 async def test_an_equal_method_keeps_what_it_remembers() -> None:
     runtime = Runtime(TOKENS, revocations=(ended := Revocations()), now=lambda: NOW)
-    entry = plan(compiled(runtime, route(allow=signed_in))).entry
-    assert entry is not None
+    access_control = plan(compiled(runtime, route(allow=signed_in))).access_control
+    assert access_control is not None
     token = issue(TOKENS, 7, "admin", NOW, session="s").encode()
-    caller = entry.identify(Head([(b"authorization", b"Bearer " + token)]), NOW, b"")
+    caller = access_control.identify(Head([(b"authorization", b"Bearer " + token)]), NOW, b"")
     assert isinstance(caller, Principal)
     known = verifier(runtime, TOKENS)
     assert isinstance(known, Verifier)
@@ -45,9 +45,9 @@ async def test_a_method_that_is_declared_no_more_remembers_nothing_and_hears_not
     assert isinstance(gone.verify(token, NOW), Principal)
     compiled(runtime, route())
     assert gone.recall(token, NOW) is None
-    assert listeners(runtime) == "<Ends 0 listen>"
+    assert listeners(runtime) == "<RevocationRelay 0 listeners>"
     assert verifier(runtime, TOKENS) is not gone
-    assert listeners(runtime) == "<Ends 0 listen>"
+    assert listeners(runtime) == "<RevocationRelay 0 listeners>"
     # An exchange that began with it asks anew, and gets what is true by then.
     ended.end_session("s", NOW + 100)
     refused = gone.verify(token, NOW)
@@ -59,7 +59,7 @@ async def test_fresh_declarations_do_not_pile_up() -> None:
     runtime = Runtime(revocations=Revocations())
     for number in range(20):
         compiled(runtime, route(allow=signed_in, auth=Methods.of(Jwt(SECRET, leeway=number))))
-    assert listeners(runtime) == "<Ends 1 listen>"
+    assert listeners(runtime) == "<RevocationRelay 1 listeners>"
 
 
 def test_keys_that_are_called_the_same_may_be_others(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,12 +52,12 @@ class Engine:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        active = self._host.live()
+        active = self._host.active_config()
         path: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
         found = find(active.table, scope["method"].encode(), path, scope["query_string"])
         # None is there where middleware has made a scope of its own: then what stands before this knows nothing of the route.
         known: Outcome | None = scope.get(record.OUTCOME)
-        outcome = known or record.begun(scope, active.runtime.request_id)
+        outcome = known or record.begun(scope, active.runtime.new_request_id)
         request = _request(active, scope, path, outcome)
         if found is not None and scope["method"] == "OPTIONS":
             found = final_recipient(active.table, found, path, request.head)
@@ -175,7 +175,7 @@ class _Exchange:
             plan.route.max_body,
             patience=plan.timeouts.idle,
             empty=not framing.framed,
-            bodies=self._runtime.bodies,
+            bodies=self._runtime.body_memory,
             lossy=may_be_lost(self._scope),
         )
         return stream

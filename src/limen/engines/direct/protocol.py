@@ -229,7 +229,7 @@ class GatewayProtocol(Downstream):
         if self._gateway is None:
             return True
         path, _, query = self.parser.url.partition(b"?")
-        return find(self._gateway.live().table, b"GET", path, query) is None
+        return find(self._gateway.active_config().table, b"GET", path, query) is None
 
     def head_came(self, method: bytes, head: Head) -> None:
         """Find out whose request it is, and let it begin, or wait in line."""
@@ -468,7 +468,7 @@ class GatewayProtocol(Downstream):
         """Make the exchange for this head; None leaves it to the application."""
         if self.is_at_its_limit():
             return None
-        active = host.live()
+        active = host.active_config()
         path, mark, query = url.partition(b"?")
         found = find(active.table, method, path, query)
         if found is None:
@@ -477,7 +477,7 @@ class GatewayProtocol(Downstream):
             found = final_recipient(active.table, found, path, head)
         parser = self.parser
         origin = self._origin_of(active.runtime.trust, head)
-        request_id = steps.request_id(head, active.runtime.request_id)
+        request_id = steps.request_id(head, active.runtime.new_request_id)
         request = Request(
             method,
             path,
@@ -494,7 +494,7 @@ class GatewayProtocol(Downstream):
         return DirectExchange(
             self,
             Exchange(active, found, request, Outcome(method, path, request_id, self.peer)),
-            active.runtime.bodies,
+            active.runtime.body_memory,
             keep_alive=not old and parser.keeps_alive(),
             chunks=not old,
             expects=parser.expects_continue,
