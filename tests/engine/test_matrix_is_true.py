@@ -17,7 +17,7 @@ from limen.auth.api_keys import ApiKeys
 from limen.auth.method import Methods
 from limen.auth.rules import as_rule
 from limen.cli.matrix import matrix_of
-from limen.runtime.matrix import Caller, Credential, Verdict, ask, judge
+from limen.runtime.matrix import Caller, Credential, Verdict, route_verdict, rule_verdict
 from limen.testing import Conversation, ScriptedUpstream
 from serving import Served, serving
 from tokens import SECRET, sign
@@ -198,7 +198,7 @@ async def test_any_caller_gets_what_the_matrix_would_say(routes: list[tuple[Rule
 
 def _expected(rule: Rule, taken: Methods, person: Person, credential: Credential) -> Verdict:
     """Return what the matrix says: of a flawed credential, and of one that is not taken, that it is none."""
-    if person.flaw or rule.public or judge(signed_in, taken, Caller(credential)) == "401":
-        return judge(rule, taken, Caller("none"))
+    if person.flaw or rule.public or route_verdict(signed_in, taken, Caller(credential)) == "401":
+        return route_verdict(rule, taken, Caller("none"))
     principal = Principal(person.id, frozenset(person.roles), frozenset(person.scopes))
-    return ask(rule, principal, {"who": "me"})
+    return rule_verdict(rule, principal, {"who": "me"})

@@ -26,13 +26,13 @@ from limen.contract.edited_answer import AnswerHook, EditedAnswer, HookResult
 from limen.contract.request_check import BodyFraming, check_body, check_parameters, read_framing, too_large
 from limen.errors import Fault, Kind
 from limen.exchange.answer import Answer
-from limen.exchange.answer_filters import AnswerFilters, filtered
+from limen.exchange.answer_filters import AnswerFilters, filter_reply
 from limen.exchange.attempt import AttemptResult
 from limen.exchange.hooks import NO_HOOKS, Lease, Transform
 from limen.exchange.outcome import Outcome
 from limen.exchange.request import Request
 from limen.exchange.settlement import Settlement
-from limen.exchange.transforms import chained
+from limen.exchange.transforms import chain
 from limen.http.headers import Headers, block, values
 from limen.http.replies import Reply, allowed, problem, redirect
 from limen.pipeline.settle import end, guarded, policy_failed, settle
@@ -352,7 +352,7 @@ class Exchange:
         if not framing.framed and self.content is None:
             return lines
         transforms = [one for make in self.hooks.request_body if (one := make(self.request)) is not None]
-        transform = chained(transforms)
+        transform = chain(transforms)
         if transform is None:
             return lines
         if self.content is not None:
@@ -417,7 +417,7 @@ class Exchange:
     def _keep(self) -> Settlement:
         if self._settlement is None:
             self._settlement = Settlement(self.hooks.settle)
-            self.outcome.at_end = self._settlement.settle
+            self.outcome.on_settled = self._settlement.settle
         return self._settlement
 
     def _reply(self, reply: Reply, source: str = "local") -> int:
@@ -428,7 +428,7 @@ class Exchange:
                 headers = [*reply.headers, (b"x-request-id", self.request.request_id.encode())]
                 reply = Reply(reply.status, headers, reply.body)
             try:
-                reply = filtered(reply, self.hooks, self.request, source)
+                reply = filter_reply(reply, self.hooks, self.request, source)
             except Exception:
                 if self.fault is None or self.fault.kind is not Kind.INTERNAL_ERROR:
                     raise
