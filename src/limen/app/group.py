@@ -9,10 +9,10 @@ from limen.runtime.declared_policies import DeclaredPolicies
 
 
 class Group(Verbs):
-    """A prefix and defaults over a gateway or another group; a route's own options win, and its policies come on top."""
+    """A prefix and default options for routes. A route's own options replace the defaults; its policies are added."""
 
     def __init__(self, parent: Verbs, prefix: str, defaults: RouteOptions) -> None:
-        """Declare through ``parent``, under ``prefix``, with ``defaults``."""
+        """Declare routes at ``parent``, under ``prefix``, with ``defaults``."""
         self._parent = parent
         self._prefix = prefix
         self._defaults: RouteOptions = {**defaults}
@@ -27,7 +27,7 @@ class Group(Verbs):
         return self._parent.declare(method, self._prefix + path, merged, (*self._declared_policies, *groups))
 
     def declare_policies(self, prefix: str, policies: Sequence[Policy]) -> DeclaredPolicies:
-        """Check ``policies`` of a group within this one, and give them their place."""
+        """Check ``policies`` of a group within this one."""
         return self._parent.declare_policies(self._prefix + prefix, policies)
 
     def group(self, prefix: str, **defaults: Unpack[RouteOptions]) -> "Group":

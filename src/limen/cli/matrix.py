@@ -57,7 +57,7 @@ def matrix(spec: str, *, form: Format | None, output: Path | None, check: Path |
 def matrix_of(app: Gateway) -> Matrix:
     """Return the matrix of ``app``, which must compile."""
     auth = app.active_config().runtime.auth
-    return compute_matrix(app._declared, auth, list(_local_rows(app)))  # pyright: ignore[reportPrivateUsage] - nothing public lists the rules
+    return compute_matrix(app.declared(), auth, list(_local_rows(app)))
 
 
 def _local_rows(app: Gateway) -> Iterable[MatrixRow]:

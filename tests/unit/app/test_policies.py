@@ -8,6 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from limen import DeclarationError, Gateway, Limits, Upstream, anyone, signed_in
+from limen.app.gateway import EVERY_METHOD
 from limen.auth import Jwt, Revocations
 from limen.exchange.hooks import NO_HOOKS, Hooks
 from limen.exchange.policy import Environment
@@ -241,13 +242,13 @@ def test_a_late_declaration_that_is_wrong_leaves_what_was_there(caplog: pytest.L
     app = Gateway()
     app.forward("/a", upstream=SVC, allow=anyone)
     before = app.active_config()
-    with caplog.at_level(logging.ERROR, "limen.app.gateway"):
+    with caplog.at_level(logging.ERROR, "limen.app.config"):
         app.forward("/b", upstream=Upstream("svc", ["http://127.0.0.1:2"], limits=Limits(connections=1)), allow=anyone)
         assert app.active_config() is before
         assert app.active_config() is before
-    (record,) = [one for one in caplog.records if one.name == "limen.app.gateway"]
+    (record,) = [one for one in caplog.records if one.name == "limen.app.config"]
     assert "what was before serves on: 1 problem" in record.getMessage()
-    line = f"{'|'.join(app._declared[1].methods)} /b: two different upstreams are named 'svc'; rename one"  # pyright: ignore[reportPrivateUsage]
+    line = f"{'|'.join(EVERY_METHOD)} /b: two different upstreams are named 'svc'; rename one"
     assert problems(app) == (line,)
     assert problems(app) == (line,)
     assert app.active_config() is before
