@@ -1,4 +1,4 @@
-"""``limen serve`` where open files are few: what it says, what clients get, and what it does when none is left."""
+"""``limen serve`` with few file descriptors: what it logs, what clients get, and what it does when none is left."""
 
 import contextlib
 import os
@@ -90,7 +90,7 @@ async def test_a_declared_number_that_does_not_fit(
         assert "open files" not in command.text
 
 
-async def test_too_few_for_any_client(gate: Path, port: int) -> None:
+async def test_a_limit_too_low_for_any_client_is_refused(gate: Path, port: int) -> None:
     async with running(gate, "serve", "gate:app", "--port", str(port), files="-n 200") as command:
         assert await command.ends() == 1
     assert "Error: no client could connect: this process may have 200 open files" in command.text

@@ -1,4 +1,4 @@
-"""The supervisor in the test's own process, its bounds made short: workers that hang, and starts that fail."""
+"""The supervisor in the test's own process, with short timeouts: workers that hang, and starts that fail."""
 
 import asyncio
 import contextlib
@@ -103,7 +103,7 @@ async def supervised(
 
 
 @pytest.mark.processes_measured
-async def test_a_worker_that_is_not_heard_is_replaced(
+async def test_a_silent_worker_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """SIGSTOP stands for whatever keeps a loop from turning: only SIGKILL ends it."""
@@ -120,7 +120,7 @@ async def test_a_worker_that_is_not_heard_is_replaced(
 
 
 @pytest.mark.parametrize("how", ["is refused by the system", "ends before it serves"])
-async def test_a_worker_that_is_not_heard_is_killed_also_while_no_other_starts(
+async def test_a_silent_worker_is_killed_also_while_no_other_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, how: str
 ) -> None:
     monkeypatch.setattr(heartbeat, "MISSED_BEATS", 3)

@@ -17,8 +17,8 @@ from answers import BAD, GOOD, SHORT
 from conformance import Answers, Case, Says
 from conformance_answer import Answer, read_answer
 from engines import ENGINES
+from in_memory_gateway import InMemoryGateway
 from limen.testing import flush_log
-from sealed import Sealed
 
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 INTERIM = b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n"
@@ -115,15 +115,15 @@ class Log(logging.Handler):
 class Rig:
     """A gateway without sockets on one engine, and what it logs."""
 
-    sealed: Sealed
+    gateway: InMemoryGateway
     log: Log
 
     def came(self, method: bytes, target: bytes, answer: bytes, cut: int = 0) -> Came:
         request = method + b" " + target + b" HTTP/1.1\r\nHost: g\r\n\r\n"
-        run = self.sealed.run([request, request], answer=answer, cut=cut)
+        run = self.gateway.run([request, request], answer=answer, cut=cut)
         flush_log()
         lines, self.log.lines = tuple(self.log.lines), []
-        read = self.sealed.loop.run_until_complete(_answers(run.answer, bodyless=method == b"HEAD"))
+        read = self.gateway.loop.run_until_complete(_answers(run.answer, bodyless=method == b"HEAD"))
         seen = tuple(part.count(b" HTTP/1.1\r\n") for part in run.connections)
         return Came(tuple(read), run.closed, lines, seen, run.violations)
 
@@ -150,7 +150,7 @@ def known() -> None:
 def rigs() -> Iterator[list[Rig]]:
     """Both engines."""
     log, logger = Log(), logging.getLogger("limen.access")
-    made = [Rig(Sealed(engine), log) for engine in ENGINES]
+    made = [Rig(InMemoryGateway(engine), log) for engine in ENGINES]
     level = logger.level
     logger.setLevel(logging.INFO)
     logger.addHandler(log)
@@ -158,7 +158,7 @@ def rigs() -> Iterator[list[Rig]]:
     logger.removeHandler(log)
     logger.setLevel(level)
     for rig in made:
-        rig.sealed.close()
+        rig.gateway.close()
 
 
 def cuts(answer: bytes) -> list[int]:

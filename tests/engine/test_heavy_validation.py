@@ -1,4 +1,4 @@
-"""Validation does not hold the loop: one heavy one in each turn, on each engine, and everything about it is bounded."""
+"""Validation does not block the loop: one heavy validation in each turn, on each engine, and all of it bounded."""
 
 import asyncio
 import contextlib
@@ -126,14 +126,14 @@ async def test_a_body_counts_as_held_until_it_is_checked() -> None:
         await until(lambda: bodies.total == 0)
 
 
-async def test_so_are_heavy_answers() -> None:
+async def test_heavy_answers_are_checked_in_turns_of_their_own() -> None:
     async with gate() as one:
         answers = await asyncio.gather(*(one.served.get(b"/numbers") for _ in range(CLIENTS)))
         assert all(answer.endswith(HEAVY) for answer in answers)
         assert len(set(one.spy.heavy)) == CLIENTS
 
 
-async def test_a_hook_gets_a_heavy_answer_in_a_turn_too() -> None:
+async def test_a_heavy_answer_of_a_hook_is_checked_in_a_turn_of_its_own() -> None:
     async with gate() as one:
         assert (await one.served.get(b"/hooked")).endswith(b'{"items":%d}' % (LIGHT + 1))
 
@@ -165,7 +165,7 @@ async def test_a_client_that_leaves_before_its_turn_is_not_checked(monkeypatch: 
         assert len(one.upstream.requests) == 1
 
 
-async def test_what_finds_no_place_in_line_is_told_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_validation_without_a_place_in_line_is_503_with_retry_after(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_WAITING", 0)
     async with gate() as one:
         for answer in (await one.post(HEAVY), await one.served.get(b"/numbers")):
@@ -201,7 +201,7 @@ async def test_the_answer_to_any_number_of_misfits_is_small_and_counts_them(
         assert (len(told["errors"]), told.get("errors_omitted", 0)) == (listed, omitted)
 
 
-async def test_a_misfit_in_each_of_many_is_told_of_the_first() -> None:
+async def test_of_many_invalid_items_the_first_is_named() -> None:
     async with gate() as one:
         answer = await one.post(b"[" + b'"x",' * 10_000 + b"1]")
         told = json.loads(answer.partition(b"\r\n\r\n")[2])

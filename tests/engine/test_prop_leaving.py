@@ -244,7 +244,7 @@ async def test_nothing_is_left_of_a_client_that_leaves(scene: Scene, kinds: list
 
 
 @pytest.mark.parametrize("how", HOWS)
-async def test_it_leaves_just_when_the_answer_that_is_held_becomes_whole(scene: Scene, how: How) -> None:
+async def test_a_client_that_leaves_as_a_held_answer_becomes_whole_leaves_nothing(scene: Scene, how: How) -> None:
     for kind in (HELD, MADE, ASKS, replace(POST, path=b"/svc/held/%b")):
         for turns in range(8):
             for behind in ([GET, GET], [POST, HELD], [ASKS], list[Kind]()):
@@ -252,7 +252,7 @@ async def test_it_leaves_just_when_the_answer_that_is_held_becomes_whole(scene: 
 
 
 @pytest.mark.parametrize("how", HOWS)
-async def test_more_are_in_line_than_are_read(scene: Scene, how: How) -> None:
+async def test_a_client_that_leaves_with_more_in_line_than_is_read_leaves_nothing(scene: Scene, how: How) -> None:
     for behind in (15, 16, 17, 40):
         for release, turns in ((0, 0), (1, 0), (1, 3), (1, 6)):
             kinds = [HELD, *[GET] * behind]

@@ -1,4 +1,4 @@
-"""Whatever becomes of a request, and whenever: each policy is told of its end once, and nothing that was granted is left."""
+"""Whatever happens to a request, and whenever: each policy is told of its end once, and every lease is released."""
 
 import asyncio
 import itertools
@@ -271,7 +271,7 @@ async def scene() -> AsyncGenerator[Scene]:
 @example([Course(service=service, leaves=leaves) for service in SERVICES for leaves in ("asked", "answered", "never")])
 @example([Course(fail=fail, body="whole") for fail in FAILING])
 @example([Course(route=route, body="whole") for route in ("svc", "checked", "declared", "local", "nowhere")])
-async def test_each_ends_once_and_leaves_nothing(scene: Scene, courses: list[Course]) -> None:
+async def test_each_exchange_settles_once_and_leaves_nothing(scene: Scene, courses: list[Course]) -> None:
     await asyncio.gather(*map(scene.take, courses))
     record = scene.record
     assert record.broken() == []

@@ -1,4 +1,4 @@
-"""Slow streamed bodies leave half of a service's connections to others, and in peace both directions flow as they come."""
+"""Slow streamed bodies leave half of a service's connections to others. Without scarcity both directions stream."""
 
 import asyncio
 import contextlib
@@ -142,7 +142,7 @@ async def test_uploads_that_come_in_one_turn_of_the_loop_hold_no_more() -> None:
         await drained(one.app)
 
 
-async def test_slow_uploads_that_leave_or_are_sent_away_give_everything_back() -> None:
+async def test_slow_uploads_that_leave_or_are_refused_release_everything() -> None:
     async with gate(limits=ClientLimits(body_silence=1.0, linger=0.2)) as one:
         slow = await asyncio.gather(*(one.upload(UPLOADS["length"][0]) for _ in range(SLOW)))
         await until(lambda: one.uploads() == MOST // 2)
@@ -155,7 +155,7 @@ async def test_slow_uploads_that_leave_or_are_sent_away_give_everything_back() -
         await served(one)
 
 
-async def test_an_upload_that_has_to_wait_is_put_up_with_no_longer_than_the_route_says() -> None:
+async def test_a_waiting_upload_keeps_to_the_timeouts_of_its_route() -> None:
     async with gate(timeouts=Timeouts(idle=0.5)) as one:
         slow = await asyncio.gather(*(one.upload(UPLOADS["chunked"][0]) for _ in range(SLOW)))
         for reader, writer in slow:
@@ -166,7 +166,7 @@ async def test_an_upload_that_has_to_wait_is_put_up_with_no_longer_than_the_rout
         await drained(one.app)
 
 
-async def test_an_upload_that_has_to_wait_keeps_to_its_bound() -> None:
+async def test_a_waiting_upload_keeps_to_max_body() -> None:
     async with gate() as one:
         slow = await asyncio.gather(*(one.upload(UPLOADS["length"][0]) for _ in range(MOST // 2)))
         await until(lambda: one.uploads() == MOST // 2)
@@ -195,7 +195,7 @@ async def test_a_stop_waits_for_uploads_that_wait() -> None:
             writer.close()
 
 
-async def test_in_peace_an_answer_begins_before_its_request_has_ended() -> None:
+async def test_without_scarcity_an_answer_begins_before_its_request_has_ended() -> None:
     async def echoing(conversation: Conversation) -> None:
         await conversation.head()
         await conversation.say(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")

@@ -1,4 +1,4 @@
-"""The gateway's signed word for a caller, on both engines, to a service of the kit: who gets in, who only looks like it."""
+"""Signed identity of a caller on both engines, towards a service of the kit: which assertions are accepted."""
 
 import json
 import time
@@ -110,7 +110,7 @@ def code(answer: httpx2.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["code"]
 
 
-async def test_a_caller_comes_through_the_gateway_and_not_past_it() -> None:
+async def test_a_caller_reaches_the_service_only_through_the_gateway() -> None:
     async with both() as at:
         got = await at.gateway.client.get("/orders/me", headers=BEARER)
         assert (got.status_code, got.json()) == (200, {"id": 7, "roles": ["admin"]})
@@ -122,7 +122,7 @@ async def test_a_caller_comes_through_the_gateway_and_not_past_it() -> None:
         assert code(await at.gateway.client.get("/orders/me")) == (401, "token_missing")
 
 
-async def test_a_client_cannot_bring_an_identity_of_its_own() -> None:
+async def test_a_client_cannot_send_an_identity_of_its_own() -> None:
     good = await captured(gateway(), "orders")
     async with both() as at:
         for brought in ({"request-identity": good}, {"Request-Identity": "x"}):
@@ -166,7 +166,7 @@ async def test_the_header_is_stripped_where_nothing_is_signed_as_well() -> None:
     assert [told(head) for head in upstream.requests] == [[], []]
 
 
-async def test_what_is_signed_for_one_service_is_nothing_to_another() -> None:
+async def test_an_assertion_for_one_service_is_refused_by_another() -> None:
     stolen = await captured(gateway(), "suppliers")
     async with both() as at:
         headers = PLAIN | {"request-identity": stolen}
@@ -174,14 +174,14 @@ async def test_what_is_signed_for_one_service_is_nothing_to_another() -> None:
         assert code(await at.service.client.get("/me", headers=headers)) == (401, "identity_invalid")
 
 
-async def test_what_another_gateway_signs_is_nothing() -> None:
+async def test_an_assertion_of_another_gateway_is_refused() -> None:
     others = await captured(gateway(Assertion(pair("ES256")[0].decode())), "orders")
     async with both() as at:
         headers = {"request-identity": others}
         assert code(await at.service.client.get("/me", headers=headers)) == (401, "identity_invalid")
 
 
-async def test_it_says_for_whom_it_is_and_signs_in_nowhere() -> None:
+async def test_an_assertion_names_its_audience_and_is_no_credential_at_the_gateway() -> None:
     async with ScriptedUpstream(saying(OK, OK)) as one, ScriptedUpstream(saying(OK)) as other:
         app = gateway()
         route(app, "orders", one.url)
@@ -263,7 +263,7 @@ async def test_keys_in_a_file_serve_a_service_that_cannot_reach_the_gateway(tmp_
         assert code(await at.service.client.get("/me", headers=PLAIN)) == (401, "identity_missing")
 
 
-async def test_a_gateway_that_does_not_sign_is_told_so_by_the_service() -> None:
+async def test_a_service_says_when_the_gateway_does_not_sign() -> None:
     app = Gateway(auth=JWT)
     async with serving(app) as front, serving(service(f"http://127.0.0.1:{front.port}/keys")) as behind:
         route(app, "orders", f"http://127.0.0.1:{behind.port}")

@@ -7,7 +7,6 @@ import logging
 import pytest
 
 from certificates import DAY, Authority
-from ending import Ending
 from engines import ONE_ENGINE
 from limen import Gateway, Timeouts, Tls, Upstream, anyone
 from limen.cli import server as cli_server
@@ -16,6 +15,7 @@ from limen.testing import Conversation, ScriptedUpstream, flush_log
 from services import ready
 from serving import serving
 from tls_clients import secured
+from tls_service import TlsService
 from tls_serving import serving_tls
 
 pytestmark = pytest.mark.usefixtures("own_collector")
@@ -126,7 +126,7 @@ async def test_a_handshake_that_does_not_come_is_ended(authority: Authority, mon
         (("elsewhere.example",), 90, "Hostname mismatch"),
     ],
 )
-async def test_a_service_that_is_not_believed_is_a_502_and_the_log_says_why(
+async def test_an_untrusted_service_is_502_and_the_log_says_why(
     authority: Authority, caplog: pytest.LogCaptureFixture, names: tuple[str, ...], days: int, cause: str
 ) -> None:
     trusted = None if cause.startswith("unable") else Tls(ca=authority.path)
@@ -152,7 +152,7 @@ async def test_a_service_that_is_not_believed_is_a_502_and_the_log_says_why(
 async def test_an_answer_cut_under_tls_does_not_look_whole(authority: Authority, notify: bool) -> None:
     answer = b"HTTP/1.1 200 OK\r\n\r\nhalf of an answer"
     async with (
-        Ending(authority.server(), answer, notify=notify) as service,
+        TlsService(authority.server(), answer, notify=notify) as service,
         serving(gate(service.url, Tls(ca=authority.path))) as served,
     ):
         reader, writer = await asyncio.open_connection("127.0.0.1", served.port)

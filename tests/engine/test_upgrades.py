@@ -1,4 +1,4 @@
-"""A connection that is given away to a WebSocket: what came behind the head and what comes after it is the new protocol's."""
+"""An upgraded connection: the bytes behind the head, and all after them, belong to the new protocol."""
 
 import asyncio
 from typing import Any, cast
@@ -75,7 +75,7 @@ async def test_frames_arrive_that_came_with_the_head_and_after_it(padding: int, 
         writer.close()
 
 
-async def test_a_connection_that_was_not_read_when_it_is_given_away_is_read_again() -> None:
+async def test_reading_resumes_on_a_paused_connection_after_the_upgrade() -> None:
     """Its head is parsed in several steps, behind a request that was answered; until then the socket is not read."""
     Taker.made = []
     app = Gateway()

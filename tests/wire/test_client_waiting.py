@@ -1,4 +1,4 @@
-"""Time and cancellation: whatever happens while a caller waits, the pool has everything back."""
+"""Timeouts and cancellation: whatever happens while a caller waits, the pool gets everything back."""
 
 import asyncio
 import time
@@ -229,7 +229,7 @@ async def test_cancelled_while_waiting_in_line() -> None:
         assert counts(pool) == (0, 0, 0)
 
 
-async def test_what_is_held_can_be_read_after_the_end_and_after_a_fault() -> None:
+async def test_buffered_content_can_be_read_after_the_end_and_after_a_fault() -> None:
     async with ScriptedUpstream(saying(OK), saying(HALF)) as server:
         pool = pool_for(server.url)
         answer = await call(pool)

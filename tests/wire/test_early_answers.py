@@ -1,4 +1,4 @@
-"""A service that answers before it has read the request, and hangs up: its answer counts, although a write has failed."""
+"""A service answers before it has read the request, and hangs up: its answer counts, although a write has failed."""
 
 import asyncio
 import socket
@@ -67,12 +67,12 @@ async def test_an_answer_until_the_end_is_whole_if_the_service_has_said_so() -> 
     assert (seen.status, seen.content, seen.ended) == (413, b"no", True)
 
 
-async def test_what_is_no_answer_is_none_then_either() -> None:
+async def test_an_invalid_answer_is_a_fault_then_too() -> None:
     seen, _ = await told(b"nonsense\r\n\r\n")
     assert (seen.ended, seen.kind) == (False, Kind.UPSTREAM_PROTOCOL)
 
 
-async def test_what_is_read_then_is_bounded() -> None:
+async def test_input_after_a_failed_write_is_bounded() -> None:
     """A buffer of the system's may hold more than anybody may have to hold for a client."""
     seen, _ = await told(HEAD + b"content-length: 100000000\r\n\r\n" + b"." * 200_000)
     assert (seen.ended, seen.kind) == (False, Kind.UPSTREAM_CLOSED)

@@ -1,4 +1,4 @@
-"""``Headers``: what may be edited, what happens then, and what is refused with which words."""
+"""``Headers``: what may be edited, the result, and the messages of refusals."""
 
 from collections.abc import Callable
 from random import Random
@@ -109,7 +109,7 @@ def test_a_content_type_is_set_where_there_is_content_of_the_service(status: int
         ({"add": {"Content-Type": "text/html"}}, "'content-type' has one value, so none can be added; use set="),
     ],
 )
-def test_what_is_no_edit(edits: dict[str, Any], words: str) -> None:
+def test_invalid_edits_are_refused(edits: dict[str, Any], words: str) -> None:
     with pytest.raises((TypeError, ValueError), match=f"^Edits: .*{words}"):
         Edits(**edits)
 
@@ -152,7 +152,7 @@ OF_ANSWERS = {
         *(("answer", name, words) for name, words in (EVERYWHERE | OF_ANSWERS).items()),
     ],
 )
-def test_what_is_the_gateways_to_say(side: str, name: str, words: str, how: str) -> None:
+def test_fields_that_the_gateway_sets_are_refused(side: str, name: str, words: str, how: str) -> None:
     edits = Edits(remove=[name, "x-ok"]) if how == "remove" else Edits(set={name: "1", "x-ok": "1"})
     with pytest.raises(ValueError, match=r"^Headers\(") as caught:
         headers(side, edits)
@@ -163,7 +163,7 @@ def test_what_is_the_gateways_to_say(side: str, name: str, words: str, how: str)
     assert "x-ok" not in text
 
 
-def test_all_that_is_refused_is_told_at_once() -> None:
+def test_all_refused_fields_are_named_at_once() -> None:
     with pytest.raises(ValueError, match=r"'via' names .*; 'date' is written .*; leave them out$"):
         Headers(answer=Edits(remove=["via"], set={"date": "now"}))
 
@@ -177,7 +177,7 @@ def test_all_that_is_refused_is_told_at_once() -> None:
         (lambda: Headers(request={"x": "1"}), "request= takes Edits"),  # pyright: ignore[reportArgumentType]
     ],
 )
-def test_what_are_no_headers(made: Callable[[], Headers], words: str) -> None:
+def test_invalid_headers_policies_are_refused(made: Callable[[], Headers], words: str) -> None:
     with pytest.raises((TypeError, ValueError), match=words):
         made()
 
@@ -241,7 +241,7 @@ def test_equal_declarations_are_equal() -> None:
         ),
     ],
 )
-def test_what_a_route_would_break(side: str, name: str, facts: dict[str, Any], words: str) -> None:
+def test_edits_that_break_the_contract_of_a_route(side: str, name: str, facts: dict[str, Any], words: str) -> None:
     made = headers(side, Edits(set={name: "1"}))
     (line,) = made.check(RouteFacts("GET /a", **facts))
     assert line.startswith(f"Headers({side}=): {name!r} ")

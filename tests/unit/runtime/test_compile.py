@@ -1,4 +1,4 @@
-"""Declared routes in, plans out, or every problem at once."""
+"""Compiles declared routes into plans, or lists every problem at once."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -78,12 +78,12 @@ def test_what_is_declared_is_there() -> None:
 
 
 @pytest.mark.parametrize("where", ["query", "header", "cookie"])
-def test_only_what_is_needed_is_read(where: ParameterLocation) -> None:
+def test_a_contract_reads_only_the_declared_locations(where: ParameterLocation) -> None:
     contract = Contract((Parameter("x", where, TypeAdapter(int), required=True),))
     assert {name for name in ("query", "header", "cookie") if contract.needs(name)} == {where}
 
 
-def test_one_pool_per_upstream_and_every_method_its_entry() -> None:
+def test_one_pool_per_upstream_and_one_table_entry_per_method() -> None:
     runtime = Runtime(None)
     routes = [route(methods=("GET", "POST")), route("/b"), route("/c", upstream=ORDERS)]
     table = compile_config(routes, runtime=runtime, identity={}).table
@@ -96,7 +96,7 @@ def test_one_pool_per_upstream_and_every_method_its_entry() -> None:
     assert [upstream.name for upstream in runtime.snapshot().upstreams] == ["users", "orders"]
 
 
-def test_clients_cannot_send_identity_nor_spend_their_token_elsewhere() -> None:
+def test_identity_and_credentials_of_a_client_never_reach_a_service() -> None:
     identity = {b"request-identity", b"request-user-id", b"request-user-role"}
     assert plan(route()).withheld_headers == identity | {b"authorization"}
     # Without auth the gateway consumes no credential: it belongs to the service.
@@ -152,7 +152,7 @@ def test_owners_are_compared_with_what_the_service_will_read(raw: bytes, admitte
     assert match.plan.access_control.rule.check(Principal("7"), match.params) is admitted
 
 
-def test_every_problem_is_told_at_once_with_its_route() -> None:
+def test_all_problems_are_listed_at_once_each_with_its_route() -> None:
     other = replace(USERS, limits=ORDERS.limits, targets=["http://127.0.0.1:9"])
 
     found = problems(
@@ -183,7 +183,7 @@ def test_a_rule_about_callers_needs_auth() -> None:
     assert line == "GET /a: allow=role(admin) needs to know the caller; give the gateway auth=Jwt(...)"
 
 
-def test_problems_found_before_are_enough() -> None:
+def test_problems_of_the_decorators_fail_the_compile() -> None:
     assert problems(route(), found=("GET /b: wrong",)) == ("GET /b: wrong",)
 
 

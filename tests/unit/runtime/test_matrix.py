@@ -1,4 +1,4 @@
-"""Verdicts about made-up callers: each is the rule's own, and what cannot be known is not made up."""
+"""Verdicts about made-up callers: each is the rule's own, and what cannot be known is not guessed."""
 
 import pytest
 from hypothesis import given
@@ -106,7 +106,7 @@ def test_verdicts(rule: Rule, caller: Caller, verdict: Verdict) -> None:
     ],
     ids=str,
 )
-def test_a_function_is_a_question_only_where_it_has_the_last_word(rule: Rule, verdict: Verdict) -> None:
+def test_a_function_leaves_a_doubt_only_where_it_decides(rule: Rule, verdict: Verdict) -> None:
     assert route_verdict(rule, BY_TOKEN, named("role:a")) == verdict
 
 
@@ -160,7 +160,7 @@ def test_callers_are_those_that_the_rules_tell_apart() -> None:
     ]
 
 
-def test_combinations_that_only_together_are_let_in() -> None:
+def test_combinations_that_are_admitted_only_together() -> None:
     assert names(role("a") & scope("x", "y"))[-1] == "role a + scope x + scope y"
     assert names(role("a", "b") & owner("id"))[-2:] == ["role a + owner id", "role b + owner id"]
     assert names(role("a") & scope("x") | role("a"))[-1] == "scope x"
@@ -187,7 +187,7 @@ def route(path: str, allow: Rule, *, methods: tuple[str, ...] = ("GET",), auth: 
     return Route(methods=methods, path=path, upstream=SERVICE, allow=allow, auth=auth)
 
 
-def test_the_whole_of_it() -> None:
+def test_a_whole_matrix() -> None:
     local = MatrixRow(("GET",), "/healthz", "FastAPI")
     found = matrix(
         [
@@ -251,7 +251,7 @@ def test_a_verdict_is_what_the_rule_says(rule: Rule, principal: Principal) -> No
 
 
 @given(RULES, st.booleans())
-def test_what_is_known_stays_so_whatever_a_function_says(rule: Rule, says: bool) -> None:
+def test_a_certain_verdict_holds_whatever_a_function_returns(rule: Rule, says: bool) -> None:
     """A verdict other than ``?`` holds for every answer that the function could give."""
     claims = {"tenant": "x" if says else "y"}
     both = rule & (role("a") | of_tenant)

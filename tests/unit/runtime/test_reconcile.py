@@ -1,4 +1,4 @@
-"""What lives from one compile to the next: what is kept, what is made anew, what goes, and what a failed compile changes."""
+"""What lives from one compile to the next: what is kept, made and removed, and what a failed compile changes."""
 
 import asyncio
 from collections.abc import Callable
@@ -44,7 +44,7 @@ def _offline(network: list[Connection]) -> None: ...
     ],
     ids=["equal", "timeouts", "target", "targets", "limits", "name"],
 )
-async def test_a_pool_is_kept_while_nothing_that_it_heeds_has_changed(again: Upstream, kept: bool) -> None:
+async def test_a_pool_is_kept_while_none_of_its_options_has_changed(again: Upstream, kept: bool) -> None:
     runtime = Runtime()
     before = plan(compiled(runtime, route()))
     connection = await before.pool.acquire(1)
@@ -92,7 +92,7 @@ async def test_an_exchange_finishes_with_the_pool_that_it_began_with(network: li
     assert len(network) == 4
 
 
-async def test_what_is_retired_and_in_use_is_closed_with_the_runtime() -> None:
+async def test_retired_pools_in_use_are_closed_with_the_runtime() -> None:
     runtime = Runtime()
     pool = plan(compiled(runtime, route())).pool
     busy = await pool.acquire(1)
@@ -187,7 +187,7 @@ def test_a_live_policy_is_kept_by_its_place_its_kind_and_its_name() -> None:
     assert [live.closed for live in born] == [1, 1, 1]
 
 
-def test_a_changed_policy_gets_a_new_life_or_is_told() -> None:
+def test_a_changed_policy_is_reconciled_or_replaced() -> None:
     born: list[Live] = []
     runtime = Runtime()
     compiled(runtime, policies=[Kept(born), Kept(born, "renewable", kind=Renewable)])
@@ -199,7 +199,7 @@ def test_a_changed_policy_gets_a_new_life_or_is_told() -> None:
     ]
 
 
-async def test_a_policy_gets_its_world_from_the_runtime() -> None:
+async def test_a_policy_gets_its_environment_from_the_runtime() -> None:
     born: list[Live] = []
     draws = Random(7)
     compiled(Runtime(now=lambda: NOW, monotonic=lambda: 5.0, random=draws), policies=[Kept(born)])

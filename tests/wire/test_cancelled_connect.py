@@ -1,4 +1,4 @@
-"""A connection that is given up while it is made leaves nothing behind, at whatever moment that is."""
+"""A connect that is cancelled leaves nothing behind, at whatever moment that is."""
 
 import asyncio
 import gc
@@ -29,7 +29,7 @@ def left() -> int:
 
 
 @pytest.mark.parametrize("turns", range(12))
-async def test_a_connection_that_is_given_up_while_it_is_made_is_gone(turns: int) -> None:
+async def test_a_cancelled_connect_leaves_nothing(turns: int) -> None:
     async with ScriptedUpstream(saying(b"")) as upstream:
         pool = Pool(Upstream("x", [upstream.url]))
         before = left()

@@ -1,4 +1,4 @@
-"""What a connection held is gone when it is: nothing waits for the collector, which the server makes rare."""
+"""A closed connection leaves no reference cycle: the server runs the garbage collector rarely."""
 
 import gc
 
@@ -22,7 +22,7 @@ def left() -> int:
 
 @pytest.mark.usefixtures("no_collector")
 @pytest.mark.parametrize("answer", [ANSWER, CLOSING], ids=["kept", "closed"])
-async def test_connections_leave_nothing_behind(answer: bytes) -> None:
+async def test_closed_connections_leave_no_reference_cycle(answer: bytes) -> None:
     app = Gateway()
     before = left()
     async with ScriptedUpstream(saying(*[answer] * 20)) as upstream:

@@ -1,4 +1,4 @@
-"""What goes wrong leaves nothing behind either: an exception knows the frames that know what it was raised for."""
+"""A fault leaves no reference cycle: an exception refers to frames, which refer to what it was raised for."""
 
 import asyncio
 import gc
@@ -33,7 +33,7 @@ def left() -> int:
 
 @pytest.mark.usefixtures("no_collector")
 @pytest.mark.parametrize("answer", [b"", b"nonsense\r\n", CUT], ids=["none", "nonsense", "cut"])
-async def test_an_answer_that_fails(engine: Engine, answer: bytes) -> None:
+async def test_a_failed_answer_leaves_no_reference_cycle(engine: Engine, answer: bytes) -> None:
     async def says(conversation: Conversation) -> None:
         await conversation.head()
         await conversation.say(answer)
@@ -49,7 +49,7 @@ async def test_an_answer_that_fails(engine: Engine, answer: bytes) -> None:
 
 
 @pytest.mark.usefixtures("no_collector")
-async def test_an_answer_that_does_not_come(engine: Engine) -> None:
+async def test_a_timeout_leaves_no_reference_cycle(engine: Engine) -> None:
     app = Gateway()
     before = left()
     async with ScriptedUpstream(silent) as upstream:
@@ -64,7 +64,7 @@ async def test_an_answer_that_does_not_come(engine: Engine) -> None:
 @pytest.mark.usefixtures("no_collector")
 @pytest.mark.parametrize("lines", [b"\r\n", b"content-length: 9\r\n\r\nhalf"], ids=["waiting", "uploading"])
 @pytest.mark.parametrize("watched", [False, True], ids=["unwatched", "watched"])
-async def test_a_client_that_leaves(
+async def test_a_client_that_leaves_leaves_no_reference_cycle(
     engine: Engine, lines: bytes, watched: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if watched:

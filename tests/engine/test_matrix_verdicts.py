@@ -1,4 +1,4 @@
-"""The matrix is true: for random rules and random callers, it says what the engines really answer over sockets."""
+"""The verdicts of the matrix, for random rules and random callers, are what the engines answer over sockets."""
 
 import base64
 import json
@@ -146,7 +146,7 @@ async def with_gateway(routes: Sequence[tuple[Rule, str]], check: Check) -> None
 
 @FEW
 @given(ROUTES)
-async def test_every_cell_is_what_such_a_caller_gets(routes: list[tuple[Rule, str]]) -> None:
+async def test_every_verdict_is_what_such_a_caller_gets(routes: list[tuple[Rule, str]]) -> None:
     async def check(app: Gateway, gateway: Served) -> None:
         found = matrix_of(app)
         judged = [row for row in found.rows if row.verdicts]
