@@ -66,7 +66,7 @@ async def test_a_worker_that_hangs_is_killed(
     assert ": killed" in caplog.text
 
 
-class Crew:
+class RunningSupervisor:
     """A supervisor that runs, and what it has said."""
 
     def __init__(self, port: int, log: pytest.LogCaptureFixture) -> None:
@@ -83,7 +83,7 @@ class Crew:
 @contextlib.asynccontextmanager
 async def supervised(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, *, count: int
-) -> AsyncGenerator[Crew]:
+) -> AsyncGenerator[RunningSupervisor]:
     """Run a supervisor of the plain application; it is asked to stop at the end, and must do so with status 0."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "plain.py").write_text(PLAIN)
@@ -92,7 +92,7 @@ async def supervised(
     options = asdict(Options("plain:app", "127.0.0.1", 0, None, "info", "asgi", 1))
     run = asyncio.create_task(supervision.Supervisor(listener, options, count=count, grace=1).run())
     try:
-        yield Crew(listener.getsockname()[1], caplog)
+        yield RunningSupervisor(listener.getsockname()[1], caplog)
         assert not run.done()
         os.kill(os.getpid(), signal.SIGTERM)
         assert await run == 0

@@ -91,7 +91,7 @@ class Failing:
 
 
 @dataclass(frozen=True)
-class Course:
+class RequestCourse:
     """What becomes of one request. ``race`` opens what it waits for in the same turn in which the client leaves."""
 
     service: str = "whole"
@@ -105,7 +105,7 @@ class Course:
 
 
 COURSES = st.builds(
-    Course,
+    RequestCourse,
     service=st.sampled_from(SERVICES),
     route=st.sampled_from(("svc", "checked", "declared", "local", "nowhere")),
     body=st.sampled_from(("none", "whole", "half", "chunked")),
@@ -192,7 +192,7 @@ class Scene:
         self.app = app
         return app
 
-    async def take(self, course: Course) -> None:
+    async def take(self, course: RequestCourse) -> None:
         """Let one request take its course, and see what is left of it."""
         token = f"r-{next(self.numbers)}"
         record = self.record
@@ -243,7 +243,7 @@ class Scene:
             await until(lambda: "settle" in record.of(token) or not record.of(token))
             await until(lambda: not self.gateway.connections)
 
-    def _open_unless_held(self, course: Course, token: str) -> None:
+    def _open_unless_held(self, course: RequestCourse, token: str) -> None:
         if course.service not in ("half", "chunked"):
             self.gates[token].set()
 
@@ -267,11 +267,13 @@ async def scene() -> AsyncGenerator[Scene]:
 
 @settings(max_examples=part(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(COURSES, min_size=1, max_size=4))
-@example([Course(wait=wait, leaves="waiting", race=race) for wait in WAITING for race in (False, True)])
-@example([Course(service=service, leaves=leaves) for service in SERVICES for leaves in ("asked", "answered", "never")])
-@example([Course(fail=fail, body="whole") for fail in FAILING])
-@example([Course(route=route, body="whole") for route in ("svc", "checked", "declared", "local", "nowhere")])
-async def test_each_exchange_settles_once_and_leaves_nothing(scene: Scene, courses: list[Course]) -> None:
+@example([RequestCourse(wait=wait, leaves="waiting", race=race) for wait in WAITING for race in (False, True)])
+@example(
+    [RequestCourse(service=service, leaves=leaves) for service in SERVICES for leaves in ("asked", "answered", "never")]
+)
+@example([RequestCourse(fail=fail, body="whole") for fail in FAILING])
+@example([RequestCourse(route=route, body="whole") for route in ("svc", "checked", "declared", "local", "nowhere")])
+async def test_each_exchange_settles_once_and_leaves_nothing(scene: Scene, courses: list[RequestCourse]) -> None:
     await asyncio.gather(*map(scene.take, courses))
     record = scene.record
     assert record.broken() == []

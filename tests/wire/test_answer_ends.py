@@ -6,7 +6,7 @@ import pytest
 
 from answers import LIMIT
 from limen.errors import Kind
-from talk import Seen, Talk
+from talk import RecordedAnswer, Talk
 
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 WHOLE = {
@@ -43,7 +43,7 @@ def test_bytes_behind_an_answer_end_the_connection(method: bytes, answer: bytes,
 
 def test_content_that_ends_with_a_line_end_comes_in_one_piece() -> None:
     @dataclass
-    class Counting(Seen):
+    class Counting(RecordedAnswer):
         pieces: list[bytes] = field(default_factory=list[bytes])
 
         def body(self, data: bytes) -> None:

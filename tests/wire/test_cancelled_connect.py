@@ -24,7 +24,7 @@ def no_collector_and_no_earlier_objects() -> Generator[None]:
     gc.unfreeze()
 
 
-def left() -> int:
+def count_connections() -> int:
     return sum(isinstance(one, Connection) for one in gc.get_objects())
 
 
@@ -32,7 +32,7 @@ def left() -> int:
 async def test_a_cancelled_connect_leaves_nothing(turns: int) -> None:
     async with ScriptedUpstream(saying(b"")) as upstream:
         pool = Pool(Upstream("x", [upstream.url]))
-        before = left()
+        before = count_connections()
         task = asyncio.create_task(pool.acquire(5.0))
         for _ in range(turns):
             await asyncio.sleep(0)
@@ -42,4 +42,4 @@ async def test_a_cancelled_connect_leaves_nothing(turns: int) -> None:
             pool.release(task.result())
         del task
         await pool.aclose()
-        await until(lambda: left() <= before)
+        await until(lambda: count_connections() <= before)

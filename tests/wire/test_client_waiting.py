@@ -40,7 +40,7 @@ async def trickling(conversation: Conversation) -> None:
         await asyncio.sleep(0.001)
 
 
-async def deaf(conversation: Conversation) -> None:
+async def never_reads(conversation: Conversation) -> None:
     await asyncio.Event().wait()
 
 
@@ -122,7 +122,7 @@ async def test_the_total_time_ends_an_answer_that_never_pauses() -> None:
 
 
 async def test_a_service_that_stops_reading() -> None:
-    async with ScriptedUpstream(deaf) as server:
+    async with ScriptedUpstream(never_reads) as server:
         pool = pool_for(server.url)
         with pytest.raises(UpstreamError) as caught:
             await call(pool, b"POST", body=endless(), timeouts=Timeouts(idle=SHORT))
