@@ -66,7 +66,7 @@ coverage: $(STAMP)
 MEASURED := $(BIN)/coverage run -m pytest
 UNMEASURED := $(BIN)/python -m pytest
 CONTRACTS := $(wildcard shop/*/tests/test_*_contract.py)
-REPEATING := $(addprefix tests/engine/,test_soak.py test_one_against_all.py test_cross_talk.py) $(wildcard tests/engine/test_prop_*.py)
+REPEATING := $(addprefix tests/engine/,test_soak.py test_hostile_client.py test_cross_talk.py) $(wildcard tests/engine/test_prop_*.py)
 RESTARTING := $(wildcard tests/cli/test_reload*.py tests/cli/test_up_*.py)
 
 limen-tests: $(STAMP)

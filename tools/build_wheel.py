@@ -46,7 +46,7 @@ COMPILED = (
     "exchange/answer_filters",
     "exchange/attempt",
     "exchange/calling",
-    "exchange/ids",
+    "exchange/request_ids",
     "exchange/outcome",
     "exchange/request",
     "exchange/settlement",

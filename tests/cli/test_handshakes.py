@@ -1,4 +1,4 @@
-"""Handshakes: how many are on their way, how many begin in a turn of the loop, and whose turn it is."""
+"""TLS handshakes: how many run at once, how many begin in a turn of the loop, and in which order."""
 
 import asyncio
 import contextlib
@@ -140,7 +140,7 @@ def held(one: Served, monkeypatch: pytest.MonkeyPatch) -> Held:
     return turns
 
 
-async def test_they_are_bounded_and_the_oldest_makes_room(
+async def test_handshakes_are_bounded_and_the_oldest_is_closed_for_a_new_one(
     authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(handshakes, "MOST_HANDSHAKES", MOST)
@@ -160,7 +160,7 @@ async def test_they_are_bounded_and_the_oldest_makes_room(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the whole network of 127.0.0.1 is not this machine's")
-async def test_room_is_made_by_the_network_that_has_taken_most_of_it(
+async def test_the_network_with_the_most_handshakes_loses_one(
     authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(handshakes, "MOST_HANDSHAKES", MOST)
@@ -179,7 +179,7 @@ async def test_room_is_made_by_the_network_that_has_taken_most_of_it(
             writer.close()
 
 
-async def test_who_says_nothing_is_closed_when_its_time_is_over(authority: Authority) -> None:
+async def test_a_silent_connection_is_closed_when_its_time_is_over(authority: Authority) -> None:
     async with served(authority, handshake=0.05) as one:
         silent, writer = await asyncio.open_connection("127.0.0.1", one.port)
         assert await silent.read() == b""
@@ -188,7 +188,7 @@ async def test_who_says_nothing_is_closed_when_its_time_is_over(authority: Autho
         writer.close()
 
 
-async def test_who_says_half_of_it_has_no_more_time_than_that(authority: Authority) -> None:
+async def test_half_of_a_first_message_gets_no_more_time(authority: Authority) -> None:
     async with served(authority, handshake=0.05) as one:
         half, writer = await asyncio.open_connection("127.0.0.1", one.port)
         writer.write(hello(authority.client())[:50])
@@ -232,7 +232,7 @@ async def test_urgent_data_does_not_have_the_loop_look_again_and_again(authority
             await until(lambda: bool(one.made_in) or not one.pending)
 
 
-async def test_what_is_no_message_of_tls_is_refused_at_once(authority: Authority) -> None:
+async def test_input_that_is_not_tls_is_refused_at_once(authority: Authority) -> None:
     async with served(authority) as one:
         reader, writer = await asyncio.open_connection("127.0.0.1", one.port)
         writer.write(b"GET / HTTP/1.1\r\n\r\n")
@@ -242,7 +242,7 @@ async def test_what_is_no_message_of_tls_is_refused_at_once(authority: Authority
         await until(lambda: not one.pending)
 
 
-async def test_one_that_is_cut_while_it_is_in_line_leaves_it(
+async def test_a_handshake_that_is_cut_in_line_leaves_the_line(
     authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(handshakes, "MOST_HANDSHAKES", MOST)
@@ -278,7 +278,9 @@ async def test_networks_take_turns_and_within_one_the_first_that_has_asked_goes_
         callers.close()
 
 
-async def test_few_begin_in_one_turn_of_the_loop(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_few_handshakes_begin_in_one_turn_of_the_loop(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with served(authority) as one:
         before = held(one, monkeypatch)
         callers = Callers()
@@ -296,7 +298,7 @@ async def test_few_begin_in_one_turn_of_the_loop(authority: Authority, monkeypat
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the state of a connection is asked of Linux")
-async def test_one_that_has_left_before_its_turn_costs_nothing(
+async def test_a_client_that_leaves_before_its_turn_costs_no_handshake(
     authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with served(authority) as one:
@@ -312,7 +314,7 @@ async def test_one_that_has_left_before_its_turn_costs_nothing(
         callers.close()
 
 
-async def test_all_are_ended_whatever_they_wait_for(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stop_ends_every_handshake(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
     async with served(authority) as one:
         silent, writer = await asyncio.open_connection("127.0.0.1", one.port)
         callers = Callers()

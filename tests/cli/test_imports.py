@@ -1,4 +1,4 @@
-"""What a command imports before it knows that it is needed, most of the time that it takes to start."""
+"""What a command imports before it needs it: imports are most of the time that a start takes."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ def test_a_process_that_serves_nothing_imports_nothing_that_serves(module: str, 
     assert done.stdout.split() == []
 
 
-def test_who_imports_a_public_name_gets_all_that_it_needs() -> None:
+def test_the_import_of_a_public_name_imports_all_that_it_needs() -> None:
     program = (
         "from limen import *; app = Gateway(); print(app.describe(), isinstance(app, __import__('fastapi').FastAPI))"
     )

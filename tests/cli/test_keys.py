@@ -108,7 +108,7 @@ def test_rotation_may_change_the_algorithm_and_removes_what_has_long_ended(
     assert lines[3].endswith("  EdDSA      2027-01-15 08:16:40 UTC  ended 2027-01-15 08:34:20 UTC")
 
 
-def test_an_overlap_of_nothing_ends_all_that_was(folder: Path) -> None:
+def test_an_overlap_of_zero_ends_all_former_keys(folder: Path) -> None:
     new(folder, "ES256", now=NOW)
     config = Jwt(keys=Keys.directory(folder))
     first = issue(config, 7, "admin", NOW).encode()
@@ -127,7 +127,7 @@ def test_without_a_key_there_is_nothing_to_rotate(folder: Path) -> None:
     assert json.loads(run("list", "--public", "--directory", folder)) == {"keys": []}
 
 
-def test_what_others_wrote_is_not_rewritten(folder: Path) -> None:
+def test_key_files_of_others_are_not_rewritten(folder: Path) -> None:
     run("new", "--directory", folder)
     (path,) = folder.glob("*.json")
     path.rename(folder / "mine.json")

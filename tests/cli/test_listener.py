@@ -1,4 +1,4 @@
-"""The listener of our own: it accepts few in a turn, and want of files neither spins nor goes unsaid."""
+"""The listener of our own: it accepts few in a turn, and a shortage of descriptors neither spins nor stays silent."""
 
 import asyncio
 import contextlib
@@ -68,7 +68,7 @@ def connected(port: int) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port))
 
 
-async def test_many_that_wait_are_accepted_in_few_turns_and_few_in_each() -> None:
+async def test_waiting_connections_are_accepted_in_few_turns_few_in_each() -> None:
     made_in: list[int] = []
     turn = 0
     async with listen(lambda: made_in.append(turn)) as (_, port):
@@ -84,7 +84,7 @@ async def test_many_that_wait_are_accepted_in_few_turns_and_few_in_each() -> Non
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the state of a connection is asked of Linux")
-async def test_those_that_have_left_before_they_were_accepted_are_closed_unread(
+async def test_connections_that_ended_before_they_were_accepted_are_closed_unread(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     made_for: list[None] = []
@@ -101,7 +101,7 @@ async def test_those_that_have_left_before_they_were_accepted_are_closed_unread(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="as above")
-async def test_one_that_comes_alone_is_served_even_if_it_has_left() -> None:
+async def test_a_single_connection_is_served_even_if_it_has_ended() -> None:
     made_for: list[None] = []
     async with listen(lambda: made_for.append(None)) as (_, port):
         connected(port).close()
@@ -125,7 +125,7 @@ async def test_a_stop_ends_accepting_also_between_two_turns() -> None:
 
 
 @uvloop_alone
-async def test_want_of_files_beside_the_loops_own_server_is_told_and_it_goes_on(
+async def test_a_shortage_of_descriptors_is_logged_beside_the_loops_own_server(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with listen() as (made, port):
@@ -145,7 +145,7 @@ async def test_want_of_files_beside_the_loops_own_server_is_told_and_it_goes_on(
 
 
 @asyncio_alone
-async def test_want_of_files_is_told_and_paused_for(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_shortage_of_descriptors_is_logged_and_pauses_accepting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listening, "_PAUSE", 60.0)
     said: list[OSError] = []
     with contextlib.closing(NoFiles()) as sock:
@@ -170,7 +170,7 @@ async def test_accepting_goes_on_after_the_pause(monkeypatch: pytest.MonkeyPatch
         made.close()
 
 
-async def test_who_finds_no_room_waits_until_there_is_some() -> None:
+async def test_a_connection_without_a_descriptor_waits_for_one() -> None:
     served = 0
     rooms = 2
 

@@ -1,4 +1,4 @@
-"""From ``module:attribute`` to a gateway that is shown, or to one clear message about what is wrong with it."""
+"""From ``module:attribute`` to a gateway, or to one clear message about what is wrong with it."""
 
 import sys
 from pathlib import Path
@@ -73,7 +73,7 @@ async def test_routes_and_check(folder: Path) -> None:
         ),
     ],
 )
-def test_what_cannot_be_loaded_is_one_clear_message(
+def test_an_application_that_cannot_be_loaded_is_one_clear_message(
     folder: Path, monkeypatch: pytest.MonkeyPatch, source: str, spec: str, said: str
 ) -> None:
     """In this process: to start one for each would take a hundred times as long. Others here see what a process ends with."""
@@ -99,7 +99,7 @@ async def test_a_process_says_no_more_than_that_message(folder: Path) -> None:
     )
 
 
-async def test_what_is_no_application_is_not_served(folder: Path) -> None:
+async def test_an_object_that_is_no_application_is_not_served(folder: Path) -> None:
     (folder / "broken.py").write_text("app = 1")
     async with running(folder, "serve", "broken:app", "--port", "0") as command:
         assert await command.ends() == 1

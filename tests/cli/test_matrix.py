@@ -1,4 +1,4 @@
-"""``limen matrix``: what it prints, the file that it writes, and what a change of a rule looks like in review."""
+"""``limen matrix``: what it prints, the file that it writes, and how a change of a rule looks in review."""
 
 import json
 import os
@@ -87,7 +87,7 @@ def test_the_page() -> None:
     ]
 
 
-def test_what_it_says_of_functions() -> None:
+def test_the_page_lists_what_functions_read() -> None:
     assert markdown(matrix_of(gateway())).endswith(
         "- \\<lambda> is a function: roles and scopes that it looks for have no column.\n"
         "- of\\_tenant is a function: roles and scopes that it looks for have no column, and it reads claims.\n"
@@ -134,7 +134,7 @@ def test_a_change_of_one_route_is_a_change_of_one_line() -> None:
     assert len(set(before) ^ set(longer)) == 2
 
 
-def test_written_checked_changed_and_refused(tmp_path: Path) -> None:
+def test_a_matrix_is_written_checked_and_a_change_is_refused(tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text(APP)
     missing = limen(tmp_path, "shop:app", "--check", "access.md")
     assert missing.returncode == 1
@@ -159,7 +159,7 @@ def test_written_checked_changed_and_refused(tmp_path: Path) -> None:
     assert (tmp_path / "access.md").read_text() == page
 
 
-def test_what_cannot_be_done_says_why(tmp_path: Path) -> None:
+def test_a_command_that_fails_says_why(tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text(APP)
     both = limen(tmp_path, "shop:app", "--check", "a.md", "--output", "a.md")
     assert both.returncode == 2

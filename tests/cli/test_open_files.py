@@ -1,4 +1,4 @@
-"""``limen serve`` where open files are few: what it says, what clients get, and what it does when none is left."""
+"""``limen serve`` with few file descriptors: what it logs, what clients get, and what it does when none is left."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ pytestmark = [
 
 
 @pytest.fixture
-async def gate(folder: Path) -> AsyncGenerator[Path]:
+async def gateway_folder(folder: Path) -> AsyncGenerator[Path]:
     """A gateway in front of a service of the test's."""
     async with serving(Service()) as served:
         (folder / "gate.py").write_text(GATE.replace("PORT", str(served.port)))
@@ -44,9 +44,11 @@ async def idle(port: int, count: int, target: str = "") -> AsyncGenerator[list[S
 
 
 @pytest.mark.parametrize("engine", ["direct", "asgi"])
-async def test_idle_clients_leave_the_others_served_and_the_service_reached(gate: Path, port: int, engine: str) -> None:
+async def test_idle_clients_leave_the_others_served_and_the_service_reached(
+    gateway_folder: Path, port: int, engine: str
+) -> None:
     argv = ("serve", "gate:app", "--port", str(port), "--engine", engine)
-    async with running(gate, *argv, files="-n 520") as command:
+    async with running(gateway_folder, *argv, files="-n 520") as command:
         [clients] = await command.says(r"so clients get (\d+) connections, not 10000")
         await command.says("Application startup complete")
         assert int(clients) < 150
@@ -60,8 +62,8 @@ async def test_idle_clients_leave_the_others_served_and_the_service_reached(gate
         assert "no file can be opened" not in command.text
 
 
-async def test_the_limit_is_raised_as_far_as_it_is_needed(gate: Path, port: int) -> None:
-    async with running(gate, "serve", "gate:app", "--port", str(port), files="-S -n 256") as command:
+async def test_the_limit_is_raised_as_far_as_it_is_needed(gateway_folder: Path, port: int) -> None:
+    async with running(gateway_folder, "serve", "gate:app", "--port", str(port), files="-S -n 256") as command:
         [(before, after)] = await command.says(r"limit of this process is raised from (\d+) to (\d+)")
         await command.says("Application startup complete")
         assert (before, int(after) > 256) == ("256", True)
@@ -70,37 +72,39 @@ async def test_the_limit_is_raised_as_far_as_it_is_needed(gate: Path, port: int)
 
 @pytest.mark.parametrize(("workers", "status"), [((), 1), (("--workers", "2"), 3)])
 async def test_a_declared_number_that_does_not_fit(
-    gate: Path, port: int, workers: tuple[str, ...], status: int
+    gateway_folder: Path, port: int, workers: tuple[str, ...], status: int
 ) -> None:
-    source = (gate / "gate.py").read_text()
-    (gate / "gate.py").write_text(
+    source = (gateway_folder / "gate.py").read_text()
+    (gateway_folder / "gate.py").write_text(
         source.replace("Gateway()", "Gateway(limits=__import__('limen').ClientLimits(connections=5000))")
     )
-    async with running(gate, "serve", "gate:app", "--port", str(port), *workers, files="-n 1000") as command:
+    async with running(gateway_folder, "serve", "gate:app", "--port", str(port), *workers, files="-n 1000") as command:
         assert await command.ends() == status
     [most] = re.findall(
         r"Error: ClientLimits\(connections=5000\): this process may have 1000 open files, .* or say (\d+) at most",
         command.text,
     )
-    (gate / "gate.py").write_text(
+    (gateway_folder / "gate.py").write_text(
         source.replace("Gateway()", f"Gateway(limits=__import__('limen').ClientLimits(connections={most}))")
     )
-    async with running(gate, "serve", "gate:app", "--port", str(port), *workers, files="-n 1000") as command:
+    async with running(gateway_folder, "serve", "gate:app", "--port", str(port), *workers, files="-n 1000") as command:
         await command.says("Application startup complete")
         assert "open files" not in command.text
 
 
-async def test_too_few_for_any_client(gate: Path, port: int) -> None:
-    async with running(gate, "serve", "gate:app", "--port", str(port), files="-n 200") as command:
+async def test_a_limit_too_low_for_any_client_is_refused(gateway_folder: Path, port: int) -> None:
+    async with running(gateway_folder, "serve", "gate:app", "--port", str(port), files="-n 200") as command:
         assert await command.ends() == 1
     assert "Error: no client could connect: this process may have 200 open files" in command.text
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="another process's limits can be changed on Linux alone")
-async def test_when_no_file_is_left_the_log_says_so_once_and_the_idle_make_room(gate: Path, port: int) -> None:
+async def test_when_no_file_is_left_the_log_says_so_once_and_the_idle_make_room(
+    gateway_folder: Path, port: int
+) -> None:
     import resource
 
-    async with running(gate, "serve", "gate:app", "--port", str(port)) as command:
+    async with running(gateway_folder, "serve", "gate:app", "--port", str(port)) as command:
         await command.says("Application startup complete")
         before = resource.prlimit(command.process.pid, resource.RLIMIT_NOFILE)
         async with idle(port, 40, "/jobs/1") as others:

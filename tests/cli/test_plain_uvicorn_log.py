@@ -1,4 +1,4 @@
-"""The access log under plain uvicorn, which knows its own loggers alone."""
+"""The access log under plain uvicorn, which configures only its own loggers."""
 
 import asyncio
 import re
@@ -24,7 +24,7 @@ def local() -> str:
 
 
 @pytest.mark.parametrize("protocol", ["GatewayProtocol", "GuardedProtocol"])
-async def test_every_request_is_one_line_and_queries_are_none_of_it(tmp_path: Path, protocol: str) -> None:
+async def test_every_request_is_one_line_without_its_query(tmp_path: Path, protocol: str) -> None:
     (tmp_path / "app.py").write_text(APP)
     (port,) = free_ports(1)
     argv = [

@@ -1,4 +1,4 @@
-"""``limen serve --reload`` as real processes: what a save leads to, and what a stop leaves behind."""
+"""``limen serve --reload`` as real processes: what a save does, and that a stop leaves nothing behind."""
 
 import asyncio
 import os
@@ -49,7 +49,7 @@ async def test_a_burst_of_saves_is_one_restart(folder: Path, port: int) -> None:
         assert command.text.count("Started server process") == 3
 
 
-async def test_what_is_no_source_restarts_nothing(folder: Path, port: int) -> None:
+async def test_a_change_of_no_source_restarts_nothing(folder: Path, port: int) -> None:
     async with reloading(folder, port) as command:
         await command.says(SERVES)
         for name in (
@@ -199,7 +199,7 @@ async def test_a_killed_supervisor_leaves_nothing(folder: Path, port: int, more:
         assert await command.ends() == -signal.SIGKILL
 
 
-async def test_what_the_application_has_started_ends_with_it(folder: Path, port: int) -> None:
+async def test_processes_of_the_application_end_with_it(folder: Path, port: int) -> None:
     sleeps = "import time\nwhile True: time.sleep(9)"
     program = f"import subprocess, sys\none = subprocess.Popen([sys.executable, '-c', {sleeps!r}])\n"
     program += "print('began', one.pid, flush=True)\n"
@@ -225,7 +225,7 @@ async def test_a_worker_that_dies_is_told_and_comes_again(folder: Path, port: in
         assert (await says(port))[0] == "second"
 
 
-async def test_a_change_of_what_the_next_worker_has_imported_counts_too(folder: Path, port: int) -> None:
+async def test_a_change_of_a_module_of_the_next_worker_counts_too(folder: Path, port: int) -> None:
     """Python imports sitecustomize before all else: in the supervisor, in the worker that serves, in the one that waits."""
     site = folder / "sitecustomize.py"
     site.write_text("import os\nprint('customized', flush=True)\nos.environ['SITE'] = 'old'\n")
@@ -255,7 +255,7 @@ async def test_watch_without_reload_is_refused(folder: Path) -> None:
     assert "--watch says what --reload watches" in command.text
 
 
-async def test_what_no_save_can_mend_ends_it(folder: Path, port: int) -> None:
+async def test_a_failure_that_no_save_can_mend_ends_the_command(folder: Path, port: int) -> None:
     for spec, said in (("nowhere:app", "there is no module 'nowhere'"), ("app", "write module:attribute")):
         async with running(folder, "serve", spec, "--port", str(port), "--reload") as command:
             assert await command.ends() in (1, 2)
@@ -263,7 +263,7 @@ async def test_what_no_save_can_mend_ends_it(folder: Path, port: int) -> None:
         assert "Traceback" not in command.text
 
 
-def test_what_watches_is_imported_for_reload_alone() -> None:
+def test_the_file_watcher_is_imported_for_reload_alone() -> None:
     imports = "import sys, limen.cli.serve, limen.cli.worker, limen.cli.up"
     program = f"{imports}; sys.exit('limen.cli.source_changes' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False, timeout=50).returncode == 0

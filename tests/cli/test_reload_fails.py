@@ -1,4 +1,4 @@
-"""What ``limen serve --reload`` answers while the application does not start, and that the next good save mends it."""
+"""``limen serve --reload`` while the application does not start: its answers, and that the next good save recovers."""
 
 import asyncio
 import json

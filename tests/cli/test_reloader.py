@@ -1,4 +1,4 @@
-"""The supervisor of ``--reload`` in the test's own process, its bounds made short: workers that hang."""
+"""The supervisor of ``--reload`` in the test's own process, with short timeouts: workers that hang."""
 
 import asyncio
 import os

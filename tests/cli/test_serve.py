@@ -95,7 +95,7 @@ async def test_serve_reloads_when_a_source_changes(folder: Path, port: int) -> N
 
 
 @pytest.mark.parametrize("more", [(), ("--workers", "1")])
-async def test_no_line_looks_like_an_error_that_is_none(folder: Path, port: int, more: tuple[str, ...]) -> None:
+async def test_no_line_of_the_log_looks_like_an_error(folder: Path, port: int, more: tuple[str, ...]) -> None:
     """uvicorn says all that it says through a logger called uvicorn.error."""
     async with running(folder, "serve", "gate:app", "--port", str(port), *more) as command:
         await command.says("serves" if more else "Application startup complete")

@@ -1,4 +1,4 @@
-"""The log of ``limen serve`` as a real process: nothing is lost at a stop, and nobody has to read it."""
+"""The log of ``limen serve`` as a real process: nothing is lost at a stop, and the gateway works when nobody reads it."""
 
 import asyncio
 import contextlib
@@ -98,7 +98,7 @@ async def test_nothing_is_lost_at_a_stop(serve: Serve) -> None:
     assert "Finished server process" in lines[-1]
 
 
-async def test_nobody_reads_and_everybody_is_answered_and_what_is_missing_is_counted(serve: Serve) -> None:
+async def test_requests_are_answered_while_nobody_reads_the_log_and_lost_lines_are_counted(serve: Serve) -> None:
     await serve.ask(5000)
     while not (found := re.search(rb" limen\.log (\d+) lines were dropped: nobody read the log\n", serve.text)):
         serve.more()
@@ -114,7 +114,7 @@ async def test_nobody_reads_and_everybody_is_answered_and_what_is_missing_is_cou
     assert serve.process.wait() == 0
 
 
-async def test_who_reads_the_log_is_killed_and_everybody_is_answered(serve: Serve) -> None:
+async def test_requests_are_answered_after_the_reader_of_the_log_is_killed(serve: Serve) -> None:
     await serve.ask(100)
     os.close(serve.reading)
     await serve.ask(3000)
@@ -127,7 +127,9 @@ async def test_a_log_that_nobody_reads_holds_up_no_stop(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("options", [(), ("--workers", "1")], ids=["alone", "a worker"])
-async def test_what_a_client_sends_does_not_get_to_the_terminal(tmp_path: Path, options: tuple[str, ...]) -> None:
+async def test_control_characters_of_a_client_do_not_reach_the_terminal(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
     serve = Serve(tmp_path, *options)
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", serve.port)

@@ -1,4 +1,4 @@
-"""The supervisor in the test's own process, its bounds made short: workers that hang, and starts that fail."""
+"""The supervisor in the test's own process, with short timeouts: workers that hang, and starts that fail."""
 
 import asyncio
 import contextlib
@@ -66,7 +66,7 @@ async def test_a_worker_that_hangs_is_killed(
     assert ": killed" in caplog.text
 
 
-class Crew:
+class RunningSupervisor:
     """A supervisor that runs, and what it has said."""
 
     def __init__(self, port: int, log: pytest.LogCaptureFixture) -> None:
@@ -83,7 +83,7 @@ class Crew:
 @contextlib.asynccontextmanager
 async def supervised(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, *, count: int
-) -> AsyncGenerator[Crew]:
+) -> AsyncGenerator[RunningSupervisor]:
     """Run a supervisor of the plain application; it is asked to stop at the end, and must do so with status 0."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "plain.py").write_text(PLAIN)
@@ -92,7 +92,7 @@ async def supervised(
     options = asdict(Options("plain:app", "127.0.0.1", 0, None, "info", "asgi", 1))
     run = asyncio.create_task(supervision.Supervisor(listener, options, count=count, grace=1).run())
     try:
-        yield Crew(listener.getsockname()[1], caplog)
+        yield RunningSupervisor(listener.getsockname()[1], caplog)
         assert not run.done()
         os.kill(os.getpid(), signal.SIGTERM)
         assert await run == 0
@@ -103,7 +103,7 @@ async def supervised(
 
 
 @pytest.mark.processes_measured
-async def test_a_worker_that_is_not_heard_is_replaced(
+async def test_a_silent_worker_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """SIGSTOP stands for whatever keeps a loop from turning: only SIGKILL ends it."""
@@ -120,7 +120,7 @@ async def test_a_worker_that_is_not_heard_is_replaced(
 
 
 @pytest.mark.parametrize("how", ["is refused by the system", "ends before it serves"])
-async def test_a_worker_that_is_not_heard_is_killed_also_while_no_other_starts(
+async def test_a_silent_worker_is_killed_also_while_no_other_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, how: str
 ) -> None:
     monkeypatch.setattr(heartbeat, "MISSED_BEATS", 3)

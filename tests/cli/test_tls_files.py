@@ -1,4 +1,4 @@
-"""The files of ``limen serve --tls-certificate``: what is wrong with them is said in one line, and no key is shown."""
+"""The files of ``limen serve --tls-certificate``: an error is one line, and no key is shown."""
 
 import datetime
 import logging
@@ -108,7 +108,7 @@ def test_a_certificate_that_is_not_for_servers(tmp_path: Path) -> None:
         server_context(TlsFiles(both))
 
 
-def test_one_file_may_hold_both_and_what_it_says_is_told(authority: Authority, tmp_path: Path) -> None:
+def test_one_file_may_hold_certificate_and_key(authority: Authority, tmp_path: Path) -> None:
     certificate, key = authority.pair("one", "gateway.example", "10.0.0.1")
     both = tmp_path / "both.pem"
     both.write_bytes(key.read_bytes() + certificate.read_bytes())

@@ -11,7 +11,7 @@ import pytest
 from certificates import Authority
 from commands import request, running
 from limen.cli.tls import CertificateReloader, TlsFiles
-from tls_clients import Visitors, secured, serial, shown
+from tls_clients import TlsLoad, secured, serial, shown
 
 SERVES = r"worker (\d+) serves"
 LOADED = r"TLS: certificate for localhost"
@@ -84,17 +84,17 @@ async def test_a_rolling_restart_serves_the_new_certificate_and_loses_nothing(
     async with serve(folder, port, pair, "--workers", str(workers)) as command:
         pids = await command.says(SERVES, times=workers)
         first = await shown(port, client)
-        visitors = Visitors(port, client)
-        async with visitors.coming(keeping=4, renewing=4):
-            await visitors.more(50)
+        load = TlsLoad(port, client)
+        async with load.running(keeping=4, renewing=4):
+            await load.more(50)
             replace(pair, authority.pair("fresh"))
             command.send(signal.SIGHUP)
             await command.says(SERVES, times=2 * workers)
             for pid in pids:
                 await command.says(f"worker {pid} ended with status 0")
-            await visitors.more(50)
+            await load.more(50)
             assert {await shown(port, client) for _ in range(4)} != {first}
-        assert visitors.lost == []
+        assert load.lost == []
         assert "cut after" not in command.text
         command.send(signal.SIGTERM)
         assert await command.ends() == 0
@@ -122,19 +122,19 @@ async def test_nothing_is_lost_by_renewals_or_the_stop(
     fresh = [authority.pair(f"fresh-{number}") for number in range(change)]
     async with serve(folder, port, pair) as command:
         await command.says("Application startup complete")
-        visitors = Visitors(port, client)
-        async with visitors.coming(keeping=4, renewing=6):
-            await visitors.more(50)
+        load = TlsLoad(port, client)
+        async with load.running(keeping=4, renewing=6):
+            await load.more(50)
             for number, one in enumerate(fresh):
                 replace(pair, one)
                 command.send(signal.SIGHUP)
                 await command.says(LOADED, times=number + 2)
-            await visitors.more(50)
-            assert visitors.lost == []
-            visitors.stopping = True
+            await load.more(50)
+            assert load.lost == []
+            load.stopping = True
             command.send(signal.SIGTERM)
             assert await command.ends() == 0
-        assert visitors.lost == []
+        assert load.lost == []
         assert "cut after" not in command.text
 
 

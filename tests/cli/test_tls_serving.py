@@ -1,4 +1,4 @@
-"""``limen serve --tls-certificate`` to its clients: who gets in, how, and how long one may take. On both engines."""
+"""``limen serve --tls-certificate`` and its clients, on both engines: which are admitted, and for how long."""
 
 import asyncio
 import contextlib
@@ -37,7 +37,7 @@ def serve(folder: Path, port: int, pair: tuple[Path, Path], *more: str, app: str
 
 
 @pytest.mark.parametrize("engine", ["direct", "asgi"])
-async def test_services_learn_that_it_is_https(
+async def test_services_are_told_that_the_client_used_https(
     tmp_path: Path, port: int, authority: Authority, upstream: ScriptedUpstream, engine: str
 ) -> None:
     async with serve(tmp_path, port, authority.pair("served"), "--engine", engine) as command:
@@ -62,7 +62,7 @@ async def test_services_learn_that_it_is_https(
         assert "Traceback" not in command.text
 
 
-async def test_tls_1_2_with_forward_secrecy_is_the_least(
+async def test_tls_1_2_with_forward_secrecy_is_the_minimum(
     tmp_path: Path, port: int, authority: Authority, upstream: ScriptedUpstream
 ) -> None:
     async with serve(tmp_path, port, authority.pair("served")) as command:
@@ -111,7 +111,7 @@ async def test_client_certificates(
 
 
 @pytest.mark.parametrize("workers", [(), ("--workers", "1")])
-async def test_a_stop_waits_for_no_farewell(
+async def test_a_stop_does_not_wait_for_close_notify(
     tmp_path: Path, port: int, authority: Authority, upstream: ScriptedUpstream, workers: tuple[str, ...]
 ) -> None:
     del upstream
@@ -134,7 +134,7 @@ async def test_a_stop_waits_for_no_farewell(
 
 
 @pytest.mark.parametrize("workers", [(), ("--workers", "1")])
-async def test_what_does_not_end_is_cut_and_does_not_look_whole(
+async def test_an_answer_that_does_not_end_is_cut_at_a_stop_and_does_not_look_whole(
     tmp_path: Path, port: int, authority: Authority, upstream: ScriptedUpstream, workers: tuple[str, ...]
 ) -> None:
     del upstream

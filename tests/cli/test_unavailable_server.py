@@ -1,4 +1,4 @@
-"""The 503 of ``--reload`` over real sockets, in the test's own process: every bound, and what an end does."""
+"""The 503 server of ``--reload`` over real sockets, in the test's own process: every bound, and its stop."""
 
 import asyncio
 import contextlib
@@ -114,7 +114,7 @@ async def test_a_client_that_does_not_leave_is_cut(listener: socket.socket, monk
         await until(lambda: not server.connections)
 
 
-async def test_an_end_answers_who_has_asked_and_closes_who_has_not(listener: socket.socket) -> None:
+async def test_a_stop_answers_open_requests_and_closes_idle_connections(listener: socket.socket) -> None:
     async with connected(port(listener)) as asked, connected(port(listener)) as idle:
         async with UnavailableServer(listener, "why") as server:
             await until(lambda: len(server.connections) == 2)
@@ -125,7 +125,7 @@ async def test_an_end_answers_who_has_asked_and_closes_who_has_not(listener: soc
     await until(lambda: not server.connections)
 
 
-async def test_who_comes_after_the_end_waits_for_the_next(listener: socket.socket) -> None:
+async def test_a_connection_after_the_stop_waits_for_the_next_server(listener: socket.socket) -> None:
     async with answering(listener, "why"):
         pass
     async with connected(port(listener)) as streams:
@@ -136,7 +136,7 @@ async def test_who_comes_after_the_end_waits_for_the_next(listener: socket.socke
             streams[1].close()
 
 
-async def test_want_of_files_is_one_line_in_the_log_and_a_pause(
+async def test_a_shortage_of_descriptors_is_one_log_line_and_a_pause(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(listening, "_PAUSE", 60.0)
@@ -167,7 +167,7 @@ class Accepts(socket.socket):
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
-async def test_an_end_closes_what_was_accepted_just_then(
+async def test_a_stop_closes_a_connection_that_was_just_accepted(
     listener: socket.socket, authority: Authority, *, secure: bool
 ) -> None:
     """A task that is cancelled before its first turn never closes the socket that it was given."""

@@ -1,4 +1,4 @@
-"""``limen up`` as it goes well, and how it ends: all services start, stop, die or reload together."""
+"""``limen up`` from start to end: all services start, stop, die or reload together."""
 
 import os
 import re

@@ -76,7 +76,7 @@ async def test_a_gateway_loses_nothing(folder: Path, port: int, service: tuple[S
 
 @pytest.mark.processes_measured
 @pytest.mark.parametrize("workers", [0, 2])
-async def test_a_stop_answers_what_has_begun(folder: Path, port: int, workers: int) -> None:
+async def test_a_stop_answers_requests_that_have_begun(folder: Path, port: int, workers: int) -> None:
     argv = ("serve", "plain:app", "--port", str(port)) + ("--workers", str(workers)) * bool(workers)
     async with running(folder, *argv) as command:
         await command.says(SERVES if workers else "Application startup complete", times=workers or 1)
@@ -110,7 +110,9 @@ async def test_a_request_on_its_way_is_answered_and_a_quiet_connection_is_closed
 
 
 @pytest.mark.parametrize("workers", [(), ("--workers", "1")])
-async def test_what_does_not_end_is_cut_at_the_bound(folder: Path, port: int, workers: tuple[str, ...]) -> None:
+async def test_a_request_that_does_not_end_is_cut_at_the_bound(
+    folder: Path, port: int, workers: tuple[str, ...]
+) -> None:
     async with running(folder, "serve", "plain:app", "--port", str(port), "--grace", "1", *workers) as command:
         await command.says(SERVES if workers else "Application startup complete")
         async with connected(port) as half, connected(port) as stuck:
@@ -130,7 +132,7 @@ async def test_what_does_not_end_is_cut_at_the_bound(folder: Path, port: int, wo
 
 
 @pytest.mark.processes_measured
-async def test_a_lifespan_that_does_not_end_is_given_up(folder: Path, port: int) -> None:
+async def test_a_lifespan_that_does_not_end_is_cancelled(folder: Path, port: int) -> None:
     (folder / "plain.py").write_text(
         PLAIN.replace('print("lifespan over", flush=True)', "await asyncio.Event().wait()")
     )
@@ -236,7 +238,9 @@ async def test_workers_follow_a_killed_supervisor(folder: Path, port: int) -> No
     ],
 )
 @pytest.mark.processes_measured
-async def test_what_does_not_start_ends_once(folder: Path, port: int, source: str, said: str) -> None:
+async def test_an_application_that_does_not_start_ends_the_command_once(
+    folder: Path, port: int, source: str, said: str
+) -> None:
     (folder / "broken.py").write_text(source)
     async with serve(folder, port, app="broken:app") as command:
         assert await command.ends() == 3
@@ -246,7 +250,7 @@ async def test_what_does_not_start_ends_once(folder: Path, port: int, source: st
 
 
 @pytest.mark.processes_measured
-async def test_a_restart_that_fails_leaves_what_is_there(folder: Path, port: int) -> None:
+async def test_a_failed_restart_keeps_the_running_workers(folder: Path, port: int) -> None:
     async with serve(folder, port) as command:
         pids = await command.says(SERVES, times=2)
         (folder / "plain.py").write_text("1 / 0")
@@ -260,7 +264,7 @@ async def test_a_restart_that_fails_leaves_what_is_there(folder: Path, port: int
 
 
 @pytest.mark.processes_measured
-async def test_what_cannot_be_replaced_is_tried_again(folder: Path, port: int) -> None:
+async def test_a_worker_that_cannot_be_replaced_is_tried_again(folder: Path, port: int) -> None:
     async with serve(folder, port) as command:
         first, second = await command.says(SERVES, times=2)
         (folder / "plain.py").write_text("1 / 0")

@@ -162,5 +162,5 @@ for _path in (b"/broken", b"/broken-later"):
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-async def test_answers_that_are_read(stage: Stage, case: Case) -> None:
+async def test_checked_answers(stage: Stage, case: Case) -> None:
     await stage.play(case)

@@ -28,7 +28,7 @@ OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
     ],
     ids=repr,
 )
-async def test_a_spelling_of_the_open_route(engine: Engine, target: bytes) -> None:
+async def test_no_spelling_of_the_open_route_reaches_the_other(engine: Engine, target: bytes) -> None:
     async with ScriptedUpstream(saying(OK)) as upstream:
         app = Gateway(auth=Jwt(SECRET))
         behind = Upstream("svc", [upstream.url])
@@ -42,7 +42,7 @@ async def test_a_spelling_of_the_open_route(engine: Engine, target: bytes) -> No
 
 
 @pytest.mark.parametrize("target", [b"/files/a%2Fb", b"/files/a;v=1", b"/files/a%2Fsecrets"], ids=repr)
-async def test_data_that_is_no_other_route(engine: Engine, target: bytes) -> None:
+async def test_data_in_a_path_reaches_no_other_route(engine: Engine, target: bytes) -> None:
     async with ScriptedUpstream(saying(OK)) as upstream:
         app = Gateway(auth=Jwt(SECRET))
         behind = Upstream("svc", [upstream.url])

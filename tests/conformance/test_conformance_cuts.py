@@ -17,8 +17,8 @@ from answers import BAD, GOOD, SHORT
 from conformance import Answers, Case, Says
 from conformance_answer import Answer, read_answer
 from engines import ENGINES
+from in_memory_gateway import InMemoryGateway
 from limen.testing import flush_log
-from sealed import Sealed
 
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 INTERIM = b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n"
@@ -57,7 +57,7 @@ FIRST_CHUNKS = {
 }
 
 
-def said(case: Case) -> tuple[bytes, bytes] | None:
+def scripted_answer(case: Case) -> tuple[bytes, bytes] | None:
     """Return the method of the first request of ``case``, and the bytes that answer it; None where it goes on otherwise."""
     method, answer = b"", b""
     for step in case:
@@ -80,7 +80,7 @@ def corpus() -> dict[tuple[bytes, bytes], str]:
     for name, answer in BEHIND_AN_INTERIM.items():
         found.setdefault((b"GET", INTERIM + answer), f"behind an interim answer, {name}")
     for name, case in CASES.items():
-        if (one := said(case)) is not None:
+        if (one := scripted_answer(case)) is not None:
             found.setdefault(one, name)
     return found
 
@@ -89,7 +89,7 @@ CORPUS = {name: one for one, name in corpus().items() if one[1]}
 
 
 @dataclass(frozen=True)
-class Came:
+class Observation:
     """What two requests came to, one after the other, to a service that answers both the same."""
 
     answers: tuple[Answer, ...]
@@ -112,20 +112,20 @@ class Log(logging.Handler):
 
 
 @dataclass
-class Rig:
+class ObservedGateway:
     """A gateway without sockets on one engine, and what it logs."""
 
-    sealed: Sealed
+    gateway: InMemoryGateway
     log: Log
 
-    def came(self, method: bytes, target: bytes, answer: bytes, cut: int = 0) -> Came:
+    def observe(self, method: bytes, target: bytes, answer: bytes, cut: int = 0) -> Observation:
         request = method + b" " + target + b" HTTP/1.1\r\nHost: g\r\n\r\n"
-        run = self.sealed.run([request, request], answer=answer, cut=cut)
+        run = self.gateway.run([request, request], answer=answer, cut=cut)
         flush_log()
         lines, self.log.lines = tuple(self.log.lines), []
-        read = self.sealed.loop.run_until_complete(_answers(run.answer, bodyless=method == b"HEAD"))
+        read = self.gateway.loop.run_until_complete(_answers(run.answer, bodyless=method == b"HEAD"))
         seen = tuple(part.count(b" HTTP/1.1\r\n") for part in run.connections)
-        return Came(tuple(read), run.closed, lines, seen, run.violations)
+        return Observation(tuple(read), run.closed, lines, seen, run.violations)
 
 
 async def _answers(data: bytes, *, bodyless: bool) -> list[Answer]:
@@ -147,18 +147,18 @@ def known() -> None:
 
 
 @pytest.fixture(scope="module")
-def rigs() -> Iterator[list[Rig]]:
+def observed_gateways() -> Iterator[list[ObservedGateway]]:
     """Both engines."""
     log, logger = Log(), logging.getLogger("limen.access")
-    made = [Rig(Sealed(engine), log) for engine in ENGINES]
+    made = [ObservedGateway(InMemoryGateway(engine), log) for engine in ENGINES]
     level = logger.level
     logger.setLevel(logging.INFO)
     logger.addHandler(log)
     yield made
     logger.removeHandler(log)
     logger.setLevel(level)
-    for rig in made:
-        rig.sealed.close()
+    for observed in made:
+        observed.gateway.close()
 
 
 def cuts(answer: bytes) -> list[int]:
@@ -170,12 +170,12 @@ def cuts(answer: bytes) -> list[int]:
 
 
 @pytest.mark.parametrize("name", CORPUS)
-def test_how_an_answer_is_cut_changes_nothing(rigs: list[Rig], name: str) -> None:
+def test_how_an_answer_is_cut_changes_nothing(observed_gateways: list[ObservedGateway], name: str) -> None:
     method, answer = CORPUS[name]
-    whole = [rig.came(method, b"/x", answer) for rig in rigs]
+    whole = [observed.observe(method, b"/x", answer) for observed in observed_gateways]
     assert not whole[0].violations
     assert whole[0] == whole[1], "the engines differ"
     assert len(whole[0].log) == len(whole[0].answers) > 0
-    for rig, wanted in zip(rigs, whole, strict=True):
+    for observed, wanted in zip(observed_gateways, whole, strict=True):
         for cut in cuts(answer):
-            assert rig.came(method, b"/x", answer, cut) == wanted, (answer[:cut], answer[cut:])
+            assert observed.observe(method, b"/x", answer, cut) == wanted, (answer[:cut], answer[cut:])

@@ -89,7 +89,7 @@ def odd_and_honest() -> dict[str, Case]:
     }
 
 
-async def test_what_only_looks_odd(stage: Stage) -> None:
+async def test_odd_but_valid_tokens_are_accepted(stage: Stage) -> None:
     for name, case in odd_and_honest().items():
         try:
             await stage.play(case)
@@ -110,7 +110,7 @@ def ending() -> dict[str, tuple[bytes, int]]:
     }
 
 
-async def test_what_is_no_message(stage: Stage) -> None:
+async def test_a_credential_that_is_no_valid_header_is_refused(stage: Stage) -> None:
     for name, (line, status) in ending().items():
         try:
             await stage.play((Says(get(b"/secret", line)), Refused(status), Turns()))
@@ -125,13 +125,13 @@ async def test_what_is_no_message(stage: Stage) -> None:
         (b"/orders", b'Bearer error="insufficient_scope", scope="orders:read orders:write"'),
     ],
 )
-async def test_a_caller_who_may_not(stage: Stage, target: bytes, challenge: bytes) -> None:
+async def test_a_caller_without_permission_is_403(stage: Stage, target: bytes, challenge: bytes) -> None:
     token = secret_token(scope='orders:read mallory"\\')
     step = Denied(Kind.FORBIDDEN, challenge, token)
     await stage.play((Says(get(target, bearer(token))), step))
 
 
-async def test_an_attack_does_not_spoil_what_is_remembered(stage: Stage) -> None:
+async def test_an_attack_does_not_change_the_cache(stage: Stage) -> None:
     """Tokens that share all but the last bytes with one that is remembered; and that one again, behind each."""
     good = signers()["secret"].honest
     case: list[Any] = [*admitted(b"/secret", bearer(good))]
@@ -141,6 +141,6 @@ async def test_an_attack_does_not_spoil_what_is_remembered(stage: Stage) -> None
     await stage.play(case)
 
 
-def test_what_never_shows_is_never_in_a_page_of_ours() -> None:
+def test_no_local_reply_holds_a_forbidden_word() -> None:
     """The words that answers are searched for are no words of ours."""
     assert not [word for word in NEVER for kind in Kind if word in kind.value.detail.encode()]

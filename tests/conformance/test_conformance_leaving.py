@@ -34,7 +34,9 @@ def gone(caplog: pytest.LogCaptureFixture) -> bool:
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["leaves", "resets"])
-async def test_while_an_async_hook_runs(engine: Engine, reset: bool, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_client_that_leaves_during_a_hook_frees_everything(
+    engine: Engine, reset: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO, "limen.access")
     entered, ended = asyncio.Event(), asyncio.Event()
 
@@ -70,7 +72,7 @@ async def test_while_an_async_hook_runs(engine: Engine, reset: bool, caplog: pyt
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["leaves", "resets"])
-async def test_while_a_connection_is_being_opened(
+async def test_a_client_that_leaves_during_connect_frees_everything(
     engine: Engine, reset: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The service takes the connection and says nothing, so that the handshake of TLS never ends."""

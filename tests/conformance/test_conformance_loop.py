@@ -6,7 +6,7 @@ from limen.testing import Conversation, ScriptedUpstream
 from serving import Served, serving
 
 
-async def test_a_request_that_goes_round_is_refused(engine: Engine) -> None:
+async def test_a_looping_request_is_refused(engine: Engine) -> None:
     loops: list[Served] = []
 
     async def back(conversation: Conversation) -> None:

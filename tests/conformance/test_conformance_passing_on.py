@@ -217,5 +217,5 @@ async def test_passing_on(stage: Stage, case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-async def test_passing_on_what_trickles_in(stage: Stage, case: Case) -> None:
+async def test_passing_on_of_trickling_input(stage: Stage, case: Case) -> None:
     await stage.play(case, trickle=1)

@@ -86,7 +86,7 @@ async def test_a_client_that_leaves_while_the_service_waits_frees_it(stage: Stag
     await stage.play((Plays(), Freed(), Logs(" 499 ", "code=client_closed")))
 
 
-async def test_an_answer_that_was_held_up_leaves_its_connection_fit_for_another(stage: Stage) -> None:
+async def test_a_delayed_answer_leaves_its_connection_reusable(stage: Stage) -> None:
     """The end may come with the very piece that makes the service wait: where that is, the kernel's buffers decide."""
     again = (Says(get(b"/svc/2")), Sees(b"GET /svc/2 HTTP/1.1", connections=1), Answers(OK), Gets(200, b"ok"))
     for size in range(1 << 20, 7 << 20, 160 << 10):

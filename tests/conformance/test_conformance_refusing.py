@@ -187,5 +187,5 @@ KEPT = {name: case for name, case in CASES.items() if not any(isinstance(s, Gets
 
 
 @pytest.mark.parametrize("case", KEPT.values(), ids=KEPT)
-async def test_refusing_what_trickles_in(stage: Stage, case: Case) -> None:
+async def test_refusing_of_trickling_input(stage: Stage, case: Case) -> None:
     await stage.play(case, trickle=7)

@@ -281,5 +281,5 @@ OWN_CASES = {name: case for name, case in CASES.items() if name.startswith("G5")
 
 
 @pytest.mark.parametrize("case", OWN_CASES.values(), ids=OWN_CASES)
-async def test_own_answers_to_what_trickles_in(stage: Stage, case: Case) -> None:
+async def test_local_replies_to_trickling_input(stage: Stage, case: Case) -> None:
     await stage.play(case, trickle=1)

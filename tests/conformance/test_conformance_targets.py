@@ -92,5 +92,5 @@ KEPT = {
 
 
 @pytest.mark.parametrize("case", KEPT.values(), ids=KEPT)
-async def test_targets_of_what_trickles_in(stage: Stage, case: Case) -> None:
+async def test_targets_of_trickling_input(stage: Stage, case: Case) -> None:
     await stage.play(case, trickle=1)

@@ -16,7 +16,7 @@ import pytest
 from limen import Gateway, policies
 from limen.cli.topology import Topology
 from limen.exchange.hooks import PHASES
-from limen.exchange.policy import World
+from limen.exchange.policy import Environment
 from limen.policies import Edits, Headers, Redirect, Respond
 
 ROOT = Path(__file__).parents[2]
@@ -84,12 +84,12 @@ def test_the_examples_of_policies_run_and_their_table_is_the_codes() -> None:
     first, second = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     space: dict[str, Any] = {"__name__": "shop"}
     exec(compile(first, "policies.md", "exec"), space)
-    table = space["app"].live().table
+    table = space["app"].active_config().table
     for path, hooks in ((b"/api/prices", (0, 1, 3)), (b"/old/a", (1, 0, 1)), (b"/robots.txt", (1, 0, 1))):
         found = table.match(b"GET", path).plan.hooks
         assert (len(found.arrive), len(found.request_head), len(found.answer_head)) == hooks
     exec(compile(second, "policies.md", "exec"), space)
-    closed = space["Closed"](range(2, 4)).live(World(lambda: 3 * 3600.0, lambda: 0.0, Random(0)))
+    closed = space["Closed"](range(2, 4)).live(Environment(lambda: 3 * 3600.0, lambda: 0.0, Random(0)))
     assert closed.arrive(None).kind.status == 503
     rows = re.findall(r"^\| `(\w+)` \|[^|]*\|([^|]*)\| (\d+) \| (yes|no) \|$", page, re.MULTILINE)
     made = {"Redirect": Redirect("/"), "Respond": Respond(200), "Headers": Headers(request=BOTH, answer=BOTH)}
@@ -110,7 +110,7 @@ def test_the_examples_of_policies_run_and_their_table_is_the_codes() -> None:
 
 
 def _hooks(declared: Any) -> list[str]:
-    live = declared.live(World(lambda: 0.0, lambda: 0.0, Random(0)))
+    live = declared.live(Environment(lambda: 0.0, lambda: 0.0, Random(0)))
     return [phase for phase in PHASES if getattr(live, phase, None) is not None]
 
 

@@ -13,7 +13,7 @@ import pytest
 import disagreements
 import verdicts
 from engines import ENGINES
-from sealed import Sealed
+from in_memory_gateway import InMemoryGateway
 
 HERE = Path(__file__).parent
 CORPUS = sorted((HERE.parent / "fuzz" / "corpus" / "request").iterdir())
@@ -84,25 +84,25 @@ def streams(seed: int) -> Iterator[bytes]:
 
 
 @pytest.fixture(params=ENGINES, scope="module")
-def gateway(request: pytest.FixtureRequest) -> Iterator[Sealed]:
+def gateway(request: pytest.FixtureRequest) -> Iterator[InMemoryGateway]:
     """A gateway that refuses nothing but for its form."""
-    sealed = Sealed(request.param, verdicts.everything(), scripted=False)
-    yield sealed
-    sealed.close()
+    gateway = InMemoryGateway(request.param, verdicts.everything(), scripted=False)
+    yield gateway
+    gateway.close()
 
 
-def check(gateway: Sealed, data: bytes) -> None:
+def check(gateway: InMemoryGateway, data: bytes) -> None:
     wrong, _ = disagreements.explain(data, verdicts.limen(gateway, data), verdicts.by_h11(data), both_ways=True)
     assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.parametrize("case", CORPUS, ids=[case.name for case in CORPUS])
-def test_h11_reads_the_corpus_as_we_do_or_we_say_why(case: Path, gateway: Sealed) -> None:
+def test_h11_reads_the_corpus_as_we_do_or_we_say_why(case: Path, gateway: InMemoryGateway) -> None:
     check(gateway, gateway.filled(case.read_bytes()))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_h11_reads_what_chance_makes_as_we_do_or_we_say_why(seed: int, gateway: Sealed) -> None:
+def test_h11_reads_what_chance_makes_as_we_do_or_we_say_why(seed: int, gateway: InMemoryGateway) -> None:
     for data in streams(seed):
         check(gateway, data)
 
@@ -113,7 +113,7 @@ def test_nginx_takes_what_we_take_or_we_say_why() -> None:
         pytest.skip(
             "nginx is not installed" + ("; CI compares with it where its image has it" * bool(os.environ.get("CI")))
         )
-    gateway = Sealed("direct", verdicts.everything(), scripted=False)
+    gateway = InMemoryGateway("direct", verdicts.everything(), scripted=False)
     try:
         # Not in pytest's folder, which nginx's workers, another user, cannot enter.
         with tempfile.TemporaryDirectory() as folder, verdicts.nginx(program, Path(folder)) as nginx:

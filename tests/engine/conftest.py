@@ -1,4 +1,4 @@
-"""Every test of an engine runs on each of them, on the event loop of production."""
+"""Every engine test runs on each engine, on the event loop of production."""
 
 from typing import Any
 

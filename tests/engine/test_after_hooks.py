@@ -76,7 +76,7 @@ def build(url: str) -> Gateway:
     return app
 
 
-async def test_it_sees_the_caller_and_sets_status_headers_and_cookies() -> None:
+async def test_a_hook_sees_the_caller_and_sets_status_headers_and_cookies() -> None:
     async with ScriptedUpstream(saying(ANSWER)) as upstream, serving(build(upstream.url)) as gateway:
         got = await gateway.client.get("/sets", headers={"authorization": f"Bearer {issue(TOKENS, '7', 'default')}"})
     assert (got.status_code, got.json()) == (202, {"text": "7 has 5"})
@@ -102,7 +102,9 @@ async def test_a_response_is_the_answer_and_an_exception_is_a_problem() -> None:
 
 
 @pytest.mark.parametrize("path", ["breaks_framing", "no_status", "content_of_204"])
-async def test_what_could_not_be_framed_is_the_hooks_mistake(path: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_answer_that_cannot_be_framed_is_a_fault_of_the_hook(
+    path: str, caplog: pytest.LogCaptureFixture
+) -> None:
     async with ScriptedUpstream(saying(*[ANSWER] * 2)) as upstream, serving(build(upstream.url)) as gateway:
         got = await gateway.client.get(f"/{path}")
         assert (got.status_code, got.json()["code"]) == (500, "hook_failed")

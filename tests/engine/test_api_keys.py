@@ -1,4 +1,4 @@
-"""API keys on both engines: asked about once, believed for a while, beside tokens on the routes that say so."""
+"""API keys on both engines: introspected once, cached for a while, beside tokens on the routes that declare both."""
 
 import asyncio
 import json
@@ -91,7 +91,7 @@ async def test_a_key_is_accepted_where_a_route_says_so_and_asked_about_once() ->
     assert not any(GOOD.encode() in seen for seen in keys.seen)
 
 
-async def test_what_is_no_key_is_refused() -> None:
+async def test_an_invalid_key_is_refused() -> None:
     keys = Keys()
     async with ScriptedUpstream(keys.script) as service, serving(build(service.url)) as gateway:
         assert await status(gateway, "/keys/x", x_api_key="key_9_no") == (401, "api_key_invalid")
@@ -113,7 +113,7 @@ async def test_a_key_that_is_over_is_refused() -> None:
         assert await status(gateway, "/keys/x", x_api_key=GOOD) == (401, "api_key_invalid")
 
 
-async def test_what_is_remembered_ends() -> None:
+async def test_a_cached_key_expires() -> None:
     keys = Keys()
     async with ScriptedUpstream(keys.script) as service, serving(build(service.url, remember=0)) as gateway:
         assert await status(gateway, "/keys/x", x_api_key=GOOD) == (200, "")
@@ -122,7 +122,7 @@ async def test_what_is_remembered_ends() -> None:
     assert len(keys.asked) == 2
 
 
-async def test_a_service_that_does_not_know_says_nothing_about_the_key() -> None:
+async def test_a_failing_service_is_no_verdict_about_the_key() -> None:
     keys = Keys()
     keys.answers = [
         b"HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n",
@@ -140,7 +140,7 @@ async def test_a_service_that_does_not_know_says_nothing_about_the_key() -> None
     assert len(keys.seen) == 1
 
 
-async def test_those_who_bring_the_same_key_share_one_question() -> None:
+async def test_requests_with_the_same_key_share_one_question() -> None:
     keys = Keys()
     keys.gate.clear()
     async with ScriptedUpstream(keys.script) as service, serving(build(service.url, at_once=2, waiting=0)) as gateway:
@@ -153,7 +153,9 @@ async def test_those_who_bring_the_same_key_share_one_question() -> None:
 
 
 @pytest.mark.parametrize("after", [0.25, 0.0], ids=["at once", "once the client is watched"])
-async def test_a_body_that_comes_meanwhile_is_kept_and_bounded(monkeypatch: pytest.MonkeyPatch, after: float) -> None:
+async def test_a_body_that_comes_while_a_key_is_asked_about_is_kept_and_bounded(
+    monkeypatch: pytest.MonkeyPatch, after: float
+) -> None:
     monkeypatch.setattr(body, "_WATCH_AFTER", after)
     keys = Keys()
     keys.gate.clear()
@@ -180,7 +182,7 @@ async def test_a_client_that_leaves_does_not_end_the_question() -> None:
     assert len(keys.asked) == 1
 
 
-async def test_made_up_keys_keep_no_good_ones_out() -> None:
+async def test_made_up_keys_do_not_shut_out_good_keys() -> None:
     """Hundreds wait for a service that does not answer of them: a key that was seen, and one that was not, are served."""
     keys = Keys()
     keys.gate.clear()

@@ -1,4 +1,4 @@
-"""A body that breaks off half-way settles once, under one id: the service's, the answer's and the log's."""
+"""A body that breaks off settles its exchange once, under one id: the same at the service, in the answer and in the log."""
 
 import asyncio
 import contextlib
@@ -72,7 +72,7 @@ async def scene() -> AsyncGenerator[Scene]:
 @pytest.mark.parametrize("named", [False, True], ids=["its own id", "the client's id"])
 @pytest.mark.parametrize(("first", "then", "line"), BREAKS.values(), ids=BREAKS)
 @pytest.mark.parametrize("path", ROUTES)
-async def test_one_line_and_one_id(
+async def test_a_broken_body_is_one_log_line_with_one_id(
     path: bytes, first: bytes, then: bytes, line: str, named: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "limen.access")

@@ -142,7 +142,7 @@ def request(case: Case) -> bytes:
 
 
 @pytest.mark.parametrize("name", CASES)
-async def test_what_passes_and_what_is_refused(name: str) -> None:
+async def test_valid_bodies_pass_and_invalid_bodies_are_refused(name: str) -> None:
     case = CASES[name]
     async with ScriptedUpstream(service) as upstream, serving(gateway(upstream.url)) as served:
         head, _, content = (await served.raw(request(case))).partition(b"\r\n\r\n")
@@ -166,7 +166,7 @@ async def test_what_passes_and_what_is_refused(name: str) -> None:
         (b"/json", "application/vnd.api+json"),
     ],
 )
-async def test_the_refusal_names_what_is_taken(path: bytes, types: str) -> None:
+async def test_the_refusal_names_the_accepted_media_types(path: bytes, types: str) -> None:
     async with ScriptedUpstream(service) as upstream, serving(gateway(upstream.url)) as served:
         got = await served.raw(request(Case(path, b"image/png", b"x", 415)))
         assert json.loads(got.partition(b"\r\n\r\n")[2])["detail"] == f"This route takes {types}."

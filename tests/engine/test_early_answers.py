@@ -1,4 +1,4 @@
-"""A service that refuses an upload after its head, and hangs up: each client gets that answer (RFC 9112, 9.5 and 9.6)."""
+"""A service refuses an upload after its head, and hangs up: each client gets that answer (RFC 9112, 9.5 and 9.6)."""
 
 import asyncio
 
@@ -20,7 +20,7 @@ async def hasty(conversation: Conversation) -> None:
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-async def test_every_client_gets_the_answer(chunked: bool) -> None:
+async def test_every_client_gets_an_early_answer(chunked: bool) -> None:
     framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % SIZE
     content = CHUNK * 40 + b"0\r\n\r\n" if chunked else b"x" * SIZE
     async with ScriptedUpstream(hasty) as upstream:

@@ -1,4 +1,4 @@
-"""Whoever answers, every answer goes one way out: what the server is told to say in all of them is in each, once."""
+"""Every answer, whoever makes it, has each default header field of the server exactly once."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -99,7 +99,7 @@ ANSWERS: dict[str, tuple[bytes, int]] = {
 
 
 @pytest.mark.parametrize(("request_", "status"), ANSWERS.values(), ids=ANSWERS)
-async def test_every_answer_says_what_all_are_to_say(request_: bytes, status: int) -> None:
+async def test_every_answer_has_the_default_fields_of_the_server(request_: bytes, status: int) -> None:
     everywhere = [("x-everywhere", "1")]
     async with (
         ScriptedUpstream(saying(json_answer(b'{"id":1}'))) as upstream,

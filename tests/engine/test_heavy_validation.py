@@ -1,4 +1,4 @@
-"""Validation does not hold the loop: one heavy one in each turn, on each engine, and everything about it is bounded."""
+"""Validation does not block the loop: one heavy validation in each turn, on each engine, and all of it bounded."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ LIGHTER = b"[1,2,3]"
 FULL = b"HTTP/1.1 503 Service Unavailable\r\n"
 
 
-class Spy:
+class ValidationRecorder:
     """Notes in which turn of the loop each validation ran."""
 
     def __init__(self) -> None:
@@ -48,13 +48,15 @@ class Spy:
         self._handle.cancel()
 
 
-class Gate:
+class ValidatingGateway:
     """A gateway with routes that check, and what was checked."""
 
-    def __init__(self, served: Served, validations: Validations, spy: Spy, upstream: ScriptedUpstream) -> None:
+    def __init__(
+        self, served: Served, validations: Validations, recorder: ValidationRecorder, upstream: ScriptedUpstream
+    ) -> None:
         self.served = served
         self.validations = validations
-        self.spy = spy
+        self.recorder = recorder
         self.upstream = upstream
 
     async def post(self, content: bytes, path: bytes = b"/numbers") -> bytes:
@@ -64,14 +66,14 @@ class Gate:
 
 
 @contextlib.asynccontextmanager
-async def gate() -> AsyncGenerator[Gate]:
+async def validating_gateway() -> AsyncGenerator[ValidatingGateway]:
     async def answering(conversation: Conversation) -> None:
         while True:
             request = await conversation.request()
             content = HEAVY if request.startswith(b"GET") else b"{}"
             await conversation.say(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(content), content))
 
-    spy = Spy()
+    recorder = ValidationRecorder()
 
     class Login(BaseModel):
         model_config = ConfigDict(extra="forbid")
@@ -79,14 +81,14 @@ async def gate() -> AsyncGenerator[Gate]:
 
     async with ScriptedUpstream(answering) as upstream:
         app = Gateway()
-        spy.bodies = app.live().runtime.bodies
+        recorder.bodies = app.active_config().runtime.body_memory
         svc = app.group("", upstream=Upstream("svc", [upstream.url]), allow=anyone)
 
         @svc.post("/numbers")
-        def numbers(body: Annotated[list[int], AfterValidator(spy.saw)]) -> None: ...
+        def numbers(body: Annotated[list[int], AfterValidator(recorder.saw)]) -> None: ...
 
         @svc.get("/numbers")
-        def answer() -> Annotated[list[int], AfterValidator(spy.saw)]: ...
+        def answer() -> Annotated[list[int], AfterValidator(recorder.saw)]: ...
 
         @svc.post("/login")
         def login(body: Login) -> None: ...
@@ -102,45 +104,45 @@ async def gate() -> AsyncGenerator[Gate]:
 
         del numbers, answer, login, hooked, search
         async with serving(app) as served:
-            yield Gate(served, app.live().runtime.validations, spy, upstream)
-    spy.close()
+            yield ValidatingGateway(served, app.active_config().runtime.validations, recorder, upstream)
+    recorder.close()
 
 
 async def test_heavy_bodies_that_come_at_once_are_checked_in_turns_of_their_own() -> None:
-    async with gate() as one:
+    async with validating_gateway() as one:
         answers = await asyncio.gather(*(one.post(HEAVY) for _ in range(CLIENTS)))
         assert all(answer.startswith(b"HTTP/1.1 200 ") for answer in answers)
-        assert len(one.spy.heavy) == CLIENTS
-        assert len(set(one.spy.heavy)) == CLIENTS
+        assert len(one.recorder.heavy) == CLIENTS
+        assert len(set(one.recorder.heavy)) == CLIENTS
         assert (await one.post(LIGHTER)).startswith(b"HTTP/1.1 200 ")
-        assert len(one.spy.light) == 1
+        assert len(one.recorder.light) == 1
 
 
 async def test_a_body_counts_as_held_until_it_is_checked() -> None:
-    async with gate() as made:
-        bodies = made.spy.bodies
+    async with validating_gateway() as made:
+        bodies = made.recorder.bodies
         assert bodies is not None
         await asyncio.gather(*(made.post(HEAVY) for _ in range(CLIENTS)))
-        assert len(made.spy.held) == CLIENTS
-        assert min(made.spy.held) >= len(HEAVY)
+        assert len(made.recorder.held) == CLIENTS
+        assert min(made.recorder.held) >= len(HEAVY)
         await until(lambda: bodies.total == 0)
 
 
-async def test_so_are_heavy_answers() -> None:
-    async with gate() as one:
+async def test_heavy_answers_are_checked_in_turns_of_their_own() -> None:
+    async with validating_gateway() as one:
         answers = await asyncio.gather(*(one.served.get(b"/numbers") for _ in range(CLIENTS)))
         assert all(answer.endswith(HEAVY) for answer in answers)
-        assert len(set(one.spy.heavy)) == CLIENTS
+        assert len(set(one.recorder.heavy)) == CLIENTS
 
 
-async def test_a_hook_gets_a_heavy_answer_in_a_turn_too() -> None:
-    async with gate() as one:
+async def test_a_heavy_answer_of_a_hook_is_checked_in_a_turn_of_its_own() -> None:
+    async with validating_gateway() as one:
         assert (await one.served.get(b"/hooked")).endswith(b'{"items":%d}' % (LIGHT + 1))
 
 
 async def test_a_client_that_leaves_before_its_turn_is_not_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_OLDEST_EVERY", 1 << 60)
-    async with gate() as one:
+    async with validating_gateway() as one:
         begin = b"POST /numbers HTTP/1.1\r\nhost: g\r\ncontent-type: application/json\r\n"
         _, writer = await asyncio.open_connection("127.0.0.1", one.served.port)
         stays = True
@@ -161,13 +163,13 @@ async def test_a_client_that_leaves_before_its_turn_is_not_checked(monkeypatch: 
         stays = False
         await asyncio.gather(*before)
         assert (await one.post(LIGHTER)).startswith(b"HTTP/1.1 200 ")
-        assert one.spy.heavy == []
+        assert one.recorder.heavy == []
         assert len(one.upstream.requests) == 1
 
 
-async def test_what_finds_no_place_in_line_is_told_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_validation_without_a_place_in_line_is_503_with_retry_after(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_WAITING", 0)
-    async with gate() as one:
+    async with validating_gateway() as one:
         for answer in (await one.post(HEAVY), await one.served.get(b"/numbers")):
             assert answer.startswith(FULL)
             assert b"\r\nretry-after: 1\r\n" in answer
@@ -176,7 +178,7 @@ async def test_what_finds_no_place_in_line_is_told_to_come_back(monkeypatch: pyt
 
 
 async def test_a_body_of_many_small_objects_is_too_large_and_text_is_not() -> None:
-    async with gate() as one:
+    async with validating_gateway() as one:
         many = b'{"name":[' + b"{}," * 20_000 + b"{}]}"
         answer = await one.post(many, b"/login")
         assert answer.startswith(b"HTTP/1.1 422 ")
@@ -190,7 +192,7 @@ async def test_a_body_of_many_small_objects_is_too_large_and_text_is_not() -> No
 async def test_the_answer_to_any_number_of_misfits_is_small_and_counts_them(
     count: int, listed: int, omitted: int
 ) -> None:
-    async with gate() as one:
+    async with validating_gateway() as one:
         content = json.dumps({"name": "s3cret", **{f"{n:x}": 0 for n in range(count)}}, separators=(",", ":")).encode()
         answer = await one.post(content, b"/login")
         head, _, body = answer.partition(b"\r\n\r\n")
@@ -201,8 +203,8 @@ async def test_the_answer_to_any_number_of_misfits_is_small_and_counts_them(
         assert (len(told["errors"]), told.get("errors_omitted", 0)) == (listed, omitted)
 
 
-async def test_a_misfit_in_each_of_many_is_told_of_the_first() -> None:
-    async with gate() as one:
+async def test_of_many_invalid_items_the_first_is_named() -> None:
+    async with validating_gateway() as one:
         answer = await one.post(b"[" + b'"x",' * 10_000 + b"1]")
         told = json.loads(answer.partition(b"\r\n\r\n")[2])
         assert [place["loc"] for place in told["errors"]] == [["body", 0]]
@@ -215,7 +217,7 @@ async def test_parameters_are_bounded_in_number_where_any_are_declared(where: st
             return await one.served.get(b"/search?" + pairs)
         return await one.served.get(b"/search", b"cookie: " + pairs.replace(b"&", b";"))
 
-    async with gate() as one:
+    async with validating_gateway() as one:
         assert (await ask(b"&".join([b"other=1"] * 1000))).startswith(b"HTTP/1.1 200 ")
         answer = await ask(b"&".join([b"other=1"] * 1001))
         assert answer.startswith(b"HTTP/1.1 422 ")

@@ -1,4 +1,4 @@
-"""What an ``after`` hook makes and JSON has no word for is a fault of ours: on no engine does a client get ``NaN``."""
+"""A value of an ``after`` hook that JSON cannot express is a fault: on no engine does a client get ``NaN``."""
 
 import json
 
@@ -12,7 +12,7 @@ from serving import serving
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
 @pytest.mark.parametrize("later", [False, True], ids=["at once", "later"])
-async def test_no_number_of_json(number: float, later: bool) -> None:
+async def test_a_value_that_json_cannot_express_is_a_fault(number: float, later: bool) -> None:
     def at_once(found: object) -> object:
         return {"found": [number]}
 

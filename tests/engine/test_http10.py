@@ -1,4 +1,4 @@
-"""A client of HTTP/1.0 gets no chunks, whoever answers it, and can tell an answer that was cut from a whole one."""
+"""A client of HTTP/1.0 gets no chunks, whoever answers, and can tell a cut answer from a whole one."""
 
 import asyncio
 import contextlib
@@ -76,7 +76,7 @@ async def test_content_without_a_length_ends_with_its_connection(plain: bool, pa
 
 @PLAIN
 @pytest.mark.parametrize("name", [name for name, case in GOOD.items() if case.method == b"GET"])
-async def test_every_good_answer(plain: bool, name: str) -> None:
+async def test_every_good_answer_reads_the_same_over_http10(plain: bool, name: str) -> None:
     async with gateway(saying(GOOD[name].answer), plain=plain) as port:
         head, content = await ask(port, b"GET /svc/x")
     assert head.startswith(b"HTTP/1.1 %d " % GOOD[name].status)

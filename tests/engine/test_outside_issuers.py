@@ -1,4 +1,4 @@
-"""Other people's tokens on each engine: a real provider in its own process, over https, that is rotated, broken, killed."""
+"""Tokens of an outside issuer on each engine: a real provider in its own process, over https, rotated, broken and killed."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator
@@ -14,7 +14,7 @@ from limen import Gateway, Timeouts, Tls, Upstream, signed_in
 from limen.auth import Jwt, issue
 from limen.auth.issuer.declared import Issuer
 from limen.testing import Conversation, ScriptedUpstream
-from outside import DISCOVERY, Outside, outside
+from oidc_process import DISCOVERY, ProviderProcess, provider_process
 from serving import Served, serving
 from tokens import SECRET
 
@@ -24,8 +24,8 @@ QUICK = 0.05
 
 
 @pytest.fixture
-def provider(authority: Authority) -> Generator[Outside]:
-    with outside(authority) as running:
+def provider(authority: Authority) -> Generator[ProviderProcess]:
+    with provider_process(authority) as running:
         yield running
 
 
@@ -38,7 +38,7 @@ async def service(conversation: Conversation) -> None:
 
 
 @asynccontextmanager
-async def gateway(authority: Authority, *providers: Outside, **options: Any) -> AsyncGenerator[Served]:
+async def gateway(authority: Authority, *providers: ProviderProcess, **options: Any) -> AsyncGenerator[Served]:
     """Serve a gateway for callers of its own and those of ``providers``."""
     patient = Timeouts(connect=10, first_byte=10, idle=10, total=20)
     options = {
@@ -68,8 +68,8 @@ async def ask(served: Served, token: str) -> tuple[int, str]:
     return answer.status_code, answer.json()["code"]
 
 
-async def test_whoever_signs_in_there_is_known_here(authority: Authority, provider: Outside) -> None:
-    with outside(authority, "second") as second:
+async def test_tokens_of_an_outside_issuer_are_accepted(authority: Authority, provider: ProviderProcess) -> None:
+    with provider_process(authority, "second") as second:
         async with gateway(authority, provider, second) as served:
             assert await ask(served, await provider.token()) == (200, "partner0:ann")
             assert await ask(served, await provider.token("7", algorithm="ES256")) == (200, "partner0:7")
@@ -81,7 +81,9 @@ async def test_whoever_signs_in_there_is_known_here(authority: Authority, provid
             assert await ask(served, forged) == (401, "token_corrupted")
 
 
-async def test_what_is_not_for_this_gateway(authority: Authority, provider: Outside) -> None:
+async def test_tokens_that_are_not_for_this_gateway_are_refused(
+    authority: Authority, provider: ProviderProcess
+) -> None:
     wrong: list[tuple[dict[str, Any], str]] = [
         ({"aud": "other"}, "token_corrupted"),
         ({"aud": None}, "token_corrupted"),
@@ -102,7 +104,7 @@ async def test_what_is_not_for_this_gateway(authority: Authority, provider: Outs
 
 
 @ONE_ENGINE
-async def test_new_keys_need_no_restart(authority: Authority, provider: Outside) -> None:
+async def test_rotated_keys_need_no_restart(authority: Authority, provider: ProviderProcess) -> None:
     async with gateway(authority, provider, floor=QUICK) as served:
         before = await provider.token()
         assert (await ask(served, before))[0] == 200
@@ -119,7 +121,9 @@ async def test_new_keys_need_no_restart(authority: Authority, provider: Outside)
 
 
 @ONE_ENGINE
-async def test_a_dead_provider_stops_nobody_who_is_known(authority: Authority, provider: Outside) -> None:
+async def test_known_callers_are_served_while_the_provider_is_down(
+    authority: Authority, provider: ProviderProcess
+) -> None:
     async with gateway(authority, provider, floor=QUICK) as served:
         remembered, unused = await provider.token("ann"), await provider.token("ben")
         assert (await ask(served, remembered))[0] == 200
@@ -141,7 +145,7 @@ async def test_a_dead_provider_stops_nobody_who_is_known(authority: Authority, p
         assert found == (200, "partner0:ann")
 
 
-async def test_a_provider_that_never_was_there(authority: Authority, provider: Outside) -> None:
+async def test_a_provider_that_was_never_reachable_is_503(authority: Authority, provider: ProviderProcess) -> None:
     token = await provider.token()
     provider.kill()
     async with gateway(authority, provider) as served:
@@ -150,7 +154,7 @@ async def test_a_provider_that_never_was_there(authority: Authority, provider: O
         assert await ask(served, issue(INSIDE, 7, "admin")) == (200, "7")
 
 
-async def test_a_hundred_at_once_ask_once(authority: Authority, provider: Outside) -> None:
+async def test_a_hundred_requests_at_once_fetch_the_keys_once(authority: Authority, provider: ProviderProcess) -> None:
     async with gateway(authority, provider) as served:
         tokens = await provider.tokens([f"u{number}" for number in range(100)])
         await provider.mood("held")
@@ -169,7 +173,7 @@ async def test_a_hundred_at_once_ask_once(authority: Authority, provider: Outsid
 
 
 @ONE_ENGINE
-async def test_a_flood_of_made_up_keys_asks_no_more_often(authority: Authority, provider: Outside) -> None:
+async def test_a_flood_of_made_up_keys_fetches_no_more_often(authority: Authority, provider: ProviderProcess) -> None:
     async with gateway(authority, provider) as served:
         known = await provider.token()
         assert (await ask(served, known))[0] == 200
@@ -183,7 +187,7 @@ async def test_a_flood_of_made_up_keys_asks_no_more_often(authority: Authority, 
 
 
 @ONE_ENGINE
-async def test_a_provider_out_of_order_changes_nothing(authority: Authority, provider: Outside) -> None:
+async def test_bad_documents_of_a_provider_change_nothing(authority: Authority, provider: ProviderProcess) -> None:
     for mood in ("garbage", "page", "empty", "huge", "error", "redirect"):
         async with gateway(authority, provider, floor=QUICK) as served:
             await provider.mood(mood)
@@ -205,7 +209,9 @@ async def test_a_provider_out_of_order_changes_nothing(authority: Authority, pro
 
 
 @ONE_ENGINE
-async def test_a_provider_that_cannot_prove_itself(authority: Authority, provider: Outside, tmp_path: Path) -> None:
+async def test_a_provider_with_an_untrusted_certificate_is_not_asked(
+    authority: Authority, provider: ProviderProcess, tmp_path: Path
+) -> None:
     other = Authority(tmp_path, "other")
     async with gateway(other, provider) as served:
         assert await ask(served, await provider.token()) == (503, "identity_unavailable")
@@ -213,7 +219,7 @@ async def test_a_provider_that_cannot_prove_itself(authority: Authority, provide
 
 
 @ONE_ENGINE
-async def test_a_slow_provider_makes_nobody_wait_who_is_known(authority: Authority, provider: Outside) -> None:
+async def test_known_callers_do_not_wait_for_a_slow_provider(authority: Authority, provider: ProviderProcess) -> None:
     endless = Timeouts(connect=100, first_byte=100, idle=100, total=100)
     async with gateway(authority, provider, refresh=2, floor=QUICK, timeouts=endless) as served:
         known, *others = await provider.tokens(["ann", "u0", "u1", "u2"])

@@ -1,4 +1,4 @@
-"""Several requests on one connection: order, mixed owners, and what the end of the connection means for each."""
+"""Several requests on one connection: their order, who answers each, and what the end of the connection means for each."""
 
 import asyncio
 import contextlib
@@ -201,7 +201,7 @@ async def test_a_body_that_is_too_long_is_refused_when_it_is_its_turn() -> None:
 
 
 @pytest.mark.parametrize("engine", ["direct"], indirect=True)
-async def test_pipelined_requests_of_a_client_that_leaves_are_all_let_go(caplog: pytest.LogCaptureFixture) -> None:
+async def test_pipelined_requests_of_a_client_that_leaves_are_all_cancelled(caplog: pytest.LogCaptureFixture) -> None:
     """uvicorn itself tells only the newest of them, and the one that runs never learns."""
 
     async def waits(conversation: Conversation) -> None:
@@ -234,7 +234,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.name == "limen.access"]
 
 
-async def test_requests_behind_an_answer_that_breaks_off_are_logged_with_what_broke_it(
+async def test_requests_behind_a_cut_answer_are_logged_with_its_cause(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """It is the gateway that closes: the client has not left."""
@@ -248,7 +248,7 @@ async def test_requests_behind_an_answer_that_breaks_off_are_logged_with_what_br
     assert len(upstream.requests) == 1
 
 
-async def test_requests_in_line_at_a_stop_are_logged_with_the_stop(caplog: pytest.LogCaptureFixture) -> None:
+async def test_requests_in_line_at_a_stop_are_logged_with_it(caplog: pytest.LogCaptureFixture) -> None:
     """The answer that runs is the last one: ``limen.cli.server`` makes it say so."""
     release = asyncio.Event()
 
@@ -304,7 +304,7 @@ async def test_requests_in_line_behind_a_refusal_at_a_stop_are_logged_with_the_s
     assert codes == [False, "token_missing", True, True, True]
 
 
-async def test_requests_behind_an_answer_that_says_it_is_the_last_are_not_their_clients_fault(
+async def test_requests_behind_a_last_answer_are_not_blamed_on_the_client(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     release = asyncio.Event()
@@ -329,7 +329,7 @@ async def test_requests_behind_an_answer_that_says_it_is_the_last_are_not_their_
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 429])
-async def test_requests_behind_a_refusal_of_an_endpoint_are_let_go_when_their_client_resets(
+async def test_requests_behind_a_refusal_are_cancelled_when_the_client_resets(
     status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The refusal is whole and has closed nothing; an endpoint may refuse with a status that is no kind of fault."""
@@ -366,7 +366,7 @@ async def test_requests_behind_a_refusal_of_an_endpoint_are_let_go_when_their_cl
     assert len({line.partition("request_id=")[2].split()[0] for line in told}) == len(told) == 8
 
 
-async def test_what_fails_at_the_end_of_a_connection_keeps_nothing(
+async def test_a_failure_at_the_end_of_a_connection_leaves_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Neither is the connection counted for ever, nor are those in line behind the one that fails."""

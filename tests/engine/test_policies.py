@@ -1,4 +1,4 @@
-"""What a gateway owes its policies on both engines: each phase in order, and whatever happens, one end."""
+"""What policies may rely on, on both engines: each hook in order, and one end, whatever happens."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -43,7 +43,7 @@ def build(url: str, policy: EveryHook) -> Gateway:
     return app
 
 
-async def test_each_phase_has_its_say_once_and_in_order() -> None:
+async def test_each_hook_is_called_once_and_in_order() -> None:
     record = Record()
     came: list[bytes] = []
 
@@ -77,7 +77,7 @@ async def test_each_phase_has_its_say_once_and_in_order() -> None:
     ("phase", "late"),
     [("arrive", False), *((phase, late) for phase in ("enter", "limit", "lookup") for late in (False, True))],
 )
-async def test_what_a_policy_answers_is_the_answer(phase: str, late: bool) -> None:
+async def test_an_answer_of_a_policy_reaches_the_client(phase: str, late: bool) -> None:
     record = Record()
     reply = Reply(429, [(b"content-length", b"4"), (b"x-why", b"because")], b"wait")
     waits: dict[str, Callable[[Request], Awaitable[None]]] = {phase: lambda _: asyncio.sleep(0)} if late else {}
@@ -115,7 +115,7 @@ async def test_what_a_policy_answers_is_the_answer(phase: str, late: bool) -> No
         ),
     ],
 )
-async def test_answers_of_the_gateway_itself_have_a_head_that_policies_see(request_: bytes, status: int) -> None:
+async def test_policies_see_the_head_of_local_replies(request_: bytes, status: int) -> None:
     record = Record()
     async with ScriptedUpstream() as upstream, serving(build(upstream.url, EveryHook(record))) as gateway:
         got = await gateway.raw(request_)
@@ -129,7 +129,7 @@ async def test_answers_of_the_gateway_itself_have_a_head_that_policies_see(reque
 
 
 @pytest.mark.parametrize("phase", ["enter", "local"])
-async def test_what_enters_may_be_refused_whatever_it_asks_for(phase: str) -> None:
+async def test_enter_may_refuse_any_request(phase: str) -> None:
     record = Record()
     closed = EveryHook(record, answers={"enter": lambda _: Fault(Kind.OVERLOADED, "The gateway is closed.")})
     path = b"/svc/x" if phase == "enter" else b"/local"
@@ -141,7 +141,7 @@ async def test_what_enters_may_be_refused_whatever_it_asks_for(phase: str) -> No
     assert record.broken() == []
 
 
-async def test_a_caller_who_is_known_is_known_to_the_limit() -> None:
+async def test_the_limit_hook_sees_the_caller() -> None:
     seen: list[object] = []
 
     def look(request: Request) -> None:
@@ -157,7 +157,7 @@ async def test_a_caller_who_is_known_is_known_to_the_limit() -> None:
     assert seen == [("7", b"127.0.0.1", "/mine", {})]
 
 
-async def test_a_checked_answer_is_kept_as_the_client_gets_it() -> None:
+async def test_a_checked_answer_is_stored_as_the_client_gets_it() -> None:
     record = Record()
     answer = b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 8\r\n\r\n{"a": 1}'
     body = b'{"b":2}'
@@ -196,7 +196,7 @@ async def test_a_policy_that_fails_is_a_500_and_ends_like_any_other(caplog: pyte
     assert "secret text" not in caplog.text
 
 
-async def test_each_attempt_has_a_head_and_an_end_of_its_own() -> None:
+async def test_each_attempt_has_its_own_head_and_end_hooks() -> None:
     async def closes(conversation: Conversation) -> None:
         await conversation.head()
 

@@ -11,7 +11,7 @@ from limen import Gateway, Upstream, anyone
 from limen.engines.asgi import body
 from limen.exchange.answer import Answer
 from limen.exchange.hooks import Tap, Transform
-from limen.exchange.policy import World
+from limen.exchange.policy import Environment
 from limen.exchange.request import Request
 from limen.http.headers import Headers
 from limen.http.replies import Reply
@@ -35,7 +35,7 @@ class Only:
     hooks: tuple[tuple[str, Any], ...]
     name: str = "only"
 
-    def live(self, world: World) -> object:
+    def live(self, world: Environment) -> object:
         return type("Live", (), {name: staticmethod(hook) for name, hook in self.hooks})()
 
 

@@ -235,7 +235,7 @@ async def test_every_request_is_one_line_and_every_answer_has_its_id(
 
 @SOME
 @given(st.sampled_from(HELD), st.lists(st.sampled_from([*WHOLE[:6], HELD[0]]), max_size=4), st.booleans())
-async def test_who_leaves_is_recorded_and_so_is_who_waits_in_line_behind(
+async def test_requests_of_a_client_that_leaves_are_recorded_those_in_line_too(
     scene: Scene, first: Kind, kinds: list[Kind], reset: bool
 ) -> None:
     scene.said.clear()
@@ -263,7 +263,7 @@ async def test_who_leaves_is_recorded_and_so_is_who_waits_in_line_behind(
     scene.let_go.set()
 
 
-async def test_an_id_is_made_where_none_was_brought_or_it_is_no_token(scene: Scene) -> None:
+async def test_an_id_is_made_where_the_request_has_no_valid_one(scene: Scene) -> None:
     got = [
         await scene.served.get(path, *lines)
         for path in (b"/svc/x", b"/local/fine", b"/nothing", b"/svc//x")

@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from examples import part
-from held import held
 from limen import Gateway, Upstream, anyone
 from limen.client.limits import ClientLimits
 from limen.engines.direct.input_buffer import MOST_WAITING, STEP, STRETCH
 from limen.pipeline.steps import MOST_HELD
 from limen.testing import Conversation, ScriptedUpstream
+from memory_size import bytes_held
 from serving import Served, serving, until
 
 KiB = 1024
@@ -104,7 +104,7 @@ async def connected() -> AsyncGenerator[tuple[Served, asyncio.StreamWriter]]:
             return total
 
         del raw
-        bodies = app.live().runtime.bodies
+        bodies = app.active_config().runtime.body_memory
         async with serving(app) as served:
             _, writer = await asyncio.open_connection("127.0.0.1", served.port)
             await until(lambda: bool(served.connections))
@@ -123,12 +123,12 @@ async def connected() -> AsyncGenerator[tuple[Served, asyncio.StreamWriter]]:
 @example([_sized(b"/local/raw", 2048 * KiB, 2048 * KiB)] * 2, [(256 * KiB, 3)])
 @example([_get(b"/svc/hold", 10, 10, 30, 90, 1), _get(b"/svc/x", 1000, 10, 30, 60, 1000)], [(300 * KiB, 6)])
 @example([_chunked(b"/svc/hold", 1, 100_000, 0, 0)], [(300 * KiB, 6)])
-async def test_what_is_kept_of_what_a_client_sends_is_bounded(pieces: list[bytes], cuts: list[tuple[int, int]]) -> None:
+async def test_the_memory_for_input_of_a_client_is_bounded(pieces: list[bytes], cuts: list[tuple[int, int]]) -> None:
     data = b"".join(pieces)
     async with connected() as (served, writer):
         (protocol,) = served.connections
         bodies = protocol.state.bodies
-        before = held([protocol])
+        before = bytes_held([protocol])
         at = turn = 0
         while at < len(data) and served.connections:
             size, turns = cuts[turn % len(cuts)]
@@ -139,9 +139,9 @@ async def test_what_is_kept_of_what_a_client_sends_is_bounded(pieces: list[bytes
             at += size
             for _ in range(turns):
                 await asyncio.sleep(0)
-            assert held([protocol]) - before <= MOST
+            assert bytes_held([protocol]) - before <= MOST
             assert bodies.total <= MOST
         for turn in range(400):
             await asyncio.sleep(0)
             if turn < 10 or not turn % 40:
-                assert held([protocol]) - before <= MOST
+                assert bytes_held([protocol]) - before <= MOST

@@ -150,7 +150,7 @@ def held(kind: Kind) -> bool:
     return b"/held/" in kind.path or kind.lines == ASKS.lines
 
 
-async def left(scene: Scene, kinds: list[Kind], leave: Leave) -> None:
+async def leave_and_check(scene: Scene, kinds: list[Kind], leave: Leave) -> None:
     """Write the requests up to where the client leaves, and see what is left of them."""
     stage, log = scene.stage, scene.log
     log.errors.clear()
@@ -240,20 +240,22 @@ def in_order(counts: list[int]) -> bool:
 @example([ASKS, GET, POST], Leave(2, 400, settle=True, release=0, turns=0, how="resets"))
 @example([MADE, GET], Leave(1, 400, settle=True, release=1, turns=3, how="closes"))
 async def test_nothing_is_left_of_a_client_that_leaves(scene: Scene, kinds: list[Kind], leave: Leave) -> None:
-    await left(scene, kinds, leave)
+    await leave_and_check(scene, kinds, leave)
 
 
 @pytest.mark.parametrize("how", HOWS)
-async def test_it_leaves_just_when_the_answer_that_is_held_becomes_whole(scene: Scene, how: How) -> None:
+async def test_a_client_that_leaves_as_a_held_answer_becomes_whole_leaves_nothing(scene: Scene, how: How) -> None:
     for kind in (HELD, MADE, ASKS, replace(POST, path=b"/svc/held/%b")):
         for turns in range(8):
             for behind in ([GET, GET], [POST, HELD], [ASKS], list[Kind]()):
-                await left(scene, [kind, *behind], Leave(9, 400, settle=True, release=1, turns=turns, how=how))
+                await leave_and_check(
+                    scene, [kind, *behind], Leave(9, 400, settle=True, release=1, turns=turns, how=how)
+                )
 
 
 @pytest.mark.parametrize("how", HOWS)
-async def test_more_are_in_line_than_are_read(scene: Scene, how: How) -> None:
+async def test_a_client_that_leaves_with_more_in_line_than_is_read_leaves_nothing(scene: Scene, how: How) -> None:
     for behind in (15, 16, 17, 40):
         for release, turns in ((0, 0), (1, 0), (1, 3), (1, 6)):
             kinds = [HELD, *[GET] * behind]
-            await left(scene, kinds, Leave(99, 400, settle=True, release=release, turns=turns, how=how))
+            await leave_and_check(scene, kinds, Leave(99, 400, settle=True, release=release, turns=turns, how=how))

@@ -1,4 +1,4 @@
-"""Whatever becomes of a request, and whenever: each policy is told of its end once, and nothing that was granted is left."""
+"""Whatever happens to a request, and whenever: each policy is told of its end once, and every lease is released."""
 
 import asyncio
 import itertools
@@ -17,7 +17,7 @@ from limen import Gateway, Upstream, anyone
 from limen.exchange.answer import Answer
 from limen.exchange.attempt import AttemptResult
 from limen.exchange.hooks import PHASES
-from limen.exchange.policy import World
+from limen.exchange.policy import Environment
 from limen.exchange.request import Request
 from limen.http.headers import Headers
 from limen.testing import Conversation, EveryHook, Record, ScriptedUpstream
@@ -47,7 +47,7 @@ class Failing:
     def name(self) -> str:
         return "failing"
 
-    def live(self, world: World) -> "Failing":
+    def live(self, environment: Environment) -> "Failing":
         return self
 
     def _look(self, phase: bytes, request: Request) -> None:
@@ -91,7 +91,7 @@ class Failing:
 
 
 @dataclass(frozen=True)
-class Course:
+class RequestCourse:
     """What becomes of one request. ``race`` opens what it waits for in the same turn in which the client leaves."""
 
     service: str = "whole"
@@ -105,7 +105,7 @@ class Course:
 
 
 COURSES = st.builds(
-    Course,
+    RequestCourse,
     service=st.sampled_from(SERVICES),
     route=st.sampled_from(("svc", "checked", "declared", "local", "nowhere")),
     body=st.sampled_from(("none", "whole", "half", "chunked")),
@@ -192,7 +192,7 @@ class Scene:
         self.app = app
         return app
 
-    async def take(self, course: Course) -> None:
+    async def take(self, course: RequestCourse) -> None:
         """Let one request take its course, and see what is left of it."""
         token = f"r-{next(self.numbers)}"
         record = self.record
@@ -217,9 +217,9 @@ class Scene:
             answer = asyncio.ensure_future(reader.read(1 if course.leaves == "answered" else -1))
             if course.leaves == "answered":
                 self._open_unless_held(course, token)
-                await asyncio.wait((answer,), timeout=0.2)
+                await asyncio.wait((answer,), timeout=0.05)
             elif course.leaves == "asked":
-                await self._until_asked(token, answer)
+                await self._until(lambda: self._asked(course, token), answer)
             elif course.leaves == "waiting":
                 await self._until(lambda: bool(record.of(token)), answer)
             if course.leaves == "never":
@@ -243,12 +243,13 @@ class Scene:
             await until(lambda: "settle" in record.of(token) or not record.of(token))
             await until(lambda: not self.gateway.connections)
 
-    def _open_unless_held(self, course: Course, token: str) -> None:
+    def _open_unless_held(self, course: RequestCourse, token: str) -> None:
         if course.service not in ("half", "chunked"):
             self.gates[token].set()
 
-    async def _until_asked(self, token: str, answer: "asyncio.Future[bytes]") -> None:
-        await self._until(lambda: token in self.asked, answer)
+    def _asked(self, course: RequestCourse, token: str) -> bool:
+        """Tell whether somebody was asked, or never will be: what waits for the rest of a body is as far as it gets."""
+        return token in self.asked or (course.body == "half" and bool(self.record.of(token)))
 
     async def _until(self, condition: Callable[[], bool], answer: "asyncio.Future[bytes]") -> None:
         """Wait for ``condition``, or for the answer that makes it impossible."""
@@ -265,16 +266,18 @@ async def scene() -> AsyncGenerator[Scene]:
         yield made
 
 
-@settings(max_examples=part(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=part(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(COURSES, min_size=1, max_size=4))
-@example([Course(wait=wait, leaves="waiting", race=race) for wait in WAITING for race in (False, True)])
-@example([Course(service=service, leaves=leaves) for service in SERVICES for leaves in ("asked", "answered", "never")])
-@example([Course(fail=fail, body="whole") for fail in FAILING])
-@example([Course(route=route, body="whole") for route in ("svc", "checked", "declared", "local", "nowhere")])
-async def test_each_ends_once_and_leaves_nothing(scene: Scene, courses: list[Course]) -> None:
+@example([RequestCourse(wait=wait, leaves="waiting", race=race) for wait in WAITING for race in (False, True)])
+@example(
+    [RequestCourse(service=service, leaves=leaves) for service in SERVICES for leaves in ("asked", "answered", "never")]
+)
+@example([RequestCourse(fail=fail, body="whole") for fail in FAILING])
+@example([RequestCourse(route=route, body="whole") for route in ("svc", "checked", "declared", "local", "nowhere")])
+async def test_each_exchange_settles_once_and_leaves_nothing(scene: Scene, courses: list[RequestCourse]) -> None:
     await asyncio.gather(*map(scene.take, courses))
     record = scene.record
     assert record.broken() == []
     assert not [name for name in PHASES if name not in (*FAILING, "settle")]
-    assert len(scene.app.live().runtime.bodies) == 0
+    assert len(scene.app.active_config().runtime.body_memory) == 0
     record.__init__()

@@ -1,4 +1,4 @@
-"""The body of a request that is refused is thrown away within bounds of bytes and of time, and then its connection ends."""
+"""The rest of a refused body is discarded within bounds of bytes and of time; then its connection is closed."""
 
 import asyncio
 import contextlib
@@ -83,7 +83,9 @@ def content(*, chunked: bool) -> Iterator[bytes]:
 @PLAIN
 @pytest.mark.parametrize("chunked", [False, True], ids=["its length known", "chunked"])
 @pytest.mark.parametrize(("path", "status"), REFUSED.values(), ids=REFUSED)
-async def test_so_many_bytes_and_no_more(path: bytes, status: int, chunked: bool, plain: bool) -> None:
+async def test_the_rest_of_a_refused_body_is_bounded_in_bytes(
+    path: bytes, status: int, chunked: bool, plain: bool
+) -> None:
     if plain and path == b"/svc/early":
         return  # uvicorn reads on by itself behind an answer that is no refusal of ours
     async with gateway(plain=plain) as served:
@@ -119,7 +121,7 @@ async def test_so_many_bytes_and_no_more(path: bytes, status: int, chunked: bool
     "framing", [b"Content-Length: 9999", b"Content-Length: 99999999", b"Transfer-Encoding: chunked"]
 )
 @pytest.mark.parametrize("path", [b"/mine", b"/nothing", b"/svc//x"])
-async def test_so_long_and_no_longer(path: bytes, framing: bytes, plain: bool) -> None:
+async def test_the_rest_of_a_refused_body_is_bounded_in_time(path: bytes, framing: bytes, plain: bool) -> None:
     async with gateway(plain=plain, linger=0.2) as served:
         reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
         writer.write(head(path, framing) + b"1")

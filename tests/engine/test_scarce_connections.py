@@ -1,4 +1,4 @@
-"""Slow streamed bodies leave half of a service's connections to others, and in peace both directions flow as they come."""
+"""Slow streamed bodies leave half of a service's connections to others. Without scarcity both directions stream."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ UPLOADS = {
 Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-class Gate:
+class ScarceGateway:
     """A gateway whose service has few connections, and how many uploads the service has seen."""
 
     def __init__(self, app: Gateway, served: Served, upstream: ScriptedUpstream) -> None:
@@ -58,7 +58,9 @@ async def silent(conversation: Conversation) -> None:
 
 
 @contextlib.asynccontextmanager
-async def gate(*, timeouts: Timeouts | None = None, limits: ClientLimits | None = None) -> AsyncGenerator[Gate]:
+async def scarce_gateway(
+    *, timeouts: Timeouts | None = None, limits: ClientLimits | None = None
+) -> AsyncGenerator[ScarceGateway]:
     async with ScriptedUpstream(answering) as upstream:
         app = Gateway(limits=limits)
         few = Limits(connections=MOST)
@@ -66,17 +68,17 @@ async def gate(*, timeouts: Timeouts | None = None, limits: ClientLimits | None 
         app.forward("/svc/{path:path}", upstream=service, allow=anyone)
         app.forward("/small/{path:path}", upstream=service, allow=anyone, max_body=8)
         async with serving(app) as served:
-            yield Gate(app, served, upstream)
+            yield ScarceGateway(app, served, upstream)
 
 
-async def served(one: Gate) -> None:
+async def served(one: ScarceGateway) -> None:
     """Insist that several others are served at the same time."""
     for got in await asyncio.gather(*(one.served.raw(each) for each in (GET, POST) * 3)):
         assert got.startswith(b"HTTP/1.1 200 "), got
 
 
 async def test_slow_uploads_hold_half_of_the_connections_and_others_are_served() -> None:
-    async with gate() as one:
+    async with scarce_gateway() as one:
         for first, rest in UPLOADS.values():
             before = one.uploads()
             slow = await asyncio.gather(*(one.upload(first) for _ in range(SLOW)))
@@ -98,13 +100,13 @@ async def test_a_body_that_gives_way_leaves_the_line_at_once(caplog: pytest.LogC
     """Its turn would come only when a connection is free."""
     caplog.set_level("INFO", "limen.access")
 
-    async with gate(timeouts=Timeouts(connect=60.0), limits=ClientLimits(body_memory=280_000)) as one:
+    async with scarce_gateway(timeouts=Timeouts(connect=60.0), limits=ClientLimits(body_memory=280_000)) as one:
         one.upstream.scripts[:] = [silent]
         others = [await asyncio.open_connection("127.0.0.1", one.served.port) for _ in range(MOST)]
         for _, writer in others:
             writer.write(GET)
         await until(lambda: snapshot(one.app).busy == MOST)
-        bodies = one.app.live().runtime.bodies
+        bodies = one.app.active_config().runtime.body_memory
         uploads: list[Client] = []
         for number in (1, 2):
             one_of_them = await one.upload(b"x-request-id: upload%d\r\ncontent-length: 99999\r\n\r\n" % number)
@@ -129,7 +131,7 @@ async def test_a_body_that_gives_way_leaves_the_line_at_once(caplog: pytest.LogC
 
 async def test_uploads_that_come_in_one_turn_of_the_loop_hold_no_more() -> None:
     """Each of them finds a pool with room, before the first has its connection."""
-    async with gate() as one:
+    async with scarce_gateway() as one:
         slow = [await asyncio.open_connection("127.0.0.1", one.served.port) for _ in range(SLOW)]
         await one.served.raw(GET)  # the gateway has accepted them
         for _, writer in slow:
@@ -142,8 +144,8 @@ async def test_uploads_that_come_in_one_turn_of_the_loop_hold_no_more() -> None:
         await drained(one.app)
 
 
-async def test_slow_uploads_that_leave_or_are_sent_away_give_everything_back() -> None:
-    async with gate(limits=ClientLimits(body_silence=1.0, linger=0.2)) as one:
+async def test_slow_uploads_that_leave_or_are_refused_release_everything() -> None:
+    async with scarce_gateway(limits=ClientLimits(body_silence=1.0, linger=0.2)) as one:
         slow = await asyncio.gather(*(one.upload(UPLOADS["length"][0]) for _ in range(SLOW)))
         await until(lambda: one.uploads() == MOST // 2)
         for _, writer in slow[::2]:
@@ -155,8 +157,8 @@ async def test_slow_uploads_that_leave_or_are_sent_away_give_everything_back() -
         await served(one)
 
 
-async def test_an_upload_that_has_to_wait_is_put_up_with_no_longer_than_the_route_says() -> None:
-    async with gate(timeouts=Timeouts(idle=0.5)) as one:
+async def test_a_waiting_upload_keeps_to_the_timeouts_of_its_route() -> None:
+    async with scarce_gateway(timeouts=Timeouts(idle=0.5)) as one:
         slow = await asyncio.gather(*(one.upload(UPLOADS["chunked"][0]) for _ in range(SLOW)))
         for reader, writer in slow:
             got = await reader.read()
@@ -166,8 +168,8 @@ async def test_an_upload_that_has_to_wait_is_put_up_with_no_longer_than_the_rout
         await drained(one.app)
 
 
-async def test_an_upload_that_has_to_wait_keeps_to_its_bound() -> None:
-    async with gate() as one:
+async def test_a_waiting_upload_keeps_to_max_body() -> None:
+    async with scarce_gateway() as one:
         slow = await asyncio.gather(*(one.upload(UPLOADS["length"][0]) for _ in range(MOST // 2)))
         await until(lambda: one.uploads() == MOST // 2)
         got = await one.served.raw(
@@ -182,7 +184,7 @@ async def test_an_upload_that_has_to_wait_keeps_to_its_bound() -> None:
 
 async def test_a_stop_waits_for_uploads_that_wait() -> None:
     first, rest = UPLOADS["length"]
-    async with gate() as one:
+    async with scarce_gateway() as one:
         slow = await asyncio.gather(*(one.upload(first) for _ in range(SLOW)))
         await until(lambda: one.uploads() == MOST // 2)
         await one.served.raw(GET)
@@ -195,7 +197,7 @@ async def test_a_stop_waits_for_uploads_that_wait() -> None:
             writer.close()
 
 
-async def test_in_peace_an_answer_begins_before_its_request_has_ended() -> None:
+async def test_without_scarcity_an_answer_begins_before_its_request_has_ended() -> None:
     async def echoing(conversation: Conversation) -> None:
         await conversation.head()
         await conversation.say(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
@@ -203,7 +205,7 @@ async def test_in_peace_an_answer_begins_before_its_request_has_ended() -> None:
             await conversation.say(await conversation.reader.readexactly(6))
         await conversation.say(await conversation.reader.readexactly(5))
 
-    async with gate() as one:
+    async with scarce_gateway() as one:
         one.upstream.scripts[:] = [echoing]
         reader, writer = await one.upload(b"transfer-encoding: chunked\r\n\r\n1\r\na\r\n")
         await reader.readuntil(b"\r\n\r\n")

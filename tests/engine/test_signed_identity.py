@@ -1,4 +1,4 @@
-"""The gateway's signed word for a caller, on both engines, to a service of the kit: who gets in, who only looks like it."""
+"""Signed identity of a caller on both engines, towards a service of the kit: which assertions are accepted."""
 
 import json
 import time
@@ -63,7 +63,7 @@ def route(app: Gateway, name: str, url: str) -> None:
 
 
 @dataclass
-class Both:
+class GatewayAndService:
     """A gateway, and the service behind it, which can be reached past the gateway as well."""
 
     gateway: Served
@@ -73,17 +73,17 @@ class Both:
 
 
 @asynccontextmanager
-async def both(keys: str = "", assertion: Assertion | None = None) -> AsyncGenerator[Both]:
+async def gateway_and_service(keys: str = "", assertion: Assertion | None = None) -> AsyncGenerator[GatewayAndService]:
     """Serve the two; without ``keys``, the service fetches them from the gateway."""
     app = gateway(assertion)
     async with serving(app) as front:
         inside = service(keys or f"http://127.0.0.1:{front.port}/.well-known/jwks.json")
         async with serving(inside) as behind:
             route(app, "orders", f"http://127.0.0.1:{behind.port}")
-            yield Both(front, behind, app, inside)
+            yield GatewayAndService(front, behind, app, inside)
 
 
-def told(head: bytes) -> list[str]:
+def identity_values(head: bytes) -> list[str]:
     """Return every value of ``request-identity``, in whatever spelling a service might read it."""
     lines = [line.partition(b":") for line in head.split(b"\r\n")[1:] if line]
     return [
@@ -102,7 +102,7 @@ async def captured(app: Gateway, name: str) -> str:
         route(app, name, upstream.url)
         async with serving(app) as front:
             await front.client.get(f"/{name}/x", headers=BEARER)
-    (token,) = told(upstream.requests[0])
+    (token,) = identity_values(upstream.requests[0])
     return token
 
 
@@ -110,24 +110,24 @@ def code(answer: httpx2.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["code"]
 
 
-async def test_a_caller_comes_through_the_gateway_and_not_past_it() -> None:
-    async with both() as at:
-        got = await at.gateway.client.get("/orders/me", headers=BEARER)
+async def test_a_caller_reaches_the_service_only_through_the_gateway() -> None:
+    async with gateway_and_service() as system:
+        got = await system.gateway.client.get("/orders/me", headers=BEARER)
         assert (got.status_code, got.json()) == (200, {"id": 7, "roles": ["admin"]})
         # From inside the network, with all that the gateway would write but its signature.
-        assert code(await at.service.client.get("/me", headers=PLAIN)) == (401, "identity_missing")
+        assert code(await system.service.client.get("/me", headers=PLAIN)) == (401, "identity_missing")
         forged = PLAIN | {"request-identity": issue(JWT, 7, "admin")}
-        assert code(await at.service.client.get("/me", headers=forged)) == (401, "identity_invalid")
-        assert (await at.gateway.client.get("/orders/open")).json() == "anyone"
-        assert code(await at.gateway.client.get("/orders/me")) == (401, "token_missing")
+        assert code(await system.service.client.get("/me", headers=forged)) == (401, "identity_invalid")
+        assert (await system.gateway.client.get("/orders/open")).json() == "anyone"
+        assert code(await system.gateway.client.get("/orders/me")) == (401, "token_missing")
 
 
-async def test_a_client_cannot_bring_an_identity_of_its_own() -> None:
+async def test_a_client_cannot_send_an_identity_of_its_own() -> None:
     good = await captured(gateway(), "orders")
-    async with both() as at:
+    async with gateway_and_service() as system:
         for brought in ({"request-identity": good}, {"Request-Identity": "x"}):
-            assert code(await at.gateway.client.get("/orders/me", headers=brought)) == (401, "token_missing")
-            got = await at.gateway.client.get("/orders/me", headers=BEARER | brought)
+            assert code(await system.gateway.client.get("/orders/me", headers=brought)) == (401, "token_missing")
+            got = await system.gateway.client.get("/orders/me", headers=BEARER | brought)
             assert got.json()["id"] == 7
 
 
@@ -151,9 +151,9 @@ async def test_no_spelling_of_the_header_gets_through(line: bytes) -> None:
         await front.get(b"/orders/x", bearer, line)
         await front.get(b"/orders/open", line)
     private, public = upstream.requests
-    (token,) = told(private)
+    (token,) = identity_values(private)
     assert claims(token)["sub"] == "7"
-    assert told(public) == []
+    assert identity_values(public) == []
     assert b"evil" not in private + public
 
 
@@ -163,25 +163,25 @@ async def test_the_header_is_stripped_where_nothing_is_signed_as_well() -> None:
         route(app, "orders", upstream.url)
         for path in ("/orders/x", "/orders/open"):
             await front.client.get(path, headers=BEARER | {"request-identity": "evil"})
-    assert [told(head) for head in upstream.requests] == [[], []]
+    assert [identity_values(head) for head in upstream.requests] == [[], []]
 
 
-async def test_what_is_signed_for_one_service_is_nothing_to_another() -> None:
+async def test_an_assertion_for_one_service_is_refused_by_another() -> None:
     stolen = await captured(gateway(), "suppliers")
-    async with both() as at:
+    async with gateway_and_service() as system:
         headers = PLAIN | {"request-identity": stolen}
-        assert code(await at.service.client.get("/me", headers=headers)) == (401, "identity_invalid")
-        assert code(await at.service.client.get("/me", headers=headers)) == (401, "identity_invalid")
+        assert code(await system.service.client.get("/me", headers=headers)) == (401, "identity_invalid")
+        assert code(await system.service.client.get("/me", headers=headers)) == (401, "identity_invalid")
 
 
-async def test_what_another_gateway_signs_is_nothing() -> None:
+async def test_an_assertion_of_another_gateway_is_refused() -> None:
     others = await captured(gateway(Assertion(pair("ES256")[0].decode())), "orders")
-    async with both() as at:
+    async with gateway_and_service() as system:
         headers = {"request-identity": others}
-        assert code(await at.service.client.get("/me", headers=headers)) == (401, "identity_invalid")
+        assert code(await system.service.client.get("/me", headers=headers)) == (401, "identity_invalid")
 
 
-async def test_it_says_for_whom_it_is_and_signs_in_nowhere() -> None:
+async def test_an_assertion_names_its_audience_and_is_no_credential_at_the_gateway() -> None:
     async with ScriptedUpstream(saying(OK, OK)) as one, ScriptedUpstream(saying(OK)) as other:
         app = gateway()
         route(app, "orders", one.url)
@@ -189,7 +189,7 @@ async def test_it_says_for_whom_it_is_and_signs_in_nowhere() -> None:
         async with serving(app) as front:
             for path in ("/orders/x", "/orders/y", "/users/x"):
                 await front.client.get(path, headers=BEARER | {"x-request-id": path.replace("/", ".")})
-            tokens = [told(head)[0] for head in (*one.requests, *other.requests)]
+            tokens = [identity_values(head)[0] for head in (*one.requests, *other.requests)]
             got = await front.client.get("/orders/x", headers={"authorization": f"Bearer {tokens[0]}"})
             assert code(got) == (401, "token_corrupted")
     first, second, third = map(claims, tokens)
@@ -231,25 +231,25 @@ class Clock:
 async def test_a_new_key_of_the_gateway_needs_no_restart_of_the_service(tmp_path: Path) -> None:
     path, made, clock = tmp_path / "keys.json", dict[str, Any](), Clock()
     written(path, "one", made=made)
-    async with both(assertion=Assertion(Keys.file(path))) as at:
-        at.app.live().runtime.now = clock
-        at.inside.state.identify.now = clock
-        assert (await at.gateway.client.get("/orders/me", headers=BEARER)).status_code == 200
+    async with gateway_and_service(assertion=Assertion(Keys.file(path))) as system:
+        system.app.active_config().runtime.now = clock
+        system.inside.state.identify.now = clock
+        assert (await system.gateway.client.get("/orders/me", headers=BEARER)).status_code == 200
         written(path, "one", "two", made=made)
         clock.ahead = 50  # what was signed with the old key is not used any more
-        assert (await at.gateway.client.get("/orders/me", headers=BEARER)).status_code == 200
-        published = (await at.gateway.client.get("/.well-known/jwks.json")).json()["keys"]
+        assert (await system.gateway.client.get("/orders/me", headers=BEARER)).status_code == 200
+        published = (await system.gateway.client.get("/.well-known/jwks.json")).json()["keys"]
         assert {key["kid"] for key in published} == {"one", "two"}
         assert not any("d" in key for key in published)
         # A key that was thrown away altogether, because somebody has stolen it.
         about = {"iss": "limen", "aud": "orders", "sub": "7", "roles": ["admin"], "iat": clock(), "exp": clock() + 3600}
         header = {"alg": "ES256", "typ": "identity+jwt", "kid": "two"}
         stolen = {"request-identity": encode(header, about, ECKey.import_key(made["two"]), algorithms=["ES256"])}
-        assert (await at.service.client.get("/me", headers=stolen)).status_code == 200
+        assert (await system.service.client.get("/me", headers=stolen)).status_code == 200
         written(path, "three", made=made)
         clock.ahead = 100
-        assert (await at.gateway.client.get("/orders/me", headers=BEARER)).status_code == 200
-        assert code(await at.service.client.get("/me", headers=stolen)) == (401, "identity_invalid")
+        assert (await system.gateway.client.get("/orders/me", headers=BEARER)).status_code == 200
+        assert code(await system.service.client.get("/me", headers=stolen)) == (401, "identity_invalid")
 
 
 @ONE_ENGINE
@@ -258,12 +258,12 @@ async def test_keys_in_a_file_serve_a_service_that_cannot_reach_the_gateway(tmp_
     written(private, "one", made=made)
     shown = {name: value for name, value in made["one"].items() if name != "d"}
     public.write_text(json.dumps({"keys": [shown | {"kid": "one"}]}))
-    async with both(str(public), Assertion(Keys.file(private))) as at:
-        assert (await at.gateway.client.get("/orders/me", headers=BEARER)).json()["id"] == 7
-        assert code(await at.service.client.get("/me", headers=PLAIN)) == (401, "identity_missing")
+    async with gateway_and_service(str(public), Assertion(Keys.file(private))) as system:
+        assert (await system.gateway.client.get("/orders/me", headers=BEARER)).json()["id"] == 7
+        assert code(await system.service.client.get("/me", headers=PLAIN)) == (401, "identity_missing")
 
 
-async def test_a_gateway_that_does_not_sign_is_told_so_by_the_service() -> None:
+async def test_a_service_says_when_the_gateway_does_not_sign() -> None:
     app = Gateway(auth=JWT)
     async with serving(app) as front, serving(service(f"http://127.0.0.1:{front.port}/keys")) as behind:
         route(app, "orders", f"http://127.0.0.1:{behind.port}")

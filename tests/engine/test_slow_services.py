@@ -1,4 +1,4 @@
-"""Services that are slow on purpose, and clients that do not read: what they hold, and for how long; on each engine."""
+"""Slow services, and clients that do not read: what they hold, and for how long, on each engine."""
 
 import asyncio
 import socket
@@ -32,7 +32,7 @@ async def drip(conversation: Conversation, data: bytes) -> None:
         await asyncio.sleep(PACE)
 
 
-async def test_bytes_of_a_head_do_not_put_off_the_time_for_it() -> None:
+async def test_bytes_of_a_head_do_not_renew_its_timeout() -> None:
     async def script(conversation: Conversation) -> None:
         await conversation.head()
         # Far longer than the time for a head; it ends, so that a gateway that waits for it is found out.
@@ -44,7 +44,7 @@ async def test_bytes_of_a_head_do_not_put_off_the_time_for_it() -> None:
         assert b'"answer_timeout"' in answer
 
 
-async def test_bytes_that_are_no_content_do_not_put_off_the_time_for_content() -> None:
+async def test_bytes_without_content_do_not_renew_the_timeout_for_content() -> None:
     async def script(conversation: Conversation) -> None:
         await conversation.head()
         await conversation.say(CHUNKED + b"2\r\nok\r\n")

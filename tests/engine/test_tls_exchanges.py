@@ -7,7 +7,6 @@ import logging
 import pytest
 
 from certificates import DAY, Authority
-from ending import Ending
 from engines import ONE_ENGINE
 from limen import Gateway, Timeouts, Tls, Upstream, anyone
 from limen.cli import server as cli_server
@@ -16,6 +15,7 @@ from limen.testing import Conversation, ScriptedUpstream, flush_log
 from services import ready
 from serving import serving
 from tls_clients import secured
+from tls_service import TlsService
 from tls_serving import serving_tls
 
 pytestmark = pytest.mark.usefixtures("own_collector")
@@ -24,7 +24,7 @@ PIECE = b"x" * 65536
 GET = b"GET /x HTTP/1.1\r\nhost: g\r\n\r\n"
 
 
-def gate(url: str, tls: Tls | None = None) -> Gateway:
+def forwarding_gateway(url: str, tls: Tls | None = None) -> Gateway:
     app = Gateway()
     patient = Timeouts(connect=8, first_byte=8, idle=8)
     app.forward("/{path:path}", upstream=Upstream("svc", [url], tls=tls, timeouts=patient), allow=anyone)
@@ -34,7 +34,9 @@ def gate(url: str, tls: Tls | None = None) -> Gateway:
 async def test_connections_over_tls_are_kept_on_both_sides(authority: Authority) -> None:
     async with (
         ScriptedUpstream(ready, tls=authority.server()) as upstream,
-        serving_tls(gate(upstream.url, Tls(ca=authority.path)), TlsFiles(*authority.pair("served"))) as port,
+        serving_tls(
+            forwarding_gateway(upstream.url, Tls(ca=authority.path)), TlsFiles(*authority.pair("served"))
+        ) as port,
         secured(port, authority.client()) as (reader, writer),
     ):
         for _ in range(3):
@@ -58,7 +60,9 @@ async def test_large_bodies_and_a_slow_reader(authority: Authority) -> None:
 
     async with (
         ScriptedUpstream(script, tls=authority.server()) as upstream,
-        serving_tls(gate(upstream.url, Tls(ca=authority.path)), TlsFiles(*authority.pair("served"))) as port,
+        serving_tls(
+            forwarding_gateway(upstream.url, Tls(ca=authority.path)), TlsFiles(*authority.pair("served"))
+        ) as port,
         secured(port, authority.client()) as (reader, writer),
     ):
         writer.write(b"POST /x HTTP/1.1\r\nhost: g\r\ncontent-length: %d\r\n\r\n" % (count * len(PIECE)))
@@ -88,7 +92,9 @@ async def test_a_client_that_leaves_frees_the_service(authority: Authority) -> N
 
     async with (
         ScriptedUpstream(endless, ready, tls=authority.server()) as upstream,
-        serving_tls(gate(upstream.url, Tls(ca=authority.path)), TlsFiles(*authority.pair("served"))) as port,
+        serving_tls(
+            forwarding_gateway(upstream.url, Tls(ca=authority.path)), TlsFiles(*authority.pair("served"))
+        ) as port,
     ):
         async with secured(port, authority.client()) as (reader, writer):
             writer.write(GET)
@@ -105,7 +111,7 @@ async def test_a_handshake_that_does_not_come_is_ended(authority: Authority, mon
     monkeypatch.setattr(cli_server, "HANDSHAKE", 1.0)
     async with (
         ScriptedUpstream(ready) as upstream,
-        serving_tls(gate(upstream.url), TlsFiles(*authority.pair("served"))) as port,
+        serving_tls(forwarding_gateway(upstream.url), TlsFiles(*authority.pair("served"))) as port,
     ):
         silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
         async with secured(port, authority.client()) as (reader, writer):
@@ -126,13 +132,13 @@ async def test_a_handshake_that_does_not_come_is_ended(authority: Authority, mon
         (("elsewhere.example",), 90, "Hostname mismatch"),
     ],
 )
-async def test_a_service_that_is_not_believed_is_a_502_and_the_log_says_why(
+async def test_an_untrusted_service_is_502_and_the_log_says_why(
     authority: Authority, caplog: pytest.LogCaptureFixture, names: tuple[str, ...], days: int, cause: str
 ) -> None:
     trusted = None if cause.startswith("unable") else Tls(ca=authority.path)
     async with (
         ScriptedUpstream(ready, tls=authority.server(*names, until=days * DAY)) as upstream,
-        serving(gate(upstream.url, trusted)) as served,
+        serving(forwarding_gateway(upstream.url, trusted)) as served,
     ):
         with caplog.at_level(logging.INFO, "limen.access"):
             answer = await served.raw(GET.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n"))
@@ -152,8 +158,8 @@ async def test_a_service_that_is_not_believed_is_a_502_and_the_log_says_why(
 async def test_an_answer_cut_under_tls_does_not_look_whole(authority: Authority, notify: bool) -> None:
     answer = b"HTTP/1.1 200 OK\r\n\r\nhalf of an answer"
     async with (
-        Ending(authority.server(), answer, notify=notify) as service,
-        serving(gate(service.url, Tls(ca=authority.path))) as served,
+        TlsService(authority.server(), answer, notify=notify) as service,
+        serving(forwarding_gateway(service.url, Tls(ca=authority.path))) as served,
     ):
         reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
         writer.write(GET)

@@ -1,4 +1,4 @@
-"""Hundreds of handshakes that are begun and left: others are served meanwhile, and each is let go when its time is over."""
+"""Hundreds of half-open handshakes: others are served meanwhile, and each is closed when its time is over."""
 
 import asyncio
 import contextlib
@@ -35,7 +35,7 @@ async def upstream() -> AsyncGenerator[ScriptedUpstream]:
         yield made
 
 
-def gate(upstream: ScriptedUpstream) -> Gateway:
+def forwarding_gateway(upstream: ScriptedUpstream) -> Gateway:
     app = Gateway()
     app.forward("/{path:path}", upstream=Upstream("svc", [upstream.url]), allow=anyone)
     return app
@@ -57,8 +57,8 @@ async def served(port: int, authority: Authority) -> None:
 
 
 @ONE_ENGINE
-async def test_half_open_handshakes_shut_nobody_out(authority: Authority, upstream: ScriptedUpstream) -> None:
-    async with serving_tls(gate(upstream), TlsFiles(*authority.pair("served"))) as port:
+async def test_half_open_handshakes_do_not_shut_out_others(authority: Authority, upstream: ScriptedUpstream) -> None:
+    async with serving_tls(forwarding_gateway(upstream), TlsFiles(*authority.pair("served"))) as port:
         half = await begun(port)
         await served(port, authority)
         for _, own in half:
@@ -67,11 +67,11 @@ async def test_half_open_handshakes_shut_nobody_out(authority: Authority, upstre
 
 
 @ONE_ENGINE
-async def test_each_is_let_go_when_its_time_is_over(
+async def test_each_handshake_is_closed_when_its_time_is_over(
     authority: Authority, upstream: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cli_server, "HANDSHAKE", 1.0)
-    async with serving_tls(gate(upstream), TlsFiles(*authority.pair("served"))) as port:
+    async with serving_tls(forwarding_gateway(upstream), TlsFiles(*authority.pair("served"))) as port:
         for quiet, own in await begun(port):
             with contextlib.suppress(ConnectionResetError):  # what it has said was not read
                 await quiet.read()

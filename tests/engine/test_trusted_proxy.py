@@ -1,4 +1,4 @@
-"""Proxies in front, on both engines: nobody is believed by default; one that is speaks for many over one connection."""
+"""Proxies in front, on both engines: none is trusted by default; a trusted one speaks for many over one connection."""
 
 from limen import Gateway, Upstream, anyone
 from limen.client.trust import Trust
@@ -46,7 +46,7 @@ async def test_a_trusted_proxy_speaks_for_each_of_its_clients() -> None:
     assert [lines(head, b"x-forwarded-host") for head in heads] == [[b"a.example"], [b"inner"], [b"inner"]]
 
 
-async def test_nobody_is_believed_by_default_nor_outside_the_networks() -> None:
+async def test_no_peer_is_trusted_by_default_nor_outside_the_networks() -> None:
     for networks in ((), ("10.0.0.0/8", "unix")):
         async with (
             ScriptedUpstream(saying(OK, OK, OK)) as upstream,
@@ -71,7 +71,7 @@ async def test_via_is_extended_and_a_loop_is_refused() -> None:
     assert b'"code":"loop"' in got
 
 
-async def test_a_gateway_that_is_its_own_service_ends_by_itself() -> None:
+async def test_a_loop_of_the_gateway_to_itself_ends() -> None:
     app = Gateway()
     async with serving(app) as gateway:
         app.forward("/svc/{path:path}", upstream=Upstream("self", [f"http://127.0.0.1:{gateway.port}"]), allow=anyone)

@@ -3,7 +3,7 @@
 import pytest
 from fastapi import FastAPI
 
-from guarded import door, refused
+from guarded_gateway import guarded_gateway, refused
 from limen import Gateway, Upstream, anyone
 from limen.client.limits import ClientLimits
 from serving import serving
@@ -28,7 +28,7 @@ def build() -> Gateway:
 
 
 @pytest.mark.parametrize("plain", [False, True], ids=["guarded", "plain uvicorn"])
-async def test_methods(plain: bool) -> None:
+async def test_an_unknown_method_is_501_and_a_known_one_405(plain: bool) -> None:
     async with serving(build(), plain=plain) as served:
 
         async def said(method: bytes, path: bytes) -> tuple[int, bytes]:
@@ -48,7 +48,7 @@ async def test_methods(plain: bool) -> None:
         assert await said(b"REPORT", b"/nothing") == (404, b"")
 
 
-async def test_an_application_that_is_mounted_may_know_any() -> None:
+async def test_a_mounted_application_may_know_any_method() -> None:
     app = build()
     app.mount("/mounted", FastAPI())
     async with serving(app) as served:
@@ -57,7 +57,7 @@ async def test_an_application_that_is_mounted_may_know_any() -> None:
 
 
 async def test_the_line_of_an_unknown_method_is_waited_for_as_for_any_head() -> None:
-    async with door(ClientLimits(head_time=0.2)) as gate:
-        assert refused(await gate.served.raw(b"BREW /sv"), 408, "head_timeout")
-        assert refused(await gate.served.raw(b"BREW /" + b"x" * 9000), 414, "uri_too_long")
-        assert refused(await gate.served.raw(b"BR", b"EW /svc/x HT", b"TP/1.1\r\n"), 501, "not_implemented")
+    async with guarded_gateway(ClientLimits(head_time=0.2)) as gateway:
+        assert refused(await gateway.served.raw(b"BREW /sv"), 408, "head_timeout")
+        assert refused(await gateway.served.raw(b"BREW /" + b"x" * 9000), 414, "uri_too_long")
+        assert refused(await gateway.served.raw(b"BR", b"EW /svc/x HT", b"TP/1.1\r\n"), 501, "not_implemented")

@@ -1,4 +1,4 @@
-"""Code of the user's that raises, wherever a request meets some: one clear 500 with its id, settled once, on each engine."""
+"""User code raises, wherever a request meets it: one clear 500 with its id, settled once, on each engine."""
 
 import asyncio
 import json
@@ -133,7 +133,7 @@ PLACES: dict[str, tuple[Callable[[str], Gateway], str]] = {
 
 
 @pytest.mark.parametrize(("build", "code"), PLACES.values(), ids=PLACES)
-async def test_it_is_one_clear_500(
+async def test_user_code_that_raises_is_one_clear_500(
     build: Callable[[str], Gateway], code: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     request = b"\r\n".join(
@@ -166,7 +166,7 @@ async def test_it_is_one_clear_500(
     assert [record.exc_info[0] for record in traces if record.exc_info] == [Mistake, Mistake]
 
 
-async def test_a_hook_that_waits_for_ever_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_hook_that_never_returns_is_cancelled(caplog: pytest.LogCaptureFixture) -> None:
     """It holds nothing then, and the connection serves on."""
     ended: list[bool] = []
 

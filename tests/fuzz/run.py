@@ -30,8 +30,8 @@ def target(side: str) -> Callable[[bytes], object]:
     """Return what plays one case of ``side``; imported here, so that atheris can see the imports."""
     sys.path.insert(0, str(HERE.parent / "support"))
     invariants: Any = importlib.import_module("invariants")
-    sealed: Any = importlib.import_module("sealed")
-    gateway = sealed.Sealed("direct")
+    support: Any = importlib.import_module("in_memory_gateway")
+    gateway = support.InMemoryGateway("direct")
     play: Any = invariants.of_requests if side == "request" else invariants.of_answers
     return lambda data: play(gateway, data)
 

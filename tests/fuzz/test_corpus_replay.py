@@ -7,7 +7,7 @@ import pytest
 
 import invariants
 from engines import ENGINES
-from sealed import Sealed
+from in_memory_gateway import InMemoryGateway
 
 HERE = Path(__file__).parent
 
@@ -22,18 +22,18 @@ def name(value: object) -> str | None:
 
 
 @pytest.fixture(params=ENGINES, scope="module")
-def gateway(request: pytest.FixtureRequest) -> Iterator[Sealed]:
+def gateway(request: pytest.FixtureRequest) -> Iterator[InMemoryGateway]:
     """A whole gateway without sockets; each case finds it as the last one found it."""
-    sealed = Sealed(request.param)
-    yield sealed
-    sealed.close()
+    gateway = InMemoryGateway(request.param)
+    yield gateway
+    gateway.close()
 
 
 @pytest.mark.parametrize("case", cases("corpus/request"), ids=name)
-def test_what_a_client_sends_breaks_nothing(case: Path, gateway: Sealed) -> None:
+def test_what_a_client_sends_breaks_nothing(case: Path, gateway: InMemoryGateway) -> None:
     invariants.of_requests(gateway, case.read_bytes())
 
 
 @pytest.mark.parametrize("case", cases("corpus/response"), ids=name)
-def test_what_a_service_says_breaks_nothing(case: Path, gateway: Sealed) -> None:
+def test_what_a_service_says_breaks_nothing(case: Path, gateway: InMemoryGateway) -> None:
     invariants.of_answers(gateway, case.read_bytes())

@@ -1,4 +1,4 @@
-"""One call through a pool, as an engine makes it, and what may be asked of the pool afterwards."""
+"""One call through a pool, as an engine makes it, and the counts of the pool afterwards."""
 
 from collections.abc import AsyncIterator
 

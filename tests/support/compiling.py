@@ -11,8 +11,8 @@ from limen.auth import Method
 from limen.exchange.policy import Policy
 from limen.routing.table import Match
 from limen.runtime.compile import compile_config
+from limen.runtime.declared_policies import GATEWAY, DeclaredPolicies
 from limen.runtime.host import ActiveConfig
-from limen.runtime.placed import GATEWAY, Placed
 from limen.runtime.plan import Plan
 from limen.runtime.route import Route
 from limen.runtime.state import Runtime
@@ -47,7 +47,7 @@ def route(upstream: Upstream = A, path: str = "/a", **options: Any) -> Route:
 
 def compiled(runtime: Runtime, *routes: Route, policies: Sequence[Policy] = ()) -> ActiveConfig:
     """Compile ``routes`` and the gateway's ``policies``."""
-    return compile_config(routes, runtime=runtime, identity={}, policies=Placed(GATEWAY, tuple(policies)))
+    return compile_config(routes, runtime=runtime, identity={}, policies=DeclaredPolicies(GATEWAY, tuple(policies)))
 
 
 def plan(config: ActiveConfig, path: bytes = b"/a") -> Plan:
@@ -64,7 +64,7 @@ def upstreams(runtime: Runtime) -> list[str]:
 
 def listeners(runtime: Runtime) -> str:
     """Return how many verifiers hear of the early ends of tokens."""
-    return repr(runtime._ends)  # pyright: ignore[reportPrivateUsage] - nothing public tells that nothing piles up
+    return repr(runtime._revocation_relay)  # pyright: ignore[reportPrivateUsage] - nothing public tells that nothing piles up
 
 
 class Source:
@@ -100,7 +100,7 @@ def verifier(runtime: Runtime, method: Method) -> Any:
     """Return what verifies ``method`` now, or would."""
     change = runtime.reconcile()
     found = change.verifier(method)
-    runtime.give_up(change)
+    runtime.roll_back(change)
     return found
 
 

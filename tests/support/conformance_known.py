@@ -1,6 +1,6 @@
-"""Where an engine is known not to do what a case or test says: its name, and why. Each entry fails once it is mended.
+"""Known deviations: the name of a case or test, the engine, and why. Each entry fails once it is fixed.
 
-What differs for good is said in the case itself, with ``On``; what stands here is waiting to be mended.
+A difference that stays is part of the case itself, with ``On``; entries here wait for a fix.
 """
 
 KNOWN: dict[tuple[str, str], str] = {}

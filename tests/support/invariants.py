@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import h11
 
 import strictness
+from in_memory_gateway import InMemoryGateway, Run
 from limen.upstream.connection import Connection
-from sealed import Run, Sealed
 from strictness import Message
 from talk import Talk
 
@@ -34,7 +34,7 @@ def cuts(data: bytes) -> Iterator[list[bytes]]:
         yield [data[i : i + 1] for i in range(len(data))]
 
 
-def of_requests(gateway: Sealed, data: bytes) -> list[list[Message]]:
+def of_requests(gateway: InMemoryGateway, data: bytes) -> list[list[Message]]:
     """Check everything that must hold whatever a client sends; return the whole requests that got through, for each cut."""
     data = gateway.filled(data[:CASE])
     through: list[list[Message]] = []
@@ -88,7 +88,7 @@ def _check_identity(one: Message) -> None:
         assert [one.all(name) for name in _IDENTITY] == [[b"7"], [b"user"]], f"not exactly one identity: {one}"
 
 
-def of_answers(gateway: Sealed, data: bytes) -> None:
+def of_answers(gateway: InMemoryGateway, data: bytes) -> None:
     """Check everything that must hold whatever a service says."""
     data = data[:CASE]
     for method in (b"GET", b"HEAD"):

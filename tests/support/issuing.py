@@ -113,7 +113,7 @@ class Live:
         await asyncio.sleep(0)
 
 
-def told(found: IdentifyResult) -> str:
+def describe_result(found: IdentifyResult) -> str:
     return found.kind.code if isinstance(found, Fault) else found.id
 
 
@@ -126,6 +126,6 @@ def seconds(found: IdentifyResult) -> int:
 async def ready(content: bytes | Exception, by: AnyKey, revocations: Any = None, **options: Any) -> Live:
     """Return an issuer whose keys are known."""
     live = Live(content, revocations, **options)
-    assert told(await live.later(token(by, sub="first"))).endswith("first")
+    assert describe_result(await live.later(token(by, sub="first"))).endswith("first")
     assert live.source.asked == 1
     return live

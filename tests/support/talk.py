@@ -37,7 +37,7 @@ class Wire(asyncio.Transport):
 
 
 @dataclass
-class Seen:
+class RecordedAnswer:
     """A sink that remembers, and insists on the order of calls."""
 
     status: int = 0
@@ -88,13 +88,13 @@ class Talk:
 
     def __post_init__(self) -> None:
         self.wire = Wire()
-        self.seen = Seen()
+        self.seen = RecordedAnswer()
         self.connection = Connection(TARGET, self.limit, self._on_lost, self.turns)
         self.connection.connection_made(self.wire)
         self.begin()
 
     def begin(self) -> None:
-        self.seen = Seen()
+        self.seen = RecordedAnswer()
         self.connection.start(self.seen, self.method, b"request", whole=self.whole)
 
     def feed(self, *parts: bytes) -> None:

@@ -33,7 +33,7 @@ async def shown(port: int, context: ssl.SSLContext) -> str:
         return serial(streams)
 
 
-class Visitors:
+class TlsLoad:
     """Clients that come again and again over TLS, and some that stay; ``lost`` says what went wrong."""
 
     def __init__(self, port: int, context: ssl.SSLContext) -> None:
@@ -45,7 +45,7 @@ class Visitors:
         self.lost: list[str] = []
 
     @contextlib.asynccontextmanager
-    async def coming(self, *, keeping: int, renewing: int) -> AsyncGenerator["Visitors"]:
+    async def running(self, *, keeping: int, renewing: int) -> AsyncGenerator["TlsLoad"]:
         """Send requests until the block ends."""
         tasks = [asyncio.create_task(self._stay()) for _ in range(keeping)]
         tasks += [asyncio.create_task(self._return()) for _ in range(renewing)]

@@ -16,8 +16,8 @@ from pathlib import Path
 import h11
 
 import strictness
+from in_memory_gateway import InMemoryGateway
 from limen import Gateway, Limits, Upstream, anyone
-from sealed import Sealed
 
 # What any intermediary removes, replaces or adds is no part of a verdict. nginx and we drop names with an underscore.
 _OWN = frozenset(
@@ -65,7 +65,7 @@ def _canonical(method: bytes, target: bytes, headers: Iterable[tuple[bytes, byte
     return Accepted(bytes(method), _ABSOLUTE.sub(b"", bytes(target)) or b"/", tuple(kept), body)
 
 
-def limen(gateway: Sealed, data: bytes) -> Verdict:
+def limen(gateway: InMemoryGateway, data: bytes) -> Verdict:
     """Return Limen's verdict. Byte by byte, so that each request is served before the next is read."""
     run = gateway.run([data[i : i + 1] for i in range(len(data))])
     out = [one for connection in run.connections for one in strictness.requests(connection) if one.whole]

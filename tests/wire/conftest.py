@@ -1,4 +1,4 @@
-"""What speaks over a wire does so on either event loop."""
+"""Every wire test runs on either event loop."""
 
 from typing import Any
 

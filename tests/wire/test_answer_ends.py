@@ -1,4 +1,4 @@
-"""What comes behind an answer, and what goes on for ever besides its content: judged alike however it is cut."""
+"""Bytes behind an answer, and endless bytes besides its content: the verdict is the same however they are cut."""
 
 from dataclasses import dataclass, field
 
@@ -6,7 +6,7 @@ import pytest
 
 from answers import LIMIT
 from limen.errors import Kind
-from talk import Seen, Talk
+from talk import RecordedAnswer, Talk
 
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 WHOLE = {
@@ -43,7 +43,7 @@ def test_bytes_behind_an_answer_end_the_connection(method: bytes, answer: bytes,
 
 def test_content_that_ends_with_a_line_end_comes_in_one_piece() -> None:
     @dataclass
-    class Counting(Seen):
+    class Counting(RecordedAnswer):
         pieces: list[bytes] = field(default_factory=list[bytes])
 
         def body(self, data: bytes) -> None:
@@ -85,7 +85,7 @@ ENDLESS = {
 
 
 @pytest.mark.parametrize(("first", "then"), ENDLESS.values(), ids=ENDLESS)
-def test_what_an_answer_has_besides_content_is_bounded(first: bytes, then: bytes) -> None:
+def test_bytes_of_an_answer_besides_content_are_bounded(first: bytes, then: bytes) -> None:
     talk = Talk()
     talk.feed(CHUNKED + first)
     fed = 0
@@ -110,7 +110,7 @@ AT_ONCE = {
 
 
 @pytest.mark.parametrize("answer", AT_ONCE.values(), ids=AT_ONCE)
-def test_so_it_is_where_all_of_it_comes_at_once(answer: bytes) -> None:
+def test_bytes_besides_content_are_bounded_in_one_read_too(answer: bytes) -> None:
     for first in (0, 1, 40, 500, len(answer) // 2, len(answer) - 3, len(answer) - 1):
         talk = Talk()
         # Not as a read, of which a long one is taken in pieces: the bound must not hang upon that.
@@ -125,7 +125,7 @@ def test_so_it_is_where_all_of_it_comes_at_once(answer: bytes) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
-def test_many_chunks_are_not_too_much(size: int) -> None:
+def test_an_answer_may_have_many_chunks(size: int) -> None:
     talk = Talk()
     talk.feed(CHUNKED)
     piece = b"%016x\r\n%b\r\n" % (size, b"." * size)
@@ -144,7 +144,7 @@ def test_many_chunks_are_not_too_much(size: int) -> None:
         b"HTTP/1.1 103 Early Hints\r\ntransfer-encoding: x\r\n\r\n",
     ],
 )
-def test_an_interim_answer_with_content_is_none(head: bytes) -> None:
+def test_an_interim_answer_with_content_is_a_fault(head: bytes) -> None:
     """Its content would reach the client before the answer's own."""
     for parts in cuts(head + WHOLE["a length"][1]):
         talk = Talk()
@@ -152,7 +152,7 @@ def test_an_interim_answer_with_content_is_none(head: bytes) -> None:
         assert (talk.seen.status, talk.seen.content, talk.seen.kind) == (0, b"", Kind.UPSTREAM_PROTOCOL)
 
 
-def test_an_interim_answer_may_say_that_it_has_none() -> None:
+def test_an_interim_answer_may_announce_no_content() -> None:
     for parts in cuts(b"HTTP/1.1 100 Continue\r\ncontent-length: 0\r\n\r\n" + WHOLE["a length"][1]):
         talk = Talk()
         talk.feed(*parts)

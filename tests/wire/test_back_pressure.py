@@ -1,4 +1,4 @@
-"""Back-pressure both ways: who is slow makes the other side wait, and what is held in between is bounded."""
+"""Back-pressure both ways: a slow side makes the other wait, and the bytes held in between are bounded."""
 
 import asyncio
 from collections.abc import AsyncIterator

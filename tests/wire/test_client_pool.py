@@ -1,4 +1,4 @@
-"""Connections over real sockets: kept, expired, gone stale, refused, and on Unix sockets."""
+"""Pooled connections over real sockets: kept, expired, gone stale, refused, and on Unix sockets."""
 
 import asyncio
 from pathlib import Path

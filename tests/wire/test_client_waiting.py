@@ -1,4 +1,4 @@
-"""Time and cancellation: whatever happens while a caller waits, the pool has everything back."""
+"""Timeouts and cancellation: whatever happens while a caller waits, the pool gets everything back."""
 
 import asyncio
 import time
@@ -40,7 +40,7 @@ async def trickling(conversation: Conversation) -> None:
         await asyncio.sleep(0.001)
 
 
-async def deaf(conversation: Conversation) -> None:
+async def never_reads(conversation: Conversation) -> None:
     await asyncio.Event().wait()
 
 
@@ -122,7 +122,7 @@ async def test_the_total_time_ends_an_answer_that_never_pauses() -> None:
 
 
 async def test_a_service_that_stops_reading() -> None:
-    async with ScriptedUpstream(deaf) as server:
+    async with ScriptedUpstream(never_reads) as server:
         pool = pool_for(server.url)
         with pytest.raises(UpstreamError) as caught:
             await call(pool, b"POST", body=endless(), timeouts=Timeouts(idle=SHORT))
@@ -229,7 +229,7 @@ async def test_cancelled_while_waiting_in_line() -> None:
         assert counts(pool) == (0, 0, 0)
 
 
-async def test_what_is_held_can_be_read_after_the_end_and_after_a_fault() -> None:
+async def test_buffered_content_can_be_read_after_the_end_and_after_a_fault() -> None:
     async with ScriptedUpstream(saying(OK), saying(HALF)) as server:
         pool = pool_for(server.url)
         answer = await call(pool)

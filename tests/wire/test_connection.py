@@ -34,7 +34,7 @@ def test_a_good_answer_reads_the_same_however_it_is_cut(case: Good) -> None:
 
 @pytest.mark.parametrize("behind", [b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", b"x", b"0\r\n\r\n", b"hello"])
 @pytest.mark.parametrize("case", GOOD.values(), ids=GOOD)
-def test_what_follows_a_good_answer_is_never_the_next_one(case: Good, behind: bytes) -> None:
+def test_bytes_behind_a_good_answer_are_never_the_next_answer(case: Good, behind: bytes) -> None:
     both = case.answer + behind
     for parts in ([both], [case.answer, behind], [both[i : i + 1] for i in range(len(both))]):
         talk = Talk(case.method)
@@ -143,7 +143,7 @@ def test_an_answer_before_the_request_was_whole_does_not_keep_the_connection() -
     assert talk.connection.reusable
 
 
-def test_nothing_is_told_after_an_abort() -> None:
+def test_nothing_is_reported_after_an_abort() -> None:
     talk = Talk()
     talk.feed(OK + b"content-length: 9\r\n\r\nab")
     talk.connection.abort()
@@ -152,7 +152,7 @@ def test_nothing_is_told_after_an_abort() -> None:
     assert (talk.seen.content, talk.seen.ended, talk.seen.kind, talk.lost) == (b"ab", False, None, 1)
 
 
-def test_closing_tells_the_exchange() -> None:
+def test_the_end_of_a_connection_is_reported_to_the_exchange() -> None:
     talk = Talk()
     talk.connection.close()
     assert (talk.seen.kind, talk.wire.aborted) == (Kind.UPSTREAM_CLOSED, True)
@@ -160,7 +160,7 @@ def test_closing_tells_the_exchange() -> None:
     assert talk.lost == 1
 
 
-def test_an_exchange_on_a_lost_connection_hears_of_it_at_once() -> None:
+def test_an_exchange_on_a_lost_connection_fails_at_once() -> None:
     talk = Talk()
     talk.feed(OK + b"content-length: 0\r\n\r\n")
     talk.leave()

@@ -1,4 +1,4 @@
-"""Documents that the gateway fetches for itself, over real sockets: what is taken, and that nothing else is."""
+"""Documents that the gateway fetches for itself, over real sockets: which are accepted."""
 
 import json
 from pathlib import Path
@@ -68,7 +68,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("said", "cause"), REFUSED.values(), ids=REFUSED)
-async def test_what_is_not_taken(said: bytes, cause: str) -> None:
+async def test_documents_that_are_not_accepted(said: bytes, cause: str) -> None:
     async with ScriptedUpstream(saying(said)) as server:
         pool = pool_to(server.url)
         with pytest.raises(NotFetchedError, match=cause) as caught:
@@ -81,7 +81,7 @@ async def test_what_is_not_taken(said: bytes, cause: str) -> None:
         await pool.aclose()
 
 
-async def test_exactly_as_much_as_is_allowed() -> None:
+async def test_a_document_of_exactly_the_limit_is_accepted() -> None:
     async with ScriptedUpstream(saying(answer(b"x" * 1000))) as server:
         pool = pool_to(server.url)
         assert len(await fetch(pool, b"/keys", timeouts=PATIENT, limit=1000)) == 1000
@@ -102,7 +102,7 @@ async def test_a_slow_provider_is_not_waited_for(timeouts: Timeouts) -> None:
         await pool.aclose()
 
 
-async def test_nobody_there() -> None:
+async def test_a_provider_that_refuses_connections() -> None:
     async with ScriptedUpstream(saying()) as server:
         url = server.url
     pool = pool_to(url)

@@ -1,4 +1,4 @@
-"""Connecting by name: every address is tried, in turn, and a name that is silent stops nobody who goes elsewhere."""
+"""Connecting by name: every address is tried in turn, and a silent name delays only its own requests."""
 
 import asyncio
 import socket

@@ -7,7 +7,7 @@ from talk import Talk
 
 
 @pytest.mark.parametrize("status", [b"000", b"099", b"600", b"999"])
-def test_what_is_no_status_is_no_answer(status: bytes) -> None:
+def test_an_invalid_status_is_a_fault(status: bytes) -> None:
     talk = Talk()
     talk.feed(b"HTTP/1.1 " + status + b" What\r\ncontent-length: 0\r\n\r\n")
     assert (talk.seen.status, talk.seen.ended, talk.seen.kind) == (0, False, Kind.UPSTREAM_PROTOCOL)

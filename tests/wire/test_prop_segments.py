@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from answers import BAD, GOOD, SHORT
 from engines import ENGINES
 from examples import part
-from sealed import TOKEN_MARK, Run, Sealed
+from in_memory_gateway import TOKEN_MARK, InMemoryGateway, Run
 from strictness import Message, requests
 from talk import Talk
 
@@ -59,11 +59,11 @@ MARKS = st.lists(st.integers(0, 5000), max_size=12)
 
 
 @pytest.fixture(scope="module", params=ENGINES)
-def gateway(request: pytest.FixtureRequest) -> Iterator[Sealed]:
+def gateway(request: pytest.FixtureRequest) -> Iterator[InMemoryGateway]:
     """A gateway without sockets, on each engine."""
-    sealed = Sealed(request.param)
-    yield sealed
-    sealed.close()
+    gateway = InMemoryGateway(request.param)
+    yield gateway
+    gateway.close()
 
 
 def asked(run: Run) -> list[Message]:
@@ -83,7 +83,9 @@ def statuses(run: Run) -> list[bytes]:
 
 @FEW
 @given(st.lists(st.sampled_from(REQUESTS), min_size=1, max_size=4), st.sampled_from(MALFORMED), MARKS)
-def test_a_client(gateway: Sealed, chosen: list[bytes], last: bytes, marks: list[int]) -> None:
+def test_cuts_of_a_clients_bytes_change_nothing(
+    gateway: InMemoryGateway, chosen: list[bytes], last: bytes, marks: list[int]
+) -> None:
     # One after the other has been answered: what a request in line comes to, a client that was refused does not learn.
     data = [gateway.filled(one) for one in (*chosen, last) if one]
     whole = gateway.run(data)
@@ -97,7 +99,7 @@ def test_a_client(gateway: Sealed, chosen: list[bytes], last: bytes, marks: list
 
 
 @given(st.sampled_from([*(case.answer for case in GOOD.values()), *BAD.values(), *SHORT.values()]), MARKS)
-def test_a_service(answer: bytes, marks: list[int]) -> None:
+def test_cuts_of_a_services_bytes_change_nothing(answer: bytes, marks: list[int]) -> None:
     whole, pieces = Talk(), Talk()
     whole.feed(answer)
     pieces.feed(*cut(answer, marks))

@@ -1,4 +1,4 @@
-"""Discovery over real sockets: where the keys of an issuer are looked for, and whose word for it is believed."""
+"""Discovery over real sockets: where the keys of an issuer are looked for, and which document is trusted."""
 
 import json
 import ssl
@@ -78,7 +78,7 @@ async def test_a_provider_that_names_another_dead_place_each_time_leaves_nothing
         await provider.aclose()
 
 
-async def test_without_it_that_of_an_authorization_server_does() -> None:
+async def test_the_document_of_an_authorization_server_serves_without_openid() -> None:
     documents = Documents()
     async with ScriptedUpstream(documents.serve) as server:
         url = f"{server.url}/tenant"
@@ -93,7 +93,7 @@ async def test_without_it_that_of_an_authorization_server_does() -> None:
         await provider.aclose()
 
 
-async def test_where_the_keys_are_can_be_said_outright() -> None:
+async def test_the_address_of_the_keys_can_be_declared() -> None:
     documents = Documents()
     documents.at = {"/keys": SET}
     async with ScriptedUpstream(documents.serve) as server:
@@ -118,7 +118,7 @@ WRONG: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize(("document", "message"), WRONG.values(), ids=WRONG)
-async def test_a_document_that_is_not_believed(document: Any, message: str) -> None:
+async def test_an_invalid_discovery_document_is_refused(document: Any, message: str) -> None:
     documents = Documents()
     async with ScriptedUpstream(documents.serve) as server:
         good = json.dumps({"issuer": server.url, "jwks_uri": f"{server.url}/keys"})
@@ -181,7 +181,7 @@ async def test_keys_may_lie_elsewhere_but_the_client_certificate_stays(tmp_path:
         await provider.aclose()
 
 
-async def test_all_of_it_takes_no_longer_than_the_total() -> None:
+async def test_discovery_takes_no_longer_than_the_total() -> None:
     documents = Documents()
 
     async def slow(conversation: Conversation) -> None:
@@ -197,7 +197,7 @@ async def test_all_of_it_takes_no_longer_than_the_total() -> None:
         await provider.aclose()
 
 
-async def test_the_last_known_place_serves_while_discovery_is_out_of_order() -> None:
+async def test_the_last_known_address_serves_while_discovery_fails() -> None:
     documents = Documents()
     async with ScriptedUpstream(documents.serve) as server:
         documents.at = {OPENID: {"issuer": server.url, "jwks_uri": f"{server.url}/keys"}, "/keys": SET}
@@ -213,7 +213,7 @@ async def test_the_last_known_place_serves_while_discovery_is_out_of_order() -> 
         await provider.aclose()
 
 
-def test_files_are_looked_at_when_it_is_made(tmp_path: Path) -> None:
+def test_tls_files_are_checked_when_the_provider_is_made(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r"^Issuer 'https://idp\.example': the file of the authorities, .* cannot be read"
     ):

@@ -1,4 +1,4 @@
-"""A pool that is declared no more, over real sockets: whoever uses it finishes, and it keeps no connection."""
+"""A retired pool over real sockets: its users finish, and it keeps no connection."""
 
 import asyncio
 
@@ -48,7 +48,7 @@ async def test_an_exchange_that_runs_is_finished() -> None:
         assert counts(pool) == (0, 0, 0)
 
 
-async def test_what_is_in_use_can_be_closed() -> None:
+async def test_connections_in_use_can_be_closed() -> None:
     async with ScriptedUpstream(ready) as server:
         pool, in_use = pool_for(server.url), set[Pool]()
         connection = await pool.acquire(10)
@@ -57,7 +57,7 @@ async def test_what_is_in_use_can_be_closed() -> None:
         assert (connection.reusable, in_use) == (False, set())
 
 
-async def test_one_that_cannot_connect_is_not_in_use() -> None:
+async def test_a_retired_pool_that_cannot_connect_is_not_in_use() -> None:
     async with ScriptedUpstream(ready) as server:
         url = server.url
     pool, in_use = pool_for(url), set[Pool]()

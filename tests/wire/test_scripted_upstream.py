@@ -1,4 +1,4 @@
-"""The scripted service itself: what it records, and that what goes wrong in a script is not lost."""
+"""The scripted service itself: what it records, and that an error in a script fails the test."""
 
 import asyncio
 

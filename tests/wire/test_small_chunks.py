@@ -1,4 +1,4 @@
-"""Long answers in the smallest chunks, over sockets and TLS: all of it arrives, whoever is slow, and however it ends."""
+"""Long answers in tiny chunks, over sockets and TLS: all of it arrives, however slow the reader, however it ends."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -38,7 +38,7 @@ async def service(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
 
 
 @pytest.mark.parametrize(("target", "size"), [(b"/chunked", COUNT), (b"/sized", SIZE)])
-async def test_all_of_it_arrives_and_the_connection_serves_on(
+async def test_all_chunks_arrive_and_the_connection_serves_again(
     service: tuple[ScriptedUpstream, Pool], target: bytes, size: int
 ) -> None:
     server, pool = service
@@ -55,7 +55,7 @@ async def test_a_service_that_closes_behind_its_answer_has_given_it(service: tup
         await until(lambda: counts(pool) == (0, 0, 0))
 
 
-async def test_a_reader_that_takes_its_time_gets_it_all(service: tuple[ScriptedUpstream, Pool]) -> None:
+async def test_a_slow_reader_gets_all_chunks(service: tuple[ScriptedUpstream, Pool]) -> None:
     _, pool = service
     answer = await call(pool, target=b"/chunked")
     size = 0

@@ -1,4 +1,4 @@
-"""TLS towards a service over real sockets: who is believed, who is refused, and when an answer is whole."""
+"""TLS towards a service over real sockets: which peers are trusted or refused, and when an answer is complete."""
 
 import asyncio
 import logging
@@ -11,7 +11,6 @@ import pytest
 
 from calling import call, counts
 from certificates import DAY, Authority
-from ending import Ending
 from limen import Timeouts, Tls, Upstream
 from limen.errors import Kind
 from limen.testing import Conversation, ScriptedUpstream
@@ -20,6 +19,7 @@ from limen.upstream.pool import Pool
 from limen.upstream.tls import server_name
 from services import OK, ready
 from serving import until
+from tls_service import TlsService
 
 PIECE = b"x" * 65536
 
@@ -78,7 +78,7 @@ async def test_an_authority_that_is_not_trusted(authority: Authority, tmp_path: 
         assert server.requests == []
 
 
-async def test_tls_1_2_is_the_least(authority: Authority) -> None:
+async def test_tls_1_2_is_the_minimum(authority: Authority) -> None:
     context = authority.server()
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     async with ScriptedUpstream(ready, tls=context) as server:
@@ -88,7 +88,7 @@ async def test_tls_1_2_is_the_least(authority: Authority) -> None:
     with pytest.warns(DeprecationWarning, match="deprecated"):
         context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
     context.set_ciphers("ALL:@SECLEVEL=0")
-    async with Ending(context, OK, notify=True) as service:
+    async with TlsService(context, OK, notify=True) as service:
         pool = Pool(Upstream("svc", [service.url], tls=Tls(ca=authority.path)))
         await refused(pool, Kind.UPSTREAM_TLS, "PROTOCOL_VERSION")
 
@@ -166,7 +166,7 @@ async def test_a_client_certificate(authority: Authority, tmp_path: Path, togeth
 
 
 async def test_a_client_certificate_that_is_wanted_and_missing(authority: Authority) -> None:
-    async with Ending(authority.server(clients=True), OK, notify=True) as service:
+    async with TlsService(authority.server(clients=True), OK, notify=True) as service:
         pool = Pool(Upstream("svc", [service.url], tls=Tls(ca=authority.path)))
         # In TLS 1.3 the service says so only after the handshake: in place of an answer.
         with pytest.raises(UpstreamError) as caught:
@@ -212,7 +212,7 @@ async def test_large_bodies_both_ways(authority: Authority) -> None:
 async def test_an_answer_that_ends_with_its_connection(authority: Authority, notify: bool, late: bool) -> None:
     size = 200_000
     answer = b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * size
-    async with Ending(authority.server(), answer, notify=notify) as service:
+    async with TlsService(authority.server(), answer, notify=notify) as service:
         pool = Pool(Upstream("svc", [service.url], tls=Tls(ca=authority.path)))
         received = await call(pool)
         if late:
@@ -225,8 +225,8 @@ async def test_an_answer_that_ends_with_its_connection(authority: Authority, not
         await until(lambda: counts(pool) == (0, 0, 0))
 
 
-async def test_an_answer_with_a_length_needs_no_farewell(authority: Authority) -> None:
-    async with Ending(authority.server(), OK, notify=False) as service:
+async def test_an_answer_with_a_length_needs_no_close_notify(authority: Authority) -> None:
+    async with TlsService(authority.server(), OK, notify=False) as service:
         pool = Pool(Upstream("svc", [service.url], tls=Tls(ca=authority.path)))
         assert await (await call(pool)).read(9) == b"ok"
         await until(lambda: counts(pool) == (0, 0, 0))

@@ -1,4 +1,4 @@
-"""Files of TLS towards a service that change while the gateway runs: new connections use them, open ones go on."""
+"""TLS files of a service that change while the gateway runs: new connections use them, open ones go on."""
 
 import logging
 from pathlib import Path
@@ -93,7 +93,7 @@ async def test_a_new_certificate_of_the_gateways_own_is_shown(
         await pool.aclose()
 
 
-def test_what_cannot_be_used_is_told_once_and_changes_nothing(
+def test_unusable_files_are_logged_once_and_change_nothing(
     authority: Authority, caplog: pytest.LogCaptureFixture
 ) -> None:
     good = authority.path.read_bytes()

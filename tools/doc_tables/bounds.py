@@ -243,4 +243,4 @@ class _Body(BaseModel):
 
 
 def _routes(app: Gateway) -> tuple[Route, ...]:
-    return tuple(app._declared)  # pyright: ignore[reportPrivateUsage] - nothing public says what a route may have
+    return app.declared()

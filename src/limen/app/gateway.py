@@ -1,8 +1,8 @@
-"""The facade: a FastAPI whose path operations may be stubs that a service answers."""
+"""``Gateway``: a FastAPI application whose path operations may be stubs that a service answers."""
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Unpack, get_type_hints
+from typing import Any, Unpack
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -13,13 +13,13 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from limen.app import local_checks
+from limen.app.config import GatewayConfig
 from limen.app.group import Group
-from limen.app.hooks import after_hook
 from limen.app.jwks import JwkSetSource, publish
-from limen.app.local import Registered, on_client_disconnect, on_http_exception, on_invalid_request, on_unexpected
-from limen.app.openapi import complete, refusals, security
+from limen.app.local import on_client_disconnect, on_http_exception, on_invalid_request, on_unexpected
+from limen.app.openapi import complete
 from limen.app.options import OWN_OPTIONS, Allow, Auth, RouteOptions, Stub, Verbs
-from limen.app.signature import contract
+from limen.app.stub import document, fastapi_options, register, stub_route
 from limen.auth.assertion import Assertion
 from limen.auth.jwt import Jwt
 from limen.auth.method import Methods
@@ -29,20 +29,16 @@ from limen.client.limits import ClientLimits
 from limen.client.trust import Trust
 from limen.engines.asgi.engine import Engine
 from limen.engines.asgi.record import recorded
-from limen.errors import DeclarationError
 from limen.exchange.policy import Policy
 from limen.exchange.principal import Principal
 from limen.observe import access
 from limen.observe.redaction import logger
-from limen.runtime.compile import compile_config
+from limen.runtime.declared_policies import DeclaredPolicies
 from limen.runtime.host import ActiveConfig
-from limen.runtime.placed import GATEWAY, Placed, placed
-from limen.runtime.plan import RouteInfo
-from limen.runtime.route import HELD, Route
+from limen.runtime.route import DEFAULT_HELD, Route
+from limen.runtime.route_info import RouteInfo
 from limen.runtime.state import Runtime
 from limen.upstream.declared import Timeouts, Upstream
-
-_log = logger("limen.app.gateway")
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[Mapping[str, Any] | None]]
 
@@ -77,8 +73,8 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
     ``max_body_size=`` of the endpoint or of its router says otherwise.
 
     Declaration errors are collected and raised together, as ``limen.errors.DeclarationError``, by ``compile`` or at start.
-    What is declared while it runs is served from then on. If it is wrong, the log says why, and what was compiled before
-    serves on.
+    A route that is declared while the application runs is served from then on. If it is wrong, the log says why, and what was
+    compiled before serves on.
     """
 
     def __init__(
@@ -97,27 +93,20 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
     ) -> None:
         """Create the application; nothing is compiled yet."""
         self.auth = Methods.of(auth)
-        self._identity = identity
         self._assertion = assertion
         self._revocations = revocations
         self.limits = limits or ClientLimits()
         self._trust = trust or Trust()
-        self._declared: list[Route] = []
-        self._policies, self._problems = placed(GATEWAY, policies)
-        self._prefixes: list[str] = []
         self._user_lifespan = lifespan
-        self._live: ActiveConfig | None = None
-        self._changed = True
-        self._wrong: tuple[str, ...] = ()  # of what was declared since ``_live`` was compiled
-        self._runtime = self._fresh()
+        self._config = GatewayConfig(self._make_runtime, identity, policies, on_compiled=self._bound_local_validation)
         fastapi.setdefault("generate_unique_id_function", _function_name)
         super().__init__(lifespan=_lifespan, **fastapi)
         if self.max_body_size is None:
             # Of the router: on the application it would bound what streams to the services.
-            self.router.max_body_size = HELD
+            self.router.max_body_size = DEFAULT_HELD
         # Innermost of the user's middleware: whatever is added later wraps gateway routes as it wraps FastAPI's.
         self.user_middleware.append(Middleware(Engine, host=self))
-        if jwks_path is not None and (sets := self._published()):
+        if jwks_path is not None and (sets := self._jwk_sets()):
             publish(self, jwks_path, sets)
         self.add_exception_handler(HTTPException, on_http_exception)
         self.add_exception_handler(RequestValidationError, on_invalid_request)
@@ -126,27 +115,24 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection; every request gets its id, and its line in the access log."""
-        await recorded(super().__call__, scope, receive, send, self._runtime.request_id)
+        await recorded(super().__call__, scope, receive, send, self._config.runtime.new_request_id)
 
     def declare(
-        self, method: str, path: str, options: RouteOptions, groups: Sequence[Placed] = ()
+        self, method: str, path: str, options: RouteOptions, groups: Sequence[DeclaredPolicies] = ()
     ) -> Callable[[Stub], Stub]:
         """Declare ``method path``: a stub where there is an upstream, else FastAPI's own path operation."""
         if "upstream" not in options:
-            return self._local(method, path, options, groups)
+            return self._declare_local(method, path, options, groups)
 
         def decorate(stub: Stub) -> Stub:
-            self._stub(method, path, stub, options, groups)
+            self._declare_stub(method, path, stub, options, groups)
             return stub
 
         return decorate
 
-    def place(self, prefix: str, policies: Sequence[Policy]) -> Placed:
-        """Check ``policies`` of a group with ``prefix``, and give them their place."""
-        self._prefixes.append(prefix)
-        count = self._prefixes.count(prefix)
-        # Two groups may have one prefix, and what lives of a policy is kept by its place.
-        return self._placed(f"group {prefix}" if count == 1 else f"group {prefix} ({count})", policies)
+    def declare_policies(self, prefix: str, policies: Sequence[Policy]) -> DeclaredPolicies:
+        """Check ``policies`` of a group with ``prefix``."""
+        return self._config.declare_group_policies(prefix, policies)
 
     def group(self, prefix: str, **defaults: Unpack[RouteOptions]) -> Group:
         """Return a group of routes that share ``prefix`` and options, such as the upstream; a route's own options win."""
@@ -173,7 +159,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         verbs = tuple(method.upper() for method in methods)
         name = f"{'|'.join(verbs)} {path}"
         if (rule := self._rule(name, allow)) is not None:
-            self._change(
+            self._config.add_route(
                 Route(
                     methods=verbs,
                     path=path,
@@ -183,28 +169,25 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
                     rewrite=rewrite,
                     timeouts=timeouts,
                     max_body=self.max_body_size if max_body is None else max_body,
-                    policies=(self._placed(name, policies),),
+                    policies=(self._config.declare_policies(name, policies),),
                 )
             )
 
     def compile(self) -> None:
         """Check and compile everything declared so far; raises DeclarationError with every problem at once."""
-        if self._changed:
-            self._recompile()
-        if self._wrong:
-            raise DeclarationError(self._wrong)
+        self._config.compile()
 
     def declared(self) -> tuple[Route, ...]:
         """Return every gateway route as it was declared, checked, in the order of declaration."""
         self.compile()
-        return tuple(self._declared)
+        return tuple(self._config.routes)
 
     def describe(self) -> list[RouteInfo]:
         """Return every gateway route as people see it, in the order of declaration."""
         self.compile()
-        foreign = self._foreign()
-        engine = "asgi" if foreign else "direct"
-        reason = f"middleware sees every request: {foreign}" if foreign else "nothing stands before the route"
+        middleware = self._foreign_middleware()
+        engine = "asgi" if middleware else "direct"
+        reason = f"middleware sees every request: {middleware}" if middleware else "nothing stands before the route"
         return [
             RouteInfo(
                 methods=route.methods,
@@ -214,13 +197,13 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
                 engine=engine,
                 reason=reason,
             )
-            for route in self._declared
+            for route in self._config.routes
         ]
 
     def openapi(self) -> dict[str, Any]:
         """Return the public document: FastAPI's, with problems, gateway statuses and bearer security."""
         if self.openapi_schema is None:
-            methods = Methods(one for route in self._declared for one in self._methods(route))
+            methods = Methods(one for route in self._config.routes for one in self._methods(route))
             self.openapi_schema = complete(super().openapi(), methods)
         return self.openapi_schema
 
@@ -228,54 +211,29 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
     async def running(self) -> AsyncGenerator[Mapping[str, Any]]:
         """Compile, run the user's lifespan, and close every connection at the end."""
         self.compile()
-        local_checks.bound_validation(self.routes)  # and what was added since
+        self._bound_local_validation()  # and of endpoints that were added since
         for name in ("uvicorn.error", "hypercorn.error", "asyncio"):
             logger(name)  # servers log the exceptions of endpoints there: without their text, which may repeat input
-        ours = {"limen": self, "limen.limits": self.limits, "limen.bodies": self._runtime.bodies}
+        own_state = {"limen": self, "limen.limits": self.limits, "limen.bodies": self._config.runtime.body_memory}
         try:
             if self._user_lifespan is None:
-                yield ours
+                yield own_state
             else:
                 async with self._user_lifespan(self) as state:
-                    yield {**(state or {}), **ours}
+                    yield {**(state or {}), **own_state}
         finally:
-            runtime, self._runtime, self._live = self._runtime, self._fresh(), None
-            self._changed = True
-            await runtime.aclose()
+            await self._config.restart()
             access.LOG.flush()
 
-    def live(self) -> ActiveConfig:
-        """Return what requests run against now, compiling it first if something was declared since."""
-        if self._changed:
-            self._recompile()
-        if self._live is None:
-            raise DeclarationError(self._wrong)
-        return self._live
-
-    def _recompile(self) -> None:
-        """Compile; the runtime outlives it, with the connections and verified tokens of what is still declared."""
-        self._changed = False
-        try:
-            self._live = compile_config(
-                self._declared,
-                runtime=self._runtime,
-                identity=self._identity,
-                policies=self._policies,
-                problems=tuple(self._problems),
-            )
-        except DeclarationError as error:
-            self._wrong = error.problems
-            if self._live is not None:
-                _log.error("what was declared since the start is not served, what was before serves on: %s", error)
-        else:
-            self._wrong = ()
-            local_checks.bound_validation(self.routes)
+    def active_config(self) -> ActiveConfig:
+        """Return what requests run against now. It is compiled first if something was declared since."""
+        return self._config.active()
 
     def direct(self) -> bool:
-        """Tell whether an engine may answer without going through the application's middleware: there is none."""
-        return not self._foreign()
+        """Tell whether an engine may answer by itself: no middleware of the application's has to see the request."""
+        return not self._foreign_middleware()
 
-    def _fresh(self) -> Runtime:
+    def _make_runtime(self) -> Runtime:
         return Runtime(
             self.auth,
             trust=self._trust,
@@ -284,105 +242,73 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
             body_memory=self.limits.body_memory,
         )
 
-    def _published(self) -> list[JwkSetSource]:
+    def _jwk_sets(self) -> list[JwkSetSource]:
         sets: list[JwkSetSource] = [one.public_jwks for one in self.auth if isinstance(one, Jwt) and not one.symmetric]
         if self._assertion is not None:
-            sets.append(self._assertion_keys)
+            sets.append(self._assertion_jwks)
         return sets
 
-    def _assertion_keys(self, now: float) -> Mapping[str, Sequence[Mapping[str, str]]]:
-        asserter = self._runtime.asserter()
+    def _assertion_jwks(self, now: float) -> Mapping[str, Sequence[Mapping[str, str]]]:
+        asserter = self._config.runtime.asserter()
         return {"keys": []} if asserter is None else asserter.public(now)
 
-    def _foreign(self) -> str:
+    def _foreign_middleware(self) -> str:
+        """Name the middleware that is not the gateway's own."""
         names = [getattr(m.cls, "__name__", str(m.cls)) for m in self.user_middleware if m.cls is not Engine]
         return ", ".join(names)
 
     def _methods(self, route: Route) -> Methods:
         return self.auth if route.auth is None else route.auth
 
-    def _most(self, options: RouteOptions, *, held: bool) -> int | None:
-        """Return how many bytes a request body may have: as the route says, or the application, or what may be held."""
-        if "max_body" in options and options.get("max_body_size") is not None:
-            raise TypeError("max_body= and max_body_size= say the same; leave out one of them")
-        given = options.get("max_body", options.get("max_body_size"))
-        if given is not None or "max_body" in options:
-            return given
-        usual = HELD if held else None
-        every = self.max_body_size
-        return every if usual is None or (every is not None and every < usual) else usual
-
-    def _change(self, route: Route) -> None:
-        self._declared.append(route)
-        self._changed = True
-
-    def _refuse(self, *problems: str) -> None:
-        self._problems += problems
-        self._changed = True
-
-    def _placed(self, place: str, policies: object) -> Placed:
-        found, problems = placed(place, policies)
-        self._refuse(*problems)
-        return found
+    def _bound_local_validation(self) -> None:
+        local_checks.bound_validation(self.routes)
 
     def _rule(self, name: str, allow: object) -> Rule | None:
         try:
             return as_rule(allow)
         except TypeError as error:
-            self._refuse(f"{name}: {error}")
+            self._config.add_problems(f"{name}: {error}")
             return None
 
-    def _local(self, method: str, path: str, options: RouteOptions, groups: Sequence[Placed]) -> Callable[[Stub], Stub]:
+    def _declare_local(
+        self, method: str, path: str, options: RouteOptions, groups: Sequence[DeclaredPolicies]
+    ) -> Callable[[Stub], Stub]:
         given = {*options, *(["policies"] if groups else [])}
         if stray := sorted(OWN_OPTIONS & given):
-            self._refuse(f"{method} {path}: {', '.join(stray)} given without upstream=; name the service")
-        rest: dict[str, Any] = {key: value for key, value in options.items() if key not in OWN_OPTIONS}
-        return self.api_route(path, methods=[method], **rest)
+            self._config.add_problems(f"{method} {path}: {', '.join(stray)} given without upstream=; name the service")
+        return self.api_route(path, methods=[method], **fastapi_options(options))
 
-    def _stub(
-        self, method: str, path: str, stub: Callable[..., Any], options: RouteOptions, groups: Sequence[Placed]
+    def _declare_stub(
+        self,
+        method: str,
+        path: str,
+        stub: Callable[..., Any],
+        options: RouteOptions,
+        groups: Sequence[DeclaredPolicies],
     ) -> None:
         name = f"{method} {path}"
-        assert "upstream" in options
         if "allow" not in options:
-            self._refuse(
+            self._config.add_problems(
                 f"{name}: says nothing about who may call; add allow=anyone, signed_in, role(...), scope(...) or a function"
             )
             return
         rule = self._rule(name, options["allow"])
         if rule is None:
             return
-        status = options.get("status_code") or 200
-        rest: dict[str, Any] = {key: value for key, value in options.items() if key not in OWN_OPTIONS}
-        self.router.add_api_route(path, stub, methods=[method], route_class_override=Registered, **rest)
-        registered = self.router.routes[-1]
-        assert isinstance(registered, APIRoute)
+        policies = (*groups, self._config.declare_policies(name, options.get("policies", ())))
+        registered = register(self.router, method, path, stub, options)
         try:
-            answer = options.get("response_model", get_type_hints(stub, include_extras=True).get("return"))
-            after = options.get("after")
-            route = Route(
-                methods=(method,),
-                path=path,
-                upstream=options["upstream"],
-                allow=rule,
-                auth=Methods.of(options["auth"]) if "auth" in options else None,
-                status=status,
-                rewrite=options.get("rewrite"),
-                after=None if after is None else after_hook(after, public=rule.public),
-                session_ended_header=options.get("session_ended_header"),
-                timeouts=options.get("timeouts"),
-                max_answer=options.get("max_answer", HELD),
-                contract=(promised := contract(registered, answer, options.get("body"), after=after is not None)),
-                max_body=self._most(options, held=promised.body is not None),
-                policies=(*groups, self._placed(name, options.get("policies", ()))),
+            route = stub_route(
+                *(registered, method, path, stub, options),
+                rule=rule,
+                app_max_body=self.max_body_size,
+                policies=policies,
             )
         except TypeError as error:
-            self._refuse(f"{name}: {error}")
+            self._config.add_problems(f"{name}: {error}")
             return
-        registered.responses = {**refusals(route), **registered.responses}
-        if not rule.public:
-            registered.openapi_extra = {"security": security(self._methods(route)), **(registered.openapi_extra or {})}
-        self._change(route)
+        document(registered, route, self._methods(route))
+        self._config.add_route(route)
 
 
 def _function_name(route: APIRoute) -> str:

@@ -13,7 +13,7 @@ from limen.auth.rules import Rule
 from limen.contract.answer_model import IncEx
 from limen.exchange.policy import Policy
 from limen.exchange.principal import Principal
-from limen.runtime.placed import Placed
+from limen.runtime.declared_policies import DeclaredPolicies
 from limen.upstream.declared import Timeouts, Upstream
 
 Stub = TypeVar("Stub", bound=Callable[..., Any])
@@ -24,12 +24,12 @@ Auth = Method | Methods | Sequence[Method]
 class RouteOptions(TypedDict, total=False):
     """Keyword options of ``get``, ``post`` and the other verbs.
 
-    With ``upstream`` the function is a stub: its signature is the contract and its body is never run. Without, it is a
-    path operation of FastAPI as ever, and only FastAPI's options apply.
+    With ``upstream`` the function is a stub: its signature is the contract and its body is never run. Without, it is an
+    ordinary path operation of FastAPI, and only FastAPI's options apply.
 
     - ``upstream``: the service that answers.
-    - ``allow``: who may call. Required for a stub: there is no default, and no way to leave it out.
-    - ``auth``: how callers prove who they are on this route, such as ``tokens | keys``; as the gateway says unless given.
+    - ``allow``: who may call. Required for a stub: there is no default.
+    - ``auth``: how callers prove who they are on this route, such as ``tokens | keys``; the gateway's own unless given.
     - ``rewrite``: the path at the service, ``{name}`` for path parameters; without it the path passes byte for byte.
     - ``after``: a function, sync or async, from the service's answer of the documented status, decoded, to what the client
       gets instead. Further arguments may be a ``Response`` of FastAPI's, to set status, headers and cookies, and a
@@ -38,14 +38,13 @@ class RouteOptions(TypedDict, total=False):
     - ``session_ended_header``: the header in which the service names sessions that have ended, in an answer of any status:
       their tokens end at once, and the client does not see it. It needs ``Gateway(revocations=)``.
     - ``timeouts``: replaces those of the upstream.
-    - ``policies``: a list of what is to happen to requests and answers besides (``limen.policies``), such as
-      ``[Headers(...)]``. Those of the gateway and of the groups apply too, and come first. Of one kind, the nearest wins:
-      a policy of a kind that adds up (its page says so) takes the place of one with the same name only, any other that of
-      all of its kind.
+    - ``policies``: a list of policies (``limen.policies``), such as ``[Headers(...)]``. Those of the gateway and of the
+      groups apply too, and come first. Of one kind, the nearest wins: a policy of a kind that adds up (its page says so)
+      replaces only one with the same name, any other replaces all of its kind.
     - ``body``: ``"as sent"`` passes a declared body, once it is checked, with whatever its type ignores. Unless given,
-      members that the type ignores are taken out of it, and where they cannot be known the route does not compile. Of a form
-      with files, which streams unread, it says that its checks are the service's; unless given, nothing of it but texts and
-      files may be declared.
+      members that the type ignores are removed, and where they cannot be known the route does not compile. A form with files
+      streams unread: for it, ``"as sent"`` says that the service does the checks; unless given, only texts and files of it
+      may be declared.
     - ``max_body``, or FastAPI's ``max_body_size``: bytes a request body may have; 256 KiB for what is declared and read
       (JSON, a form without files, a text) unless given, and 1 MiB at most; unbounded for streams unless given, or what the
       application has as ``max_body_size``.
@@ -110,13 +109,13 @@ class Verbs:
 
     @abstractmethod
     def declare(
-        self, method: str, path: str, options: RouteOptions, groups: Sequence[Placed] = ()
+        self, method: str, path: str, options: RouteOptions, groups: Sequence[DeclaredPolicies] = ()
     ) -> Callable[[Stub], Stub]:
-        """Return the decorator that declares ``method path``; ``groups`` are the policies of those it is in."""
+        """Return the decorator that declares ``method path``; ``groups`` are the policies of its groups."""
 
     @abstractmethod
-    def place(self, prefix: str, policies: Sequence[Policy]) -> Placed:
-        """Check ``policies`` of a group with ``prefix``, and give them their place."""
+    def declare_policies(self, prefix: str, policies: Sequence[Policy]) -> DeclaredPolicies:
+        """Check ``policies`` of a group with ``prefix``."""
 
     def get(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[Stub], Stub]:
         """Declare a GET route; HEAD comes with it."""

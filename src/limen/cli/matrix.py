@@ -15,7 +15,7 @@ from starlette.routing import Mount
 from limen.app.gateway import Gateway
 from limen.app.local import Registered
 from limen.cli.load import load_gateway
-from limen.runtime.matrix import Matrix, Row
+from limen.runtime.matrix import Matrix, MatrixRow
 from limen.runtime.matrix import matrix as compute_matrix
 
 Format = Literal["text", "markdown", "json"]
@@ -56,11 +56,11 @@ def matrix(spec: str, *, form: Format | None, output: Path | None, check: Path |
 
 def matrix_of(app: Gateway) -> Matrix:
     """Return the matrix of ``app``, which must compile."""
-    auth = app.live().runtime.auth
-    return compute_matrix(app._declared, auth, list(_local_rows(app)))  # pyright: ignore[reportPrivateUsage] - nothing public lists the rules
+    auth = app.active_config().runtime.auth
+    return compute_matrix(app.declared(), auth, list(_local_rows(app)))
 
 
-def _local_rows(app: Gateway) -> Iterable[Row]:
+def _local_rows(app: Gateway) -> Iterable[MatrixRow]:
     for context in iter_route_contexts(app.routes):
         if isinstance(context.original_route, Registered):
             continue
@@ -70,7 +70,7 @@ def _local_rows(app: Gateway) -> Iterable[Row]:
         path = context.path or "/"
         if isinstance(context.original_route, Mount):
             path = f"{path}/{{path:path}}"
-        yield Row(tuple(sorted(methods)) or ("ANY",), path, FASTAPI)
+        yield MatrixRow(tuple(sorted(methods)) or ("ANY",), path, FASTAPI)
 
 
 def text(matrix: Matrix) -> str:
@@ -151,7 +151,7 @@ def _head(matrix: Matrix) -> list[str]:
     return ["METHOD", "PATH", "SERVICE", "ALLOW", "AUTH", *(caller.name for caller in matrix.callers)]
 
 
-def _cells(matrix: Matrix, row: Row) -> list[str]:
+def _cells(matrix: Matrix, row: MatrixRow) -> list[str]:
     cells = [" ".join(row.methods), row.path, row.service, row.allow, row.auth]
     return [*cells, *(row.verdicts or [""] * len(matrix.callers))]
 

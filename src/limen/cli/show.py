@@ -6,7 +6,7 @@ from dataclasses import asdict
 import click
 
 from limen.cli.load import load_gateway
-from limen.runtime.plan import RouteInfo
+from limen.runtime.route_info import RouteInfo
 
 
 def routes(spec: str, *, as_json: bool) -> None:

@@ -1,6 +1,6 @@
 """What policies make of one answer: phases 12 to 14. Both engines pass every answer through here if a policy has a say in it.
 
-1. ``store``        who keeps the answer of the service taps its content, before anything is made for this client
+1. ``store``        a tap gets the content of the service's answer, before it is changed for this client
 2. ``answer_head``  changes the head of any answer
 3. ``encode``       changes content; then what the head said of the bytes is said no more
 
@@ -13,14 +13,14 @@ from typing import Final
 from limen.exchange.answer import Answer, Source
 from limen.exchange.hooks import Hooks, Tap, Transform
 from limen.exchange.request import Request
-from limen.exchange.transforms import chained
+from limen.exchange.transforms import chain
 from limen.http.headers import CONTENT_FIELDS, block, weakened
 from limen.http.replies import Reply
 
 _BODYLESS: Final = frozenset((204, 304))
 
-# What is not to be encoded: content that is a part, and answers that have none.
-_AS_IT_IS: Final = frozenset((204, 206, 304))
+# Answers that are not encoded: those without content, and those with a part of it.
+_NOT_ENCODED: Final = frozenset((204, 206, 304))
 
 _CONTENT_FIELDS: Final = CONTENT_FIELDS - {b"content-type"}
 
@@ -69,7 +69,7 @@ class AnswerFilters:
         answer.length = None
         answer.lines[:] = weakened([line for line in answer.lines if line[0] not in _CONTENT_FIELDS])
         if whole or request.method != b"HEAD":  # of which there is no content, and whose head is that of GET
-            self._transform = chained(transforms)
+            self._transform = chain(transforms)
 
     def feed(self, data: bytes) -> bytes:
         """Take a piece of content; return what goes out now."""
@@ -89,7 +89,7 @@ class AnswerFilters:
         return b"" if self._transform is None or self._drops else self._transform.flush()
 
     def end(self) -> bytes:
-        """The content is whole: return the rest."""
+        """The content is complete: return the rest."""
         taps, self._taps = self._taps, []
         for tap in taps:
             self._tell(tap.end)
@@ -110,7 +110,7 @@ class AnswerFilters:
             self._failed()
 
 
-def filtered(reply: Reply, hooks: Hooks, request: Request, source: Source, failed: Callable[[], None]) -> Reply:
+def filter_reply(reply: Reply, hooks: Hooks, request: Request, source: Source, failed: Callable[[], None]) -> Reply:
     """Return a whole answer as policies leave it; its length is that of its content. Raises as ``AnswerFilters`` does."""
     answer = Answer(reply.status, list(reply.headers), len(reply.body), source)
     filters = AnswerFilters(hooks, request, answer, failed, whole=True)
@@ -128,7 +128,7 @@ def filtered(reply: Reply, hooks: Hooks, request: Request, source: Source, faile
 
 
 def _encodable(answer: Answer) -> bool:
-    if answer.status in _AS_IT_IS:
+    if answer.status in _NOT_ENCODED:
         return False
     for name, value in answer.lines:
         if name == b"content-encoding" or (name == b"cache-control" and b"no-transform" in value.lower()):

@@ -4,12 +4,12 @@ from limen.errors import Fault
 
 
 class AttemptResult:
-    """What is told of an attempt, exactly once, when it is over.
+    """What the hook ``attempt_ended`` gets, exactly once for each attempt.
 
-    ``target`` is the address that was tried, empty where no connection to any was had. ``fault`` is what was wrong, None for
-    an answer that came whole, or that nobody waited for any more. ``sent`` says that some of the request went out, ``reused``
-    that this was on a connection that had served before, ``answered`` that some of an answer came; ``status`` is its status,
-    0 for none. ``seconds`` is how long the attempt took.
+    ``target`` is the address that was tried, empty without a connection. ``fault`` is what went wrong; it is None for a whole
+    answer, and for one that nobody waited for any more. ``sent`` says that some of the request went out, ``reused`` that the
+    connection had served before, ``answered`` that some of an answer came. ``status`` is that of the answer, 0 for none.
+    ``seconds`` is how long the attempt took.
     """
 
     __slots__ = ("answered", "fault", "reused", "seconds", "sent", "status", "target")
@@ -27,6 +27,6 @@ class AttemptResult:
         self.seconds = seconds
 
     def __repr__(self) -> str:
-        """Show the target and what came of it."""
+        """Show the target and the result."""
         end = self.fault.kind.code if self.fault is not None else self.status or "given up"
         return f"<AttemptResult {self.target or '-'} {end}>"

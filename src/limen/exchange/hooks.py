@@ -1,16 +1,16 @@
-"""The phases of an exchange in which a policy may have a say, and the shape of what it says there.
+"""The phases of an exchange in which a policy may act, and the signature of the hook of each.
 
 A live policy is an object with any subset of these methods, by these names. ``Hooks`` holds those of one route, sorted by
-phase and, within a phase, by rank; a phase in which nobody has a say is an empty tuple, and costs a look at it.
+phase and, within a phase, by rank. A phase without a hook is an empty tuple, and costs one test.
 
 0.  ``enter``          before the route is known, for every request of the gateway: addresses, maintenance
 2.  ``arrive``         the route is known, the caller is not: redirects, fixed answers, preflights
 4.  ``limit``          the caller is known, and may call: rates, quotas, concurrency
-6.  ``lookup``         the request fits its contract: an answer that is there already
+6.  ``lookup``         the request fits its contract: an answer that is stored already
 7.  ``request_head``, ``request_body``   once per request, what the service gets
 9.  ``attempt_head``   once per attempt
-10. ``attempt_ended``  once for each attempt, whatever came of it
-12. ``store``          an answer of the service begins: who keeps it gets its content as it comes
+10. ``attempt_ended``  once per attempt, whatever its result
+12. ``store``          an answer of the service begins: a tap gets its content as it comes
 13. ``answer_head``    any answer begins, local ones too
 14. ``encode``         the same, for what changes content
 15. ``settle``         exactly once, whatever happened
@@ -38,56 +38,58 @@ class Lease(Protocol):
     """Something that was granted to one exchange, and is given back when it settles."""
 
     def release(self) -> None:
-        """Give it back; called exactly once. Never raises, never waits."""
+        """Give it back. Called exactly once. Never raises, never waits."""
         ...
 
 
 class Transform(Protocol):
-    """What changes the content of one message as it passes. Never waits."""
+    """Changes the content of one message as it passes. Never waits."""
 
     def feed(self, data: bytes) -> bytes:
-        """Take a piece of content; return what is to go out now, which may be nothing."""
+        """Take a piece of content; return what goes out now, which may be nothing."""
         ...
 
     def flush(self) -> bytes:
-        """Nothing more has come for now: return what was kept back, if it can go out."""
+        """No more content has come for now: return what was kept back, if it can go out."""
         ...
 
     def end(self) -> bytes:
-        """The content is whole: return the rest."""
+        """The content is complete: return the rest."""
         ...
 
 
 class Tap(Protocol):
-    """Who keeps an answer: it gets the content of the service as it comes, before anything was made of it for this client."""
+    """Keeps an answer: it gets the service's content as it comes, before it is changed for this client."""
 
     def feed(self, data: bytes) -> None:
         """Take a piece of content."""
         ...
 
     def end(self) -> None:
-        """The content is whole."""
+        """The content is complete."""
         ...
 
     def abort(self) -> None:
-        """The content will not become whole. One of ``end`` and ``abort`` is called, exactly once."""
+        """The content will not be complete. One of ``end`` and ``abort`` is called, exactly once."""
         ...
 
 
 Refusal = Fault | Reply
-"""What a policy answers in the place of the service: a fault of the table, or a finished answer."""
+"""What a policy answers instead of the service: a fault of the table, or a finished answer."""
 
-Refused = Refusal | None
-Granted = Lease | Refusal | None
+Decision = Refusal | None
+"""None lets the request pass."""
+LimitDecision = Lease | Refusal | None
+"""The same, and a lease lets it pass, too."""
 
-Enter = Callable[[Request], "Refused | Awaitable[Refused]"]
-Arrive = Callable[[Request], Refused]
-Limit = Callable[[Request], "Granted | Awaitable[Granted]"]
-Lookup = Callable[[Request], "Refused | Awaitable[Refused]"]
+Enter = Callable[[Request], "Decision | Awaitable[Decision]"]
+Arrive = Callable[[Request], Decision]
+Limit = Callable[[Request], "LimitDecision | Awaitable[LimitDecision]"]
+Lookup = Callable[[Request], "Decision | Awaitable[Decision]"]
 RequestHead = Callable[[Request, Headers], Headers]
 RequestBody = Callable[[Request], "Transform | None"]
 AttemptHead = Callable[[Request, str], Headers]
-"""Of the request and the target's address; returns header lines for this attempt alone."""
+"""Takes the request and the target's address; returns header lines for this attempt alone."""
 AttemptEnded = Callable[[Request, AttemptResult], None]
 Store = Callable[[Request, Answer], "Tap | None"]
 AnswerHead = Callable[[Request, Answer], None]
@@ -121,12 +123,12 @@ class Hooks:
         object.__setattr__(self, "sees_answers", bool(self.store or self.answer_head or self.encode))
 
     @classmethod
-    def of(cls, live: Iterable[object]) -> "Hooks":
-        """Return the hooks of ``live`` policies, which are in the order of their ranks."""
+    def of(cls, live_policies: Iterable[object]) -> "Hooks":
+        """Return the hooks of ``live_policies``, which are in the order of their ranks."""
         found: dict[str, Any] = {}
-        for one in live:
+        for live in live_policies:
             for phase in PHASES:
-                hook = getattr(one, phase, None)
+                hook = getattr(live, phase, None)
                 if hook is not None:
                     found[phase] = (*found.get(phase, ()), hook)
         return cls(**found)
@@ -135,5 +137,5 @@ class Hooks:
 PHASES = tuple(phase.name for phase in fields(Hooks) if phase.init)
 """The hooks that a policy may have, by name."""
 
-NONE = Hooks()
+NO_HOOKS = Hooks()
 """Where no policy is declared."""

@@ -1,4 +1,4 @@
-"""Who is calling, as verified: the only thing that decisions about a caller are made on."""
+"""Who is calling, as verified: the only basis of decisions about a caller."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from typing import Any
 class Principal:
     """A caller. ``claims`` are those of the verified token, for rules that need more than roles and scopes.
 
-    ``memo`` keeps what was derived from a caller for as long as the token is remembered.
+    ``memo`` caches what is derived from a caller, for as long as the token is cached.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""What is done once when an exchange is over, whatever happened: leases go back, and policies learn what came of it."""
+"""The end of an exchange, once and whatever happened: leases are released, and policies get the outcome."""
 
 from functools import partial
 
@@ -8,12 +8,12 @@ from limen.exchange.outcome import Outcome
 
 
 class Settlement:
-    """What one exchange was granted, and who is to be told at its end."""
+    """The leases of one exchange, and the hooks that get its outcome."""
 
     __slots__ = ("_hooks", "_leases")
 
     def __init__(self, hooks: tuple[Settle, ...]) -> None:
-        """Nothing is granted yet."""
+        """Begin without a lease."""
         self._hooks = hooks
         self._leases: list[Lease] = []
 
@@ -22,9 +22,9 @@ class Settlement:
         self._leases.append(lease)
 
     def settle(self, outcome: Outcome) -> None:
-        """Give the leases back in reverse order and tell the policies; a second call does nothing.
+        """Release the leases in reverse order and call the hooks; a second call does nothing.
 
-        What one of them raises keeps none of the others from it; the first of that is raised at the end.
+        All are called, also after one has raised; the first error is raised at the end.
         """
         leases, self._leases = self._leases, []
         hooks, self._hooks = self._hooks, ()

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from limen.exchange.hooks import Transform
 
 
-class Chain:
-    """What comes out of one transform goes into the next."""
+class TransformChain:
+    """Several transforms: the output of one is the input of the next."""
 
     __slots__ = ("_transforms",)
 
     def __init__(self, transforms: Sequence[Transform]) -> None:
-        """``transforms`` are in the order in which content passes them."""
+        """Pass content through ``transforms`` in their order."""
         self._transforms = transforms
 
     def feed(self, data: bytes) -> bytes:
@@ -22,7 +22,7 @@ class Chain:
         return data
 
     def flush(self) -> bytes:
-        """Return what each kept back, passed through those behind it."""
+        """Return what each kept back, passed through the transforms after it."""
         data = b""
         for transform in self._transforms:
             if data:
@@ -31,7 +31,7 @@ class Chain:
         return data
 
     def end(self) -> bytes:
-        """Return the rest of each, passed through those behind it."""
+        """Return the rest of each, passed through the transforms after it."""
         data = b""
         for transform in self._transforms:
             if data:
@@ -40,8 +40,8 @@ class Chain:
         return data
 
 
-def chained(transforms: Sequence[Transform]) -> Transform | None:
-    """Return one transform that does what ``transforms`` do in turn; None where there are none."""
+def chain(transforms: Sequence[Transform]) -> Transform | None:
+    """Return one transform that does what ``transforms`` do in turn; None for none."""
     if not transforms:
         return None
-    return transforms[0] if len(transforms) == 1 else Chain(transforms)
+    return transforms[0] if len(transforms) == 1 else TransformChain(transforms)

@@ -141,7 +141,7 @@ class AccessLog:
             return
         if len(outcome.path) > MOST_PATH:
             outcome.path = outcome.path[: MOST_PATH + 1]  # to hold no more memory than that
-        outcome.ended = time()
+        outcome.ended_at = time()
         self._kept.append(outcome)
         try:
             loop = asyncio.get_running_loop()
@@ -196,11 +196,11 @@ class AccessLog:
             level = level_of(outcome)
             if level < least:
                 continue
-            second = int(outcome.ended)
+            second = int(outcome.ended_at)
             if second != self._second:
                 self._second = second
                 self._stamp = strftime("%Y-%m-%d %H:%M:%S", localtime(second))
-            milliseconds: str = _MILLISECONDS[int((outcome.ended - second) * 1000)]
+            milliseconds: str = _MILLISECONDS[int((outcome.ended_at - second) * 1000)]
             lines.append(f"{self._stamp}{milliseconds}{information if level == _INFO else warning}{message(outcome)}\n")
         if lines:
             handler.writer.put("".join(lines).encode(errors="backslashreplace"), len(lines))
@@ -214,9 +214,9 @@ class AccessLog:
             if not _log.isEnabledFor(level):
                 continue
             record = _log.makeRecord(_log.name, level, "(limen)", 0, message(outcome), (), None, "settle")
-            late = record.created - outcome.ended
-            record.created = outcome.ended
-            record.msecs = float(int((outcome.ended - int(outcome.ended)) * 1000))
+            late = record.created - outcome.ended_at
+            record.created = outcome.ended_at
+            record.msecs = float(int((outcome.ended_at - int(outcome.ended_at)) * 1000))
             record.relativeCreated -= late * 1000
             try:
                 _log.handle(record)

@@ -26,13 +26,13 @@ from limen.contract.edited_answer import AnswerHook, EditedAnswer, HookResult
 from limen.contract.request_check import BodyFraming, check_body, check_parameters, read_framing, too_large
 from limen.errors import Fault, Kind
 from limen.exchange.answer import Answer, Source
-from limen.exchange.answer_filters import AnswerFilters, filtered
+from limen.exchange.answer_filters import AnswerFilters, filter_reply
 from limen.exchange.attempt import AttemptResult
-from limen.exchange.hooks import NONE, Lease, Transform
+from limen.exchange.hooks import NO_HOOKS, Lease, Transform
 from limen.exchange.outcome import Outcome
 from limen.exchange.request import Request
 from limen.exchange.settlement import Settlement
-from limen.exchange.transforms import chained
+from limen.exchange.transforms import chain
 from limen.http.headers import Headers, block, values
 from limen.http.replies import Reply, allowed, complete, problem, redirect
 from limen.pipeline.settle import end, policy_failed, settle
@@ -216,8 +216,8 @@ class Exchange:
         """11. Take the head of the service's answer: its content passes, or is read first."""
         plan = self.plan
         assert plan is not None
-        if plan.session_ended is not None:
-            headers = plan.session_ended(headers)
+        if plan.session_ender is not None:
+            headers = plan.session_ender(headers)
         self._hook = hook = must_buffer_answer(plan, self.request.method, status)
         if hook is not None:
             # Plain was asked for by ``build_upstream_head``.
@@ -311,7 +311,7 @@ class Exchange:
         assert plan is not None
         route = plan.route
         contract = route.contract
-        fault = check_parameters(contract, request.params, request.query or b"", request.head, plan.strip)
+        fault = check_parameters(contract, request.params, request.query or b"", request.head, plan.withheld_headers)
         if fault is not None:
             return self.refuse(fault)
         framing = read_framing(request.head, contract, route.max_body)
@@ -341,7 +341,7 @@ class Exchange:
         self.target, lines = build_upstream_head(plan, found, request.method, request.query, request.head)
         if self.content is not None and len(self.content) != self._body_length:
             lines = without_digests(lines)
-        if self.hooks is not NONE:
+        if self.hooks is not NO_HOOKS:
             for change in self.hooks.request_head:
                 lines = change(request, lines)
             lines = self._transform_body(lines)
@@ -355,7 +355,7 @@ class Exchange:
         if not framing.framed and self.content is None:
             return lines
         transforms = [one for make in self.hooks.request_body if (one := make(self.request)) is not None]
-        transform = chained(transforms)
+        transform = chain(transforms)
         if transform is None:
             return lines
         if self.content is not None:
@@ -420,7 +420,7 @@ class Exchange:
     def _keep(self) -> Settlement:
         if self._settlement is None:
             self._settlement = Settlement(self.hooks.settle)
-            self.outcome.at_end = self._settlement.settle
+            self.outcome.on_settled = self._settlement.settle
         return self._settlement
 
     def _reply(self, reply: Reply, source: Source = "local") -> int:
@@ -428,12 +428,12 @@ class Exchange:
         self.state = REPLYING
         hooks, request = self.hooks, self.request
         if not hooks.sees_answers:
-            self.reply = reply if hooks is NONE else complete(reply, request.request_id)
+            self.reply = reply if hooks is NO_HOOKS else complete(reply, request.request_id)
             return REPLYING
         for _ in range(2):
             try:
                 reply = complete(reply, request.request_id)
-                self.reply = filtered(reply, hooks, request, source, self._policy_failed)
+                self.reply = filter_reply(reply, hooks, request, source, self._policy_failed)
             except Exception:
                 self._policy_failed()
             else:

@@ -16,9 +16,9 @@ def settle(outcome: Outcome) -> None:
 
 def end(outcome: Outcome) -> None:
     """Give back what was granted, and tell the policies, without a line in the log."""
-    if outcome.at_end is not None:
+    if outcome.on_settled is not None:
         try:
-            outcome.at_end(outcome)
+            outcome.on_settled(outcome)
         except Exception:
             policy_failed(outcome)
 

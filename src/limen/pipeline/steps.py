@@ -16,7 +16,7 @@ from limen.http.headers import CODING_AND_RANGE_FIELDS, Head, Headers, block, to
 from limen.http.max_forwards import decremented
 from limen.http.via import line, loops
 from limen.routing.table import Match, Table
-from limen.runtime.plan import Entry, Plan
+from limen.runtime.plan import AccessControl, Plan
 
 VIA = line()
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._\-]{1,128}")
@@ -49,28 +49,30 @@ def admit(plan: Plan, request: Request, outcome: Outcome, now: float) -> bytes |
     head = request.head
     if (passed := head.all(b"via")) and loops(passed):
         return Fault(Kind.LOOP)
-    entry = plan.entry
-    if entry is None:
+    access = plan.access_control
+    if access is None:
         return b""
-    principal = entry.identify(request, now)
+    principal = access.identify(request, now)
     if isinstance(principal, Principal):
-        return _permit(entry, principal, request, outcome, now)
-    return principal if isinstance(principal, Fault) else _later(entry, principal, request, outcome, now)
+        return _permit(access, principal, request, outcome, now)
+    return principal if isinstance(principal, Fault) else _later(access, principal, request, outcome, now)
 
 
-def _permit(entry: Entry, principal: Principal, request: Request, outcome: Outcome, now: float) -> bytes | Fault:
+def _permit(
+    access: AccessControl, principal: Principal, request: Request, outcome: Outcome, now: float
+) -> bytes | Fault:
     outcome.caller = principal.id
     request.principal = principal
-    if not entry.rule.check(principal, request.params):
-        return Fault(Kind.FORBIDDEN, headers=((b"www-authenticate", entry.rule.challenge),))
-    return entry.identity(principal, outcome.request_id, now)
+    if not access.rule.check(principal, request.params):
+        return Fault(Kind.FORBIDDEN, headers=((b"www-authenticate", access.rule.challenge),))
+    return access.identity_lines(principal, outcome.request_id, now)
 
 
 async def _later(
-    entry: Entry, asked: Awaitable[IdentifyResult], request: Request, outcome: Outcome, now: float
+    access: AccessControl, asked: Awaitable[IdentifyResult], request: Request, outcome: Outcome, now: float
 ) -> bytes | Fault:
     principal = await asked
-    return principal if isinstance(principal, Fault) else _permit(entry, principal, request, outcome, now)
+    return principal if isinstance(principal, Fault) else _permit(access, principal, request, outcome, now)
 
 
 def build_upstream_head(
@@ -81,7 +83,7 @@ def build_upstream_head(
     ``query`` None is a target without a question mark: it reaches the service as it came (RFC 9110 section 7.7).
     """
     path = plan.rewrite.fill(match.raw) if plan.rewrite is not None else match.path
-    lines = to_upstream(head.lines, strip=plan.strip)
+    lines = to_upstream(head.lines, strip=plan.withheld_headers)
     body = plan.route.contract.body
     if body is not None:
         # It was read as UTF-8, without a coding: nobody is told otherwise.
@@ -93,7 +95,7 @@ def build_upstream_head(
             for name, value in lines
             if name != b"content-encoding"
         ]
-    if plan.finish:
+    if plan.answer_hooks:
         # An answer that has to be read must not come compressed; the client gets it plain, which it always accepts.
         lines = [line for line in lines if line[0] not in CODING_AND_RANGE_FIELDS]
         lines.append((b"accept-encoding", b"identity"))
@@ -126,19 +128,19 @@ def must_buffer_body(plan: Plan, seen: int) -> bool:
 
 def must_buffer_answer(plan: Plan, method: bytes, status: int) -> AnswerHook | None:
     """11. Return what an answer of that ``status`` has to go through; None for one that passes as it comes."""
-    if not plan.finish or method == b"HEAD" or status == 204:
+    if not plan.answer_hooks or method == b"HEAD" or status == 204:
         return None
-    return plan.finish.get(status)
+    return plan.answer_hooks.get(status)
 
 
 def client_head(plan: Plan, status: int, headers: Headers, request_id: str) -> Headers:
     """Return the head for the client of an answer that passes as it is."""
     lines = to_client(headers, bodyless=status in (204, 304))
-    if plan.finish and status in plan.finish:
+    if plan.answer_hooks and status in plan.answer_hooks:
         # HEAD: what GET would answer is not known without its content.
         made = plan.route.after is not None and status == plan.route.status
         lines = described(lines, "replaced" if made else "rewritten")
-    elif plan.finish and status == 304:
+    elif plan.answer_hooks and status == 304:
         lines = weakened(lines)  # as the answer is that it speaks of
     lines.append((b"x-request-id", request_id.encode()))
     return lines

@@ -1,4 +1,4 @@
-"""What is to happen to requests and answers besides being passed on: ``policies=[...]`` of a gateway, a group or a route."""
+"""Policies, for ``policies=[...]`` of a gateway, a group or a route: each changes or answers requests in its own way."""
 
 from limen.policies.headers import Edits, Headers
 from limen.policies.redirect import Redirect

@@ -1,4 +1,4 @@
-"""``Headers``: header fields set, added and removed, of requests to the service and of answers to the client."""
+"""``Headers``: sets, adds and removes header fields, of requests to the service and of answers to the client."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from limen.exchange.answer import Answer
 from limen.exchange.hooks import AnswerHead, RequestHead
-from limen.exchange.policy import RouteFacts, World
+from limen.exchange.policy import Environment, RouteFacts
 from limen.exchange.request import Request
 from limen.http.declared import SINGLE, field_name, field_value, kept_of_answers, kept_of_requests
 from limen.http.headers import CODING_AND_RANGE_FIELDS
@@ -17,13 +17,13 @@ _TYPE = b"content-type"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edits:
-    """What is done to the header fields of one message, in this order.
+    """Changes of the header fields of one message, in this order.
 
-    - ``remove``: names whose lines are taken away.
-    - ``set``: names and values; the line takes the place of all lines of that name, and is there also where none was.
-    - ``add``: names and values; one more line beside those that are there. A list of values makes several.
+    - ``remove``: names; all lines of each are removed.
+    - ``set``: names and values; the line replaces all lines of that name, and is added where there is none.
+    - ``add``: names and values; one more line of that name. A list of values makes several.
 
-    One name is in one of them only. Values are fixed texts of visible ASCII. Raises ValueError that says what to mend.
+    A name may be in one of them only. Values are fixed texts of visible ASCII. Raises ValueError that says what to mend.
     """
 
     remove: Sequence[str] = field(default=(), repr=False, compare=False)
@@ -82,20 +82,20 @@ NO_EDITS = Edits()
 class Headers:
     """Sets, adds and removes header fields: ``request`` of what the service gets, ``answer`` of what the client gets.
 
-    All that stand on a route apply, the gateway's first and the route's own last, so that the nearest has the last word about
-    a field. Two that edit the same fields in the same way (or have the same ``name``, if one is given) are one: the nearer
-    takes the place of the other. This is unlike ``add_header`` of nginx, where one in a location silences all outside it.
+    All that stand on a route apply, the gateway's first and the route's own last, so that the nearest decides about a field.
+    Two that edit the same fields in the same way (or have the same ``name``, if one is given) are one: the nearer replaces
+    the other. This is unlike nginx, where an ``add_header`` in a location silences all outside it.
 
     ``answer`` applies to every answer, whatever its status and whoever made it: the service's, a cached one, the gateway's
-    own problems and redirects. ``content-type`` may be set, for a service that says it wrong; that does not apply to answers
-    of the gateway itself, nor where there is no content (204, 304). It cannot be removed, for browsers would guess it. Of
-    ``set-cookie`` lines can be added, or all of the service's removed; setting it would silently drop those.
+    own problems and redirects. ``content-type`` may be set, for a service that sends a wrong one; that does not apply to
+    answers of the gateway itself, nor where there is no content (204, 304). It cannot be removed: browsers would guess it.
+    Lines of ``set-cookie`` can be added, or all of the service's removed; setting it would silently drop those.
 
-    What frames a message, belongs to a connection, or is the gateway's to say is refused: ``Connection``, ``Content-Length``,
-    ``Content-Encoding``, ``X-Request-Id``, ``Via`` and the like; on requests also ``Host``, ``Forwarded`` and its kin, names
-    with an underscore, headers that tell who is calling, and credentials that the gateway consumes; on answers also ``Date``
-    and ``Server``. So is what would break the promise of a route: a request header that its signature declares, the
-    ``Content-Type`` of a declared body, ``Accept-Encoding`` and ``Range`` where the answer is checked.
+    Refused are fields that frame a message, belong to a connection, or that the gateway itself sets: ``Connection``,
+    ``Content-Length``, ``Content-Encoding``, ``X-Request-Id``, ``Via`` and the like; on requests also ``Host``, ``Forwarded``
+    and its kin, names with an underscore, headers that tell who is calling, and credentials that the gateway consumes; on
+    answers also ``Date`` and ``Server``. So is what would break the contract of a route: a request header that its signature
+    declares, the ``Content-Type`` of a declared body, ``Accept-Encoding`` and ``Range`` where the answer is checked.
     """
 
     rank: ClassVar[int] = 900
@@ -106,14 +106,14 @@ class Headers:
     name: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse what is not for people to write."""
+        """Refuse fields that the gateway or HTTP itself must set."""
         for side, edits, kept in (
             ("request", self.request, kept_of_requests),
             ("answer", self.answer, kept_of_answers),
         ):
             if not isinstance(edits, Edits):  # pyright: ignore[reportUnnecessaryIsInstance] - users may get it wrong
                 raise TypeError(f"Headers: {side}= takes Edits(set=..., add=..., remove=...)")
-            _check(side, edits, kept)
+            _check_edits(side, edits, kept)
         if not self.request.names and not self.answer.names:
             raise ValueError("Headers: nothing is edited; say request=Edits(...) or answer=Edits(...)")
         answer = self.answer
@@ -130,68 +130,68 @@ class Headers:
             object.__setattr__(self, "name", "; ".join(f"{side}: {edits}" for side, edits in sides if edits.names))
 
     def check(self, facts: RouteFacts) -> Iterator[str]:
-        """Yield what the route of ``facts`` would break."""
+        """Yield each edit that would break the contract of the route of ``facts``."""
         for name in self.request.names:
             if (why := _kept_of_route(name, facts)) is not None:
                 yield f"Headers(request=): {name.decode()!r} {why}"
         for name in self.answer.names:
-            if name in facts.consumed:
+            if name in facts.consumed_headers:
                 yield f"Headers(answer=): {name.decode()!r} is the gateway's own on {facts.route}; leave it out"
 
-    def live(self, world: World) -> "LiveHeaders":
-        """Return the edits, made into functions."""
+    def live(self, environment: Environment) -> "LiveHeaders":
+        """Return the hooks that make the edits."""
         return LiveHeaders(self.request, self.answer)
 
 
 class LiveHeaders:
-    """The edits of one declaration; a side without any has no hook."""
+    """The hooks of one declaration; a side without edits has none."""
 
     __slots__ = ("answer_head", "request_head")
 
     def __init__(self, request: Edits, answer: Edits) -> None:
-        """Prepare what is the same for every message."""
-        self.request_head: RequestHead | None = _of_requests(request) if request.names else None
-        self.answer_head: AnswerHead | None = _of_answers(answer) if answer.names else None
+        """Prepare what every message shares."""
+        self.request_head: RequestHead | None = _request_hook(request) if request.names else None
+        self.answer_head: AnswerHead | None = _answer_hook(answer) if answer.names else None
 
 
-def _of_requests(edits: Edits) -> RequestHead:
-    edit = _edited(edits)
+def _request_hook(edits: Edits) -> RequestHead:
+    edit = _edit_function(edits)
     return lambda request, lines: edit(lines)
 
 
-def _of_answers(edits: Edits) -> AnswerHead:
-    edit = _edited(edits)
-    others = _edited(edits, leave=_TYPE) if _TYPE in dict(edits.replaced) else edit
+def _answer_hook(edits: Edits) -> AnswerHead:
+    edit = _edit_function(edits)
+    edit_bare = _edit_function(edits, leave=_TYPE) if _TYPE in dict(edits.replaced) else edit
 
     def answer_head(request: Request, answer: Answer) -> None:
         bare = answer.source == "local" or answer.status in (204, 304) or answer.status < 200
-        answer.lines[:] = (others if bare else edit)(answer.lines)
+        answer.lines[:] = (edit_bare if bare else edit)(answer.lines)
 
     return answer_head
 
 
-def _edited(edits: Edits, leave: bytes = b"") -> Callable[[Lines], Lines]:
+def _edit_function(edits: Edits, leave: bytes = b"") -> Callable[[Lines], Lines]:
     replaced = [line for line in edits.replaced if line[0] != leave]
-    gone = frozenset((*edits.removed, *dict(replaced)))
-    more = [*replaced, *edits.added]
-    if not gone:
-        return lambda lines: lines + more
-    return lambda lines: [line for line in lines if line[0] not in gone] + more
+    dropped = frozenset((*edits.removed, *dict(replaced)))
+    appended = [*replaced, *edits.added]
+    if not dropped:
+        return lambda lines: lines + appended
+    return lambda lines: [line for line in lines if line[0] not in dropped] + appended
 
 
-def _check(side: str, edits: Edits, kept: Callable[[bytes], str | None]) -> None:
+def _check_edits(side: str, edits: Edits, kept: Callable[[bytes], str | None]) -> None:
     wrong = [f"{name.decode()!r} {why}" for name in edits.names if (why := kept(name)) is not None]
     if wrong:
         raise ValueError(f"Headers({side}=): {'; '.join(wrong)}; leave {'it' if len(wrong) == 1 else 'them'} out")
 
 
 def _kept_of_route(name: bytes, facts: RouteFacts) -> str | None:
-    if name in facts.withheld:
+    if name in facts.withheld_headers:
         return "tells services who is calling, or is a credential that the gateway consumes; leave it out"
-    if name in facts.read_headers:
+    if name in facts.declared_headers:
         return f"is declared in the signature of {facts.route}, which would check what the service does not get; leave it out"
-    if facts.reads_body and name == _TYPE:
+    if facts.declares_body and name == _TYPE:
         return f"is checked with the body of {facts.route}, and the service gets what was checked; leave it out"
-    if facts.reads_answer and name in CODING_AND_RANGE_FIELDS:
+    if facts.checks_answers and name in CODING_AND_RANGE_FIELDS:
         return f"is the gateway's to say on {facts.route}: answers that are checked come plain and whole; leave it out"
     return None

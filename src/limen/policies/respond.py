@@ -1,28 +1,27 @@
-"""``Respond``: a fixed answer, given without asking anybody."""
+"""``Respond``: a fixed answer, without a request to a service."""
 
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from limen.exchange.policy import RouteFacts, World
+from limen.exchange.policy import Environment, RouteFacts
 from limen.exchange.request import Request
 from limen.http.declared import field_name, field_value, kept_of_answers
 from limen.http.replies import Reply
 
-_BARE = (204, 205)
+_BODYLESS = (204, 205)
 
 
 @dataclass(frozen=True, slots=True)
 class Respond:
-    """Answers every request with ``status`` and ``content``; no service is asked, and the caller is not looked at.
+    """Answers every request with ``status`` and ``content``. No service is asked, and the caller is not identified.
 
     ``content`` is text (``text/plain; charset=utf-8``), bytes (``application/octet-stream``) or any other value, which
-    becomes JSON (``application/json``); None is no content. ``media_type`` says otherwise. ``headers`` are more fields.
+    becomes JSON (``application/json``); None is no content. ``media_type`` replaces these types. ``headers`` are more fields.
 
-    It has its say when the route is known and before the caller is, so it stands on routes with ``allow=anyone`` alone: any
-    other rule would go unasked. The nearest one on a route takes the place of all others. To send the client to another
-    address, there is ``Redirect``.
+    It answers when the route is known and before the caller is, so it stands only on routes with ``allow=anyone``: any other
+    rule would go unasked. The nearest one on a route replaces all others. ``Redirect`` sends the client to another address.
     """
 
     rank: ClassVar[int] = 300
@@ -36,12 +35,12 @@ class Respond:
     body: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Check, and make bytes of it."""
+        """Check the answer, and encode it."""
         if not 200 <= self.status <= 599 or self.status == 304:
             raise ValueError(
                 f"Respond: status={self.status!r} is no status of a fixed answer; use 200 to 599 without 304"
             )
-        if self.content is not None and self.status in _BARE:
+        if self.content is not None and self.status in _BODYLESS:
             raise ValueError(f"Respond: an answer with status {self.status} has no content; leave it out")
         if self.content is None and self.media_type:
             raise ValueError(f"Respond: media_type={self.media_type!r} is for content, and there is none; leave it out")
@@ -68,26 +67,26 @@ class Respond:
 
     @property
     def name(self) -> str:
-        """One name: a route has one of them."""
+        """One name for all: a route has one of them."""
         return "respond"
 
     def check(self, facts: RouteFacts) -> Iterator[str]:
-        """Yield what is wrong with it on the route of ``facts``."""
+        """Yield what is wrong on the route of ``facts``."""
         if not facts.public:
             yield f"Respond answers before the caller is known: the rule of {facts.route} would go unasked; say allow=anyone"
 
-    def live(self, world: World) -> "LiveRespond":
-        """Return what answers."""
+    def live(self, environment: Environment) -> "LiveRespond":
+        """Return the live policy, which answers."""
         return LiveRespond(self.status, self.lines, self.body)
 
 
 class LiveRespond:
-    """Answers with the same, but for the id of the request."""
+    """Answers the same each time, but for the request id."""
 
     __slots__ = ("_body", "_lines", "_status")
 
     def __init__(self, status: int, lines: tuple[tuple[bytes, bytes], ...], body: bytes) -> None:
-        """Keep the answer."""
+        """Hold the answer."""
         self._status = status
         self._lines = lines
         self._body = body

@@ -1,9 +1,9 @@
-"""What requests run against, and where the engines find it."""
+"""What requests run against, and how an engine asks an application for it."""
 
 from dataclasses import dataclass
 from typing import Protocol
 
-from limen.exchange.hooks import NONE, Hooks
+from limen.exchange.hooks import NO_HOOKS, Hooks
 from limen.routing.table import Table
 from limen.runtime.plan import Plan
 from limen.runtime.state import Runtime
@@ -11,23 +11,23 @@ from limen.runtime.state import Runtime
 
 @dataclass(frozen=True, slots=True)
 class ActiveConfig:
-    """The compiled table and the runtime that it was compiled against; a new one replaces the old as a whole.
+    """The compiled table and the runtime that it was compiled against. A new one replaces the old as a whole.
 
-    ``hooks`` are those of the gateway's own policies, for what no route answers; ``enter`` is among them alone.
+    ``hooks`` are those of the gateway's own policies, for requests that no route answers. Only they have ``enter``.
     """
 
     table: Table[Plan]
     runtime: Runtime
-    hooks: Hooks = NONE
+    hooks: Hooks = NO_HOOKS
 
 
 class EngineHost(Protocol):
-    """What an application shows to an engine; asked once per request, so that no request sees half of a change."""
+    """An application as an engine sees it. It is asked once per request, so that no request sees half of a change."""
 
-    def live(self) -> ActiveConfig:
+    def active_config(self) -> ActiveConfig:
         """Return what requests run against now."""
         ...
 
     def direct(self) -> bool:
-        """Tell whether an engine may answer without going through the application's middleware: there is none."""
+        """Tell whether an engine may answer by itself: no middleware of the application's has to see the request."""
         ...

@@ -1,8 +1,8 @@
-"""Who may call what, as a table: every route against every kind of caller, so that people can review it.
+"""Who may call what, as a table for review: every route against every kind of caller.
 
-No verdict is worked out here. Callers are made up, and the route's own rule is asked about each, with the methods by which
-the route lets callers prove who they are. Only functions are a question: their names are nobody's to see, and what they make
-of claims that a made-up caller does not have is not known. They are called, so they had better do nothing but look.
+Verdicts are not computed here: the route's own rule is asked about made-up callers, with the methods by which the route lets
+callers prove who they are. Only functions leave a doubt: the names that they compare with are unknown, and a made-up caller
+has no claims. Functions are called, so they must have no side effects.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -18,19 +18,20 @@ from limen.runtime.route import Route
 
 Credential = Literal["none", "token", "key"]
 Verdict = Literal["allowed", "401", "403", "?", "-"]
-"""The status that refuses; ``?`` where a function has the last word and reads what no made-up caller can have; ``-`` where
-the rule does not read the path parameter that the caller owns."""
+"""The status that refuses; ``?`` where a function decides by what no made-up caller has; ``-`` where the rule does not read
+the path parameter that the caller owns."""
 
-# Of combinations that only together are let in, so many parts are tried; a rule that needs more is tried with all it names.
-_PARTS = 4
-_NAMES = 12
+# Names are combined up to so many at a time, of a rule with up to so many; of a rule with more, in pairs. A rule that admits
+# none of these combinations is tried with all its names.
+_COMBINED_AT_ONCE = 4
+_COMBINABLE_NAMES = 12
 
-_ME, _ANOTHER = "me", "another"
+_CALLER_ID, _OTHER_ID = "me", "another"
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A made-up caller: by what they prove who they are, and all that is known about them."""
+    """A made-up caller: the kind of credential, and all that is known about the caller."""
 
     credential: Credential
     roles: frozenset[str] = frozenset()
@@ -39,7 +40,7 @@ class Caller:
 
     @property
     def name(self) -> str:
-        """How tables call such callers."""
+        """The name in tables."""
         parts = [f"role {name}" for name in sorted(self.roles)]
         parts += [f"scope {name}" for name in sorted(self.scopes)]
         parts += [f"owner {name}" for name in sorted(self.owns)]
@@ -49,12 +50,12 @@ class Caller:
 
     @property
     def principal(self) -> Principal:
-        """The caller as rules meet them."""
-        return Principal(_ME, self.roles, self.scopes)
+        """The caller as rules see it."""
+        return Principal(_CALLER_ID, self.roles, self.scopes)
 
     def params(self, names: Iterable[str]) -> Params:
-        """Return path parameters of which those that the caller owns hold their id."""
-        return {name: _ME if name in self.owns else _ANOTHER for name in names}
+        """Return path parameters; those that the caller owns hold its id."""
+        return {name: _CALLER_ID if name in self.owns else _OTHER_ID for name in names}
 
     def by(self, credential: Credential) -> "Caller":
         """Return the same caller with another credential."""
@@ -62,8 +63,8 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """A route, with a verdict for each caller of the matrix; none for an endpoint of FastAPI, which is not judged."""
+class MatrixRow:
+    """A route with a verdict for each caller of the matrix. An endpoint of FastAPI is not judged, and has none."""
 
     methods: tuple[str, ...]
     path: str
@@ -75,51 +76,51 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """The whole of it. ``functions`` are those of the rules, by name, with what each reads that may matter."""
+    """All routes and callers. ``functions`` are those of the rules, by name, each with what it reads that may matter."""
 
     callers: tuple[Caller, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[MatrixRow, ...]
     functions: tuple[tuple[str, str], ...]
 
 
-def matrix(routes: Sequence[Route], auth: Methods, local: Sequence[Row] = ()) -> Matrix:
-    """Judge ``routes``; ``auth`` are the methods of those that name none. ``local`` rows are added as they are.
+def matrix(routes: Sequence[Route], auth: Methods, local: Sequence[MatrixRow] = ()) -> Matrix:
+    """Return the matrix of ``routes``; ``auth`` are the methods of those that name none. ``local`` rows are added unchanged.
 
-    The order is that of the paths, and not that of the declaration: moving code changes nothing.
+    Rows are sorted by path and not by declaration, so that moving code changes nothing.
     """
-    found = callers([(route.allow, _methods(route, auth)) for route in routes])
+    callers_found = callers([(route.allow, _methods(route, auth)) for route in routes])
     rows = [
-        Row(
+        MatrixRow(
             methods=route.methods,
             path=route.path,
             service=route.upstream.name,
             allow=str(route.allow),
             auth="" if route.allow.public else " | ".join(type(one).__name__ for one in _methods(route, auth)),
-            verdicts=tuple(judge(route.allow, _methods(route, auth), caller) for caller in found),
+            verdicts=tuple(route_verdict(route.allow, _methods(route, auth), caller) for caller in callers_found),
         )
         for route in routes
     ]
-    return Matrix(found, tuple(sorted([*rows, *local], key=_place)), _functions(routes, found))
+    return Matrix(callers_found, tuple(sorted([*rows, *local], key=_sort_key)), _functions(routes, callers_found))
 
 
-def judge(rule: Rule, methods: Methods, caller: Caller) -> Verdict:
-    """Return what a route with ``rule`` and ``methods`` answers ``caller``."""
+def route_verdict(rule: Rule, methods: Methods, caller: Caller) -> Verdict:
+    """Return the verdict of a route with ``rule`` and ``methods`` about ``caller``."""
     if rule.public:
         return "allowed"
     if not caller.owns <= rule.path_params:
         return "-"
-    if caller.credential not in _taken(methods):
+    if caller.credential not in _credentials(methods):
         return "401"
-    return ask(rule, caller.principal, caller.params(rule.path_params))
+    return rule_verdict(rule, caller.principal, caller.params(rule.path_params))
 
 
-def ask(rule: Rule, principal: Principal, params: Params) -> Verdict:
-    """Ask ``rule`` itself; a function that fails, or whose answer matters and is not known, makes it ``?``."""
-    unsure = [leaf for leaf in rule.leaves() if leaf.custom and reads(leaf, principal, params)]
+def rule_verdict(rule: Rule, principal: Principal, params: Params) -> Verdict:
+    """Ask ``rule`` itself. A function that raises, or whose result matters and is unknown, makes the verdict ``?``."""
+    unsure = [leaf for leaf in rule.leaves() if leaf.custom and attributes_read(leaf, principal, params)]
     try:
         answers = {rule.check(principal, params)}
         if unsure:
-            answers = {rule.replaced(_suppose(unsure, it)).check(principal, params) for it in (True, False)}
+            answers = {rule.replaced(_with_verdict(unsure, it)).check(principal, params) for it in (True, False)}
     except Exception:  # a function of the user's own may raise anything
         return "?"
     if len(answers) > 1:
@@ -127,66 +128,66 @@ def ask(rule: Rule, principal: Principal, params: Params) -> Verdict:
     return "allowed" if answers.pop() else "403"
 
 
-def reads(leaf: Rule, principal: Principal, params: Params) -> frozenset[str]:
-    """Return what a function reads of a caller that a made-up one does not have: its ``id``, its ``claims``.
+def attributes_read(leaf: Rule, principal: Principal, params: Params) -> frozenset[str]:
+    """Return which attributes a function reads that a made-up caller does not have: ``id``, ``claims``.
 
-    One that fails has read more than there is.
+    A function that raises has read more than there is.
     """
-    witness = _Witness(principal.id, principal.roles, principal.scopes)
+    recording = _RecordingPrincipal(principal.id, principal.roles, principal.scopes)
     try:
-        leaf.check(witness, params)
+        leaf.check(recording, params)
     except Exception:  # as above
-        witness.read.add("more than there is")
-    return frozenset(witness.read)
+        recording.read.add("more than there is")
+    return frozenset(recording.read)
 
 
 def callers(rules: Sequence[tuple[Rule, Methods]]) -> tuple[Caller, ...]:
     """Return every kind of caller that ``rules`` tell apart.
 
-    These are: nobody known; a caller of whom nothing more is known; one for each name; and the smallest combinations of
-    names that some rule admits together only. The same with an API key, for names in rules of routes that take one; keys have
-    scopes and owners, so there is none for their roles.
+    These are: an anonymous caller; one of whom nothing more is known; one for each name; and the smallest combinations of
+    names that some rule admits only together. The same again with an API key, for the names in rules of routes that take one.
+    Keys have scopes and owners, but no roles.
     """
-    asked = [(rule, _taken(methods)) for rule, methods in rules if not rule.public]
-    tokens = _kinds([rule for rule, _ in asked])
-    keys = _kinds([rule for rule, taken in asked if "key" in taken])
+    asked = [(rule, _credentials(methods)) for rule, methods in rules if not rule.public]
+    tokens = _token_callers([rule for rule, _ in asked])
+    keys = _token_callers([rule for rule, taken in asked if "key" in taken])
     return (Caller("none"), *tokens, *(caller.by("key") for caller in keys if not caller.roles))
 
 
-def _kinds(rules: Sequence[Rule]) -> list[Caller]:
+def _token_callers(rules: Sequence[Rule]) -> list[Caller]:
     if not rules:
         return []
-    single = {caller for rule in rules for caller in _names(rule)}
-    several = {caller for rule in rules for caller in _together(rule)}
-    return [Caller("token"), *sorted(single, key=_rank), *sorted(several, key=_rank)]
+    single = {caller for rule in rules for caller in _single_name_callers(rule)}
+    several = {caller for rule in rules for caller in _smallest_combinations(rule)}
+    return [Caller("token"), *sorted(single, key=_caller_sort_key), *sorted(several, key=_caller_sort_key)]
 
 
-def _names(rule: Rule) -> list[Caller]:
-    found = [Caller("token", roles=frozenset((name,))) for name in sorted(rule.roles)]
-    found += [Caller("token", scopes=frozenset((name,))) for name in sorted(rule.scopes)]
-    return found + [Caller("token", owns=frozenset((name,))) for name in sorted(rule.path_params)]
+def _single_name_callers(rule: Rule) -> list[Caller]:
+    single = [Caller("token", roles=frozenset((name,))) for name in sorted(rule.roles)]
+    single += [Caller("token", scopes=frozenset((name,))) for name in sorted(rule.scopes)]
+    return single + [Caller("token", owns=frozenset((name,))) for name in sorted(rule.path_params)]
 
 
-def _together(rule: Rule) -> list[Caller]:
-    """Return the smallest combinations that ``rule`` admits, without those of one name or none."""
-    names = _names(rule)
+def _smallest_combinations(rule: Rule) -> list[Caller]:
+    """Return the smallest combinations of two names or more that ``rule`` admits."""
+    names = _single_name_callers(rule)
     admitted: list[set[Caller]] = []
-    for size in range(min(_PARTS, len(names)) + 1 if len(names) <= _NAMES else 3):
+    for size in range(min(_COMBINED_AT_ONCE, len(names)) + 1 if len(names) <= _COMBINABLE_NAMES else 3):
         for parts in combinations(names, size):
-            if not any(smaller <= set(parts) for smaller in admitted) and _admits(rule, parts):
+            if not any(smaller <= set(parts) for smaller in admitted) and _admitted(rule, parts):
                 admitted.append(set(parts))
-    if not admitted and _admits(rule, names):
+    if not admitted and _admitted(rule, names):
         needed = list(names)
         for name in names:
-            if _admits(rule, rest := [one for one in needed if one != name]):
+            if _admitted(rule, rest := [one for one in needed if one != name]):
                 needed = rest
         admitted.append(set(needed))
     return [_union(parts) for parts in admitted if len(parts) > 1]
 
 
-def _admits(rule: Rule, parts: Iterable[Caller]) -> bool:
+def _admitted(rule: Rule, parts: Iterable[Caller]) -> bool:
     caller = _union(parts)
-    return ask(rule, caller.principal, caller.params(rule.path_params)) == "allowed"
+    return rule_verdict(rule, caller.principal, caller.params(rule.path_params)) == "allowed"
 
 
 def _union(parts: Iterable[Caller]) -> Caller:
@@ -198,7 +199,7 @@ def _union(parts: Iterable[Caller]) -> Caller:
     return Caller("token", frozenset(roles), frozenset(scopes), frozenset(owns))
 
 
-def _rank(caller: Caller) -> tuple[int, bool, bool, str]:
+def _caller_sort_key(caller: Caller) -> tuple[int, bool, bool, str]:
     count = len(caller.roles) + len(caller.scopes) + len(caller.owns)
     return count, not caller.roles, not caller.scopes, caller.name
 
@@ -207,30 +208,30 @@ def _methods(route: Route, auth: Methods) -> Methods:
     return auth if route.auth is None else route.auth
 
 
-def _taken(methods: Methods) -> frozenset[Credential]:
+def _credentials(methods: Methods) -> frozenset[Credential]:
     return frozenset("key" if isinstance(method, ApiKeys) else "token" for method in methods)
 
 
-def _place(row: Row) -> tuple[str, tuple[str, ...]]:
+def _sort_key(row: MatrixRow) -> tuple[str, tuple[str, ...]]:
     return row.path, row.methods
 
 
-def _suppose(unsure: Sequence[Rule], answer: bool) -> Callable[[Rule], Rule]:
+def _with_verdict(unsure: Sequence[Rule], answer: bool) -> Callable[[Rule], Rule]:
     supposed = Rule("supposed", lambda principal, params: answer)
     return lambda leaf: supposed if leaf in unsure else leaf
 
 
-def _functions(routes: Iterable[Route], found: Sequence[Caller]) -> tuple[tuple[str, str], ...]:
+def _functions(routes: Iterable[Route], callers_found: Sequence[Caller]) -> tuple[tuple[str, str], ...]:
     read: dict[str, set[str]] = {}
     for leaf in (leaf for route in routes for leaf in route.allow.leaves() if leaf.custom):
         names = read.setdefault(leaf.text, set())
-        for caller in found:
-            names |= reads(leaf, caller.principal, caller.params(leaf.path_params))
+        for caller in callers_found:
+            names |= attributes_read(leaf, caller.principal, caller.params(leaf.path_params))
     return tuple((name, " and ".join(sorted(names))) for name, names in sorted(read.items()))
 
 
-class _Witness(Principal):
-    """A caller that notes what a function reads of it that makes one caller differ from another of their kind."""
+class _RecordingPrincipal(Principal):
+    """A caller that records which attributes a function reads, of those that differ between callers of one kind."""
 
     __slots__ = ("read",)
     read: set[str]

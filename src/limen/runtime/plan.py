@@ -1,4 +1,4 @@
-"""One route, compiled: immutable, ready to run, replaced whole. What is off is absent."""
+"""One route, compiled: immutable, ready to run, replaced whole. What is not declared is absent."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,53 +8,41 @@ from limen.auth.rules import Rule
 from limen.auth.session_ends import SessionEnder
 from limen.contract.edited_answer import AnswerHook
 from limen.errors import Fault
-from limen.exchange.hooks import NONE, Hooks
+from limen.exchange.hooks import NO_HOOKS, Hooks
 from limen.exchange.principal import Principal
 from limen.routing.rewrite import Rewrite
 from limen.runtime.route import Route
 from limen.upstream.declared import Timeouts
 from limen.upstream.pool import Pool
 
-Identity = Callable[[Principal, str, float], bytes | Fault]
-"""The lines that tell a service who is calling; of the request, its id and the time in seconds since the epoch."""
+IdentityLines = Callable[[Principal, str, float], bytes | Fault]
+"""Takes the caller, the request id and seconds since the epoch; returns the lines that tell a service who is calling."""
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """Who gets in: how a caller is identified, which rule admits them, and how the service learns who it is."""
+class AccessControl:
+    """How callers are identified, which rule admits them, and which header lines tell the service who they are."""
 
     identify: Identify
     rule: Rule
-    identity: Identity
+    identity_lines: IdentityLines
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything one request of a route needs.
+    """Everything that one request of a route needs.
 
-    ``entry`` None is a public route. ``finish`` has a hook for each status whose answers are held, bounded by
-    ``route.max_answer``, checked and perhaps replaced; others stream through. ``session_ended`` heeds what an answer says of
-    sessions. ``hooks`` are those of the policies, the gateway's included.
+    ``withheld_headers`` of a client never reach the service. ``access_control`` None is a public route. ``answer_hooks`` are
+    by status: such answers are held, bounded by ``route.max_answer``, checked and perhaps replaced; others stream through.
+    ``session_ender`` ends the sessions that an answer names. ``hooks`` are those of the policies, the gateway's included.
     """
 
     route: Route
     pool: Pool
     timeouts: Timeouts
-    strip: frozenset[bytes]
-    entry: Entry | None
+    withheld_headers: frozenset[bytes]
+    access_control: AccessControl | None
     rewrite: Rewrite | None
-    finish: Mapping[int, AnswerHook]
-    session_ended: SessionEnder | None
-    hooks: Hooks = NONE
-
-
-@dataclass(frozen=True, slots=True)
-class RouteInfo:
-    """A route as people see it: ``limen routes`` prints exactly this."""
-
-    methods: tuple[str, ...]
-    path: str
-    upstream: str
-    allow: str
-    engine: str
-    reason: str
+    answer_hooks: Mapping[int, AnswerHook]
+    session_ender: SessionEnder | None
+    hooks: Hooks = NO_HOOKS

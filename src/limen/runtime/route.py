@@ -1,4 +1,4 @@
-"""One declared route: what the user said, frozen. Nothing here runs a request."""
+"""One route as declared: frozen. Nothing here runs a request."""
 
 from dataclasses import dataclass, field
 
@@ -6,15 +6,15 @@ from limen.auth.method import Methods
 from limen.auth.rules import Rule
 from limen.contract.after import AfterHook
 from limen.contract.contract import Contract
-from limen.runtime.placed import Placed
+from limen.runtime.declared_policies import DeclaredPolicies
 from limen.upstream.declared import Timeouts, Upstream
 
 KiB = 1024
 MiB = 1024 * 1024
 
-# What is held to be checked may have so many bytes unless a route says otherwise, and no route may say more than the
-# second: it is checked in the event loop (docs/decisions/0009).
-HELD = 256 * KiB
+# Bytes of a body or an answer that is held to be checked: the default, and the most that a route may declare. The check runs
+# in the event loop (docs/decisions/0009).
+DEFAULT_HELD = 256 * KiB
 MOST_HELD = MiB
 
 
@@ -25,9 +25,9 @@ class Route:
     ``rewrite`` is the path at the service, with ``{name}`` for parameters; None forwards the path byte for byte.
     ``status`` is the documented success status: the one whose answer is checked and given to ``after``.
     ``max_body`` bounds the request body in bytes; None means unbounded, which only streamed bodies may be.
-    ``max_answer`` bounds, in bytes, an answer that has to be held to be checked. What is held may not have more than 1 MiB.
-    ``auth`` None is the gateway's own.
-    ``policies`` are those of the groups that it is in, the outermost first, and its own.
+    ``max_answer`` bounds, in bytes, an answer that is held to be checked. Nothing that is held may have more than 1 MiB.
+    ``auth`` None means the gateway's own.
+    ``policies`` are those of its groups, the outermost first, and its own.
     ``session_ended_header`` is the header in which answers name sessions that have ended; it never reaches the client.
     """
 
@@ -42,12 +42,12 @@ class Route:
     after: AfterHook | None = None
     timeouts: Timeouts | None = None
     max_body: int | None = None
-    max_answer: int = HELD
+    max_answer: int = DEFAULT_HELD
     contract: Contract = field(default_factory=Contract)
-    policies: tuple[Placed, ...] = ()
+    policies: tuple[DeclaredPolicies, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse what could hold the event loop; raises TypeError."""
+        """Refuse what could block the event loop; raises TypeError."""
         if self.contract.body is not None and self.max_body is not None and self.max_body > MOST_HELD:
             raise TypeError(
                 f"max_body={self.max_body} is more than 1 MiB ({MOST_HELD} bytes), the most for a declared body: checking it "

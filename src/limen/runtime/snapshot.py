@@ -1,4 +1,4 @@
-"""What lives in a gateway at one moment, as plain values: what a console or a command shows, and tests ask for."""
+"""What lives in a gateway at one moment, as plain values for a console, a command or a test."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,9 @@ from limen.upstream.snapshot import UpstreamSnapshot
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One moment of a runtime; it does not change afterwards.
+    """The state of a runtime at one moment. It does not change afterwards.
 
-    ``upstreams`` are those of which a route was compiled, in the order of their declaration.
+    ``upstreams`` are those of the compiled routes, in the order of their declaration.
     """
 
     upstreams: tuple[UpstreamSnapshot, ...] = ()

@@ -10,9 +10,9 @@ from typing import ClassVar
 
 from limen.exchange.answer import Answer
 from limen.exchange.attempt import AttemptResult
-from limen.exchange.hooks import PHASES, Granted, Refused
+from limen.exchange.hooks import PHASES, Decision, LimitDecision
 from limen.exchange.outcome import Outcome
-from limen.exchange.policy import World
+from limen.exchange.policy import Environment
 from limen.exchange.request import Request
 from limen.http.headers import Headers
 
@@ -168,8 +168,8 @@ class EveryHook:
     name: str = field(default="every", kw_only=True)
     phases: frozenset[str] = field(default=frozenset(PHASES), kw_only=True)
     waits: Mapping[str, Wait] = field(default_factory=dict[str, Wait], kw_only=True, hash=False)
-    answers: Mapping[str, Callable[[Request], Refused]] = field(
-        default_factory=dict[str, Callable[[Request], Refused]], kw_only=True, hash=False
+    answers: Mapping[str, Callable[[Request], Decision]] = field(
+        default_factory=dict[str, Callable[[Request], Decision]], kw_only=True, hash=False
     )
 
     def __post_init__(self) -> None:
@@ -184,7 +184,7 @@ class EveryHook:
         if "settle" not in self.phases:
             raise ValueError("EveryHook: phases= needs 'settle', by which the record judges")
 
-    def live(self, world: World) -> "LiveEveryHook":
+    def live(self, environment: Environment) -> "LiveEveryHook":
         """Return what has the hooks."""
         return LiveEveryHook(self)
 
@@ -200,22 +200,22 @@ class LiveEveryHook:
         for phase in set(PHASES) - declared.phases:
             setattr(self, phase, None)
 
-    def enter(self, request: Request) -> Refused | Awaitable[Refused]:
+    def enter(self, request: Request) -> Decision | Awaitable[Decision]:
         """Let it in, perhaps later, or answer."""
         return self._first("enter", request)
 
-    def arrive(self, request: Request) -> Refused:
+    def arrive(self, request: Request) -> Decision:
         """Let it go on, or answer."""
         self._note("arrive", request)
         return self._answer("arrive", request)
 
-    def limit(self, request: Request) -> Granted | Awaitable[Granted]:
+    def limit(self, request: Request) -> LimitDecision | Awaitable[LimitDecision]:
         """Grant a lease, perhaps later, or answer."""
         self._note("limit", request)
         waited = self._wait("limit", request)
         return self._granted(request) if waited is None else self._granted_later(waited, request)
 
-    def lookup(self, request: Request) -> Refused | Awaitable[Refused]:
+    def lookup(self, request: Request) -> Decision | Awaitable[Decision]:
         """Know nothing, perhaps later, or answer."""
         return self._first("lookup", request)
 
@@ -260,20 +260,20 @@ class LiveEveryHook:
         self._record.calls.append(("settle", outcome.request_id, self._declared.name))
         self._record.settled.append(outcome)
 
-    def _first(self, phase: str, request: Request) -> Refused | Awaitable[Refused]:
+    def _first(self, phase: str, request: Request) -> Decision | Awaitable[Decision]:
         self._note(phase, request)
         waited = self._wait(phase, request)
         return self._answer(phase, request) if waited is None else self._answered_later(waited, phase, request)
 
-    async def _answered_later(self, waited: Awaitable[None], phase: str, request: Request) -> Refused:
+    async def _answered_later(self, waited: Awaitable[None], phase: str, request: Request) -> Decision:
         await waited
         return self._answer(phase, request)
 
-    async def _granted_later(self, waited: Awaitable[None], request: Request) -> Granted:
+    async def _granted_later(self, waited: Awaitable[None], request: Request) -> LimitDecision:
         await waited
         return self._granted(request)
 
-    def _granted(self, request: Request) -> Granted:
+    def _granted(self, request: Request) -> LimitDecision:
         refused = self._answer("limit", request)
         if refused is not None:
             return refused
@@ -284,7 +284,7 @@ class LiveEveryHook:
         wait = self._declared.waits.get(phase)
         return None if wait is None else wait(request)
 
-    def _answer(self, phase: str, request: Request) -> Refused:
+    def _answer(self, phase: str, request: Request) -> Decision:
         answer = self._declared.answers.get(phase)
         return None if answer is None else answer(request)
 

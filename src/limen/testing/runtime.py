@@ -6,7 +6,7 @@ from limen.runtime.snapshot import Snapshot
 
 def snapshot(app: EngineHost) -> Snapshot:
     """Return the present state of the connections of ``app``, a Gateway, to its services."""
-    return app.live().runtime.snapshot()
+    return app.active_config().runtime.snapshot()
 
 
 async def drained(app: EngineHost) -> None:
@@ -14,4 +14,4 @@ async def drained(app: EngineHost) -> None:
 
     That may be at once: first wait until the work has begun. There is no time limit; use ``asyncio.timeout``.
     """
-    await app.live().runtime.drained()
+    await app.active_config().runtime.drained()

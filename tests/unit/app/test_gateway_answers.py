@@ -9,7 +9,7 @@ from pydantic import BaseModel, Json
 
 from limen import DeclarationError, Gateway, Upstream, anyone
 from limen.contract.contract import Contract
-from limen.runtime.route import HELD, Route
+from limen.runtime.route import DEFAULT_HELD, Route
 
 SVC = Upstream("svc", ["http://127.0.0.1:1"])
 
@@ -133,7 +133,7 @@ def test_how_large_a_body_may_be_is_said_by_the_route_or_by_the_application(
     assert declared(None, app=Gateway(**app), verb="post", **options).max_body == most
 
 
-@pytest.mark.parametrize(("size", "most"), [(None, HELD), (5, 5), (HELD * 2, HELD)])
+@pytest.mark.parametrize(("size", "most"), [(None, DEFAULT_HELD), (5, 5), (DEFAULT_HELD * 2, DEFAULT_HELD)])
 def test_a_declared_body_is_bounded_by_both(size: int | None, most: int) -> None:
     app = Gateway(max_body_size=size)
 

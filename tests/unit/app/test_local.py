@@ -11,7 +11,7 @@ from starlette.types import Message
 from engines import ENGINES, Engine
 from limen import Gateway, Upstream, anyone
 from limen.contract.violations import MOST_LISTED, NAME_LENGTH
-from limen.runtime.route import HELD
+from limen.runtime.route import DEFAULT_HELD
 from limen.testing import ScriptedUpstream, saying
 from serving import serving, until
 
@@ -56,7 +56,7 @@ def local(max_body_size: int | None = None) -> Gateway:
     async def login(form: Login) -> int:
         return len(form.name)
 
-    @app.api_route("/large", methods=["POST"], max_body_size=2 * HELD)
+    @app.api_route("/large", methods=["POST"], max_body_size=2 * DEFAULT_HELD)
     async def large(form: Login) -> int:
         return len(form.name)
 
@@ -72,11 +72,11 @@ def local(max_body_size: int | None = None) -> Gateway:
 @pytest.mark.parametrize(
     ("path", "size", "status"),
     [
-        ("/login", HELD, 200),
-        ("/login", HELD + 1, 413),
-        ("/included", HELD + 1, 413),
-        ("/large", 2 * HELD, 200),
-        ("/large", 2 * HELD + 1, 413),
+        ("/login", DEFAULT_HELD, 200),
+        ("/login", DEFAULT_HELD + 1, 413),
+        ("/included", DEFAULT_HELD + 1, 413),
+        ("/large", 2 * DEFAULT_HELD, 200),
+        ("/large", 2 * DEFAULT_HELD + 1, 413),
     ],
 )
 async def test_a_body_of_a_local_endpoint_is_bounded(path: str, size: int, status: int) -> None:
@@ -246,8 +246,8 @@ async def test_json_of_too_many_values_is_refused_to_added_endpoints_and_mounted
 
 
 async def test_a_bound_of_the_application_stays_as_it_is_given() -> None:
-    content = b'{"name":"' + b"x" * HELD + b'"}'
-    async with serving(local(2 * HELD)) as gateway:
+    content = b'{"name":"' + b"x" * DEFAULT_HELD + b'"}'
+    async with serving(local(2 * DEFAULT_HELD)) as gateway:
         got = await gateway.client.post("/login", content=content, headers={"content-type": "application/json"})
     assert got.status_code == 200
 
@@ -258,7 +258,7 @@ async def test_what_streams_to_a_service_is_not_bounded_by_it() -> None:
         app.forward("/upload", upstream=Upstream("svc", [upstream.url]), allow=anyone)
         for engine in ENGINES:
             async with serving(app, engine) as gateway:
-                assert (await gateway.client.post("/upload", content=b"x" * (HELD + 1))).text == "ok"
+                assert (await gateway.client.post("/upload", content=b"x" * (DEFAULT_HELD + 1))).text == "ok"
 
 
 async def test_what_is_told_of_a_wrong_body_is_bounded() -> None:

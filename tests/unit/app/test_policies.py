@@ -8,9 +8,10 @@ import pytest
 from pydantic import BaseModel
 
 from limen import DeclarationError, Gateway, Limits, Upstream, anyone, signed_in
+from limen.app.gateway import EVERY_METHOD
 from limen.auth import Jwt, Revocations
-from limen.exchange.hooks import NONE, Hooks
-from limen.exchange.policy import World
+from limen.exchange.hooks import NO_HOOKS, Hooks
+from limen.exchange.policy import Environment
 from limen.policies import Edits, Headers, Redirect, Respond
 from limen.routing.table import Match
 from limen.testing import EveryHook, Record
@@ -39,7 +40,7 @@ class Adding:
     name: str = "adding"
     at: str = ""
 
-    def live(self, world: World) -> Said:
+    def live(self, environment: Environment) -> Said:
         return Said(self)
 
 
@@ -53,12 +54,12 @@ class Single:
     name: str = "single"
     at: str = ""
 
-    def live(self, world: World) -> Said:
+    def live(self, environment: Environment) -> Said:
         return Said(self)
 
 
 def hooks(app: Gateway, path: bytes) -> Hooks:
-    found = app.live().table.match(b"GET", path)
+    found = app.active_config().table.match(b"GET", path)
     assert isinstance(found, Match)
     return found.plan.hooks
 
@@ -76,8 +77,8 @@ def problems(app: Gateway) -> tuple[str, ...]:
 def test_without_policies_there_are_no_hooks() -> None:
     app = Gateway()
     app.forward("/a", upstream=SVC, allow=anyone)
-    assert hooks(app, b"/a") is NONE
-    assert app.live().hooks is NONE
+    assert hooks(app, b"/a") is NO_HOOKS
+    assert app.active_config().hooks is NO_HOOKS
 
 
 def test_the_nearest_wins_by_kind() -> None:
@@ -133,7 +134,7 @@ def test_enter_is_the_gateways_alone() -> None:
     record = Record()
     app = Gateway(policies=[EveryHook(record)])
     app.forward("/a", upstream=SVC, allow=anyone, policies=[EveryHook(record, name="route", phases=ON_ROUTES)])
-    config = app.live()
+    config = app.active_config()
     assert len(config.hooks.enter) == 1
     assert len(config.hooks.settle) == 1
     assert hooks(app, b"/a").enter == ()
@@ -240,38 +241,38 @@ def test_what_the_gateway_says_wrong_is_told_once_and_not_for_each_route() -> No
 def test_a_late_declaration_that_is_wrong_leaves_what_was_there(caplog: pytest.LogCaptureFixture) -> None:
     app = Gateway()
     app.forward("/a", upstream=SVC, allow=anyone)
-    before = app.live()
-    with caplog.at_level(logging.ERROR, "limen.app.gateway"):
+    before = app.active_config()
+    with caplog.at_level(logging.ERROR, "limen.app.config"):
         app.forward("/b", upstream=Upstream("svc", ["http://127.0.0.1:2"], limits=Limits(connections=1)), allow=anyone)
-        assert app.live() is before
-        assert app.live() is before
-    (record,) = [one for one in caplog.records if one.name == "limen.app.gateway"]
+        assert app.active_config() is before
+        assert app.active_config() is before
+    (record,) = [one for one in caplog.records if one.name == "limen.app.config"]
     assert "what was before serves on: 1 problem" in record.getMessage()
-    line = f"{'|'.join(app._declared[1].methods)} /b: two different upstreams are named 'svc'; rename one"  # pyright: ignore[reportPrivateUsage]
+    line = f"{'|'.join(EVERY_METHOD)} /b: two different upstreams are named 'svc'; rename one"
     assert problems(app) == (line,)
     assert problems(app) == (line,)
-    assert app.live() is before
+    assert app.active_config() is before
 
 
 def test_a_late_problem_of_a_decorator_is_told_too() -> None:
     app = Gateway()
     app.compile()
-    before = app.live()
+    before = app.active_config()
 
     @app.get("/a", upstream=SVC)
     def a() -> None: ...
 
     del a
-    assert app.live() is before
+    assert app.active_config() is before
     assert problems(app)[0].startswith("GET /a: says nothing about who may call")
 
 
 def test_what_is_declared_late_is_there_with_the_pools_that_were() -> None:
     app = Gateway(policies=[Adding()])
     app.forward("/a", upstream=SVC, allow=anyone)
-    first = app.live().table.match(b"GET", b"/a")
+    first = app.active_config().table.match(b"GET", b"/a")
     app.forward("/b", upstream=SVC, allow=anyone)
-    second = app.live().table.match(b"GET", b"/b")
+    second = app.active_config().table.match(b"GET", b"/b")
     assert isinstance(first, Match)
     assert isinstance(second, Match)
     assert second.plan.pool is first.plan.pool

@@ -15,7 +15,7 @@ from limen.contract.edited_answer import AnswerHook, EditedAnswer, HookResult
 from limen.errors import Fault, Kind
 from limen.exchange.principal import Principal
 from limen.fairness.validations import Validations
-from limen.runtime.route import HELD
+from limen.runtime.route import DEFAULT_HELD
 
 UPSTREAM = Upstream("users", ["http://127.0.0.1:1"])
 
@@ -32,13 +32,13 @@ def hook(after: Callable[..., object] | None, answer: type | None, status: int =
     contract = Contract(answer=None if answer is None else AnswerModel(TypeAdapter(answer)))
     declared = None if after is None else after_hook(after, public=False)
     return answer_hooks(
-        contract, declared, status, name="GET /a", max_answer=HELD, validations=Validations(), seconds=1.0
+        contract, declared, status, name="GET /a", max_answer=DEFAULT_HELD, validations=Validations(), seconds=1.0
     )[status]
 
 
 async def test_nothing_declared_is_nothing_done() -> None:
     assert not answer_hooks(
-        Contract(), None, 200, name="GET /a", max_answer=HELD, validations=Validations(), seconds=1.0
+        Contract(), None, 200, name="GET /a", max_answer=DEFAULT_HELD, validations=Validations(), seconds=1.0
     )
 
 

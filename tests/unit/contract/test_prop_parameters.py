@@ -150,12 +150,12 @@ class Sent(NamedTuple):
 def _through(stub: str, query: bytes, headers: list[tuple[bytes, bytes]], content: bytes) -> Sent | Fault:
     """Return what the gateway passes on."""
     head, path = Head(headers), f"/{stub}".encode()
-    found = find(GATEWAY.live().table, b"POST", path, query)
+    found = find(GATEWAY.active_config().table, b"POST", path, query)
     if isinstance(found, Fault):
         return found
     assert isinstance(found, Match)
     plan = found.plan
-    if (fault := check_parameters(plan.route.contract, found.params, query, head, plan.strip)) is not None:
+    if (fault := check_parameters(plan.route.contract, found.params, query, head, plan.withheld_headers)) is not None:
         return fault
     passed: object = content
     if (body := plan.route.contract.body) is not None:

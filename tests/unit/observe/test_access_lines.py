@@ -130,8 +130,8 @@ async def test_a_record_has_the_time_when_its_request_ended(kept: Kept) -> None:
     LOG.add(made)
     flush_log()
     (record,) = kept.records
-    assert record.created == made.ended > 0
-    assert record.msecs == int(made.ended % 1 * 1000)
+    assert record.created == made.ended_at > 0
+    assert record.msecs == int(made.ended_at % 1 * 1000)
     assert (record.name, record.levelno, record.args) == ("limen.access", logging.INFO, ())
 
 
@@ -196,9 +196,9 @@ async def test_a_finished_line_looks_like_a_record(pipe: Pipe, monkeypatch: pyte
     (record,) = extra.records
     assert re.sub("[0-9:,]{8,}", "", fast, count=2) == re.sub("[0-9:,]{8,}", "", slow, count=2)
     assert pipe.handler.format(record) + "\n" == slow
-    record.created, record.msecs = made.ended, float(int(made.ended % 1 * 1000))
+    record.created, record.msecs = made.ended_at, float(int(made.ended_at % 1 * 1000))
     assert pipe.handler.format(record) + "\n" == fast
-    assert made2.ended >= made.ended
+    assert made2.ended_at >= made.ended_at
 
 
 async def test_what_is_said_later_is_written_later(pipe: Pipe) -> None:

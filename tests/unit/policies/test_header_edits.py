@@ -1,4 +1,4 @@
-"""``Headers``: what may be edited, what happens then, and what is refused with which words."""
+"""``Headers``: what may be edited, the result, and the messages of refusals."""
 
 from collections.abc import Callable
 from random import Random
@@ -10,23 +10,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limen.exchange.answer import Answer, Source
-from limen.exchange.policy import RouteFacts, World
+from limen.exchange.policy import Environment, RouteFacts
 from limen.http.headers import Headers as Lines
 from limen.http.headers import block
 from limen.policies import Edits, Headers
 from policy_requests import answer, request
 
-WORLD = World(lambda: 0.0, lambda: 0.0, Random(0))
+ENVIRONMENT = Environment(lambda: 0.0, lambda: 0.0, Random(0))
 
 
 def to_service(lines: Lines, **edits: Any) -> Lines:
-    hook = Headers(request=Edits(**edits)).live(WORLD).request_head
+    hook = Headers(request=Edits(**edits)).live(ENVIRONMENT).request_head
     assert hook is not None
     return hook(request(), lines)
 
 
 def to_client(made: Answer, **edits: Any) -> Lines:
-    hook = Headers(answer=Edits(**edits)).live(WORLD).answer_head
+    hook = Headers(answer=Edits(**edits)).live(ENVIRONMENT).answer_head
     assert hook is not None
     hook(request(), made)
     return made.lines
@@ -62,9 +62,9 @@ def test_edits(edits: dict[str, Any], lines: Lines) -> None:
 
 
 def test_a_side_without_edits_has_no_hook() -> None:
-    live = Headers(request=Edits(remove=["a"])).live(WORLD)
+    live = Headers(request=Edits(remove=["a"])).live(ENVIRONMENT)
     assert (live.request_head is None, live.answer_head is None) == (False, True)
-    live = Headers(answer=Edits(remove=["a"])).live(WORLD)
+    live = Headers(answer=Edits(remove=["a"])).live(ENVIRONMENT)
     assert (live.request_head is None, live.answer_head is None) == (True, False)
 
 
@@ -109,7 +109,7 @@ def test_a_content_type_is_set_where_there_is_content_of_the_service(status: int
         ({"add": {"Content-Type": "text/html"}}, "'content-type' has one value, so none can be added; use set="),
     ],
 )
-def test_what_is_no_edit(edits: dict[str, Any], words: str) -> None:
+def test_invalid_edits_are_refused(edits: dict[str, Any], words: str) -> None:
     with pytest.raises((TypeError, ValueError), match=f"^Edits: .*{words}"):
         Edits(**edits)
 
@@ -152,7 +152,7 @@ OF_ANSWERS = {
         *(("answer", name, words) for name, words in (EVERYWHERE | OF_ANSWERS).items()),
     ],
 )
-def test_what_is_the_gateways_to_say(side: str, name: str, words: str, how: str) -> None:
+def test_fields_that_the_gateway_sets_are_refused(side: str, name: str, words: str, how: str) -> None:
     edits = Edits(remove=[name, "x-ok"]) if how == "remove" else Edits(set={name: "1", "x-ok": "1"})
     with pytest.raises(ValueError, match=r"^Headers\(") as caught:
         headers(side, edits)
@@ -163,7 +163,7 @@ def test_what_is_the_gateways_to_say(side: str, name: str, words: str, how: str)
     assert "x-ok" not in text
 
 
-def test_all_that_is_refused_is_told_at_once() -> None:
+def test_all_refused_fields_are_named_at_once() -> None:
     with pytest.raises(ValueError, match=r"'via' names .*; 'date' is written .*; leave them out$"):
         Headers(answer=Edits(remove=["via"], set={"date": "now"}))
 
@@ -177,7 +177,7 @@ def test_all_that_is_refused_is_told_at_once() -> None:
         (lambda: Headers(request={"x": "1"}), "request= takes Edits"),  # pyright: ignore[reportArgumentType]
     ],
 )
-def test_what_are_no_headers(made: Callable[[], Headers], words: str) -> None:
+def test_invalid_headers_policies_are_refused(made: Callable[[], Headers], words: str) -> None:
     with pytest.raises((TypeError, ValueError), match=words):
         made()
 
@@ -212,21 +212,36 @@ def test_equal_declarations_are_equal() -> None:
 @pytest.mark.parametrize(
     ("side", "name", "facts", "words"),
     [
-        ("request", "request-user-id", {"withheld": frozenset({b"request-user-id"})}, "tells services who is calling"),
+        (
+            "request",
+            "request-user-id",
+            {"withheld_headers": frozenset({b"request-user-id"})},
+            "tells services who is calling",
+        ),
         (
             "request",
             "authorization",
-            {"withheld": frozenset({b"authorization"})},
+            {"withheld_headers": frozenset({b"authorization"})},
             "a credential that the gateway consumes",
         ),
-        ("request", "x-tenant", {"read_headers": frozenset({b"x-tenant"})}, "is declared in the signature of GET /a"),
-        ("request", "content-type", {"reads_body": True}, "is checked with the body of GET /a"),
-        ("request", "accept-encoding", {"reads_answer": True}, "is the gateway's to say on GET /a"),
-        ("request", "range", {"reads_answer": True}, "is the gateway's to say on GET /a"),
-        ("answer", "session-ended", {"consumed": frozenset({b"session-ended"})}, "is the gateway's own on GET /a"),
+        (
+            "request",
+            "x-tenant",
+            {"declared_headers": frozenset({b"x-tenant"})},
+            "is declared in the signature of GET /a",
+        ),
+        ("request", "content-type", {"declares_body": True}, "is checked with the body of GET /a"),
+        ("request", "accept-encoding", {"checks_answers": True}, "is the gateway's to say on GET /a"),
+        ("request", "range", {"checks_answers": True}, "is the gateway's to say on GET /a"),
+        (
+            "answer",
+            "session-ended",
+            {"consumed_headers": frozenset({b"session-ended"})},
+            "is the gateway's own on GET /a",
+        ),
     ],
 )
-def test_what_a_route_would_break(side: str, name: str, facts: dict[str, Any], words: str) -> None:
+def test_edits_that_break_the_contract_of_a_route(side: str, name: str, facts: dict[str, Any], words: str) -> None:
     made = headers(side, Edits(set={name: "1"}))
     (line,) = made.check(RouteFacts("GET /a", **facts))
     assert line.startswith(f"Headers({side}=): {name!r} ")
@@ -254,7 +269,7 @@ def test_whatever_is_let_through_never_breaks_a_head(
         return
     framed = [(b"content-length", b"2"), *lines]
     made = answer(lines=list(framed))
-    live = declared.live(WORLD)
+    live = declared.live(ENVIRONMENT)
     assert live.answer_head is not None
     live.answer_head(request(), made)
     client = h11.Connection(h11.CLIENT)

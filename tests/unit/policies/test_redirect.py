@@ -1,4 +1,4 @@
-"""``Redirect``: where clients are sent, and that none of them chooses the host."""
+"""``Redirect``: where clients are sent, and that no client chooses the host."""
 
 from random import Random
 from typing import Any
@@ -9,18 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limen.errors import Fault, Kind
-from limen.exchange.policy import RouteFacts, World
+from limen.exchange.policy import Environment, RouteFacts
 from limen.http.replies import Reply
 from limen.policies import Redirect
 from limen.routing.path import Pattern, check_path
 from limen.routing.table import Match, Table
 from policy_requests import request
 
-WORLD = World(lambda: 0.0, lambda: 0.0, Random(0))
+ENVIRONMENT = Environment(lambda: 0.0, lambda: 0.0, Random(0))
 
 
 def sent(declared: Redirect, route: str, path: bytes, query: bytes | None = None) -> Reply | Fault:
-    return declared.live(WORLD).arrive(request(path, query, route=route))
+    return declared.live(ENVIRONMENT).arrive(request(path, query, route=route))
 
 
 def location(declared: Redirect, route: str, path: bytes, query: bytes | None = None) -> bytes:
@@ -49,11 +49,11 @@ def location(declared: Redirect, route: str, path: bytes, query: bytes | None = 
         ("http://[::1]:8080/{p}", "/docs/{p:path}", b"/docs/@evil.example", None, b"http://[::1]:8080/@evil.example"),
     ],
 )
-def test_where_it_leads(to: str, route: str, path: bytes, query: bytes | None, expected: bytes) -> None:
+def test_the_location_of_a_redirect(to: str, route: str, path: bytes, query: bytes | None, expected: bytes) -> None:
     assert location(Redirect(to), route, path, query) == expected
 
 
-def test_the_query_stays_behind_if_that_is_said() -> None:
+def test_the_query_is_dropped_if_declared_so() -> None:
     assert location(Redirect("/new?c=2", query=False), "/old", b"/old", b"a=1") == b"/new?c=2"
 
 
@@ -98,7 +98,7 @@ def test_an_empty_rest_of_the_path_makes_no_host() -> None:
         ("/a#{b}", "no parameter after '#'"),
     ],
 )
-def test_what_is_no_address(to: str, words: str) -> None:
+def test_invalid_locations_are_refused(to: str, words: str) -> None:
     with pytest.raises(ValueError, match=f"^Redirect\\(.*{words}"):
         Redirect(to)
 
@@ -115,10 +115,10 @@ def test_other_statuses_are_refused(status: int) -> None:
         Redirect("/new", status=status)
 
 
-def test_what_a_route_has_to_have() -> None:
+def test_a_redirect_needs_its_parameters_and_a_public_route() -> None:
     declared = Redirect("/new/{a}/{b}")
-    assert list(declared.check(RouteFacts("GET /{a}/{b}", params=frozenset("ab")))) == []
-    assert list(declared.check(RouteFacts("GET /{a}", params=frozenset("a"), public=False))) == [
+    assert list(declared.check(RouteFacts("GET /{a}/{b}", path_params=frozenset("ab")))) == []
+    assert list(declared.check(RouteFacts("GET /{a}", path_params=frozenset("a"), public=False))) == [
         "Redirect answers before the caller is known: the rule of GET /{a} would go unasked; say allow=anyone",
         "Redirect('/new/{a}/{b}'): the path of GET /{a} has no parameter 'b'",
     ]

@@ -1,4 +1,4 @@
-"""``Respond``: fixed answers, and what cannot be one."""
+"""``Respond``: fixed answers, and which ones are refused."""
 
 from collections.abc import Callable
 from random import Random
@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from limen.exchange.policy import RouteFacts, World
+from limen.exchange.policy import Environment, RouteFacts
 from limen.http.replies import Reply
 from limen.policies import Respond
 from policy_requests import request
 
-WORLD = World(lambda: 0.0, lambda: 0.0, Random(0))
+ENVIRONMENT = Environment(lambda: 0.0, lambda: 0.0, Random(0))
 
 
 @pytest.mark.parametrize(
@@ -45,9 +45,9 @@ WORLD = World(lambda: 0.0, lambda: 0.0, Random(0))
     ],
 )
 def test_answers(declared: Respond, status: int, lines: list[tuple[bytes, bytes]], body: bytes) -> None:
-    reply = declared.live(WORLD).arrive(request())
+    reply = declared.live(ENVIRONMENT).arrive(request())
     assert reply == Reply(status, [*lines, (b"x-request-id", b"r1")], body)
-    assert declared.live(WORLD).arrive(request()).headers is not reply.headers
+    assert declared.live(ENVIRONMENT).arrive(request()).headers is not reply.headers
 
 
 @pytest.mark.parametrize(
@@ -67,21 +67,21 @@ def test_answers(declared: Respond, status: int, lines: list[tuple[bytes, bytes]
         (lambda: Respond(200, headers={"Content-Length": "1"}), "'Content-Length' frames the message"),
     ],
 )
-def test_what_is_no_fixed_answer(made: Callable[[], Any], words: str) -> None:
+def test_invalid_fixed_answers_are_refused(made: Callable[[], Any], words: str) -> None:
     with pytest.raises(ValueError, match=f"^Respond: .*{words}"):
         made()
 
 
-def test_what_it_was_made_of_may_change() -> None:
+def test_later_changes_of_the_content_do_not_show() -> None:
     content = {"a": 1}
     declared = Respond(200, content)
     content["a"] = 2
-    assert declared.live(WORLD).arrive(request()).body == b'{"a":1}'
+    assert declared.live(ENVIRONMENT).arrive(request()).body == b'{"a":1}'
     assert declared == Respond(200, {"a": 1})
     assert declared != Respond(200, content)
 
 
-def test_it_stands_on_public_routes_alone() -> None:
+def test_a_fixed_answer_stands_on_public_routes_alone() -> None:
     assert list(Respond(200).check(RouteFacts("GET /a"))) == []
     assert list(Respond(200).check(RouteFacts("GET /a", public=False))) == [
         "Respond answers before the caller is known: the rule of GET /a would go unasked; say allow=anyone"

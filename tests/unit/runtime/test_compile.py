@@ -1,4 +1,4 @@
-"""Declared routes in, plans out, or every problem at once."""
+"""Compiles declared routes into plans, or lists every problem at once."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -60,9 +60,9 @@ def problems(*routes: Route, auth: Jwt | None = AUTH, found: tuple[str, ...] = (
 
 def test_what_is_not_declared_is_absent() -> None:
     made = plan(route())
-    assert (made.entry, made.rewrite, made.finish) == (None, None, {})
+    assert (made.access_control, made.rewrite, made.answer_hooks) == (None, None, {})
     assert made.timeouts == USERS.timeouts
-    assert plan(route(), auth=None).entry is None
+    assert plan(route(), auth=None).access_control is None
 
 
 def test_what_is_declared_is_there() -> None:
@@ -74,16 +74,16 @@ def test_what_is_declared_is_there() -> None:
     assert made.timeouts is short
     assert made.rewrite is not None
     assert made.rewrite.fill({}) == b"/b"
-    assert [*made.finish] == [200]
+    assert [*made.answer_hooks] == [200]
 
 
 @pytest.mark.parametrize("where", ["query", "header", "cookie"])
-def test_only_what_is_needed_is_read(where: ParameterLocation) -> None:
+def test_a_contract_reads_only_the_declared_locations(where: ParameterLocation) -> None:
     contract = Contract((Parameter("x", where, TypeAdapter(int), required=True),))
     assert {name for name in ("query", "header", "cookie") if contract.needs(name)} == {where}
 
 
-def test_one_pool_per_upstream_and_every_method_its_entry() -> None:
+def test_one_pool_per_upstream_and_one_table_entry_per_method() -> None:
     runtime = Runtime(None)
     routes = [route(methods=("GET", "POST")), route("/b"), route("/c", upstream=ORDERS)]
     table = compile_config(routes, runtime=runtime, identity={}).table
@@ -96,16 +96,16 @@ def test_one_pool_per_upstream_and_every_method_its_entry() -> None:
     assert [upstream.name for upstream in runtime.snapshot().upstreams] == ["users", "orders"]
 
 
-def test_clients_cannot_send_identity_nor_spend_their_token_elsewhere() -> None:
+def test_identity_and_credentials_of_a_client_never_reach_a_service() -> None:
     identity = {b"request-identity", b"request-user-id", b"request-user-role"}
-    assert plan(route()).strip == identity | {b"authorization"}
+    assert plan(route()).withheld_headers == identity | {b"authorization"}
     # Without auth the gateway consumes no credential: it belongs to the service.
-    assert plan(route(), auth=None).strip == identity
+    assert plan(route(), auth=None).withheld_headers == identity
 
 
 def entry(made: Plan, authorization: list[bytes], now: float = NOW) -> Principal | Fault:
-    assert made.entry is not None
-    found = made.entry.identify(
+    assert made.access_control is not None
+    found = made.access_control.identify(
         make_request(headers=[("authorization", value.decode()) for value in authorization]), now
     )
     assert isinstance(found, Principal | Fault)
@@ -117,9 +117,9 @@ def test_a_caller_is_identified_by_a_bearer_token() -> None:
     token = issue(AUTH, 7, "admin", NOW).encode()
     caller = entry(made, [b"Bearer " + token])
     assert isinstance(caller, Principal)
-    assert made.entry is not None
-    assert made.entry.rule is signed_in
-    assert made.entry.identity(caller, "r", NOW) == b"request-user-id: 7\r\nrequest-user-role: admin\r\n"
+    assert made.access_control is not None
+    assert made.access_control.rule is signed_in
+    assert made.access_control.identity_lines(caller, "r", NOW) == b"request-user-id: 7\r\nrequest-user-role: admin\r\n"
     for given, kind in (
         ([], Kind.TOKEN_MISSING),
         ([b"Bearer x"], Kind.TOKEN_CORRUPTED),
@@ -136,8 +136,8 @@ def test_a_caller_is_identified_by_a_bearer_token() -> None:
 @pytest.mark.parametrize("who", ["a\r\nx: y", "a\0", "a\x7f", "\u2028", "\ud800"])
 def test_nothing_breaks_out_of_an_identity_header(who: str) -> None:
     made = plan(route(allow=signed_in))
-    assert made.entry is not None
-    fault = made.entry.identity(Principal(who), "r", NOW)
+    assert made.access_control is not None
+    fault = made.access_control.identity_lines(Principal(who), "r", NOW)
     assert isinstance(fault, Fault)
     assert fault.kind is Kind.TOKEN_CORRUPTED
     assert fault.cause == "the value for request-user-id has control characters"
@@ -150,11 +150,11 @@ def test_owners_are_compared_with_what_the_service_will_read(raw: bytes, admitte
     made = compile_config([route("/u/{id}", allow=owner("id"))], runtime=Runtime(AUTH), identity={}).table
     match = made.match(b"GET", raw)
     assert isinstance(match, Match)
-    assert match.plan.entry is not None
-    assert match.plan.entry.rule.check(Principal("7"), match.params) is admitted
+    assert match.plan.access_control is not None
+    assert match.plan.access_control.rule.check(Principal("7"), match.params) is admitted
 
 
-def test_every_problem_is_told_at_once_with_its_route() -> None:
+def test_all_problems_are_listed_at_once_each_with_its_route() -> None:
     other = replace(USERS, limits=ORDERS.limits, targets=["http://127.0.0.1:9"])
 
     found = problems(
@@ -185,7 +185,7 @@ def test_a_rule_about_callers_needs_auth() -> None:
     assert line == "GET /a: allow=role(admin) needs to know the caller; give the gateway auth=Jwt(...)"
 
 
-def test_problems_found_before_are_enough() -> None:
+def test_problems_of_the_decorators_fail_the_compile() -> None:
     assert problems(route(), found=("GET /b: wrong",)) == ("GET /b: wrong",)
 
 
@@ -204,5 +204,5 @@ async def test_the_runtime_shows_and_closes_its_pools() -> None:
     await runtime.aclose()
     assert repr(runtime) == "<Runtime idle>"
     assert runtime.reconcile().pool(USERS) is not pool
-    assert runtime.request_id() != runtime.request_id()
+    assert runtime.new_request_id() != runtime.new_request_id()
     assert runtime.now() > 0

@@ -1,4 +1,4 @@
-"""Verdicts about made-up callers: each is the rule's own, and what cannot be known is not made up."""
+"""Verdicts about made-up callers: each is the rule's own, and what cannot be known is not guessed."""
 
 import pytest
 from hypothesis import given
@@ -9,7 +9,17 @@ from limen.auth import Jwt
 from limen.auth.api_keys import ApiKeys
 from limen.auth.method import Methods
 from limen.auth.rules import as_rule
-from limen.runtime.matrix import Caller, Matrix, Row, Verdict, ask, callers, judge, matrix, reads
+from limen.runtime.matrix import (
+    Caller,
+    Matrix,
+    MatrixRow,
+    Verdict,
+    attributes_read,
+    callers,
+    matrix,
+    route_verdict,
+    rule_verdict,
+)
 from limen.runtime.route import Route
 from tokens import SECRET
 
@@ -74,7 +84,7 @@ def named(*names: str) -> Caller:
     ids=str,
 )
 def test_verdicts(rule: Rule, caller: Caller, verdict: Verdict) -> None:
-    assert judge(rule, BY_TOKEN, caller) == verdict
+    assert route_verdict(rule, BY_TOKEN, caller) == verdict
 
 
 @pytest.mark.parametrize(
@@ -96,13 +106,13 @@ def test_verdicts(rule: Rule, caller: Caller, verdict: Verdict) -> None:
     ],
     ids=str,
 )
-def test_a_function_is_a_question_only_where_it_has_the_last_word(rule: Rule, verdict: Verdict) -> None:
-    assert judge(rule, BY_TOKEN, named("role:a")) == verdict
+def test_a_function_leaves_a_doubt_only_where_it_decides(rule: Rule, verdict: Verdict) -> None:
+    assert route_verdict(rule, BY_TOKEN, named("role:a")) == verdict
 
 
 def test_what_functions_read() -> None:
     def asked(rule: Rule) -> frozenset[str]:
-        return reads(rule, Principal("me"), {})
+        return attributes_read(rule, Principal("me"), {})
 
     assert asked(as_rule(of_tenant)) == {"claims"}
     assert asked(as_rule(wants_a_tenant)) == {"claims", "more than there is"}
@@ -113,7 +123,7 @@ def test_what_functions_read() -> None:
 
 def test_a_rule_made_by_hand_is_a_function() -> None:
     rule = Rule("mine", lambda principal, params: params.get("id") == "x" + principal.id)
-    assert judge(rule, BY_TOKEN, named()) == "?"
+    assert route_verdict(rule, BY_TOKEN, named()) == "?"
 
 
 @pytest.mark.parametrize(
@@ -126,10 +136,10 @@ def test_a_rule_made_by_hand_is_a_function() -> None:
     ids=["token", "key", "both"],
 )
 def test_a_credential_counts_where_it_is_taken(methods: Methods, token: Verdict, key: Verdict) -> None:
-    assert judge(scope("a"), methods, named("scope:a")) == token
-    assert judge(scope("a"), methods, named("scope:a").by("key")) == key
-    assert judge(scope("a"), methods, Caller("none")) == "401"
-    assert judge(anyone, methods, Caller("key")) == "allowed"
+    assert route_verdict(scope("a"), methods, named("scope:a")) == token
+    assert route_verdict(scope("a"), methods, named("scope:a").by("key")) == key
+    assert route_verdict(scope("a"), methods, Caller("none")) == "401"
+    assert route_verdict(anyone, methods, Caller("key")) == "allowed"
 
 
 def names(*rules: Rule, methods: Methods = BY_TOKEN) -> list[str]:
@@ -150,7 +160,7 @@ def test_callers_are_those_that_the_rules_tell_apart() -> None:
     ]
 
 
-def test_combinations_that_only_together_are_let_in() -> None:
+def test_combinations_that_are_admitted_only_together() -> None:
     assert names(role("a") & scope("x", "y"))[-1] == "role a + scope x + scope y"
     assert names(role("a", "b") & owner("id"))[-2:] == ["role a + owner id", "role b + owner id"]
     assert names(role("a") & scope("x") | role("a"))[-1] == "scope x"
@@ -177,8 +187,8 @@ def route(path: str, allow: Rule, *, methods: tuple[str, ...] = ("GET",), auth: 
     return Route(methods=methods, path=path, upstream=SERVICE, allow=allow, auth=auth)
 
 
-def test_the_whole_of_it() -> None:
-    local = Row(("GET",), "/healthz", "FastAPI")
+def test_a_whole_matrix() -> None:
+    local = MatrixRow(("GET",), "/healthz", "FastAPI")
     found = matrix(
         [
             route("/z", role("admin"), auth=TOKENS | KEYS),
@@ -193,9 +203,9 @@ def test_the_whole_of_it() -> None:
         "API key",
     ]
     assert found.rows == (
-        Row(("GET",), "/a", "svc", "anyone", "", ("allowed",) * 5),
+        MatrixRow(("GET",), "/a", "svc", "anyone", "", ("allowed",) * 5),
         local,
-        Row(
+        MatrixRow(
             ("GET", "POST"),
             "/m/{id}",
             "svc",
@@ -203,7 +213,7 @@ def test_the_whole_of_it() -> None:
             "Jwt",
             ("401", "?", "?", "allowed", "401"),
         ),
-        Row(("GET",), "/z", "svc", "role(admin)", "Jwt | ApiKeys", ("401", "403", "allowed", "-", "403")),
+        MatrixRow(("GET",), "/z", "svc", "role(admin)", "Jwt | ApiKeys", ("401", "403", "allowed", "-", "403")),
     )
     assert found.functions == (("of_tenant", "claims"),)
 
@@ -237,16 +247,16 @@ PRINCIPALS = st.builds(
 @given(RULES, PRINCIPALS)
 def test_a_verdict_is_what_the_rule_says(rule: Rule, principal: Principal) -> None:
     params = {"id": "me"}
-    assert ask(rule, principal, params) == ("allowed" if rule.check(principal, params) else "403")
+    assert rule_verdict(rule, principal, params) == ("allowed" if rule.check(principal, params) else "403")
 
 
 @given(RULES, st.booleans())
-def test_what_is_known_stays_so_whatever_a_function_says(rule: Rule, says: bool) -> None:
+def test_a_certain_verdict_holds_whatever_a_function_returns(rule: Rule, says: bool) -> None:
     """A verdict other than ``?`` holds for every answer that the function could give."""
     claims = {"tenant": "x" if says else "y"}
     both = rule & (role("a") | of_tenant)
     for roles in (frozenset[str](), frozenset(("a",)), frozenset(("b", "staff"))):
-        verdict = ask(both, Principal("me", roles), {"id": "me"})
+        verdict = rule_verdict(both, Principal("me", roles), {"id": "me"})
         real = both.check(Principal("me", roles, frozenset(), claims), {"id": "me"})
         assert verdict in ("?", "allowed" if real else "403")
 
@@ -255,4 +265,4 @@ def test_what_is_known_stays_so_whatever_a_function_says(rule: Rule, says: bool)
 def test_a_rule_that_admits_somebody_has_a_column_that_shows_it(rule: Rule) -> None:
     everything = Principal("me", frozenset("abc"), frozenset("xy"))
     if rule.check(everything, {"id": "me"}):
-        assert "allowed" in [judge(rule, BY_TOKEN, caller) for caller in callers([(rule, BY_TOKEN)])]
+        assert "allowed" in [route_verdict(rule, BY_TOKEN, caller) for caller in callers([(rule, BY_TOKEN)])]

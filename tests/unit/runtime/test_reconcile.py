@@ -1,4 +1,4 @@
-"""What lives from one compile to the next: what is kept, what is made anew, what goes, and what a failed compile changes."""
+"""What lives from one compile to the next: what is kept, made and removed, and what a failed compile changes."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,8 +11,8 @@ import pytest
 from compiling import A, compiled, fake_network, listeners, plan, route, source, turns, upstreams, verifier
 from limen import DeclarationError, Limits, Timeouts, Upstream, signed_in
 from limen.auth import Issuer, Jwt, Methods, Revocations
-from limen.exchange.policy import Policy, World
-from limen.runtime.placed import Placed
+from limen.exchange.policy import Environment, Policy
+from limen.runtime.declared_policies import DeclaredPolicies
 from limen.runtime.state import Runtime
 from limen.upstream.connection import Connection
 from tokens import NOW, SECRET
@@ -44,7 +44,7 @@ def _offline(network: list[Connection]) -> None: ...
     ],
     ids=["equal", "timeouts", "target", "targets", "limits", "name"],
 )
-async def test_a_pool_is_kept_while_nothing_that_it_heeds_has_changed(again: Upstream, kept: bool) -> None:
+async def test_a_pool_is_kept_while_none_of_its_options_has_changed(again: Upstream, kept: bool) -> None:
     runtime = Runtime()
     before = plan(compiled(runtime, route()))
     connection = await before.pool.acquire(1)
@@ -92,7 +92,7 @@ async def test_an_exchange_finishes_with_the_pool_that_it_began_with(network: li
     assert len(network) == 4
 
 
-async def test_what_is_retired_and_in_use_is_closed_with_the_runtime() -> None:
+async def test_retired_pools_in_use_are_closed_with_the_runtime() -> None:
     runtime = Runtime()
     pool = plan(compiled(runtime, route())).pool
     busy = await pool.acquire(1)
@@ -132,9 +132,9 @@ async def test_upstreams_are_shown_in_the_order_of_their_declaration() -> None:
 class Live:
     """Counts what happens to it; ``declared`` is what it lives by."""
 
-    def __init__(self, declared: Policy, world: World) -> None:
+    def __init__(self, declared: Policy, environment: Environment) -> None:
         self.declared = declared
-        self.world = world
+        self.environment = environment
         self.closed = 0
 
     def arrive(self, request: object) -> None: ...
@@ -158,12 +158,12 @@ class Kept:
     name: str = "kept"
     says: str = ""
     fails: str = ""
-    kind: Callable[[Policy, World], Live] = Live
+    kind: Callable[[Policy, Environment], Live] = Live
 
-    def live(self, world: World) -> Live:
+    def live(self, environment: Environment) -> Live:
         if self.fails:
             raise ValueError(self.fails)
-        self.born.append(made := self.kind(self, world))
+        self.born.append(made := self.kind(self, environment))
         return made
 
 
@@ -178,7 +178,7 @@ def test_a_live_policy_is_kept_by_its_place_its_kind_and_its_name() -> None:
     again = compiled(runtime, route(), policies=[Kept(born)])
     assert again.hooks.arrive == (born[0].arrive,)
     # The same declaration in two places lives twice; another name is another policy.
-    placed = Placed("GET /a", (one,))
+    placed = DeclaredPolicies("GET /a", (one,))
     mine = compiled(runtime, route(policies=(placed,)), policies=[Kept(born), Kept(born, name="second")])
     assert len(born) == 3
     assert [hook.__self__ for hook in plan(mine).hooks.arrive] == [born[1], born[2]]  # pyright: ignore[reportFunctionMemberAccess]
@@ -187,7 +187,7 @@ def test_a_live_policy_is_kept_by_its_place_its_kind_and_its_name() -> None:
     assert [live.closed for live in born] == [1, 1, 1]
 
 
-def test_a_changed_policy_gets_a_new_life_or_is_told() -> None:
+def test_a_changed_policy_is_reconciled_or_replaced() -> None:
     born: list[Live] = []
     runtime = Runtime()
     compiled(runtime, policies=[Kept(born), Kept(born, "renewable", kind=Renewable)])
@@ -199,16 +199,16 @@ def test_a_changed_policy_gets_a_new_life_or_is_told() -> None:
     ]
 
 
-async def test_a_policy_gets_its_world_from_the_runtime() -> None:
+async def test_a_policy_gets_its_environment_from_the_runtime() -> None:
     born: list[Live] = []
     draws = Random(7)
     compiled(Runtime(now=lambda: NOW, monotonic=lambda: 5.0, random=draws), policies=[Kept(born)])
-    world = born[0].world
-    assert (world.now(), world.monotonic(), world.random) == (NOW, 5.0, draws)
+    environment = born[0].environment
+    assert (environment.now(), environment.monotonic(), environment.random) == (NOW, 5.0, draws)
     runtime = Runtime()
     compiled(runtime, policies=[Kept(born)])
-    assert born[1].world.monotonic() <= born[1].world.monotonic()
-    assert 0 <= born[1].world.random.random() < 1
+    assert born[1].environment.monotonic() <= born[1].environment.monotonic()
+    assert 0 <= born[1].environment.random.random() < 1
     await runtime.aclose()
     assert born[1].closed == 1
 
@@ -243,7 +243,7 @@ async def test_a_failed_compile_changes_nothing(monkeypatch: pytest.MonkeyPatch)
     assert caught.value.problems == ("Gateway: Kept: cannot be",)
     await turns()
     assert keys.closed  # what was made in vain is ended
-    assert listeners(runtime) == "<Ends 1 listen>"
+    assert listeners(runtime) == "<RevocationRelay 1 listeners>"
     assert [(live.declared.name, getattr(live.declared, "says"), live.closed) for live in born] == [  # noqa: B009
         ("kept", "", 0),
         ("renewable", "", 0),

@@ -1,4 +1,4 @@
-"""What verifies credentials from one compile to the next: what it remembers, what it hears, and how it ends."""
+"""Verifiers of credentials from one compile to the next: their caches, their revocation listeners, and their end."""
 
 import asyncio
 from dataclasses import replace
@@ -19,12 +19,12 @@ from tokens import NOW, SECRET
 TOKENS = Jwt(SECRET)
 
 
-async def test_an_equal_method_keeps_what_it_remembers() -> None:
+async def test_an_equal_method_keeps_its_cache() -> None:
     runtime = Runtime(TOKENS, revocations=(ended := Revocations()), now=lambda: NOW)
-    entry = plan(compiled(runtime, route(allow=signed_in))).entry
-    assert entry is not None
+    access_control = plan(compiled(runtime, route(allow=signed_in))).access_control
+    assert access_control is not None
     token = issue(TOKENS, 7, "admin", NOW, session="s").encode()
-    caller = entry.identify(make_request(headers=[("authorization", f"Bearer {token.decode()}")]), NOW)
+    caller = access_control.identify(make_request(headers=[("authorization", f"Bearer {token.decode()}")]), NOW)
     assert isinstance(caller, Principal)
     known = verifier(runtime, TOKENS)
     assert isinstance(known, Verifier)
@@ -36,7 +36,7 @@ async def test_an_equal_method_keeps_what_it_remembers() -> None:
     assert known.recall(token, NOW) is None
 
 
-async def test_a_method_that_is_declared_no_more_remembers_nothing_and_hears_nothing() -> None:
+async def test_the_verifier_of_a_removed_method_has_no_cache_and_no_listener() -> None:
     ended = Revocations()
     runtime = Runtime(revocations=ended, now=lambda: NOW)
     compiled(runtime, route(allow=signed_in, auth=Methods.of(TOKENS)))
@@ -45,9 +45,9 @@ async def test_a_method_that_is_declared_no_more_remembers_nothing_and_hears_not
     assert isinstance(gone.verify(token, NOW), Principal)
     compiled(runtime, route())
     assert gone.recall(token, NOW) is None
-    assert listeners(runtime) == "<Ends 0 listen>"
+    assert listeners(runtime) == "<RevocationRelay 0 listeners>"
     assert verifier(runtime, TOKENS) is not gone
-    assert listeners(runtime) == "<Ends 0 listen>"
+    assert listeners(runtime) == "<RevocationRelay 0 listeners>"
     # An exchange that began with it asks anew, and gets what is true by then.
     ended.end_session("s", NOW + 100)
     refused = gone.verify(token, NOW)
@@ -59,10 +59,10 @@ async def test_fresh_declarations_do_not_pile_up() -> None:
     runtime = Runtime(revocations=Revocations())
     for number in range(20):
         compiled(runtime, route(allow=signed_in, auth=Methods.of(Jwt(SECRET, leeway=number))))
-    assert listeners(runtime) == "<Ends 1 listen>"
+    assert listeners(runtime) == "<RevocationRelay 1 listeners>"
 
 
-def test_keys_that_are_called_the_same_may_be_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_of_one_name_may_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     def keys(secret: str) -> Jwt:
         monkeypatch.setenv("KEYS", f'{{"kty": "oct", "alg": "HS256", "k": "{secret * 43}"}}')
         return Jwt(keys=Keys.env("KEYS"))
@@ -95,7 +95,7 @@ async def test_an_issuer_answers_those_who_wait_before_it_is_closed(monkeypatch:
     await runtime.aclose()
 
 
-async def test_keys_are_answered_about_by_the_service_that_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_running_introspection_finishes_at_its_own_service(monkeypatch: pytest.MonkeyPatch) -> None:
     free = asyncio.Event()
 
     async def introspect(keys: ApiKeyVerifier, key: bytes) -> object:

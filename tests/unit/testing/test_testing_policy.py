@@ -9,21 +9,21 @@ import pytest
 
 from limen.errors import Fault, Kind
 from limen.exchange.attempt import AttemptResult
-from limen.exchange.hooks import Hooks
+from limen.exchange.hooks import PHASES, Hooks
 from limen.exchange.outcome import Outcome
-from limen.exchange.policy import World
+from limen.exchange.policy import Environment
 from limen.exchange.request import Request
 from limen.testing import EveryHook, Record
-from limen.testing.policy import PHASES, RecordedLease
+from limen.testing.policy import RecordedLease
 from policy_requests import answer, request
 
-WORLD = World(lambda: 0.0, lambda: 0.0, Random(0))
+ENVIRONMENT = Environment(lambda: 0.0, lambda: 0.0, Random(0))
 RESULT = AttemptResult("http://a", None, sent=True, reused=False, answered=True, status=200, seconds=0.1)
 REFUSAL = Fault(Kind.OVERLOADED)
 
 
 def hooks(record: Record, **options: Any) -> Hooks:
-    return Hooks.of([EveryHook(record, **options).live(WORLD)])
+    return Hooks.of([EveryHook(record, **options).live(ENVIRONMENT)])
 
 
 def outcome() -> Outcome:

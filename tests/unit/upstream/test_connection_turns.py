@@ -11,7 +11,7 @@ from answers import LIMIT
 from limen.errors import Kind
 from limen.fairness.scheduler import CLOSE_COST, LONG_READ, READ_COST, ROUND, LoopScheduler
 from limen.upstream.connection import Connection
-from talk import Seen, Talk
+from talk import RecordedAnswer, Talk
 from turning import timeless
 
 READ = 262_144  # what one read brings at most
@@ -28,7 +28,7 @@ def busy(limit: int = LIMIT) -> Talk:
     return Talk(limit=limit, turns=LoopScheduler(asyncio.get_running_loop(), lambda: next(clock)))
 
 
-async def turns(talk: Talk, seen: Seen) -> list[int]:
+async def turns(talk: Talk, seen: RecordedAnswer) -> list[int]:
     """Return how much content came in each turn of the loop, until nothing more does."""
     found = [len(seen.content)]
     while not talk.wire.reading:
@@ -113,7 +113,7 @@ async def test_an_answer_that_ends_amid_a_long_read_leaves_the_connection_out_of
     talk = Talk()
     reusable: list[bool] = []
 
-    class Ends(Seen):
+    class Ends(RecordedAnswer):
         def end(self) -> None:
             super().end()
             reusable.append(talk.connection.reusable)

@@ -11,7 +11,7 @@ from limen.upstream.connection import Connection
 from limen.upstream.error import UpstreamError
 from limen.upstream.pool import Pool
 from limen.upstream.target import Target
-from talk import Seen, Wire
+from talk import RecordedAnswer, Wire
 from turning import timeless
 
 
@@ -220,11 +220,11 @@ async def test_what_is_out_of_step_is_not_kept_and_frees_one_place_though_given_
 ) -> None:
     pool = pool_of()
     unfinished = await pool.acquire(1)
-    unfinished.start(Seen(), b"GET", b"request", whole=True)
+    unfinished.start(RecordedAnswer(), b"GET", b"request", whole=True)
     pool.release(unfinished)
     assert state(pool) == (0, 0, 0)
     unfinished = await pool.acquire(1)
-    unfinished.start(Seen(), b"GET", b"request", whole=True)
+    unfinished.start(RecordedAnswer(), b"GET", b"request", whole=True)
     first, second = (asyncio.create_task(pool.acquire(5)) for _ in range(2))
     await turns()
     pool.release(unfinished)
@@ -255,7 +255,7 @@ async def test_a_connection_lost_while_idle_or_busy_is_forgotten(network: Networ
 async def test_closing_ends_idle_and_busy_and_keeps_nothing_after(network: Network) -> None:
     pool = pool_of(connections=3)
     idle, busy = await pool.acquire(1), await pool.acquire(1)
-    seen = Seen()
+    seen = RecordedAnswer()
     busy.start(seen, b"GET", b"request", whole=True)
     pool.release(idle)
     await pool.aclose()

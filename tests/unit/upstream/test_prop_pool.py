@@ -16,7 +16,7 @@ from limen.upstream.connection import Connection
 from limen.upstream.error import UpstreamError
 from limen.upstream.pool import Pool
 from limen.upstream.target import Target
-from talk import Seen, Wire
+from talk import RecordedAnswer, Wire
 from turning import timeless
 
 TARGETS = ("http://a", "http://b")
@@ -268,8 +268,8 @@ class PoolMachine(RuleBasedStateMachine):
             self.out.append(connection)
         return connection
 
-    def _begin(self, connection: Connection, *, whole: bool = True) -> Seen:
-        seen = Seen()
+    def _begin(self, connection: Connection, *, whole: bool = True) -> RecordedAnswer:
+        seen = RecordedAnswer()
         connection.start(seen, b"GET", b"request", whole=whole)
         return seen
 

@@ -23,7 +23,7 @@ from limen.engines.asgi.refusal import LOST, framed, may_be_lost
 from limen.engines.asgi.waiting import advance
 from limen.errors import RETRY_AFTER, Fault, Kind
 from limen.exchange.answer import Answer
-from limen.exchange.hooks import NONE
+from limen.exchange.hooks import NO_HOOKS
 from limen.exchange.outcome import Outcome
 from limen.exchange.request import Request
 from limen.http.headers import Head
@@ -51,9 +51,9 @@ class Engine:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
-        active = self._host.live()
-        if scope["type"] == "websocket" and active.hooks is not NONE:
-            outcome = scope.get(record.OUTCOME) or record.begun(scope, active.runtime.request_id)
+        active = self._host.active_config()
+        if scope["type"] == "websocket" and active.hooks is not NO_HOOKS:
+            outcome = scope.get(record.OUTCOME) or record.begun(scope, active.runtime.new_request_id)
             path = scope.get("raw_path") or quote(scope["path"]).encode()
             await serve_websocket(
                 self._app, active, _request(active, scope, path, outcome), outcome, scope, receive, send
@@ -66,7 +66,7 @@ class Engine:
         found = find(active.table, scope["method"].encode(), path, scope["query_string"])
         # None is there where middleware has made a scope of its own: then what stands before this knows nothing of the route.
         known: Outcome | None = scope.get(record.OUTCOME)
-        outcome = known or record.begun(scope, active.runtime.request_id)
+        outcome = known or record.begun(scope, active.runtime.new_request_id)
         request = _request(active, scope, path, outcome)
         if found is not None and scope["method"] == "OPTIONS":
             found = final_recipient(active.table, found, path, request.head)
@@ -188,7 +188,7 @@ class _Exchange:
             plan.route.max_body,
             patience=plan.timeouts.idle,
             empty=not framing.framed,
-            bodies=self._runtime.bodies,
+            bodies=self._runtime.body_memory,
             lossy=may_be_lost(self._scope),
         )
         return stream

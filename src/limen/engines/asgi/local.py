@@ -14,7 +14,7 @@ from limen.engines.asgi.refusal import framed
 from limen.engines.asgi.waiting import advance
 from limen.errors import Kind
 from limen.exchange.answer import Answer
-from limen.exchange.hooks import NONE
+from limen.exchange.hooks import NO_HOOKS
 from limen.exchange.outcome import Outcome
 from limen.exchange.request import Request
 from limen.http.headers import block
@@ -33,7 +33,7 @@ async def serve_locally(
     send: Send,
 ) -> None:
     """Hand a request that no route knows on to ``app``."""
-    if active.hooks is not NONE:
+    if active.hooks is not NO_HOOKS:
         core = Exchange(active, None, request, outcome)
         try:
             state = await advance(core, core.begin(), None if framed(scope) else receive)
@@ -48,7 +48,7 @@ async def serve_locally(
     if not framed(scope):
         await app(scope, receive, send)
         return
-    body = LocalBody(scope, receive, send, active.runtime.bodies, outcome)
+    body = LocalBody(scope, receive, send, active.runtime.body_memory, outcome)
     try:
         await app(scope, body.receive, body.send)
     finally:

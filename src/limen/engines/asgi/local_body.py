@@ -17,7 +17,7 @@ from limen.fairness.body_memory import BodyMemory
 from limen.fairness.validations import MostValues, heavy
 from limen.http.headers import is_json
 from limen.http.replies import problem
-from limen.runtime.route import HELD
+from limen.runtime.route import DEFAULT_HELD
 
 MOST_COUNTED: Final = 10 * 1024 * 1024
 
@@ -129,7 +129,7 @@ class LocalBody:
         self._json.append(piece)
         if whole:
             content, self._json = b"".join(self._json), None
-            most = MostValues.of(max(len(content), HELD))
+            most = MostValues.of(max(len(content), DEFAULT_HELD))
             if heavy(content) and most.passed(content):
                 misfit = Invalid(("body",), f"Input may hold {most}", "too_many_values")
                 self._fault = Fault(Kind.INVALID_REQUEST, errors=(misfit,))

@@ -67,7 +67,7 @@ class Dispatcher:
         if self.gateway is None:
             return True
         path, _, query = connection.parser.url.partition(b"?")
-        return find(self.gateway.live().table, b"GET", path, query) is None
+        return find(self.gateway.active_config().table, b"GET", path, query) is None
 
     def request(self, method: bytes, head: Head) -> PipelinedRequest:
         """Return the newest request, for whoever serves it."""
@@ -80,7 +80,7 @@ class Dispatcher:
         connection = self._connection
         if connection.is_at_its_limit():
             return None
-        active = host.live()
+        active = host.active_config()
         path, mark, query = url.partition(b"?")
         found = find(active.table, method, path, query)
         if found is None:
@@ -89,7 +89,7 @@ class Dispatcher:
             found = final_recipient(active.table, found, path, head)
         parser = connection.parser
         origin = self._origin_of(active.runtime.trust, head)
-        request_id = steps.request_id(head, active.runtime.request_id)
+        request_id = steps.request_id(head, active.runtime.new_request_id)
         request = Request(
             method,
             path,
@@ -106,7 +106,7 @@ class Dispatcher:
         return DirectExchange(
             connection,
             Exchange(active, found, request, Outcome(method, path, request_id, connection.peer)),
-            active.runtime.bodies,
+            active.runtime.body_memory,
             keep_alive=not old and parser.keeps_alive(),
             chunks=not old,
             expects=parser.expects_continue,

@@ -10,7 +10,7 @@ from limen.client.limits import MOST_CONNECTIONS, ClientLimits
 from limen.engines.direct import server_log
 from limen.engines.direct.idle import Idle
 from limen.engines.direct.timers import Timers
-from limen.exchange.ids import RequestIds
+from limen.exchange.request_ids import RequestIds
 from limen.fairness.body_memory import BodyMemory
 from limen.fairness.scheduler import scheduler_of
 

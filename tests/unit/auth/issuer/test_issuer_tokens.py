@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from issuing import URL, Live, key, key_set, ready, token, told
+from issuing import URL, Live, describe_result, key, key_set, ready, token
 from limen.auth import Revocations
 from limen.errors import Fault, Kind
 from limen.exchange.principal import Principal
@@ -33,8 +33,8 @@ async def test_the_first_token_waits_for_the_keys_and_others_do_not() -> None:
 
 async def test_every_algorithm() -> None:
     live = Live(key_set(ED), algorithms=["EdDSA"])
-    assert told(await live.later(token(ED, algorithm="EdDSA"))) == "idp.example:ann"
-    assert told(live.at_once(token(RSA, algorithm="RS256"))) == "token_corrupted"
+    assert describe_result(await live.later(token(ED, algorithm="EdDSA"))) == "idp.example:ann"
+    assert describe_result(live.at_once(token(RSA, algorithm="RS256"))) == "token_corrupted"
 
 
 async def test_roles_count_when_they_are_named() -> None:
@@ -92,7 +92,7 @@ CLAIMS: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize(("changes", "code"), CLAIMS.values(), ids=CLAIMS)
 async def test_claims_that_are_refused(live: Live, changes: dict[str, Any], code: str) -> None:
     before = live.source.asked
-    assert told(live.at_once(token(OLD, **changes))) == code
+    assert describe_result(live.at_once(token(OLD, **changes))) == code
     # What its own claims refuse is not worth a question.
     assert live.source.asked == before
 
@@ -101,7 +101,7 @@ async def test_claims_that_are_refused(live: Live, changes: dict[str, Any], code
 async def test_a_token_never_chooses_how_it_is_verified(live: Live, header: dict[str, Any]) -> None:
     before = live.source.asked
     payload = {"iss": URL, "aud": "shop", "sub": "ann", "exp": NOW + 60}
-    assert told(live.at_once(sign({"alg": "ES256", "kid": "old"} | header, payload))) == "token_corrupted"
+    assert describe_result(live.at_once(sign({"alg": "ES256", "kid": "old"} | header, payload))) == "token_corrupted"
     assert live.source.asked == before
 
 
@@ -110,7 +110,9 @@ async def test_a_public_key_is_no_secret() -> None:
     payload = {"iss": URL, "aud": "shop", "sub": "ann", "exp": NOW + 60}
     for secret in (RSA.as_pem(private=False), SET, str(RSA.as_dict(private=False)["n"]).encode()):
         for kid in ("rsa", "old"):
-            assert told(live.at_once(sign({"alg": "HS256", "kid": kid}, payload, secret))) == "token_corrupted"
+            assert (
+                describe_result(live.at_once(sign({"alg": "HS256", "kid": kid}, payload, secret))) == "token_corrupted"
+            )
 
 
 async def test_forged_signatures() -> None:
@@ -135,7 +137,7 @@ async def test_forged_signatures() -> None:
         b"a" * 9000,
     ]
     for one in forged:
-        assert told(live.at_once(one)) == "token_corrupted", one[:80]
+        assert describe_result(live.at_once(one)) == "token_corrupted", one[:80]
     assert live.source.asked == 1
 
 
@@ -157,8 +159,8 @@ async def test_a_token_is_remembered_until_it_ends() -> None:
     live = await ready(SET, OLD, leeway=0)
     made = token(OLD, exp=NOW + 5)
     live.at_once(made)
-    assert told(live.issuer.recall(made, NOW + 4.9) or DEAD_END) == "idp.example:ann"
-    assert told(live.issuer.recall(made, NOW + 5) or DEAD_END) == "token_expired"
+    assert describe_result(live.issuer.recall(made, NOW + 4.9) or DEAD_END) == "idp.example:ann"
+    assert describe_result(live.issuer.recall(made, NOW + 5) or DEAD_END) == "token_expired"
     assert live.issuer.recall(made, NOW) is None
 
 
@@ -186,8 +188,8 @@ async def test_some_can_be_forgotten_and_revoked() -> None:
     live.at_once(ben)
     revocations.end_subject("idp.example:ann", NOW, NOW + 1000)
     assert live.issuer.recall(ann, NOW) is None
-    assert told(live.at_once(ann)) == "token_revoked"
-    assert told(live.at_once(ben)) == "idp.example:ben"
+    assert describe_result(live.at_once(ann)) == "token_revoked"
+    assert describe_result(live.at_once(ben)) == "idp.example:ben"
     live.issuer.forget(lambda principal: principal.id.endswith("ben"))
     assert live.issuer.recall(ben, NOW) is None
 

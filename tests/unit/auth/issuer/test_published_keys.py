@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from issuing import DEAD, URL, Live, key, key_set, ready, seconds, token, told
+from issuing import DEAD, URL, Live, describe_result, key, key_set, ready, seconds, token
 from limen.auth.issuer import live as module
 from limen.auth.issuer.declared import Issuer
 from limen.auth.issuer.live import IssuerVerifier
@@ -34,10 +34,10 @@ async def test_a_new_key_is_asked_for_once_by_however_many() -> None:
     # One of those who wait leaves, the one who was first.
     waiting[0].cancel()
     # What is known waits for nothing meanwhile.
-    assert told(live.at_once(token(OLD))) == "idp.example:ann"
+    assert describe_result(live.at_once(token(OLD))) == "idp.example:ann"
     live.source.free.set()
     found = await asyncio.gather(*waiting[1:])
-    assert [told(one) for one in found] == [f"idp.example:u{number}" for number in range(1, 100)]
+    assert [describe_result(one) for one in found] == [f"idp.example:u{number}" for number in range(1, 100)]
     assert live.source.asked == 2
     assert waiting[0].cancelled()
 
@@ -48,9 +48,9 @@ async def test_keys_that_are_withdrawn_end_what_they_signed() -> None:
     live.at_once(made)
     live.clock.now += 11
     live.source.content = key_set(NEW, RSA)
-    assert told(await live.later(token(NEW))) == "idp.example:ann"
+    assert describe_result(await live.later(token(NEW))) == "idp.example:ann"
     assert live.issuer.recall(made, live.clock.now) is None
-    assert told(live.at_once(made)) == "token_corrupted"
+    assert describe_result(live.at_once(made)) == "token_corrupted"
 
 
 async def test_made_up_keys_do_not_hammer_the_issuer() -> None:
@@ -58,9 +58,9 @@ async def test_made_up_keys_do_not_hammer_the_issuer() -> None:
     asked: list[int] = []
     for _ in range(3):
         live.clock.now += 10
-        assert told(await live.later(token(NEW))) == "token_corrupted"
+        assert describe_result(await live.later(token(NEW))) == "token_corrupted"
         for number in range(200):
-            assert told(live.at_once(token(NEW, {"kid": f"made up {number}"}))) == "token_corrupted"
+            assert describe_result(live.at_once(token(NEW, {"kid": f"made up {number}"}))) == "token_corrupted"
         asked.append(live.source.asked)
     assert asked == [2, 3, 4]
 
@@ -68,12 +68,12 @@ async def test_made_up_keys_do_not_hammer_the_issuer() -> None:
 async def test_a_token_without_kid_asks_when_its_only_key_does_not_fit() -> None:
     old, new = key(None), key(None)
     live = Live(key_set(old))
-    assert told(await live.later(token(old))) == "idp.example:ann"
-    assert told(live.at_once(token(old, sub="b"))) == "idp.example:b"
+    assert describe_result(await live.later(token(old))) == "idp.example:ann"
+    assert describe_result(live.at_once(token(old, sub="b"))) == "idp.example:b"
     live.source.content = key_set(new)
-    assert told(live.at_once(token(new))) == "token_corrupted"  # asked just now
+    assert describe_result(live.at_once(token(new))) == "token_corrupted"  # asked just now
     live.clock.now += 10
-    assert told(await live.later(token(new))) == "idp.example:ann"
+    assert describe_result(await live.later(token(new))) == "idp.example:ann"
 
 
 async def test_old_keys_are_renewed_without_anybody_waiting() -> None:
@@ -81,34 +81,34 @@ async def test_old_keys_are_renewed_without_anybody_waiting() -> None:
     made = token(OLD, exp=NOW + 9000)
     live.at_once(made)
     live.clock.now += 299
-    assert told(live.at_once(made)) == "idp.example:ann"
+    assert describe_result(live.at_once(made)) == "idp.example:ann"
     await live.settled()
     assert live.source.asked == 1
     live.clock.now += 1
     live.source.content = key_set(OLD, NEW)
     # A token that is remembered begins it, too; a hundred begin it once.
     for _ in range(100):
-        assert told(live.at_once(made)) == "idp.example:ann"
+        assert describe_result(live.at_once(made)) == "idp.example:ann"
     await live.settled()
     assert live.source.asked == 2
-    assert told(live.at_once(token(NEW, exp=NOW + 9000))) == "idp.example:ann"
+    assert describe_result(live.at_once(token(NEW, exp=NOW + 9000))) == "idp.example:ann"
 
 
 async def test_after_a_long_silence_an_old_key_is_not_believed_unasked() -> None:
     live = await ready(SET, OLD)
     live.clock.now += 600
     live.source.content = key_set(NEW)
-    assert told(await live.later(token(OLD, exp=NOW + 9000))) == "token_corrupted"
+    assert describe_result(await live.later(token(OLD, exp=NOW + 9000))) == "token_corrupted"
     live.clock.now += 600
     live.source.content = DEAD
-    assert told(await live.later(token(NEW, exp=NOW + 9000))) == "idp.example:ann"
+    assert describe_result(await live.later(token(NEW, exp=NOW + 9000))) == "idp.example:ann"
 
 
 async def test_a_clock_that_is_put_back_does_not_stop_questions() -> None:
     live = await ready(SET, OLD)
     live.source.content = key_set(OLD, NEW)
     live.clock.now -= 5000
-    assert told(await live.later(token(NEW))) == "idp.example:ann"
+    assert describe_result(await live.later(token(NEW))) == "idp.example:ann"
 
 
 # --- trouble ---
@@ -127,7 +127,7 @@ async def test_no_keys_at_all_is_503_and_is_remembered(caplog: pytest.LogCapture
     assert live.source.asked == 1
     live.clock.now += 6
     live.source.content = SET
-    assert told(await live.later(token(OLD))) == "idp.example:ann"
+    assert describe_result(await live.later(token(OLD))) == "idp.example:ann"
     assert [record.getMessage() for record in caplog.records] == [
         "issuer idp.example: its keys cannot be had, and none is known, so its callers get 503: nobody answers",
         "issuer idp.example: its keys can be had again",
@@ -142,9 +142,9 @@ async def test_a_dead_issuer_stops_nobody_who_is_known(caplog: pytest.LogCapture
     live.source.content = DEAD
     for number in range(20):
         live.clock.now += 301
-        assert told(live.at_once(remembered)) == "idp.example:ann"
+        assert describe_result(live.at_once(remembered)) == "idp.example:ann"
         await live.settled()
-        assert told(live.at_once(token(OLD, sub=f"u{number}", **long))) == f"idp.example:u{number}"
+        assert describe_result(live.at_once(token(OLD, sub=f"u{number}", **long))) == f"idp.example:u{number}"
         # Nobody can tell whether this key exists: not the caller's fault.
         assert seconds(live.at_once(token(NEW, **long))) == 10
     assert live.source.asked == 21
@@ -153,12 +153,12 @@ async def test_a_dead_issuer_stops_nobody_who_is_known(caplog: pytest.LogCapture
     assert repr(live.issuer) == "<Issuer idp.example in trouble 2 keys 22/4096 cached>"
 
     live.clock.now = NOW + 86_399
-    assert told(live.at_once(token(OLD, sub="late", **long))) == "idp.example:late"
+    assert describe_result(live.at_once(token(OLD, sub="late", **long))) == "idp.example:late"
     await live.settled()
     live.clock.now = NOW + 86_410
     # Too old to be believed of anybody new; who is remembered stays.
     assert seconds(await live.later(token(OLD, sub="later", **long))) == 10
-    assert told(live.at_once(remembered)) == "idp.example:ann"
+    assert describe_result(live.at_once(remembered)) == "idp.example:ann"
 
 
 @pytest.mark.parametrize(
@@ -170,11 +170,11 @@ async def test_a_set_that_cannot_be_used_changes_nothing(content: Any, caplog: p
     live.clock.now += 11
     live.source.content = content
     assert seconds(await live.later(token(NEW))) == 10
-    assert told(live.at_once(token(OLD, sub="b"))) == "idp.example:b"
+    assert describe_result(live.at_once(token(OLD, sub="b"))) == "idp.example:b"
     assert "those known serve on" in caplog.text
     live.source.content = key_set(NEW)
     live.clock.now += 11
-    assert told(await live.later(token(NEW))) == "idp.example:ann"
+    assert describe_result(await live.later(token(NEW))) == "idp.example:ann"
 
 
 async def test_an_unsound_key_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -197,9 +197,9 @@ async def test_who_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     assert [seconds(one.result()) for one in done] == [1] * len(done)
     live.source.free.set()
-    codes = [told(one) for one in await asyncio.gather(*waiting)]
+    codes = [describe_result(one) for one in await asyncio.gather(*waiting)]
     assert sorted(codes) == ["identity_unavailable"] * 2 + ["idp.example:u0", "idp.example:u1", "idp.example:u2"]
-    assert told(live.at_once(token(OLD))) == "idp.example:ann"
+    assert describe_result(live.at_once(token(OLD))) == "idp.example:ann"
 
 
 async def test_closing_ends_the_fetch_and_tells_those_who_wait() -> None:

@@ -58,7 +58,7 @@ async def test_it_is_a_500(raising: str, monkeypatch: pytest.MonkeyPatch, caplog
     monkeypatch.setattr(Pool, "acquire", acquire)
     app = Gateway()
     app.forward("/x", upstream=Upstream("svc", ["http://127.0.0.1:9"]), allow=anyone)
-    active = app.live()
+    active = app.active_config()
     found = active.table.match(b"GET", b"/x")
     assert isinstance(found, Match)
     peer = Peer()
@@ -73,7 +73,7 @@ async def test_it_is_a_500(raising: str, monkeypatch: pytest.MonkeyPatch, caplog
         origin=b"",
     )
     core = Exchange(active, found, request, Outcome(b"GET", b"/x", "1", peer.peer))
-    exchange = DirectExchange(peer, core, active.runtime.bodies, keep_alive=True, chunks=True, expects=False)
+    exchange = DirectExchange(peer, core, active.runtime.body_memory, keep_alive=True, chunks=True, expects=False)
     exchange.begin()
     await peer.done.wait()
     exchange.body_ended()

@@ -1,4 +1,4 @@
-"""A service over TLS whose end of the connection the test decides, down to the last record."""
+"""A TLS service: the test decides how its connection ends, down to the last record."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,7 @@ import ssl
 import threading
 
 
-class Ending(threading.Thread):
+class TlsService(threading.Thread):
     """Serves one answer, then ends the TCP connection in order, with or without TLS's own farewell.
 
     A thread, because asyncio's servers always say farewell. ``over`` is set when the service has done its part.
@@ -50,7 +50,7 @@ class Ending(threading.Thread):
         while socket.socket.recv(session, 65536):
             pass
 
-    async def __aenter__(self) -> "Ending":
+    async def __aenter__(self) -> "TlsService":
         self.start()
         return self
 

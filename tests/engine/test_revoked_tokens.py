@@ -1,4 +1,4 @@
-"""Tokens that ended before their time, and the keys that are published, on both engines."""
+"""Revoked tokens, and the public keys that are published, on both engines."""
 
 from pathlib import Path
 from time import time
@@ -32,7 +32,7 @@ async def code(gateway: Served, token: str) -> str:
     return "" if got.status_code == 200 else got.json()["code"]
 
 
-async def test_what_ends_a_session_ends_its_tokens_at_once_and_no_others() -> None:
+async def test_the_end_of_a_session_ends_its_tokens_and_no_others() -> None:
     revocations = Revocations()
     until = AUTH.outlived(time())
     async with (
@@ -66,7 +66,7 @@ async def test_public_keys_are_published_and_verify_what_was_issued(tmp_path: Pa
         assert jwt.decode(token, KeySet.import_key_set(got.json()), algorithms=["ES256"]).claims["id"] == 7
 
 
-async def test_shared_secrets_are_not_published_and_nobody_need_publish() -> None:
+async def test_shared_secrets_are_not_published_and_publishing_is_optional() -> None:
     private, _ = pair("ES256")
     for app in (build("http://127.0.0.1:9"), build("http://127.0.0.1:9", Jwt(private, ["ES256"]), jwks_path=None)):
         async with serving(app) as gateway:
@@ -101,7 +101,7 @@ async def test_a_service_names_sessions_that_are_over_and_the_client_does_not_se
             assert [await code(gateway, token) for token in (one, two, other)] == ["token_revoked", "token_revoked", ""]
 
 
-async def test_an_answer_that_is_read_names_them_as_well() -> None:
+async def test_a_checked_answer_may_name_ended_sessions_too() -> None:
     answer = b'HTTP/1.1 200 OK\r\nsession-ended: a\r\ncontent-length: 11\r\n\r\n{"ended":1}'
     async with ScriptedUpstream(saying(answer)) as service:
         app = build(service.url, revocations=Revocations())
@@ -147,7 +147,7 @@ async def test_a_store_that_fails_is_in_the_log_and_the_answer_goes_on(caplog: p
         ({"auth": AUTH, "revocations": Revocations()}, "a b", r"session_ended_header='a b' is no name of a header"),
     ],
 )
-def test_what_could_end_nothing_is_refused(options: dict[str, Any], ends: str, message: str) -> None:
+def test_a_declaration_that_could_end_no_session_is_refused(options: dict[str, Any], ends: str, message: str) -> None:
     app = Gateway(**options)
 
     @app.post("/out", upstream=Upstream("svc", ["http://127.0.0.1:1"]), allow=anyone, session_ended_header=ends)

@@ -82,7 +82,7 @@ def gateway(url: str) -> Gateway:
 
 
 @pytest.mark.parametrize("name", HEADS)
-async def test_it_changes_nothing(name: str) -> None:
+async def test_white_space_around_a_value_changes_nothing(name: str) -> None:
     status = HEADS[name][-1]
     token = issue(AUTH, 7, "default", time()).encode()
     async with ScriptedUpstream(service) as upstream, serving(gateway(upstream.url)) as served:
@@ -105,7 +105,7 @@ async def test_a_coding_with_a_tab_behind_it_is_refused_before_the_service_hears
         assert len(upstream.requests) == before
 
 
-async def test_under_another_server_that_leaves_it_there() -> None:
+async def test_white_space_that_another_server_keeps_changes_nothing() -> None:
     """As plain uvicorn does."""
     token = issue(AUTH, 7, "default", time()).encode()
     sent: list[Any] = []
@@ -122,5 +122,5 @@ async def test_under_another_server_that_leaves_it_there() -> None:
             scope = http_scope("GET", "/signed", headers)
             app = gateway(upstream.url)
             await app(scope, receive, send)
-            await app.live().runtime.aclose()
+            await app.active_config().runtime.aclose()
     assert [message["status"] for message in sent if "status" in message] == [200] * 5

@@ -163,7 +163,7 @@ REQUESTS: dict[str, tuple[str, str, dict[str, str], str]] = {
 
 
 @pytest.mark.parametrize(("path", "body", "headers", "answer"), REQUESTS.values(), ids=REQUESTS)
-async def test_no_log_tells_it(
+async def test_no_log_line_holds_the_secret(
     path: str, body: str, headers: dict[str, str], answer: str, written: Callable[[], str]
 ) -> None:
     head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-note: {SECRET}\r\ncontent-length: {len(answer)}\r\n\r\n"

@@ -69,7 +69,7 @@ async def test_a_digest_passes_with_the_bytes_that_it_is_of(body: bytes, digest:
 
 
 @pytest.mark.parametrize(("coding", "status"), [(b"gzip", b" 415 "), (b"identity", b" 200 ")])
-async def test_a_declared_body_comes_plain(coding: bytes, status: bytes) -> None:
+async def test_a_declared_body_reaches_the_service_uncompressed(coding: bytes, status: bytes) -> None:
     async with ScriptedUpstream(saying(OK)) as upstream, serving(build(upstream.url)) as gateway:
         got = await gateway.raw(
             post(b'{"name": "a"}', b"content-type: application/json", b"content-encoding: " + coding)

@@ -1,4 +1,4 @@
-"""Request ids: random, so that no two are the same, wherever they were made."""
+"""Request ids: random, so that no two are equal, wherever they are made."""
 
 import os
 from typing import Final
@@ -8,20 +8,20 @@ _BLOCK: Final = 4096  # bytes asked of the operating system at once: 256 ids
 
 
 class RequestIds:
-    """Cuts ids from a block of random digits: a system call for each would be a good part of what a request costs.
+    """Makes ids from a block of random digits: a system call for each would be a good part of the cost of a request.
 
-    Nothing is there before the first one is wanted, so that processes forked before do not share it.
+    The first block is made with the first id, so that processes forked before do not share it.
     """
 
     __slots__ = ("_at", "_digits")
 
     def __init__(self) -> None:
-        """Begin with nothing."""
+        """Begin without a block."""
         self._digits = ""
         self._at = 0
 
     def fresh(self) -> str:
-        """Return an id that was not given out before."""
+        """Return a new id."""
         at = self._at
         if at == len(self._digits):
             self._digits = os.urandom(_BLOCK).hex()
@@ -30,5 +30,5 @@ class RequestIds:
         return self._digits[at : at + _LENGTH]
 
     def __repr__(self) -> str:
-        """Show how many are left of the block, and none of them."""
+        """Show how many ids are left of the block, and none of them."""
         return f"<RequestIds {(len(self._digits) - self._at) // _LENGTH} ready>"

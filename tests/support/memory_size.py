@@ -1,4 +1,4 @@
-"""How many bytes an object keeps: those of every text and every bytes that can be reached from it, each counted once."""
+"""The bytes that an object keeps: those of every text and every bytes reachable from it, each counted once."""
 
 import asyncio
 import gc
@@ -28,7 +28,7 @@ _SHARED: tuple[type[Any], ...] = (
 _COMPILED_FUNCTION = "Function compiled with mypyc"
 
 
-def held(roots: Iterable[object]) -> int:
+def bytes_held(roots: Iterable[object]) -> int:
     """Return how many bytes ``roots`` keep; neither what many share counts, nor what transports buffer."""
     seen: set[int] = set()
     stack = list(roots)

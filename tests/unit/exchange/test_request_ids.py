@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from limen.exchange.ids import RequestIds
+from limen.exchange.request_ids import RequestIds
 
 
 def test_all_differ_over_several_blocks() -> None:

@@ -1,4 +1,4 @@
-"""An OpenID provider beside the gateway: its process, and what a test asks of it."""
+"""An OpenID provider beside the gateway: its process, and the requests by which a test controls it."""
 
 import contextlib
 import json
@@ -17,7 +17,7 @@ from oidc_provider import DISCOVERY, KEYS
 PROGRAM = Path(__file__).with_name("oidc_provider.py")
 
 
-class Outside:
+class ProviderProcess:
     """A running provider; ``authority`` is the file that its certificate is to be verified with, if it serves https."""
 
     def __init__(self, arguments: list[str], context: ssl.SSLContext | None) -> None:
@@ -87,7 +87,7 @@ class Outside:
 
 
 @contextlib.contextmanager
-def outside(authority: Authority | None = None, name: str = "provider") -> Generator[Outside]:
+def provider_process(authority: Authority | None = None, name: str = "provider") -> Generator[ProviderProcess]:
     """Run a provider until the block ends, over https if there is an ``authority``."""
     arguments: list[str] = []
     context = None
@@ -95,7 +95,7 @@ def outside(authority: Authority | None = None, name: str = "provider") -> Gener
         certificate, key = authority.pair(name)
         arguments = ["--certificate", str(certificate), "--key", str(key)]
         context = ssl.create_default_context(cafile=str(authority.path))
-    running = Outside(arguments, context)
+    running = ProviderProcess(arguments, context)
     try:
         running.start()
         yield running
@@ -103,4 +103,4 @@ def outside(authority: Authority | None = None, name: str = "provider") -> Gener
         running.kill()
 
 
-__all__ = ["DISCOVERY", "KEYS", "Outside", "outside"]
+__all__ = ["DISCOVERY", "KEYS", "ProviderProcess", "provider_process"]

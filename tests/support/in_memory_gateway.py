@@ -302,7 +302,7 @@ class _Witness:
         self._parser.on_message_complete()
 
 
-class Sealed:
+class InMemoryGateway:
     """One gateway on one engine; ``run`` plays one client after the other."""
 
     def __init__(self, engine: Engine = "direct", app: Gateway | None = None, *, scripted: bool = True) -> None:

@@ -1,4 +1,4 @@
-"""What goes wrong leaves nothing behind either: an exception knows the frames that know what it was raised for."""
+"""A fault leaves no reference cycle: an exception refers to frames, which refer to what it was raised for."""
 
 import asyncio
 import gc
@@ -27,51 +27,51 @@ async def silent(conversation: Conversation) -> None:
     await conversation.reader.read()
 
 
-def left() -> int:
+def count_live_objects() -> int:
     return sum(isinstance(one, KINDS) for one in gc.get_objects())
 
 
 @pytest.mark.usefixtures("no_collector")
 @pytest.mark.parametrize("answer", [b"", b"nonsense\r\n", CUT], ids=["none", "nonsense", "cut"])
-async def test_an_answer_that_fails(engine: Engine, answer: bytes) -> None:
+async def test_a_failed_answer_leaves_no_reference_cycle(engine: Engine, answer: bytes) -> None:
     async def says(conversation: Conversation) -> None:
         await conversation.head()
         await conversation.say(answer)
 
     app = Gateway()
-    before = left()
+    before = count_live_objects()
     async with ScriptedUpstream(*[says] * 10) as upstream:
         app.forward("/svc/{path:path}", upstream=Upstream("svc", [upstream.url]), allow=anyone)
         async with serving(app, engine) as gateway:
             for _ in range(5):
                 await gateway.raw(GET)
-            await until(lambda: left() <= before)
+            await until(lambda: count_live_objects() <= before)
 
 
 @pytest.mark.usefixtures("no_collector")
-async def test_an_answer_that_does_not_come(engine: Engine) -> None:
+async def test_a_timeout_leaves_no_reference_cycle(engine: Engine) -> None:
     app = Gateway()
-    before = left()
+    before = count_live_objects()
     async with ScriptedUpstream(silent) as upstream:
         service = Upstream("svc", [upstream.url], timeouts=Timeouts(first_byte=0.05))
         app.forward("/svc/{path:path}", upstream=service, allow=anyone)
         async with serving(app, engine) as gateway:
             got = await gateway.raw(GET)
             assert got.startswith(b"HTTP/1.1 504 ")
-            await until(lambda: left() <= before)
+            await until(lambda: count_live_objects() <= before)
 
 
 @pytest.mark.usefixtures("no_collector")
 @pytest.mark.parametrize("lines", [b"\r\n", b"content-length: 9\r\n\r\nhalf"], ids=["waiting", "uploading"])
 @pytest.mark.parametrize("watched", [False, True], ids=["unwatched", "watched"])
-async def test_a_client_that_leaves(
+async def test_a_client_that_leaves_leaves_no_reference_cycle(
     engine: Engine, lines: bytes, watched: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if watched:
         # As if it left just when asgi begins to look whether it is still there: then it is noticed twice.
         monkeypatch.setattr(asgi_body, "_WATCH_AFTER", 0.0)
     app = Gateway()
-    before = left()
+    before = count_live_objects()
     async with ScriptedUpstream() as upstream:
         arrived = asyncio.Event()
 
@@ -87,4 +87,4 @@ async def test_a_client_that_leaves(
             writer.write(b"POST /svc/x HTTP/1.1\r\nhost: g\r\n" + lines)
             await arrived.wait()
             writer.close()
-            await until(lambda: left() <= before)
+            await until(lambda: count_live_objects() <= before)

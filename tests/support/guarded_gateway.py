@@ -1,4 +1,4 @@
-"""A small gateway with limits of the test's choice, a service that answers as its path says, and raw clients."""
+"""A small gateway with the test's own limits, a service that answers as its path says, and raw clients."""
 
 import asyncio
 import contextlib
@@ -22,8 +22,8 @@ LAST = b"GET /svc/ping HTTP/1.1\r\nhost: g\r\nconnection: close\r\n\r\n"
 PATHS = (b"/svc/x", b"/local/raw")
 
 
-class EngineHost:
-    """The gateway, what reaches its service, and the switch that lets held answers go."""
+class GuardedGateway:
+    """A running gateway, the heads that reach its service, and the event that releases held answers."""
 
     def __init__(self, app: Gateway, served: Served, upstream: ScriptedUpstream) -> None:
         self.app = app
@@ -31,7 +31,7 @@ class EngineHost:
         self.upstream = upstream
         self.arrived: asyncio.Queue[bytes] = asyncio.Queue()
         self.release = asyncio.Event()
-        self.seen: set[WorkerState] = set()
+        self.worker_states: set[WorkerState] = set()
 
     async def open(self, *, buffer: int = 0) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect; ``buffer`` bytes are all that the system then holds for this client."""
@@ -43,19 +43,19 @@ class EngineHost:
         return await asyncio.open_connection(sock=sock, limit=buffer or 65536)
 
     async def serves(self) -> None:
-        """Insist that somebody else is served."""
+        """Assert that another client is served."""
         got = await self.served.raw(LAST)
         assert got.startswith(b"HTTP/1.1 200 "), got
         assert got.endswith(b"ok"), got
 
-    async def shared(self) -> WorkerState:
-        """Return what the connections of this worker share."""
+    async def worker_state(self) -> WorkerState:
+        """Return the state that the connections of this worker share."""
         await self.served.get(b"/local/shared")
-        (found,) = self.seen
+        (found,) = self.worker_states
         return found
 
     async def script(self, conversation: Conversation) -> None:
-        """``/svc/hold`` waits for the switch, ``/svc/large`` does not fit into any buffer; all others answer ``ok``."""
+        """``/svc/hold`` waits for ``release``, ``/svc/large`` does not fit into any buffer; all others answer ``ok``."""
         while True:
             head = await conversation.head()
             self.arrived.put_nowait(head)
@@ -68,7 +68,7 @@ class EngineHost:
 
 
 @contextlib.asynccontextmanager
-async def door(limits: ClientLimits | None = None) -> AsyncGenerator[EngineHost]:
+async def guarded_gateway(limits: ClientLimits | None = None) -> AsyncGenerator[GuardedGateway]:
     """Serve until the block ends."""
     async with ScriptedUpstream() as upstream:
         app = Gateway(limits=limits)
@@ -80,15 +80,15 @@ async def door(limits: ClientLimits | None = None) -> AsyncGenerator[EngineHost]
             return len(await request.body())
 
         @app.get("/local/shared")
-        def shared(request: Request) -> None:
-            made.seen.add(request.scope["state"]["limen.guard"])
+        def worker_state(request: Request) -> None:
+            gateway.worker_states.add(request.scope["state"]["limen.guard"])
 
-        del raw, shared
+        del raw, worker_state
         async with serving(app) as served:
-            made = EngineHost(app, served, upstream)
-            upstream.scripts[:] = [made.script]
-            yield made
-            made.release.set()
+            gateway = GuardedGateway(app, served, upstream)
+            upstream.scripts[:] = [gateway.script]
+            yield gateway
+            gateway.release.set()
 
 
 def refused(got: bytes, status: int, code: str) -> bool:

@@ -1,4 +1,4 @@
-"""What a connection held is gone when it is: nothing waits for the collector, which the server makes rare."""
+"""A closed connection leaves no reference cycle: the server runs the garbage collector rarely."""
 
 import gc
 
@@ -16,19 +16,19 @@ CLOSING = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok"
 GET = b"GET /svc/x HTTP/1.1\r\nhost: g\r\nconnection: close\r\n\r\n"
 
 
-def left() -> int:
+def count_live_objects() -> int:
     return sum(isinstance(one, GatewayProtocol | DirectExchange | Connection) for one in gc.get_objects())
 
 
 @pytest.mark.usefixtures("no_collector")
 @pytest.mark.parametrize("answer", [ANSWER, CLOSING], ids=["kept", "closed"])
-async def test_connections_leave_nothing_behind(answer: bytes) -> None:
+async def test_closed_connections_leave_no_reference_cycle(answer: bytes) -> None:
     app = Gateway()
-    before = left()
+    before = count_live_objects()
     async with ScriptedUpstream(saying(*[answer] * 20)) as upstream:
         app.forward("/svc/{path:path}", upstream=Upstream("svc", [upstream.url]), allow=anyone)
         async with serving(app) as gateway:
             for request in (GET, GET, b"bad\r\n\r\n", GET.replace(b"svc", b"nothing"), GET, GET):
                 await gateway.raw(request)
             # One may be kept for the next request to the service.
-            await until(lambda: left() <= before + 1)
+            await until(lambda: count_live_objects() <= before + 1)

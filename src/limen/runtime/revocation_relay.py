@@ -1,5 +1,5 @@
-"""The early ends of tokens as verifiers hear of them: one that is declared no more can be left out again, which a
-``RevocationStore`` of the user's cannot do.
+"""Passes revocations on from the store to the verifiers of tokens. A verifier that is declared no more stops listening, which
+a ``RevocationStore`` of the user's has no way to do.
 """
 
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from limen.auth.revocation import PrincipalTest, RevocationStore
 from limen.exchange.principal import Principal
 
 
-class Ends:
+class RevocationRelay:
     """A ``RevocationStore`` over another, to which it listens once for all verifiers."""
 
     __slots__ = ("_listeners", "_store")
@@ -17,7 +17,7 @@ class Ends:
         """Listen to ``store``."""
         self._store = store
         self._listeners: list[Callable[[PrincipalTest], None]] = []
-        store.listen(self._tell)
+        store.listen(self._notify)
 
     def end_session(self, session: str, until: float) -> None:
         """End the tokens of a session."""
@@ -32,17 +32,17 @@ class Ends:
         return self._store.ended(principal, now)
 
     def listen(self, callback: Callable[[PrincipalTest], None]) -> None:
-        """Call ``callback`` at each end, until it is given to ``leave``."""
+        """Call ``callback`` at each revocation, until it is given to ``unlisten``."""
         self._listeners.append(callback)
 
-    def leave(self, callback: Callable[[PrincipalTest], None]) -> None:
-        """Call ``callback`` no more."""
-        self._listeners = [one for one in self._listeners if one != callback]
+    def unlisten(self, callback: Callable[[PrincipalTest], None]) -> None:
+        """Stop calling ``callback``."""
+        self._listeners = [listener for listener in self._listeners if listener != callback]
 
-    def _tell(self, test: PrincipalTest) -> None:
+    def _notify(self, test: PrincipalTest) -> None:
         for callback in self._listeners:
             callback(test)
 
     def __repr__(self) -> str:
-        """Show how many listen."""
-        return f"<Ends {len(self._listeners)} listen>"
+        """Show the number of listeners."""
+        return f"<RevocationRelay {len(self._listeners)} listeners>"

@@ -1,4 +1,4 @@
-"""A connection that is given up while it is made leaves nothing behind, at whatever moment that is."""
+"""A connect that is cancelled leaves nothing behind, at whatever moment that is."""
 
 import asyncio
 import gc
@@ -24,15 +24,15 @@ def no_collector_and_no_earlier_objects() -> Generator[None]:
     gc.unfreeze()
 
 
-def left() -> int:
+def count_connections() -> int:
     return sum(isinstance(one, Connection) for one in gc.get_objects())
 
 
 @pytest.mark.parametrize("turns", range(12))
-async def test_a_connection_that_is_given_up_while_it_is_made_is_gone(turns: int) -> None:
+async def test_a_cancelled_connect_leaves_nothing(turns: int) -> None:
     async with ScriptedUpstream(saying(b"")) as upstream:
         pool = Pool(Upstream("x", [upstream.url]))
-        before = left()
+        before = count_connections()
         task = asyncio.create_task(pool.acquire(5.0))
         for _ in range(turns):
             await asyncio.sleep(0)
@@ -42,4 +42,4 @@ async def test_a_connection_that_is_given_up_while_it_is_made_is_gone(turns: int
             pool.release(task.result())
         del task
         await pool.aclose()
-        await until(lambda: left() <= before)
+        await until(lambda: count_connections() <= before)

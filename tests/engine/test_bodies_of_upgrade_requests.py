@@ -1,4 +1,4 @@
-"""A body behind an offer of an upgrade is served or refused; it is never passed on emptied, nor taken for a request.
+"""A body behind an upgrade offer is served or refused. It is never passed on empty, nor read as a request.
 
 Java's HttpClient and others offer h2c with every first request (RFC 9110 section 7.8). uvicorn's own protocol loses the body.
 """
@@ -36,7 +36,7 @@ def framed(content: bytes, *, chunked: bool) -> tuple[bytes, bytes]:
 @pytest.mark.parametrize("apart", [False, True], ids=["in one", "apart"])
 @pytest.mark.parametrize("path", [b"/svc/x", b"/items", b"/local/read", b"/local/not-read"])
 @pytest.mark.parametrize("content", [JSON, SMUGGLED])
-async def test_a_body_is_served_or_refused(
+async def test_a_body_behind_an_upgrade_offer_is_served_or_refused(
     path: bytes, content: bytes, apart: bool, chunked: bool, plain: bool
 ) -> None:
     seen: list[tuple[bytes, bytes]] = []
@@ -85,7 +85,7 @@ async def test_a_body_is_served_or_refused(
 
 
 @pytest.mark.parametrize("path", [b"/svc/x", b"/local/not-read"])
-async def test_an_offer_without_a_body_is_passed_over(path: bytes) -> None:
+async def test_an_upgrade_offer_without_a_body_is_ignored(path: bytes) -> None:
     async def script(conversation: Conversation) -> None:
         await conversation.request()
         await conversation.say(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")

@@ -1,4 +1,4 @@
-"""The matrix is true: for random rules and random callers, it says what the engines really answer over sockets."""
+"""The verdicts of the matrix, for random rules and random callers, are what the engines answer over sockets."""
 
 import base64
 import json
@@ -17,7 +17,7 @@ from limen.auth.api_keys import ApiKeys
 from limen.auth.method import Methods
 from limen.auth.rules import as_rule
 from limen.cli.matrix import matrix_of
-from limen.runtime.matrix import Caller, Credential, Verdict, ask, judge
+from limen.runtime.matrix import Caller, Credential, Verdict, route_verdict, rule_verdict
 from limen.testing import Conversation, ScriptedUpstream
 from serving import Served, serving
 from tokens import SECRET, sign
@@ -146,7 +146,7 @@ async def with_gateway(routes: Sequence[tuple[Rule, str]], check: Check) -> None
 
 @FEW
 @given(ROUTES)
-async def test_every_cell_is_what_such_a_caller_gets(routes: list[tuple[Rule, str]]) -> None:
+async def test_every_verdict_is_what_such_a_caller_gets(routes: list[tuple[Rule, str]]) -> None:
     async def check(app: Gateway, gateway: Served) -> None:
         found = matrix_of(app)
         judged = [row for row in found.rows if row.verdicts]
@@ -198,7 +198,7 @@ async def test_any_caller_gets_what_the_matrix_would_say(routes: list[tuple[Rule
 
 def _expected(rule: Rule, taken: Methods, person: Person, credential: Credential) -> Verdict:
     """Return what the matrix says: of a flawed credential, and of one that is not taken, that it is none."""
-    if person.flaw or rule.public or judge(signed_in, taken, Caller(credential)) == "401":
-        return judge(rule, taken, Caller("none"))
+    if person.flaw or rule.public or route_verdict(signed_in, taken, Caller(credential)) == "401":
+        return route_verdict(rule, taken, Caller("none"))
     principal = Principal(person.id, frozenset(person.roles), frozenset(person.scopes))
-    return ask(rule, principal, {"who": "me"})
+    return rule_verdict(rule, principal, {"who": "me"})

@@ -1,4 +1,4 @@
-"""One client against all others: what it has in line, unread or held is counted while it does its worst."""
+"""One hostile client: what it has in line, unread or held is counted while it does its worst."""
 
 import asyncio
 import re
@@ -9,7 +9,7 @@ import pytest
 from fastapi import Request
 from pydantic import BaseModel
 
-from guarded import PING, door
+from guarded_gateway import PING, guarded_gateway
 from limen import Gateway, Upstream, anyone
 from limen.client.limits import ClientLimits
 from limen.engines.direct.body_meter import MOST_FRAMING
@@ -32,11 +32,11 @@ def the_one(served: Served) -> Any:
 async def test_a_client_that_pipelines_and_reads_nothing(path: bytes) -> None:
     """However much it sends: few are begun, few are in line, and the rest is not read. Once it reads, all are answered."""
     count = 5000
-    async with door() as gate:
-        reader, writer = await gate.open(buffer=4096)
+    async with guarded_gateway() as gateway:
+        reader, writer = await gateway.open(buffer=4096)
         writer.write(b"GET /svc/ping HTTP/1.1\r\nhost: g\r\n\r\n")
         await reader.readuntil(b"ok")
-        protocol = the_one(gate.served)
+        protocol = the_one(gateway.served)
         # Else the kernel would take megabytes for the client that does not read.
         protocol.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         writer.write(b"".join(b"GET %b?%d HTTP/1.1\r\nhost: g\r\n\r\n" % (path, number) for number in range(count)))
@@ -59,7 +59,7 @@ async def test_a_client_that_pipelines_and_reads_nothing(path: bytes) -> None:
         assert max(unread) <= 64 * KiB + 2 * KiB  # what may wait, and one answer more
         assert max(held) <= 512 * KiB  # one read of the loop's, and what was left of the one before
         writer.close()
-        await until(lambda: not gate.served.connections)
+        await until(lambda: not gateway.served.connections)
         assert protocol.state.bodies.total == 0
 
 
@@ -77,15 +77,15 @@ class Pieces:
         self._event.set()
 
 
-async def test_chunks_of_one_byte_are_one_piece_for_each_step_and_not_without_end() -> None:
-    async with door() as gate:
-        reader, writer = await gate.open()
+async def test_chunks_of_one_byte_are_joined_and_bounded() -> None:
+    async with guarded_gateway() as gateway:
+        reader, writer = await gateway.open()
         writer.write(b"PUT /local/raw HTTP/1.1\r\nhost: g\r\ntransfer-encoding: chunked\r\n\r\n")
         enough = MOST_FRAMING // 4 - 10
         writer.write(b"1\r\na\r\n" * enough + b"0\r\n\r\n")
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
         assert await reader.readexactly(len(str(enough))) == str(enough).encode()
-        protocol = the_one(gate.served)
+        protocol = the_one(gateway.served)
         before = protocol.current
         writer.write(b"PUT /local/raw HTTP/1.1\r\nhost: g\r\ntransfer-encoding: chunked\r\n\r\n")
         await until(lambda: protocol.current is not before)
@@ -105,7 +105,7 @@ class Form(BaseModel):
     text: str
 
 
-async def test_slow_uploaders_give_way_and_an_honest_one_does_not() -> None:
+async def test_slow_uploads_give_way_and_an_honest_one_does_not() -> None:
     """A hundred clients hold all there is; whoever comes then is served, and nobody else is cut than has to be."""
     size, memory = 300 * KiB, 16 * MiB
     async with ScriptedUpstream() as upstream:
@@ -115,7 +115,7 @@ async def test_slow_uploaders_give_way_and_an_honest_one_does_not() -> None:
         def stub(form: Form) -> None: ...
 
         del stub
-        bodies = app.live().runtime.bodies
+        bodies = app.active_config().runtime.body_memory
 
         async def serve(conversation: Any) -> None:
             while True:
@@ -164,7 +164,7 @@ async def test_bodies_that_local_endpoints_read_have_the_same_bound() -> None:
         return len(form.text)
 
     del local
-    bodies = app.live().runtime.bodies
+    bodies = app.active_config().runtime.body_memory
     head = b"POST /form HTTP/1.1\r\nhost: g\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
     async with serving(app) as served:
         slow = [await asyncio.open_connection("127.0.0.1", served.port) for _ in range(100)]
@@ -197,7 +197,7 @@ async def test_bodies_that_local_endpoints_read_have_the_same_bound() -> None:
         assert len(bodies) == 0
 
 
-async def test_an_endpoint_that_streams_more_than_is_counted_is_not_cut() -> None:
+async def test_a_streaming_endpoint_may_read_more_than_the_body_memory() -> None:
     size = 12 * MiB
     app = Gateway(limits=ClientLimits(body_memory=30 * MiB), max_body_size=64 * MiB)
     counted: list[int] = []
@@ -207,7 +207,7 @@ async def test_an_endpoint_that_streams_more_than_is_counted_is_not_cut() -> Non
         total = 0
         async for chunk in request.stream():
             total += len(chunk)
-            counted.append(app.live().runtime.bodies.total)
+            counted.append(app.active_config().runtime.body_memory.total)
         return total
 
     del local
@@ -215,7 +215,7 @@ async def test_an_endpoint_that_streams_more_than_is_counted_is_not_cut() -> Non
         got = await served.client.put("/stream", content=bytes(size))
         assert (got.status_code, got.json()) == (200, size)
         assert max(counted) <= 10 * MiB + 512 * KiB  # and what was read and waits to be parsed
-        await until(lambda: app.live().runtime.bodies.total == 0)
+        await until(lambda: app.active_config().runtime.body_memory.total == 0)
 
 
 def _so_far(reader: asyncio.StreamReader) -> bytes:
@@ -223,36 +223,36 @@ def _so_far(reader: asyncio.StreamReader) -> bytes:
     return bytes(reader._buffer)  # pyright: ignore
 
 
-async def test_a_body_that_is_refused_in_line_is_let_go() -> None:
-    async with door() as gate:
-        reader, writer = await gate.open()
+async def test_a_body_that_is_refused_in_line_is_released() -> None:
+    async with guarded_gateway() as gateway:
+        reader, writer = await gateway.open()
         writer.write(b"GET /svc/hold HTTP/1.1\r\nhost: g\r\n\r\n")
-        await gate.arrived.get()
-        bodies = (await gate.shared()).bodies
-        assert bodies is gate.app.live().runtime.bodies  # what engines hold, and what waits before them, is one sum
+        await gateway.arrived.get()
+        bodies = (await gateway.worker_state()).bodies
+        assert bodies is gateway.app.active_config().runtime.body_memory  # engines and what waits before them share it
         writer.write(b"POST /svc/x HTTP/1.1\r\nhost: g\r\ntransfer-encoding: chunked\r\n\r\n")
         writer.write(b"f000\r\n" + bytes(0xF000) + b"\r\n")
-        await until(lambda: any(one.line for one in gate.served.connections))
-        (one,) = [one for one in gate.served.connections if one.line]
+        await until(lambda: any(one.line for one in gateway.served.connections))
+        (one,) = [one for one in gateway.served.connections if one.line]
         await until(lambda: one.parser.meter.content == 0xF000)
         writer.write(b"no chunk\r\n")
         await until(lambda: one.parser.stage == DISCARDING)
-        gate.release.set()
+        gateway.release.set()
         got = await reader.read()
         assert re.findall(rb"HTTP/1\.1 (\d+)", got) == [b"200", b"400"]
         writer.close()
-        await until(lambda: not gate.served.connections)
+        await until(lambda: not gateway.served.connections)
         assert (bodies.total, len(bodies)) == (0, 0)
 
 
-async def test_what_lingers_after_a_refusal_is_thrown_away_within_its_bounds(engine: str) -> None:
-    async with door(ClientLimits(linger=1.0)) as gate:
-        reader, writer = await gate.open()
+async def test_input_after_a_refusal_is_discarded_within_bounds(engine: str) -> None:
+    async with guarded_gateway(ClientLimits(linger=1.0)) as gateway:
+        reader, writer = await gateway.open()
         writer.write(b"PUT /svc//x HTTP/1.1\r\nhost: g\r\nconnection: close\r\ncontent-length: 5\r\n\r\nhello")
         got = await reader.read()
         assert got.startswith(b"HTTP/1.1 400 ")
         if engine == "direct":  # on asgi the engine has thrown it away before
-            (one,) = gate.served.connections
+            (one,) = gateway.served.connections
             assert (one.parser.stage, one.deadline.timing) == (DISCARDING, LINGER)
-        await until(lambda: not gate.served.connections)  # though the client does not close
+        await until(lambda: not gateway.served.connections)  # though the client does not close
         writer.close()

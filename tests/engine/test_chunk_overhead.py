@@ -1,8 +1,8 @@
-"""What a body has besides content counts from its first byte, also where that comes in one read with its head."""
+"""The bytes of a body besides content count from the first one, also where they come in one read with the head."""
 
 import pytest
 
-from guarded import PATHS, PING, door, refused
+from guarded_gateway import PATHS, PING, guarded_gateway, refused
 from limen.client.limits import ClientLimits
 from limen.testing import drained
 
@@ -17,13 +17,13 @@ BEGUN["extensions"] *= 30
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("begun", BEGUN.values(), ids=BEGUN)
-async def test_the_first_read_of_a_body_counts(path: bytes, begun: bytes) -> None:
-    async with door(ClientLimits(chunk_overhead=1000)) as gate:
-        reader, writer = await gate.open()
+async def test_framing_in_the_first_read_of_a_body_counts(path: bytes, begun: bytes) -> None:
+    async with guarded_gateway(ClientLimits(chunk_overhead=1000)) as gateway:
+        reader, writer = await gateway.open()
         writer.write(b"POST " + path + FRAMING + begun)
         assert refused(await reader.read(), 400, "bad_body")
         writer.close()
-        await drained(gate.app)
+        await drained(gateway.app)
 
 
 WHOLE = {
@@ -39,26 +39,26 @@ WHOLE = {
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("apart", [False, True], ids=["with the head", "behind it"])
 @pytest.mark.parametrize("whole", WHOLE.values(), ids=WHOLE)
-async def test_so_does_a_body_that_comes_whole_in_one_read(path: bytes, whole: bytes, apart: bool) -> None:
-    async with door(ClientLimits(chunk_overhead=1000)) as gate:
-        reader, writer = await gate.open()
+async def test_framing_of_a_body_in_one_read_counts(path: bytes, whole: bytes, apart: bool) -> None:
+    async with guarded_gateway(ClientLimits(chunk_overhead=1000)) as gateway:
+        reader, writer = await gateway.open()
         writer.write(b"POST " + path + FRAMING + (b"" if apart else whole))
         if apart:
-            await gate.serves()
+            await gateway.serves()
             writer.write(whole)
         assert refused(await reader.read(), 400, "bad_body")
         writer.close()
-        await drained(gate.app)
+        await drained(gateway.app)
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_what_comes_behind_it_does_not(path: bytes) -> None:
+async def test_input_behind_a_body_does_not_count(path: bytes) -> None:
     """Neither requests in line behind a body, nor their bodies, are its framing."""
     body = b"PUT " + path + FRAMING + b"5;x=y\r\nhello\r\n0\r\n\r\n"
     sized = b"PUT /local/raw HTTP/1.1\r\nhost: g\r\ncontent-length: 5000\r\n\r\n" + b"." * 5000
-    async with door(ClientLimits(chunk_overhead=100)) as gate:
+    async with guarded_gateway(ClientLimits(chunk_overhead=100)) as gateway:
         for behind in (PING * 3, PING * 10, sized, body * 10, b"\r\n" + PING * 9):
-            reader, writer = await gate.open()
+            reader, writer = await gateway.open()
             writer.write(body + behind)
             for _ in range((body + behind).count(b" HTTP/1.1\r\n")):
                 await reader.readuntil(b"HTTP/1.1 200 ")
@@ -66,14 +66,14 @@ async def test_what_comes_behind_it_does_not(path: bytes) -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_what_came_whole_before_it_does_not(path: bytes) -> None:
+async def test_requests_before_a_body_do_not_count(path: bytes) -> None:
     """Neither the requests in line before a body nor their content are its framing."""
     sized = b"PUT /local/raw HTTP/1.1\r\nhost: g\r\ncontent-length: 5000\r\n\r\n" + b"." * 5000
     chunks = b"PUT /local/raw" + FRAMING + b"5;x=y\r\nhello\r\n0\r\n\r\n"
     body = b"PUT " + path + FRAMING + b"5;x=y\r\nhello\r\n"
-    async with door(ClientLimits(chunk_overhead=100)) as gate:
+    async with guarded_gateway(ClientLimits(chunk_overhead=100)) as gateway:
         for before in (PING * 20, sized, chunks * 10, sized + chunks + PING):
-            reader, writer = await gate.open()
+            reader, writer = await gateway.open()
             writer.write(before + body)
             for _ in range(before.count(b" HTTP/1.1\r\n")):
                 await reader.readuntil(b"HTTP/1.1 200 ")
@@ -83,17 +83,17 @@ async def test_what_came_whole_before_it_does_not(path: bytes) -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_nor_does_its_head(path: bytes) -> None:
+async def test_the_head_of_a_body_does_not_count(path: bytes) -> None:
     """Whole or in pieces, with as many spaces as it may have."""
     head = b"PUT " + path + FRAMING.replace(b"chunked\r\n", b"chunked\r\nx: " + b"y" * 3000 + b"\r\n")
-    async with door(ClientLimits(chunk_overhead=100)) as gate:
+    async with guarded_gateway(ClientLimits(chunk_overhead=100)) as gateway:
         for cut in (0, 1, 50, 500, len(head) - 1, len(head)):
-            reader, writer = await gate.open()
+            reader, writer = await gateway.open()
             if cut:
                 writer.write(head[:cut])
-                await gate.serves()
+                await gateway.serves()
             writer.write(head[cut:] + b"5\r\nhello\r\n")
-            await gate.serves()
+            await gateway.serves()
             writer.write(b"0\r\n\r\n")
             await reader.readuntil(b"HTTP/1.1 200 ")
             writer.close()
