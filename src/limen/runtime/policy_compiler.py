@@ -45,13 +45,17 @@ class PolicyCompiler:
         """Return each policy that applies: its place, its declaration and the live object."""
         live_policies: list[tuple[str, Policy, object]] = []
         for place, policy in effective_policies(layers):
-            if facts is not None:
-                for line in _check(policy, facts):
-                    self._problems[f"{place}: {line}"] = None
             try:
+                if facts is not None:
+                    for line in _check(policy, facts):
+                        self._problems[f"{place}: {line}"] = None
                 live_policies.append((place, policy, self._change.policy(place, policy)))
             except (ValueError, TypeError) as error:
                 self._problems[f"{place}: {error}"] = None
+            except Exception as error:
+                # A mistake of the policy's own: all that is declared fails with it, and not only the first request.
+                kind = policy_kind(policy)
+                self._problems[f"{place}: {kind} raised {type(error).__name__} when it was compiled: {error}"] = None
         return live_policies
 
 

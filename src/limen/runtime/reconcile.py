@@ -16,8 +16,11 @@ from limen.auth.jwt import Jwt
 from limen.auth.jwt_live import Verifier
 from limen.auth.method import Method
 from limen.exchange.policy import Environment, Policy
+from limen.observe.redaction import logger
 from limen.upstream.declared import Upstream
 from limen.upstream.pool import Pool
+
+_log = logger("limen.policies")
 
 CredentialVerifier = Verifier | IssuerVerifier | ApiKeyVerifier
 
@@ -114,7 +117,7 @@ class Reconciliation:
         for name, pool in self.after.pools.items():
             pool.upstream = self._upstreams[name]
         for live, declared in self._changed_policies:
-            getattr(live, "reconcile")(declared)  # noqa: B009 - what a live policy has is its own matter
+            _guarded(live, "reconcile", declared)
         before, after = self._before, self.after
         kept_verifiers = [verifier for _, verifier in after.verifiers]
         kept_policies = [live for _, live in after.policies.values()]
@@ -138,9 +141,16 @@ class Reconciliation:
 
 def close(live: object) -> None:
     """Close a live policy, if it has ``close``."""
-    close_policy = getattr(live, "close", None)
-    if close_policy is not None:
-        close_policy()
+    if hasattr(live, "close"):
+        _guarded(live, "close")
+
+
+def _guarded(live: object, name: str, *args: object) -> None:
+    """Call a method of a live policy; that it fails must not keep the others from theirs."""
+    try:
+        getattr(live, name)(*args)
+    except Exception:
+        _log.exception("%s() of the policy %s failed", name, type(live).__name__)
 
 
 def _contains(objects: Sequence[object], wanted: object) -> bool:

@@ -9,7 +9,7 @@ from typing import ClassVar
 import pytest
 
 from compiling import A, compiled, fake_network, listeners, plan, route, source, turns, upstreams, verifier
-from limen import DeclarationError, Limits, Timeouts, Upstream, signed_in
+from limen import DeclarationError, Gateway, Limits, Timeouts, Upstream, signed_in
 from limen.auth import Issuer, Jwt, Methods, Revocations
 from limen.exchange.policy import Environment, Policy
 from limen.runtime.declared_policies import DeclaredPolicies
@@ -252,3 +252,52 @@ async def test_a_failed_compile_changes_nothing(monkeypatch: pytest.MonkeyPatch)
     assert verifier(runtime, TOKENS) is known
     assert (pool.idle(), upstreams(runtime)) == (idle, ["svc"])
     await runtime.aclose()
+
+
+@dataclass(frozen=True)
+class Breaks:
+    """A policy that raises in one of its methods, which no policy may."""
+
+    rank: ClassVar[int] = 1
+    adds: ClassVar[bool] = False
+
+    where: str
+    number: int = 0
+    name: str = "breaks"
+
+    def live(self, environment: Environment) -> object:
+        if self.where == "live":
+            raise LookupError("a mistake")
+        return LiveBreaks(self)
+
+
+class LiveBreaks:
+    """What lives of it."""
+
+    def __init__(self, declared: Breaks) -> None:
+        self.declared = declared
+
+    def _look(self, where: str) -> None:
+        if where == self.declared.where:
+            raise LookupError("a mistake")
+
+    def reconcile(self, declared: Breaks) -> None:
+        self._look("reconcile")
+
+    def close(self) -> None:
+        self._look("close")
+
+
+def test_a_policy_that_raises_when_it_is_compiled_is_a_problem_with_a_place() -> None:
+    with pytest.raises(DeclarationError, match=r"Breaks.* raised LookupError when it was compiled: a mistake"):
+        Gateway(policies=[Breaks("live")]).compile()
+
+
+def test_a_policy_that_raises_afterwards_keeps_no_other_from_its_end(caplog: pytest.LogCaptureFixture) -> None:
+    runtime = Runtime()
+    for policies in ((Breaks("reconcile"),), (Breaks("reconcile", 1),), (), (Breaks("close"),), ()):
+        compiled(runtime, route(), policies=policies)
+    assert [record.getMessage() for record in caplog.records] == [
+        "reconcile() of the policy LiveBreaks failed",
+        "close() of the policy LiveBreaks failed",
+    ]
