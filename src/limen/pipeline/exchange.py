@@ -321,17 +321,17 @@ class Exchange:
         if contract.body is not None:
             self.state = READING
             return READING
-        return self._look_up()
+        return self._look_up() if self.hooks.lookup else self._prepare()
 
     def _body_checked(self, content: bytes | Fault | None) -> int:
         if isinstance(content, Fault):
             return self.refuse(content)
         self.content = content
-        return self._look_up()
+        return self._look_up() if self.hooks.lookup else self._prepare()
 
     def _look_up(self) -> int:
         """6. See whether the answer is there already."""
-        return self._consult(_LOOKUP, self.hooks.lookup, 0) if self.hooks.lookup else self._prepare()
+        return self._consult(_LOOKUP, self.hooks.lookup, 0)
 
     def _prepare(self) -> int:
         """7. Build what the service gets."""

@@ -10,7 +10,8 @@ _log = logger("limen.policies")
 
 def settle(outcome: Outcome) -> None:
     """15. Record what happened; never raises, never waits."""
-    end(outcome)
+    if outcome.on_settled is not None:
+        end(outcome)
     access.LOG.add(outcome)
 
 

@@ -177,7 +177,8 @@ class Attempt:
         connection, self._connection = self._connection, None
         if connection is not None:
             self._plan.pool.release(connection)
-            self._tell(connection, None, sent=True, reused=connection.reused, answered=True)
+            if self._exchange.core.hooks.attempt_ended:
+                self._tell(connection, None, sent=True, reused=connection.reused, answered=True)
         self._exchange.answer_whole()
 
     def fault(self, fault: Fault) -> None:

@@ -78,7 +78,7 @@ class Dispatcher:
     def _exchange(self, host: EngineHost, method: bytes, url: bytes, head: Head) -> DirectExchange | None:
         """Return the exchange for this head; None leaves it to the application."""
         connection = self._connection
-        if connection.is_at_its_limit():
+        if connection.limit_concurrency is not None and connection.is_at_its_limit():
             return None
         active = host.active_config()
         path, mark, query = url.partition(b"?")
@@ -88,7 +88,9 @@ class Dispatcher:
         if method == b"OPTIONS":
             found = final_recipient(active.table, found, path, head)
         parser = connection.parser
-        origin = self._origin_of(active.runtime.trust, head)
+        origin, hosts = self._origin, head.all(b"host")
+        if origin is None or hosts != self._hosts or self._trusted:
+            origin = self._origin_of(active.runtime.trust, head, hosts)
         request_id = steps.request_id(head, active.runtime.new_request_id)
         request = Request(
             method,
@@ -112,16 +114,14 @@ class Dispatcher:
             expects=parser.expects_continue,
         )
 
-    def _origin_of(self, trust: Trust, head: Head) -> Origin:
+    def _origin_of(self, trust: Trust, head: Head, hosts: list[bytes]) -> Origin:
         """Return where a request comes from: of a trusted peer that may differ with each, of others only with ``Host``."""
-        peer, hosts = self._connection.peer, head.all(b"host")
-        origin = self._origin
-        if origin is None or hosts != self._hosts or self._trusted:
-            self._trusted = trust.covers(peer)
-            origin = steps.origin(trust, head, peer=peer, trusted=self._trusted, scheme=self._raw_scheme)
-            self._origin_lines = steps.origin_lines(origin)
-            self._origin = origin
-            self._hosts = hosts
+        peer = self._connection.peer
+        self._trusted = trust.covers(peer)
+        origin = steps.origin(trust, head, peer=peer, trusted=self._trusted, scheme=self._raw_scheme)
+        self._origin_lines = steps.origin_lines(origin)
+        self._origin = origin
+        self._hosts = hosts
         return origin
 
     def _asgi_request(self, method: bytes, url: bytes) -> AsgiRequest:

@@ -53,7 +53,8 @@ class DirectExchange(PipelinedRequest):
         expects: bool,
     ) -> None:
         """``chunks`` says whether the client understands them, ``expects`` that it waits for 100 (Continue)."""
-        super().__init__(keep_alive=keep_alive)
+        self.complete = False  # as the base class does: a call of it would cost more than both
+        self.keep_alive = keep_alive
         self._started = perf_counter()
         self.downstream = downstream
         self.core = core
@@ -258,7 +259,7 @@ class DirectExchange(PipelinedRequest):
     def _send(self) -> None:
         core = self.core
         assert core.framing is not None
-        if self._too_long():
+        if self.body.seen and self._too_long():
             self._advance(core.refuse_too_large())
             return
         if core.content is None and core.plan is not None and core.plan.route.contract.body is None:

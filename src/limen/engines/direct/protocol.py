@@ -84,7 +84,7 @@ class GatewayProtocol(Downstream):
         self.access_log = (
             access if "limen" not in app_state and access.hasHandlers() else None
         )  # a gateway writes its own
-        self._limit_concurrency = config.limit_concurrency
+        self.limit_concurrency = config.limit_concurrency
         # Of the connection.
         self.client: tuple[str, int] | None = None
         self.peer = b""
@@ -197,7 +197,7 @@ class GatewayProtocol(Downstream):
 
     def is_at_its_limit(self) -> bool:
         """Tell whether uvicorn's own limit on concurrency is reached."""
-        limit = self._limit_concurrency
+        limit = self.limit_concurrency
         return limit is not None and (len(self.connections) >= limit or len(self.tasks) >= limit)
 
     def head_came(self, method: bytes, head: Head) -> None:
