@@ -152,6 +152,11 @@ class Exchange:
             return self.state
         return self._consult(phase, self._hooks_of(phase), self._at)
 
+    @property
+    def waits_for_policy(self) -> bool:
+        """Tell whether a policy has given what is waited for: a future of a policy's may be waited for by others, too."""
+        return self._phase in (_ENTER, _LIMIT, _LOOKUP)
+
     def abandon(self, value: object) -> None:
         """Take note of what ``awaited`` has given too late: what was granted goes back, and nothing else follows."""
         if isinstance(value, Fault | Reply | EditedAnswer | bytes) or value is None:

@@ -20,7 +20,7 @@ from limen.upstream.request_sender import UpstreamAnswer, send
 class Attempt:
     """One attempt; ``answer`` begins it."""
 
-    __slots__ = ("_answer", "_began", "_body", "_connection", "_core", "_plan", "_reused", "_told", "_wrote")
+    __slots__ = ("_answer", "_began", "_body", "_connection", "_core", "_plan", "_reported", "_reused", "_wrote")
 
     def __init__(self, core: Exchange, plan: Plan, body: bytes | RequestBody | None) -> None:
         """Nothing is asked of anybody yet."""
@@ -31,7 +31,7 @@ class Attempt:
         self._connection: Connection | None = None
         self._reused = False
         self._answer: UpstreamAnswer | None = None
-        self._told = False
+        self._reported = False
         self._wrote = False
 
     async def answer(self) -> UpstreamAnswer:
@@ -44,10 +44,10 @@ class Attempt:
             self._reused = connection.reused
             self._answer = await self._send(connection)
         except UpstreamError as error:
-            self._tell(error.fault, sent=error.sent, reused=error.reused, answered=error.answered)
+            self._report_end(error.fault, sent=error.sent, reused=error.reused, answered=error.answered)
             raise
         except BaseException:
-            self._tell(None, sent=self._wrote)
+            self._report_end(None, sent=self._wrote)
             raise
         return self._answer
 
@@ -58,11 +58,11 @@ class Attempt:
 
     def failed(self, fault: Fault) -> None:
         """Take note that the answer did not become whole."""
-        self._tell(fault, sent=True, reused=self._reused, answered=True)
+        self._report_end(fault, sent=True, reused=self._reused, answered=True)
 
     async def aclose(self) -> None:
         """Free the connection; an answer that has not ended is given up."""
-        self._tell(None, sent=True, reused=self._reused, answered=True)
+        self._report_end(None, sent=True, reused=self._reused, answered=True)
         if self._answer is not None:
             await self._answer.aclose()
 
@@ -94,10 +94,10 @@ class Attempt:
             timeouts=self._plan.timeouts,
         )
 
-    def _tell(self, fault: Fault | None, *, sent: bool, reused: bool = False, answered: bool = False) -> None:
-        if self._told or not self._core.hooks.attempt_ended:
+    def _report_end(self, fault: Fault | None, *, sent: bool, reused: bool = False, answered: bool = False) -> None:
+        if self._reported or not self._core.hooks.attempt_ended:
             return
-        self._told = True
+        self._reported = True
         target = "" if self._connection is None else str(self._connection.target)
         status = 0 if self._answer is None else self._answer.status
         seconds = perf_counter() - self._began

@@ -40,12 +40,12 @@ class BodyLost(Exception):
 class RequestBody:
     """An asynchronous iterator over the request body.
 
-    ``limit`` is in bytes, None means unbounded; ``patience`` is the most seconds between two pieces. What is held, and not
-    iterated over as it comes, counts among the ``bodies`` of the worker.
+    ``limit`` is in bytes, None means unbounded; ``idle_timeout`` is the most seconds between two pieces. What is held, and
+    not iterated over as it comes, counts among the ``bodies`` of the worker.
     """
 
     __slots__ = (
-        *("_bodies", "_cut", "_held", "_limit", "_lossy", "_patience", "_receive", "_transform", "_waiting"),
+        *("_bodies", "_cut", "_held", "_limit", "_unreliable", "_idle_timeout", "_receive", "_transform", "_waiting"),
         *("done", "idle", "length", "seen", "untouched"),
     )
 
@@ -55,21 +55,21 @@ class RequestBody:
         length: int | None,
         limit: int | None,
         *,
-        patience: float,
+        idle_timeout: float,
         empty: bool,
         bodies: BodyMemory,
-        lossy: bool = False,
+        unreliable: bool = False,
     ) -> None:
         """``length`` is the announced one; ``empty`` says that the framing announces no content at all.
 
         ``lossy`` is a server that may have emptied the body: one without content is taken for that.
         """
-        self._lossy = lossy
+        self._unreliable = unreliable
         self._transform: Transform | None = None
         self._bodies = bodies
         self._cut = False
         self._waiting: asyncio.Timeout | None = None
-        self._patience = patience
+        self._idle_timeout = idle_timeout
         self._receive = receive
         self._limit = limit
         self.seen = 0
@@ -90,7 +90,7 @@ class RequestBody:
             self.release()  # from here on it streams
         if self._cut:
             raise BodyCut
-        while chunk := self._held.popleft() if self._held else await self._come():
+        while chunk := self._held.popleft() if self._held else await self._next_chunk():
             if self._transform is not None:
                 chunk = self._transform.feed(chunk) + self._transform.flush()
             if chunk:
@@ -112,15 +112,15 @@ class RequestBody:
         while not self.done and waits(self.seen):
             if self._held is None:
                 self._held = deque()
-            if chunk := await self._come():
+            if chunk := await self._next_chunk():
                 self._held.append(chunk)
                 self._count(chunk)
 
-    async def _come(self) -> bytes:
+    async def _next_chunk(self) -> bytes:
         """Return what comes next; nothing is the end."""
         while not self.done:
             try:
-                message = await self.unless_cut(self._receive, self._patience)
+                message = await self.unless_cut(self._receive, self._idle_timeout)
             except TimeoutError:
                 raise BodyTimeout from None
             if message["type"] == "http.disconnect":
@@ -129,7 +129,7 @@ class RequestBody:
             self.done = not message.get("more_body", False)
             chunk: bytes = message.get("body", b"")
             self.seen += len(chunk)
-            if self._lossy and self.done and not self.seen:
+            if self._unreliable and self.done and not self.seen:
                 raise BodyLost
             if self._limit is not None and self.seen > self._limit:
                 raise BodyTooLarge
@@ -158,7 +158,7 @@ class RequestBody:
         """Return the whole body, which counts as held until it is released; raises what iterating does."""
         self.untouched = False
         chunks: list[bytes] = []
-        while chunk := await self._come():
+        while chunk := await self._next_chunk():
             chunks.append(chunk)
             self._count(chunk)
         return b"".join(chunks)

@@ -186,10 +186,10 @@ class _Exchange:
             self._receive,
             framing.length,
             plan.route.max_body,
-            patience=plan.timeouts.idle,
+            idle_timeout=plan.timeouts.idle,
             empty=not framing.framed,
             bodies=self._runtime.body_memory,
-            lossy=may_be_lost(self._scope),
+            unreliable=may_be_lost(self._scope),
         )
         return stream
 

@@ -34,7 +34,9 @@ async def _granted(core: Exchange, awaited: Awaitable[Any], body: RequestBody | 
             return await asyncio.shield(waiter)
         return await body.unless_cut(partial(asyncio.shield, waiter))
     except BaseException as error:
-        if not waiter.done() and waiter is not awaited:  # else others may wait for it, too
+        if not waiter.done() and (
+            waiter is not awaited or not core.waits_for_policy
+        ):  # else others may wait for it, too
             waiter.cancel()
         waiter.add_done_callback(partial(_abandon, core))
         task = asyncio.current_task()

@@ -65,7 +65,7 @@ class Attempt:
             except UpstreamError as error:
                 exchange.core.connecting += perf_counter() - began
                 self._task = None
-                self._tell(None, error.fault, sent=False, reused=False, answered=False)
+                self._report_end(None, error.fault, sent=False, reused=False, answered=False)
                 exchange.attempt_failed(error.fault, sent=False, reused=False)
                 return
             self._task = None
@@ -178,7 +178,7 @@ class Attempt:
         if connection is not None:
             self._plan.pool.release(connection)
             if self._exchange.core.hooks.attempt_ended:
-                self._tell(connection, None, sent=True, reused=connection.reused, answered=True)
+                self._report_end(connection, None, sent=True, reused=connection.reused, answered=True)
         self._exchange.answer_whole()
 
     def fault(self, fault: Fault) -> None:
@@ -189,7 +189,7 @@ class Attempt:
         reused = connection.reused and not connection.answering
         self._plan.pool.release(connection)
         try:
-            self._tell(connection, fault, sent=True, reused=reused, answered=connection.answering)
+            self._report_end(connection, fault, sent=True, reused=reused, answered=connection.answering)
             self._exchange.attempt_failed(fault, sent=True, reused=reused)
         except Exception:
             self._exchange.bug()
@@ -232,12 +232,12 @@ class Attempt:
             answered, reused = connection.answering, connection.reused
             connection.abort()
             self._plan.pool.release(connection)
-            self._tell(connection, None, sent=True, reused=reused, answered=answered)
+            self._report_end(connection, None, sent=True, reused=reused, answered=answered)
         elif task is not None:
             task.cancel()
-            self._tell(None, None, sent=False, reused=False, answered=False)
+            self._report_end(None, None, sent=False, reused=False, answered=False)
 
-    def _tell(
+    def _report_end(
         self, connection: Connection | None, fault: Fault | None, *, sent: bool, reused: bool, answered: bool
     ) -> None:
         """Say how it ended, if anybody wants to know."""

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 # What the connection's timer is for.
 OFF: Final = 0
-FIRST: Final = 1
-KEPT: Final = 2
+FIRST_HEAD: Final = 1
+KEEP_ALIVE: Final = 2
 HEAD_TIME: Final = 3
 BODY_TIME: Final = 4
 LINGER: Final = 5
-REST: Final = 6
+REST_OF_BODY: Final = 6
 
 # Looks at a body within the time of its silence: a deadline may be late by one of them.
 LOOKS: Final = 4
@@ -70,13 +70,13 @@ class ConnectionTimer:
         self.timing = OFF
         if connection.transport.is_closing():
             connection.transport.abort()
-        elif timing == KEPT and connection.input.pending():
-            self.arm(KEPT, limits.keepalive)  # another request is here, and waits for its turn
+        elif timing == KEEP_ALIVE and connection.input.pending():
+            self.arm(KEEP_ALIVE, limits.keepalive)  # another request is here, and waits for its turn
         elif timing == LINGER and self._discarded > MOST_DISCARDED:
             connection.transport.abort()  # over TLS, closing would read on, for as long as the client sends
-        elif timing == REST and connection.transport.get_write_buffer_size():
-            self.arm(REST, limits.linger)  # an answer is on its way yet: its own time decides
-        elif timing in (LINGER, KEPT, REST) or stage == IDLE:
+        elif timing == REST_OF_BODY and connection.transport.get_write_buffer_size():
+            self.arm(REST_OF_BODY, limits.linger)  # an answer is on its way yet: its own time decides
+        elif timing in (LINGER, KEEP_ALIVE, REST_OF_BODY) or stage == IDLE:
             self._close()
         elif connection.input.stopped():
             # It is we who do not read: this time does not count.
@@ -94,11 +94,15 @@ class ConnectionTimer:
     def idle_since(self) -> float | None:
         """Tell since when nothing is expected of the gateway here; None while something is, such as an answer to be read."""
         timing, connection = self.timing, self._connection
-        if connection.parser.stage != IDLE or timing not in (KEPT, FIRST) or connection.transport.is_closing():
+        if (
+            connection.parser.stage != IDLE
+            or timing not in (KEEP_ALIVE, FIRST_HEAD)
+            or connection.transport.is_closing()
+        ):
             return None
         if connection.transport.get_write_buffer_size() or connection.input.pending():
             return None
-        return self._timer.deadline - (self._limits.keepalive if timing == KEPT else self._limits.head_time)
+        return self._timer.deadline - (self._limits.keepalive if timing == KEEP_ALIVE else self._limits.head_time)
 
     # --- the end ---
 
@@ -108,7 +112,7 @@ class ConnectionTimer:
         if connection.transport.is_closing():
             return
         connection.parser.stage = DISCARDING
-        if self.timing not in (LINGER, REST):
+        if self.timing not in (LINGER, REST_OF_BODY):
             self._discarded = 0  # of a body before
         self.discard(connection.input.clear())
         self.arm(LINGER, self._limits.linger)
@@ -119,12 +123,12 @@ class ConnectionTimer:
     def discard_rest(self) -> None:
         """Throw the rest of a body away whose request is answered: it is of no use to anybody."""
         self._discarded = 0
-        self.arm(REST, self._limits.linger)
+        self.arm(REST_OF_BODY, self._limits.linger)
 
     def discard(self, size: int) -> None:
         """Throw ``size`` bytes away."""
         self._discarded += size
-        if self.timing in (LINGER, REST) and self._discarded > MOST_DISCARDED:
+        if self.timing in (LINGER, REST_OF_BODY) and self._discarded > MOST_DISCARDED:
             # Who floods is not to be back at once, and that he has left is not noticed meanwhile.
             connection = self._connection
             connection.parser.stage = DISCARDING

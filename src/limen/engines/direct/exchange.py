@@ -37,8 +37,18 @@ class DirectExchange(PipelinedRequest):
     """One request. ``core`` decides; ``streams`` says that the request's body passes on as it comes."""
 
     __slots__ = (
-        *("_asked", "_asks_alone", "_attempt", "_buffer", "_buffered", "_chunks", "_cut_by", "_expects", "_in_turn"),
-        *("_refusal", "_sent", "_started", "_timer", "_waits", "_writer"),
+        *(
+            "_awaited",
+            "_owns_awaited",
+            "_attempt",
+            "_buffer",
+            "_buffered",
+            "_chunks",
+            "_cut_by",
+            "_expects",
+            "_in_turn",
+        ),
+        *("_refusal", "_status_sent", "_started", "_timer", "_waits_for_body", "_writer"),
         *("body", "core", "downstream", "streams"),
     )
 
@@ -65,14 +75,16 @@ class DirectExchange(PipelinedRequest):
         self._expects = expects
         self._in_turn = False  # the requests before it are answered
         self._refusal: Fault | None = None  # what it is answered with in its turn
-        self._waits = False  # for more of the body, before it may have a connection
+        self._waits_for_body = False  # for more of the body, before it may have a connection
         self._attempt: Attempt | None = None
-        self._asks_alone = False
-        self._asked: asyncio.Future[Any] | None = None  # somebody else's: an identity provider's, a policy's, a hook's
+        self._owns_awaited = False
+        self._awaited: asyncio.Future[Any] | None = (
+            None  # somebody else's: an identity provider's, a policy's, a hook's
+        )
         self._buffer: list[bytes] | None = None  # an answer that is read
         self._buffered: int = 0
         self._writer: AnswerWriter | None = None
-        self._sent: int = 0  # the status, once the answer has begun
+        self._status_sent: int = 0  # the status, once the answer has begun
         self._cut_by: Fault | None = None  # what ended it before its answer was whole
 
     # --- what its state asks for ---
@@ -96,23 +108,23 @@ class DirectExchange(PipelinedRequest):
             self._send()
         elif state == WAITING:
             assert self.core.awaited is not None
-            self._ask(self.core.awaited)
+            self._wait_for(self.core.awaited)
         elif state == READING:
             self._read_body()
         elif state == REPLYING:
             self._write_reply()
 
-    def _ask(self, asked: Awaitable[Any]) -> None:
+    def _wait_for(self, asked: Awaitable[Any]) -> None:
         """Go on when somebody else has the answer, unless the request has ended by then."""
-        self._asked = task = asyncio.ensure_future(asked, loop=self.downstream.loop)
-        self._asks_alone = task is not asked  # else others may wait for it, too
+        self._awaited = task = asyncio.ensure_future(asked, loop=self.downstream.loop)
+        self._owns_awaited = task is not asked or not self.core.waits_for_policy  # else others may wait for it, too
         task.add_done_callback(self._resume)
 
     def _resume(self, task: "asyncio.Future[Any]") -> None:
-        late = task is not self._asked
+        late = task is not self._awaited
         if task.cancelled():
             if not late:
-                self._asked = None
+                self._awaited = None
                 _log.error("%s %s failed: what it waited for was cancelled", *shown(self.core.outcome))
                 self._conclude(_BUG)
             return
@@ -121,14 +133,14 @@ class DirectExchange(PipelinedRequest):
             if late:
                 self.core.abandon(value)
                 return
-            self._asked = None
+            self._awaited = None
             state = self.core.resume(value)
             self._advance(state)
             if state == READING and not self.complete:
                 self.downstream.resume_reading()  # what has come of the body meanwhile may have stopped it
         except Exception:
             if not late:
-                self._asked = None
+                self._awaited = None
                 self.bug()
 
     # --- the client's body ---
@@ -163,7 +175,7 @@ class DirectExchange(PipelinedRequest):
         if state == READING:
             self._timer.set(self, plan.timeouts.idle)
             return
-        if self._waits:
+        if self._waits_for_body:
             try:
                 self._start_attempt()
             except Exception:
@@ -187,7 +199,7 @@ class DirectExchange(PipelinedRequest):
                     self._attempt.end_request(rest)
                 elif rest:
                     body.hold(rest, self)
-                if self._waits and not self.complete:
+                if self._waits_for_body and not self.complete:
                     self._start_attempt()
         except Exception:
             self.bug()
@@ -289,9 +301,9 @@ class DirectExchange(PipelinedRequest):
         if waits:
             self.want_body()
             self._timer.set(self, plan.timeouts.idle)
-        elif self._waits:
+        elif self._waits_for_body:
             self._timer.clear()
-        self._waits = waits
+        self._waits_for_body = waits
         return waits
 
     def attempt_put_off(self) -> None:
@@ -305,7 +317,7 @@ class DirectExchange(PipelinedRequest):
         if self._writer is not None:
             self._writer.begun()
         replayable = not self.body.forwarded
-        if not self._sent and self.core.may_retry(fault, sent=sent, reused=reused, replayable=replayable):
+        if not self._status_sent and self.core.may_retry(fault, sent=sent, reused=reused, replayable=replayable):
             self._timer.clear()
             self._start_attempt()
             return
@@ -315,13 +327,13 @@ class DirectExchange(PipelinedRequest):
         """Somebody took too long."""
         if self.complete:
             return
-        if not self._sent and not self.body.whole and self.streams:
+        if not self._status_sent and not self.body.whole and self.streams:
             if not attempt.service_stopped_reading():
                 self.expired()
                 return
             cause = "the service stopped reading the request"
         else:
-            cause = "silence" if self._sent else "no answer"
+            cause = "silence" if self._status_sent else "no answer"
         self._stop()
         self._conclude(Fault(Kind.ANSWER_TIMEOUT, cause=cause))
 
@@ -352,7 +364,7 @@ class DirectExchange(PipelinedRequest):
             chunks=self._chunks,
         )
         self.keep_alive = writer.keep_alive
-        self._sent = core.answer.status
+        self._status_sent = core.answer.status
 
     def content_came(self, data: bytes) -> None:
         """Take a piece of the answer's content."""
@@ -384,7 +396,7 @@ class DirectExchange(PipelinedRequest):
                 return
         attempt = self._attempt
         if attempt is not None:
-            if self._sent and self.downstream.is_stalled():
+            if self._status_sent and self.downstream.is_stalled():
                 attempt.pause()
             else:
                 attempt.await_answer()
@@ -405,12 +417,12 @@ class DirectExchange(PipelinedRequest):
 
     def pause(self) -> None:
         """The client reads too slowly."""
-        if self._attempt is not None and self._sent:
+        if self._attempt is not None and self._status_sent:
             self._attempt.pause()
 
     def resume(self) -> None:
         """The client has caught up."""
-        if self._attempt is not None and self._sent:
+        if self._attempt is not None and self._status_sent:
             self._attempt.resume()
 
     # --- the end ---
@@ -420,7 +432,7 @@ class DirectExchange(PipelinedRequest):
         if not self.complete:
             self._stop()
             self.complete = True
-            self._settle(fault, cut=self._sent > 0 and fault.kind is not Kind.CLIENT_CLOSED)
+            self._settle(fault, cut=self._status_sent > 0 and fault.kind is not Kind.CLIENT_CLOSED)
 
     def drop(self, fault: Fault) -> None:
         """As ``client_gone``."""
@@ -441,7 +453,7 @@ class DirectExchange(PipelinedRequest):
         if not self.complete:
             self._stop()
             if self._writer is not None and self._writer.head_is_held():
-                self._sent = 0  # nothing of the answer is out: the client gets another
+                self._status_sent = 0  # nothing of the answer is out: the client gets another
                 self._writer = None
             self._conclude(_BUG)
 
@@ -451,16 +463,16 @@ class DirectExchange(PipelinedRequest):
         attempt, self._attempt = self._attempt, None
         if attempt is not None:
             attempt.cancel()
-        asked, self._asked = self._asked, None
-        if asked is not None and self._asks_alone:
+        asked, self._awaited = self._awaited, None
+        if asked is not None and self._owns_awaited:
             # Not at once: it may not have begun, and what it would have awaited would never be awaited.
             self.downstream.loop.call_soon(asked.cancel)
         self._buffer = None
-        if not self._sent:
+        if not self._status_sent:
             self._writer = None
 
     def _conclude(self, fault: Fault) -> None:
-        if self._sent:
+        if self._status_sent:
             # The head is out: what the client gets must not look whole.
             self._complete(fault, cut=True)
         else:
@@ -473,7 +485,7 @@ class DirectExchange(PipelinedRequest):
         core = self.core
         reply = core.reply
         assert reply is not None
-        self._sent = reply.status
+        self._status_sent = reply.status
         self.keep_alive = self.keep_alive and not self.downstream.rest_is_long()
         head = core.request.method == b"HEAD"
         defaults = self.downstream.default_headers()
@@ -491,9 +503,9 @@ class DirectExchange(PipelinedRequest):
 
     def _settle(self, fault: Fault | None, *, cut: bool = False) -> None:
         self.body.release(self)
-        self.core.settle(self._sent, fault, cut=cut, seconds=perf_counter() - self._started)
+        self.core.settle(self._status_sent, fault, cut=cut, seconds=perf_counter() - self._started)
 
     def __repr__(self) -> str:
         """Show how far it is."""
-        state = "complete" if self.complete else "answering" if self._sent else "waiting"
+        state = "complete" if self.complete else "answering" if self._status_sent else "waiting"
         return f"<DirectExchange {self.core.request!r} {state}>"

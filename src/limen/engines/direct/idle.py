@@ -22,20 +22,20 @@ SHARE: Final = 64
 PAUSE: Final = 0.05
 
 # Seconds between two lines in the log that say that places are scarce.
-SAID: Final = 60.0
+REPORT_INTERVAL: Final = 60.0
 
 
 class Idle:
     """One worker's. ``leaving`` counts connections that have made room and are not gone yet, ``looks`` is for tests."""
 
-    __slots__ = ("_credit", "_longest", "_loop", "_said", "_searched", "leaving", "looks")
+    __slots__ = ("_credit", "_longest", "_loop", "_reported_at", "_searched", "leaving", "looks")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Nothing has been searched."""
         self._loop = loop
         self._longest: list[tuple[float, Any]] = []  # since when and who; the longest idle is the last
         self._credit = 0
-        self._searched = self._said = -SAID
+        self._searched = self._reported_at = -REPORT_INTERVAL
         self.leaving = 0
         self.looks = 0
 
@@ -47,7 +47,7 @@ class Idle:
             while self._longest:
                 since, one = self._longest.pop()
                 if one.idle_since() == since:
-                    self._say(size)
+                    self._report(size)
                     one.give_way()
                     return True
             now = self._loop.time()
@@ -71,10 +71,10 @@ class Idle:
         longest.reverse()
         return longest
 
-    def _say(self, size: int) -> None:
+    def _report(self, size: int) -> None:
         now = self._loop.time()
-        if now - self._said >= SAID:
-            self._said = now
+        if now - self._reported_at >= REPORT_INTERVAL:
+            self._reported_at = now
             logger.warning("%d client connections: those that are idle for the longest make room for new ones", size)
 
     def __repr__(self) -> str:

@@ -44,11 +44,11 @@ class InputBuffer:
         "_counted",
         "_data",
         "_line",
+        "_must_yield",
         "_network",
         "_stopped",
         "_transport",
         "_turns",
-        "_yields",
         "paused",
         "queued",
         "write_paused",
@@ -68,7 +68,7 @@ class InputBuffer:
         self._data = b""
         self._at = 0
         self._stopped = False  # the socket is not read
-        self._yields = False  # since the last read was a long one
+        self._must_yield = False  # since the last read was a long one
         self.queued = False
         self.paused = False
         self.write_paused = False
@@ -96,7 +96,7 @@ class InputBuffer:
             return
         self._data = self._data[self._at :] + data if self._data else data
         self._at = 0
-        self._yields = self._yields or len(data) >= LONG_READ
+        self._must_yield = self._must_yield or len(data) >= LONG_READ
         turns = self._turns
         if turns.has_time():
             begun = turns.now()
@@ -105,55 +105,55 @@ class InputBuffer:
                     break
                 self._parse()
             turns.charge_since(begun)
-        self._rests(len(data))
+        self._count_rest(len(data))
 
     def keep(self, data: bytes) -> None:
         """Parse ``data``, a small read where nothing else waits, in its turn with others of its kind."""
         self._data = data
         self._at = 0
-        self._rests(len(data))
+        self._count_rest(len(data))
 
-    def _rests(self, size: int) -> None:
-        self.go_on()
+    def _count_rest(self, size: int) -> None:
+        self.schedule()
         if self.pending():
             self._counted = True
             self._bodies.add(self, size)
 
-    def thrown_away(self, size: int) -> None:
+    def count_discarded(self, size: int) -> None:
         """Count a read of which nothing is parsed any more."""
         if size >= LONG_READ:
-            self._yields = True
-            self.go_on()
+            self._must_yield = True
+            self.schedule()
 
     def put_back(self, data: bytes) -> None:
         """Parse ``data``, a rest of what was parsed last, before all else that waits."""
         self._data = data + self._data[self._at :]
         self._at = 0
-        self.go_on()
+        self.schedule()
 
     def step(self) -> None:
-        """Begin the next request in line, or parse one step; asked for by ``go_on``."""
+        """Begin the next request in line, or parse one step; asked for by ``schedule``."""
         connection = self._connection
         if connection is None:
             return
         if not connection.begin_next() and self.pending() and self._may_parse():
             self._parse()
-        if self._yields and not self.pending():
-            self._yields = False
+        if self._must_yield and not self.pending():
+            self._must_yield = False
             self._turns.charge(READ_COST)
-        self.go_on()
+        self.schedule()
 
-    def go_on(self) -> None:
+    def schedule(self) -> None:
         """Ask for a turn if there is something to do, and read the socket only if nothing waits."""
         connection = self._connection
         if connection is None:
             return
         waits = self.pending()
-        if connection.may_begin() or (self._may_parse() if waits else self._yields):
+        if connection.may_begin() or (self._may_parse() if waits else self._must_yield):
             if self._network is None:  # few have to ask
                 self._network = network_of(connection.client)
             self._turns.ask(self, self._network, light=waits and len(self._data) <= SMALL and not self._line)
-        stop = waits or self._yields or self.paused or connection.line_is_full()
+        stop = waits or self._must_yield or self.paused or connection.line_is_full()
         if stop is not self._stopped and not self._transport.is_closing():
             self._stopped = stop
             if stop:
@@ -192,13 +192,13 @@ class InputBuffer:
         """Read no more, and parse no more of what was read."""
         if not self.paused:
             self.paused = True
-            self.go_on()
+            self.schedule()
 
     def resume(self) -> None:
         """Read and parse again."""
         if self.paused:
             self.paused = False
-            self.go_on()
+            self.schedule()
 
     def _may_parse(self) -> bool:
         connection = self._connection

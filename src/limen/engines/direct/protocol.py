@@ -24,7 +24,7 @@ from limen.engines.asgi.http10 import reset
 from limen.engines.asgi.refusal import MOST_DISCARDED
 from limen.engines.direct import record
 from limen.engines.direct.asgi_request import AsgiRequest
-from limen.engines.direct.connection_timer import FIRST, KEPT, LINGER, OFF, ConnectionTimer
+from limen.engines.direct.connection_timer import FIRST_HEAD, KEEP_ALIVE, LINGER, OFF, ConnectionTimer
 from limen.engines.direct.dispatcher import Dispatcher
 from limen.engines.direct.downstream import Downstream, reply_bytes
 from limen.engines.direct.exchange import DirectExchange
@@ -91,7 +91,7 @@ class GatewayProtocol(Downstream):
         self.cut_by: Fault = GONE  # why the connection ends, unless all was answered
         self._counted: str | None = None
         self._gave_way = False
-        self._parted = False  # the connection has ended, or is somebody else's
+        self._released = False  # the connection has ended, or is somebody else's
         self.line: deque[PipelinedRequest] = deque()  # requests whose turn has not come, the newest first
         self.current: PipelinedRequest | None = None  # the newest request
         self.serving: PipelinedRequest | None = None  # the one whose turn it is
@@ -126,7 +126,7 @@ class GatewayProtocol(Downstream):
         elif most is not None and address and addresses[address] > most:
             self.refuse(Fault(Kind.TOO_MANY_FROM_ADDRESS, headers=RETRY_AFTER))
         else:
-            self.deadline.arm(FIRST, limits.head_time)
+            self.deadline.arm(FIRST_HEAD, limits.head_time)
 
     def data_received(self, data: bytes) -> None:
         """Parse what has come: a small read at once, else in steps."""
@@ -134,7 +134,7 @@ class GatewayProtocol(Downstream):
         buffer = self.input
         if self.parser.stage == DISCARDING:
             self.deadline.discard(size)
-            buffer.thrown_away(size)
+            buffer.count_discarded(size)
         elif size > SMALL or not buffer.free():
             buffer.take(data)
         elif not self.state.turns.admit_small_read():
@@ -142,7 +142,7 @@ class GatewayProtocol(Downstream):
         else:
             self.parser.parse(data)
             if buffer.in_line():
-                buffer.go_on()
+                buffer.schedule()
 
     def eof_received(self) -> None:
         """Let the transport close: nothing follows, and nobody is there to be answered."""
@@ -151,13 +151,13 @@ class GatewayProtocol(Downstream):
         """Let go of everything, whatever fails meanwhile; the request that runs need not be the newest."""
         self.connections.discard(self)
         try:
-            self._let_go()
+            self._stop_counting()
             self._end_requests()
         finally:
             if exc is None:
                 self.transport.close()
             self.resume_writing()
-            self._part()
+            self._release_parts()
 
     def pause_writing(self) -> None:
         """The client reads slower than we write."""
@@ -176,7 +176,7 @@ class GatewayProtocol(Downstream):
             writable.set_result(None)
         if self._write_timeout is not None and not self.transport.is_closing():
             self._write_timeout.done()
-        self.input.go_on()
+        self.input.schedule()
         if self.serving is not None:
             self.serving.resume()
 
@@ -205,9 +205,9 @@ class GatewayProtocol(Downstream):
         if self.parser.url == b"*":
             request_id = steps.request_id(head, self.state.fresh)
             reply = Reply(204, [(b"x-request-id", request_id.encode())], b"")
-            self._enter(LocalReply(self, reply, None, method=method, path=b"*", request_id=request_id))
+            self._enqueue(LocalReply(self, reply, None, method=method, path=b"*", request_id=request_id))
             return
-        self._enter(self.dispatcher.request(method, head))
+        self._enqueue(self.dispatcher.request(method, head))
 
     def content_came(self, body: bytes) -> None:
         """Give content to whose it is."""
@@ -222,13 +222,13 @@ class GatewayProtocol(Downstream):
         if current is None:
             return
         if current.complete and not self.transport.is_closing():
-            timer.arm(KEPT, self.limits.keepalive)
+            timer.arm(KEEP_ALIVE, self.limits.keepalive)
         current.body_ended()
 
     def give_to_websocket(self, early: bytes) -> None:
         """Give the connection away; ``early`` is what has come of frames already."""
         early += self.input.take_back()
-        self._let_go()
+        self._stop_counting()
         parser = self.parser
         parser.stage = DISCARDING
         self.input.give_away()
@@ -241,7 +241,7 @@ class GatewayProtocol(Downstream):
         taker.connection_made(self.transport)
         taker.data_received(head + b"\r\n")
         self.transport.set_protocol(taker)
-        self._part()
+        self._release_parts()
         if early and not self.transport.is_closing():
             taker.data_received(early)
 
@@ -320,7 +320,7 @@ class GatewayProtocol(Downstream):
 
     def completed(self, *, close: bool) -> None:
         """Close, or go on to the next request."""
-        if self._parted:
+        if self._released:
             return
         serving = self.serving
         if isinstance(serving, DirectExchange):
@@ -333,7 +333,7 @@ class GatewayProtocol(Downstream):
                 self.deadline.linger()  # what still comes would reset the connection before the answer is read
             else:
                 self.transport.close()
-        self._answered()
+        self._go_to_next()
 
     def write_local_reply(self, reply: LocalReply, content: Reply, *, bodyless: bool) -> None:
         """Write a finished answer."""
@@ -344,13 +344,13 @@ class GatewayProtocol(Downstream):
         """Go on behind a finished answer, or linger."""
         if not reply.keep_alive:
             self.deadline.linger()
-        self._answered()
+        self._go_to_next()
 
     # --- the end ---
 
     def idle_since(self) -> float | None:
         """Tell since when nothing is expected of the gateway here; None while something is, or it has ended."""
-        return None if self._parted or self.transport.is_closing() else self.deadline.idle_since()
+        return None if self._released or self.transport.is_closing() else self.deadline.idle_since()
 
     def give_way(self) -> None:
         """End an idle connection, now: with TLS a farewell would wait for the client's."""
@@ -394,7 +394,7 @@ class GatewayProtocol(Downstream):
             request_id = outcome.request_id
             places = (outcome.route, outcome.upstream, outcome.caller)
         reply = problem(fault, request_id)
-        self._enter(LocalReply(self, reply, fault, method=method, path=path, request_id=request_id, known=places))
+        self._enqueue(LocalReply(self, reply, fault, method=method, path=path, request_id=request_id, known=places))
 
     # --- inside ---
 
@@ -402,7 +402,7 @@ class GatewayProtocol(Downstream):
         """Tell whether routes of a gateway are answered without ASGI."""
         return True
 
-    def _enter(self, request: PipelinedRequest) -> None:
+    def _enqueue(self, request: PipelinedRequest) -> None:
         """Let a request begin, or stand in line."""
         before = self.current
         self.current = request
@@ -411,7 +411,7 @@ class GatewayProtocol(Downstream):
             self._begin(request)
         else:
             self.line.appendleft(request)
-            self.input.go_on()
+            self.input.schedule()
 
     def _begin(self, request: PipelinedRequest) -> None:
         self.serving = request
@@ -419,7 +419,7 @@ class GatewayProtocol(Downstream):
             self.state.running += 1
         request.begin()
 
-    def _answered(self) -> None:
+    def _go_to_next(self) -> None:
         """Go on behind an answer."""
         self.server_state.total_requests += 1
         timer = self.deadline
@@ -434,9 +434,9 @@ class GatewayProtocol(Downstream):
         buffer, stage = self.input, self.parser.stage
         buffer.resume()
         if buffer.in_line():
-            buffer.go_on()  # not from here: many in line would nest as deep
+            buffer.schedule()  # not from here: many in line would nest as deep
         elif stage == IDLE:
-            timer.arm(KEPT, self.limits.keepalive)
+            timer.arm(KEEP_ALIVE, self.limits.keepalive)
         elif stage == DISCARDING:
             self.transport.close()
         elif stage == BODY and self.current is not None and self.current.complete:
@@ -458,7 +458,7 @@ class GatewayProtocol(Downstream):
     def _drop(self, request: PipelinedRequest) -> None:
         request.drop(self.cut_by)
 
-    def _let_go(self) -> None:
+    def _stop_counting(self) -> None:
         """Be counted and timed no more."""
         if self._gave_way:
             self._gave_way = False
@@ -474,9 +474,9 @@ class GatewayProtocol(Downstream):
             if not addresses[address]:
                 del addresses[address]
 
-    def _part(self) -> None:
+    def _release_parts(self) -> None:
         """Let go of the parts and the requests, and they of this connection."""
-        self._parted = True
+        self._released = True
         self.line.clear()
         self.current = None
         self.serving = None

@@ -14,7 +14,7 @@ import httptools
 
 from limen.engines.direct import rules
 from limen.engines.direct.body_meter import BodyMeter
-from limen.engines.direct.connection_timer import BODY_TIME, HEAD_TIME, KEPT, LOOKS, OFF, REST
+from limen.engines.direct.connection_timer import BODY_TIME, HEAD_TIME, KEEP_ALIVE, LOOKS, OFF, REST_OF_BODY
 from limen.engines.direct.input_buffer import SMALL
 from limen.engines.direct.stages import BODY, DISCARDING, HEAD, IDLE
 from limen.engines.direct.upgrade import ResumedBodyCallbacks, framing_head, offers_websocket
@@ -45,7 +45,7 @@ class RequestParser:
 
     __slots__ = (
         *(
-            "_begins",
+            "_request_start",
             "_callbacks",
             "_connection",
             "_fault",
@@ -54,7 +54,7 @@ class RequestParser:
             "_method_read",
             "_parser",
             "_pieces",
-            "_read",
+            "_current_read",
         ),
         *("_tunnel", "_unknown", "expects_continue", "fed", "headers", "meter", "stage", "url", "version"),
     )
@@ -63,7 +63,7 @@ class RequestParser:
         """Nothing has come yet."""
         self._connection = connection
         self._callbacks: Any = self  # what the parser calls
-        self._parser: Any = self._made(self)
+        self._parser: Any = self._new_parser(self)
         self.stage: int = IDLE
         self.url = b""
         self.headers: list[tuple[bytes, bytes]] = []
@@ -72,8 +72,8 @@ class RequestParser:
         self.fed: int = 0  # bytes read since the head began, or more
         self.meter = BodyMeter(connection.limits)
         self._fault: Fault | None = None
-        self._begins = b""  # what was read, where a request begins with it
-        self._read = b""  # what is parsed now
+        self._request_start = b""  # what was read, where a request begins with it
+        self._current_read = b""  # what is parsed now
         self._unknown: bytes | None = None  # the line of a request whose method the parser does not know
         self._method_read = b""  # of a request whose method has not come whole, what has come
         self._head_bytes: int = -1  # of a head that comes in pieces
@@ -81,7 +81,7 @@ class RequestParser:
         self._framing: bytes | None = None
         self._pieces: list[bytes] | None = None  # content that came in chunks, of this read
 
-    def _made(self, callbacks: object) -> Any:
+    def _new_parser(self, callbacks: object) -> Any:
         parser = httptools.HttpRequestParser(callbacks)
         # Else what follows a request with Connection: close would be a second request.
         parser.set_dangerous_leniencies(lenient_data_after_close=False)
@@ -103,33 +103,33 @@ class RequestParser:
     def parse(self, data: bytes) -> None:
         """Parse a read, or a part of one."""
         if self._unknown is not None:
-            self._spell(data)
+            self._read_unknown_method(data)
             return
         size = len(data)
         stage = self.stage
-        self._read = data
+        self._current_read = data
         if stage == IDLE:
             self.fed = size
-            self._begins = data
+            self._request_start = data
             self._method_read = b""
         else:
             self.fed += size
-            self._begins = b""
+            self._request_start = b""
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self._go_on(data, upgrade)
+            self._continue_behind_offer(data, upgrade)
             return
         except httptools.HttpParserError as error:
             self._unreadable(error)
             return
         if self._pieces is not None:
-            self._give()
+            self._pass_content_on()
         stage = self.stage
         if stage == HEAD:
-            self._grows(data)
+            self._check_growing_head(data)
         elif stage == BODY:
-            self._flows(data)
+            self._check_flowing_body(data)
 
     # --- httptools ---
 
@@ -219,7 +219,7 @@ class RequestParser:
             self._fault = self.meter.padded()
             raise Stop
         if self._pieces is not None:
-            self._give()
+            self._pass_content_on()
         self.stage = IDLE
         self._connection.request_ended()
 
@@ -242,7 +242,7 @@ class RequestParser:
 
     # --- inside ---
 
-    def _give(self) -> None:
+    def _pass_content_on(self) -> None:
         """Give on what has come in chunks, as one piece."""
         pieces, self._pieces = self._pieces, None
         if pieces:
@@ -250,7 +250,10 @@ class RequestParser:
 
     def _version(self, method: bytes) -> str:
         """Return the version of the head; the parser, which formats a text for it, is asked only where it does not show."""
-        begins, self._begins = self._begins, b""  # what else has come with it may begin with another version
+        begins, self._request_start = (
+            self._request_start,
+            b"",
+        )  # what else has come with it may begin with another version
         if begins.startswith(method + b" " + self.url + b" HTTP/1.1\r"):
             return "1.1"
         version: str = self._parser.get_http_version()
@@ -278,7 +281,7 @@ class RequestParser:
             self.headers.append((b"host", authority))
         return None
 
-    def _grows(self, data: bytes) -> None:
+    def _check_growing_head(self, data: bytes) -> None:
         """Bound a head that is not whole yet, and its time."""
         connection = self._connection
         limits = connection.limits
@@ -287,9 +290,9 @@ class RequestParser:
             # The newest line is still with the parser, even when it is whole: it could be folded.
             lines = rules.weight(b"", self.url, self.headers)[1] if self.headers else 0
             # Without a line, behind something else in this read, nothing tells where it begins: then later reads count.
-            here = bool(self.headers or self._begins)
+            here = bool(self.headers or self._request_start)
             self._head_bytes = lines + (len(data) - (data.rfind(b"\n", 0, len(data) - 1) + 1) if here else 0)
-            if connection.deadline.timing in (OFF, KEPT):
+            if connection.deadline.timing in (OFF, KEEP_ALIVE):
                 connection.deadline.arm(HEAD_TIME, limits.head_time)
         else:
             self._head_bytes += len(data)
@@ -298,11 +301,11 @@ class RequestParser:
         elif self._head_bytes > limits.head or len(self.headers) > limits.fields:
             connection.refuse(Fault(Kind.HEAD_TOO_LARGE))
 
-    def _flows(self, data: bytes) -> None:
+    def _check_flowing_body(self, data: bytes) -> None:
         """Bound what a body has besides content, and its time; of one that nobody wants, how much there is of it."""
         connection, meter = self._connection, self.meter
         timing = connection.deadline.timing
-        if timing == REST:
+        if timing == REST_OF_BODY:
             meter.chunked = meter.chunked or any(name == b"transfer-encoding" for name, _ in self.headers)
             connection.deadline.discard(len(data))
             return
@@ -322,15 +325,15 @@ class RequestParser:
 
         A step ends where a body does, if not before. A small read may hold other requests behind it, and is let pass.
         """
-        data = self._read
+        data = self._current_read
         timing = self._connection.deadline.timing
-        if len(data) <= SMALL or timing == REST:
+        if len(data) <= SMALL or timing == REST_OF_BODY:
             return False
         if timing == BODY_TIME:
             return self.meter.is_padded(self.meter.pace.raw + len(data))
         return self.meter.is_padded(rules.begun(data, self.method(), self.url, self.headers, before=self._head_bytes))
 
-    def _go_on(self, data: bytes, upgrade: httptools.HttpParserUpgrade) -> None:
+    def _continue_behind_offer(self, data: bytes, upgrade: httptools.HttpParserUpgrade) -> None:
         """Read on behind a head that asked for an upgrade which it does not get: there the parser has stopped."""
         offset: int = upgrade.args[0]
         if self._tunnel:
@@ -339,12 +342,12 @@ class RequestParser:
             return
         framing, self._framing = self._framing, None
         if framing is not None:
-            self._parser = self._made(ResumedBodyCallbacks(self._callbacks))
+            self._parser = self._new_parser(ResumedBodyCallbacks(self._callbacks))
             self._parser.feed_data(framing)
         if rest := data[offset:]:
             self._connection.input.put_back(rest)
 
-    def _spell(self, data: bytes) -> None:
+    def _read_unknown_method(self, data: bytes) -> None:
         """Refuse a request whose method the parser does not know, once its line is whole: how it was read changes nothing."""
         assert self._unknown is not None
         connection = self._connection
@@ -382,7 +385,7 @@ class RequestParser:
             elif str(error).startswith(_OF_METHOD):
                 self.stage = HEAD
                 self._unknown = b""
-                self._spell(rules.refused_line(self._method_read + self._read))
+                self._read_unknown_method(rules.refused_line(self._method_read + self._current_read))
                 return
             else:
                 preface = "PRI/Upgrade" in str(error)

@@ -113,7 +113,7 @@ class Made:
     def answer(self) -> None:
         """The request that runs is answered."""
         self.parser.busy = False
-        self.buffer.go_on()
+        self.buffer.schedule()
         self.loop.run()
 
 
@@ -219,9 +219,9 @@ def test_after_a_long_read_the_socket_is_not_read_before_its_turn() -> None:
 def test_input_that_is_thrown_away_has_its_turns_as_well() -> None:
     made = Made()
     made.parser.deaf = True
-    made.buffer.thrown_away(LONG_READ - 1)
+    made.buffer.count_discarded(LONG_READ - 1)
     assert made.transport.reads
-    made.buffer.thrown_away(LONG_READ)
+    made.buffer.count_discarded(LONG_READ)
     assert not made.transport.reads
     made.loop.run()
     assert made.transport.reads
@@ -333,16 +333,16 @@ def test_whatever_happened_the_socket_is_read_again_once_nothing_stands_against_
                 made.loop.turn()
             case "answer":
                 made.parser.busy = False
-                made.buffer.go_on()
+                made.buffer.schedule()
             case "refuse":
                 made.parser.deaf = True
                 made.buffer.clear()
-                made.buffer.go_on()
+                made.buffer.schedule()
             case kind if made.transport.reads:
                 data = {"long": bytes(LONG_READ), "short": b"x" * 2000}.get(kind, HEAD)
                 made.parser.left = 0 if kind == "head" else len(data)
                 if made.parser.deaf:
-                    made.buffer.thrown_away(len(data))
+                    made.buffer.count_discarded(len(data))
                 else:
                     made.buffer.take(data)
             case _:
