@@ -31,7 +31,7 @@ class AnswerFilters:
     ``changes_content`` says that its first piece may fail, or take time: the head should wait for it.
     """
 
-    __slots__ = ("_drops", "_failed", "_taps", "_transform", "changes_content")
+    __slots__ = ("_drops", "_failed", "_taps", "_transform")
 
     def __init__(
         self, hooks: Hooks, request: Request, answer: Answer, failed: Callable[[], None], *, whole: bool = False
@@ -58,7 +58,6 @@ class AnswerFilters:
             self.abort()
             raise
         self._drops = answer.status in _BODYLESS  # a policy may have said so
-        self.changes_content = self._transform is not None
         if self._drops:
             answer.lines[:] = [line for line in answer.lines if line[0] != b"content-length"]
 
@@ -70,6 +69,11 @@ class AnswerFilters:
         answer.lines[:] = weakened([line for line in answer.lines if line[0] not in _CONTENT_FIELDS])
         if whole or request.method != b"HEAD":  # of which there is no content, and whose head is that of GET
             self._transform = chain(transforms)
+
+    @property
+    def changes_content(self) -> bool:
+        """Tell whether content is changed."""
+        return self._transform is not None
 
     def feed(self, data: bytes) -> bytes:
         """Take a piece of content; return what goes out now."""
