@@ -96,7 +96,7 @@ class FlowControlProtocol(asyncio.Protocol):
             self._transport.abort()
 
     def parse_more(self) -> None:
-        """Parse more of what was read and waits."""
+        """Parse more of what was read and waits; a subclass says how."""
         raise NotImplementedError
 
     def forget(self) -> None:
