@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import pytest
 
 from limen import Gateway, Upstream, anyone
+from limen.client.limits import ClientLimits
 from limen.engines.asgi import body
 from limen.exchange.answer import Answer
 from limen.exchange.hooks import Tap, Transform
@@ -324,3 +325,50 @@ async def test_what_a_body_becomes_goes_on_as_it_comes() -> None:
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
         writer.close()
     assert seen
+
+
+async def test_a_body_that_gives_way_is_its_own_requests_matter(engine: str) -> None:
+    """On asgi a body that waits for a policy is not read, and so holds nothing: there both are served."""
+    gate = asyncio.Event()
+
+    def raises(request: Request, answer: Answer) -> None:
+        if request.path == b"/svc/first" and answer.status != 500:
+            raise RuntimeError("a policy")
+
+    async def waits() -> None:
+        await gate.wait()
+
+    def lookup(request: Request) -> Any:
+        return waits() if request.path == b"/svc/first" else None
+
+    async def answers(conversation: Conversation) -> None:
+        await conversation.head()
+        await conversation.say(OK)
+
+    async with ScriptedUpstream(answers) as upstream:
+        policies: list[Any] = [only(answer_head=raises, lookup=lookup)]
+        app = Gateway(policies=policies, limits=ClientLimits(body_memory=100_000))
+        svc = Upstream("svc", [upstream.url])
+
+        @app.post("/declared", upstream=svc, allow=anyone)
+        def declared(item: list[str]) -> None: ...
+
+        del declared
+        app.forward("/svc/{path:path}", upstream=svc, allow=anyone)
+        async with serving(app) as served:
+            memory = app.active_config().runtime.body_memory
+            first, first_writer = await asyncio.open_connection("127.0.0.1", served.port)
+            first_writer.write(b"POST /svc/first HTTP/1.1\r\nhost: g\r\ncontent-length: 40000\r\n\r\n" + b"x" * 30_000)
+            if engine == "direct":
+                await until(lambda: memory.total == 30_000)
+            second = await served.raw(
+                b"POST /declared HTTP/1.1\r\nhost: g\r\ncontent-type: application/json\r\ncontent-length: 20004\r\n"
+                b'connection: close\r\n\r\n["' + b"x" * 20_000 + b'"]'
+            )
+            gate.set()
+            if engine == "direct":
+                assert (await first.read(13)) == b"HTTP/1.1 500 "
+            assert second.startswith(b"HTTP/1.1 200 ")
+            first_writer.close()
+            await until(lambda: not served.connections)
+            assert (memory.total, len(memory)) == (0, 0)
