@@ -13,7 +13,7 @@ from limen.errors import Fault, Kind
 from limen.exchange.policy import Environment, RouteFacts
 from limen.exchange.request import Request
 from limen.http.replies import Reply
-from limen.routing.path import Pattern
+from limen.routing.pattern import Pattern
 
 STATUSES = (301, 302, 303, 307, 308)
 

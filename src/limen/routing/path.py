@@ -1,11 +1,10 @@
-"""Paths: the check that refuses ambiguous raw paths, and the syntax of patterns.
+"""Raw paths: the check that refuses ambiguous ones, and how services may read the others.
 
 Routing, authorization and the service must read the same path. So a path that two readers could read differently is
 refused before anything else sees it; any other is forwarded byte for byte.
 """
 
 import re
-from dataclasses import dataclass
 from urllib.parse import quote, unquote_to_bytes
 
 from limen.errors import Fault, Kind
@@ -68,57 +67,3 @@ def readings(raw: bytes) -> set[bytes]:
 
 def _ambiguous(why: str) -> Fault:
     return Fault(Kind.BAD_PATH, f"The path is ambiguous. {why}")
-
-
-_PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(?::([a-z]+))?\}")
-_PLAIN = re.compile(r"[A-Za-z0-9\-._~!$&'()*+,;=:@]+")
-_CONVERTERS = frozenset(("str", "int", "float", "uuid", "path"))
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """One segment of a pattern: literal text, a parameter, or (``tail``) the rest of the path."""
-
-    text: str
-    parameter: bool = False
-    tail: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Pattern:
-    """A parsed path pattern, such as ``/api/users/{user_id}`` or ``/reports/{path:path}``."""
-
-    path: str
-    segments: tuple[Segment, ...]
-
-    @classmethod
-    def parse(cls, path: str) -> "Pattern":
-        """Parse ``path``; raises ValueError that says what is wrong with it."""
-        if not path.startswith("/"):
-            raise ValueError(f"the path {path!r} must begin with '/'")
-        pieces = path[1:].split("/")
-        segments: list[Segment] = []
-        for index, piece in enumerate(pieces):
-            last = index == len(pieces) - 1
-            if piece == "" and last:
-                segments.append(Segment(""))
-            elif (match := _PLACEHOLDER.fullmatch(piece)) is not None:
-                if match[2] is not None and match[2] not in _CONVERTERS:
-                    raise ValueError(f"the path {path!r} uses {{{match[1]}:{match[2]}}}; known: {sorted(_CONVERTERS)}")
-                tail = match[2] == "path"
-                if tail and not last:
-                    raise ValueError(f"the path {path!r}: {piece} takes the rest of the path, so it must come last")
-                segments.append(Segment(match[1], parameter=True, tail=tail))
-            elif not _PLAIN.fullmatch(piece) or piece in (".", ".."):
-                raise ValueError(f"the path {path!r}: the segment {piece!r} must be plain text or {{one_parameter}}")
-            else:
-                segments.append(Segment(piece))
-        names = [segment.text for segment in segments if segment.parameter]
-        if len(set(names)) != len(names):
-            raise ValueError(f"the path {path!r} names a parameter twice")
-        return cls(path, tuple(segments))
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the parameters, in order."""
-        return tuple(segment.text for segment in self.segments if segment.parameter)

@@ -1,13 +1,16 @@
 """The routing table. A literal path is one dictionary look-up; other paths walk a tree of segments with backtracking, literal
 before parameter before rest-of-path. The cost does not grow with the number of routes. Immutable; a reload replaces it.
+
+The application's own endpoints are in it as well: without a plan, so that no less specific pattern takes their requests.
 """
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
-from urllib.parse import unquote_to_bytes
+from typing import Final, Generic, TypeVar
+from urllib.parse import quote, unquote_to_bytes
 
-from limen.routing.path import Pattern
+from limen.routing.pattern import Pattern, Segment
 
 P = TypeVar("P")
 
@@ -42,56 +45,141 @@ class Redirect:
     path: bytes
 
 
-class _Leaf(Generic[P]):
-    """The plans of one path by method, with their patterns."""
+@dataclass(frozen=True, slots=True)
+class Local:
+    """An endpoint of the application's own answers. ``as_get``: it has no HEAD, and what GET answers is asked for."""
 
-    __slots__ = ("plans",)
+    as_get: bool = False
+
+
+LOCAL: Final = Local()
+_LOCAL_AS_GET: Final = Local(as_get=True)
+
+ANY: Final = "*"
+"""In place of a method, of a local entry: a mounted application takes every method, and WebSockets."""
+
+WEBSOCKET: Final = "websocket"
+"""In place of a method, of a local entry: an endpoint for WebSockets."""
+
+_NO_METHOD: Final = frozenset((ANY.encode(), WEBSOCKET.encode()))
+
+
+class _Leaf(Generic[P]):
+    """The plans of one path by method, with their patterns. An endpoint of the application's own has None for a plan."""
+
+    __slots__ = ("any", "plans")
 
     def __init__(self) -> None:
-        self.plans: dict[bytes, tuple[P, Pattern]] = {}
+        self.plans: dict[bytes, tuple[P | None, Pattern]] = {}
+        self.any = False
 
-    def add(self, method: bytes, plan: P, pattern: Pattern) -> str | None:
-        if method in self.plans:
-            other = self.plans[method][1].path
-            return f"{method.decode()} {pattern.path}: {other} answers the same requests; remove one of the two"
+    def add(self, method: bytes, plan: P | None, pattern: Pattern) -> str | None:
+        taken = self.plans.get(method) or (self.plans[b"*"] if self.any else None)
+        if taken is not None:
+            other, where = taken
+            if plan is not None and other is not None:
+                return (
+                    f"{method.decode()} {pattern.path}: {where.path} answers the same requests; remove one of the two"
+                )
+            first = _what(other, mounted=self.any and method not in self.plans)
+            second = _what(plan, mounted=method == ANY.encode())
+            return (
+                f"{method.decode()} {pattern.path}: {second} can never be reached, since {first} at {where.path} was declared "
+                "before it and answers the same requests; remove one of the two, or give it another path"
+            )
         self.plans[method] = (plan, pattern)
+        self.any = self.any or method == ANY.encode()
         return None
 
-    def find(self, method: bytes) -> tuple[P, Pattern] | None:
+    def find(self, method: bytes) -> tuple[P | None, Pattern] | None:
         entry = self.plans.get(method)
-        return self.plans.get(b"GET") if entry is None and method == b"HEAD" else entry
+        if entry is None and method == b"HEAD":
+            entry = self.plans.get(b"GET")
+        return self.plans[b"*"] if entry is None and self.any else entry
+
+    @property
+    def methods(self) -> set[bytes]:
+        return set(self.plans) - _NO_METHOD
 
     @property
     def allow(self) -> set[bytes]:
-        return set(self.plans) | {b"OPTIONS"} | ({b"HEAD"} if b"GET" in self.plans else set[bytes]())
+        methods = self.methods
+        if not methods:
+            return methods
+        return methods | {b"OPTIONS"} | ({b"HEAD"} if b"GET" in methods else set[bytes]())
+
+
+def _what(plan: object, *, mounted: bool) -> str:
+    if plan is not None:
+        return "the gateway route"
+    return "the mounted application" if mounted else "the application's own endpoint"
+
+
+class _Special(Generic[P]):
+    """A segment that has to match: a converter, or text around parameters. ``single`` is one parameter and nothing else."""
+
+    __slots__ = ("groups", "longest", "node", "rank", "regex", "single")
+
+    def __init__(self, segment: Segment, node: "_Node[P]") -> None:
+        self.regex = re.compile(segment.regex, re.DOTALL)
+        self.groups = [name for name in self.regex.groupindex if name[1:].isdigit()]
+        self.longest = segment.longest
+        self.rank = segment.rank
+        self.single = "{" not in segment.text
+        self.node = node
 
 
 class _Node(Generic[P]):
-    __slots__ = ("leaf", "literals", "parameter", "tail")
+    __slots__ = ("leaf", "literals", "parameter", "specials", "tail", "tails")
 
     def __init__(self) -> None:
         self.literals: dict[bytes, _Node[P]] = {}
+        self.specials: list[_Special[P]] = []  # in their order of precedence
         self.parameter: _Node[P] | None = None
         self.leaf: _Leaf[P] | None = None
+        self.tails: list[_Special[P]] = []  # a rest of the path that has to match; the leaf is the node's
         self.tail: _Leaf[P] | None = None
+
+    def special(self, segment: Segment) -> "_Node[P]":
+        """Return the node behind a segment that has to match, made at first use."""
+        specials = self.tails if segment.tail else self.specials
+        for one in specials:
+            if one.regex.pattern == segment.regex:
+                return one.node
+        made = _Special(segment, _Node[P]())
+        specials.append(made)
+        specials.sort(key=_rank)  # of one rank, the first that was declared stays the first
+        return made.node
+
+
+def _rank(special: _Special[P]) -> int:
+    return special.rank
 
 
 class Table(Generic[P]):
-    """All plans. Raises ValueError, naming every conflict, when two entries answer the same requests."""
+    """All plans. Raises ValueError, naming every conflict, when two entries answer the same requests.
 
-    def __init__(self, entries: Iterable[tuple[str, Pattern, P]]) -> None:
-        """Build from ``(method, pattern, plan)``."""
+    ``redirects``: a path that differs from a known one by its final slash is redirected there.
+    """
+
+    def __init__(self, entries: Iterable[tuple[str, Pattern, P | None]], *, redirects: bool = True) -> None:
+        """Build from ``(method, pattern, plan)``, in the order of declaration.
+
+        None in place of a plan is an endpoint of the application's own, whose method may be ``ANY`` or ``WEBSOCKET``.
+        """
         self._root: _Node[P] = _Node()
         self._literal: dict[bytes, _Leaf[P]] = {}
+        self._redirects = redirects
         clashes = [clash for method, pattern, plan in entries if (clash := self._add(method.encode(), pattern, plan))]
         if clashes:
             raise ValueError("\n".join(clashes))
-        self.methods = frozenset(method for leaf in self._all() for method in leaf.plans)
+        self.methods = frozenset(method for leaf in self._all() for method in leaf.methods)
         """The methods of all routes."""
         self._exact = {
             (method, path): Match(plan, path, {}, {})
             for path, leaf in self._literal.items()
             for method, (plan, _) in leaf.plans.items()
+            if plan is not None
         }
 
     def _all(self) -> Iterator[_Leaf[P]]:
@@ -100,6 +188,7 @@ class Table(Generic[P]):
         while nodes:
             node = nodes.pop()
             nodes += node.literals.values()
+            nodes += [one.node for one in (*node.specials, *node.tails)]
             if node.parameter is not None:
                 nodes.append(node.parameter)
             for leaf in (node.leaf, node.tail):
@@ -110,31 +199,48 @@ class Table(Generic[P]):
         """Return the match of a path that equals a literal pattern, by one look-up of a precomputed match."""
         return self._exact.get((method, raw))
 
-    def match(self, method: bytes, raw: bytes) -> Match[P] | Redirect | MethodNotAllowed | None:
+    def match(self, method: bytes, raw: bytes) -> Match[P] | Local | Redirect | MethodNotAllowed | None:
         """Return the match of a raw path, or why there is none; None for a path that no pattern matches."""
         allow: set[bytes] = set()
         for leaf, values in self._leaves(raw):
             entry = leaf.find(method)
             if entry is not None:
                 plan, pattern = entry
+                if plan is None:
+                    as_get = method == b"HEAD" and method not in leaf.plans and not leaf.any
+                    return _LOCAL_AS_GET if as_get else LOCAL
                 named = dict(zip(pattern.names, values, strict=True))
                 return Match(plan, raw, {n: unquote_to_bytes(v).decode() for n, v in named.items()}, named)
             allow |= leaf.allow
         if allow:
             return MethodNotAllowed(tuple(sorted(allow)))
+        if not self._redirects:
+            return None
         other = raw[:-1] if raw.endswith(b"/") else raw + b"/"
         # A path of slashes only would become "//host", which browsers read as another host.
-        if other and not other.startswith(b"//") and any(True for _ in self._leaves(other)):
+        if other and not other.startswith(b"//") and any(leaf.methods or leaf.any for leaf, _ in self._leaves(other)):
             return Redirect(other)
         return None
 
-    def _add(self, method: bytes, pattern: Pattern, plan: P) -> str | None:
+    def has_websocket(self, raw: bytes) -> bool:
+        """Tell whether a WebSocket is for the application: where it has an endpoint, or nothing else is known."""
+        for leaf, _ in self._leaves(raw):
+            if leaf.any or b"websocket" in leaf.plans:
+                return True
+            entry = leaf.plans.get(b"GET")
+            if entry is not None and entry[0] is not None:
+                return False
+        return True
+
+    def _add(self, method: bytes, pattern: Pattern, plan: P | None) -> str | None:
         node = self._root
         for segment in pattern.segments:
-            if segment.tail:
+            if segment.regex:
+                node = node.special(segment)
+            elif segment.tail:
                 node.tail = node.tail or _Leaf()
                 return node.tail.add(method, plan, pattern)
-            if segment.parameter:
+            elif segment.parameter:
                 node.parameter = node.parameter or _Node()
                 node = node.parameter
             else:
@@ -166,7 +272,32 @@ class Table(Generic[P]):
         child = node.literals.get(unquote_to_bytes(segment) if b"%" in segment else segment)
         if child is not None:
             yield from self._walk(child, segments, at + 1, values)
+        if node.specials:
+            for special in node.specials:
+                found = _values(special, segment)
+                if found is not None:
+                    yield from self._walk(special.node, segments, at + 1, (*values, *found))
         if node.parameter is not None and segment:
             yield from self._walk(node.parameter, segments, at + 1, (*values, segment))
+        if node.tails:
+            rest = b"/".join(segments[at:])
+            for special in node.tails:
+                found = _values(special, rest)
+                if found is not None and special.node.leaf is not None:
+                    yield special.node.leaf, (*values, *found)
         if node.tail is not None:
             yield node.tail, (*values, b"/".join(segments[at:]))
+
+
+def _values(special: _Special[P], raw: bytes) -> Sequence[bytes] | None:
+    """Return the raw values of the parameters in a segment, or a rest of the path, that has to match; None if it does not."""
+    if special.longest and len(raw) > special.longest:
+        return None
+    encoded = b"%" in raw
+    found = special.regex.fullmatch((unquote_to_bytes(raw) if encoded else raw).decode(errors="replace"))
+    if found is None:
+        return None
+    if special.single:
+        return (raw,)
+    values = [found[name] for name in special.groups]
+    return [quote(value, "/~").encode() if encoded else value.encode() for value in values]

@@ -14,7 +14,7 @@ from limen.errors import DeclarationError, Fault, Kind
 from limen.exchange.policy import RouteFacts
 from limen.exchange.principal import Principal
 from limen.http.headers import CODING_AND_RANGE_FIELDS, block, withheld
-from limen.routing.path import Pattern
+from limen.routing.pattern import Pattern
 from limen.routing.rewrite import Rewrite
 from limen.routing.table import Table
 from limen.runtime.declared_policies import GATEWAY, DeclaredPolicies

@@ -12,7 +12,8 @@ from limen.errors import Fault, Kind
 from limen.exchange.policy import Environment, RouteFacts
 from limen.http.replies import Reply
 from limen.policies import Redirect
-from limen.routing.path import Pattern, check_path
+from limen.routing.path import check_path
+from limen.routing.pattern import Pattern
 from limen.routing.table import Match, Table
 from policy_requests import request
 

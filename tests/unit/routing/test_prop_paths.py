@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from limen.errors import Fault
 from limen.routing.find import find
-from limen.routing.path import Pattern, check_path
+from limen.routing.path import check_path
+from limen.routing.pattern import Pattern
 from limen.routing.table import Match, Table
 
 WORDS = ("a", "b", "admin")

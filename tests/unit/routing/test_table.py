@@ -8,14 +8,21 @@ from hypothesis import strategies as st
 from starlette.routing import Match as Found
 from starlette.routing import Route, Router
 
-from limen.routing.path import Pattern, check_path
-from limen.routing.table import Match, MethodNotAllowed, Redirect, Table
+from limen.routing.path import check_path
+from limen.routing.pattern import Pattern
+from limen.routing.table import LOCAL, Local, Match, MethodNotAllowed, Redirect, Table
 
 
-def table(*entries: str) -> Table[str]:
-    """Build from ``"METHOD /path"``; the plan of an entry is its own text."""
-    split = [entry.partition(" ") for entry in entries]
-    return Table([(method, Pattern.parse(path), f"{method} {path}") for method, _, path in split])
+def table(*entries: str, redirects: bool = True) -> Table[str]:
+    """Build from ``"METHOD /path"``; the plan of an entry is its own text, and there is none behind ``LOCAL``."""
+    split = [(entry.removeprefix("LOCAL "), entry.startswith("LOCAL ")) for entry in entries]
+    return Table(
+        [
+            (entry.partition(" ")[0], Pattern.parse(entry.partition(" ")[2]), None if local else entry)
+            for entry, local in split
+        ],
+        redirects=redirects,
+    )
 
 
 def plan(found: Table[str], method: str, raw: str) -> str | None:
@@ -164,7 +171,19 @@ def test_an_unknown_path_is_nothing(raw: str) -> None:
         (("GET /a", "GET /a"), "GET /a: /a answers the same requests; remove one of the two"),
         (("GET /{a}", "GET /{b}"), "GET /{b}: /{a} answers the same requests"),
         (("GET /x/{a:path}", "GET /x/{b:path}"), "GET /x/{b:path}: /x/{a:path} answers the same requests"),
-        (("GET /{a:int}/b", "GET /{a}/b"), "GET /{a}/b: /{a:int}/b answers the same requests"),
+        (("GET /{a:int}/b", "GET /{c:int}/b"), "GET /{c:int}/b: /{a:int}/b answers the same requests"),
+        (("GET /{a}.csv", "GET /{b}.csv"), "GET /{b}.csv: /{a}.csv answers the same requests"),
+        (("GET /{a:path}/x", "GET /{b:path}/x"), "GET /{b:path}/x: /{a:path}/x answers the same requests"),
+        (
+            ("LOCAL GET /docs", "GET /docs"),
+            "GET /docs: the gateway route can never be reached, since the application's own endpoint at /docs was declared "
+            "before it and answers the same requests",
+        ),
+        (("GET /{a}", "LOCAL GET /{b}"), "GET /{b}: the application's own endpoint can never be reached"),
+        (
+            ("LOCAL * /s/{p:path}", "GET /s/{p:path}"),
+            "can never be reached, since the mounted application at /s/{p:path}",
+        ),
     ],
 )
 def test_clashes_are_named(entries: tuple[str, ...], message: str) -> None:
@@ -179,15 +198,115 @@ def test_all_clashes_are_told_at_once() -> None:
     assert len(str(caught.value).splitlines()) == 2
 
 
+CONVERTED = table(
+    "GET /i/{id:int}",
+    "GET /i/{id:uuid}",
+    "GET /i/{id:float}",
+    "GET /i/{id}",
+    "GET /i/{name}.csv",
+    "GET /i/{a}-{b}",
+    "GET /only/{id:int}",
+    "GET /only/{rest:path}/edit",
+    "GET /only/{rest:path}/{version:int}/edit",
+)
+_UUID = "11111111-2222-3333-4444-555555555555"
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected", "params"),
+    [
+        ("/i/7", "GET /i/{id:int}", {"id": "7"}),
+        ("/i/%37", "GET /i/{id:int}", {"id": "7"}),
+        ("/i/7.5", "GET /i/{id:float}", {"id": "7.5"}),
+        ("/i/x", "GET /i/{id}", {"id": "x"}),
+        ("/i/a.csv", "GET /i/{name}.csv", {"name": "a"}),
+        ("/i/a%20b%2Ecsv", "GET /i/{name}.csv", {"name": "a b"}),
+        ("/i/a-b", "GET /i/{a}-{b}", {"a": "a", "b": "b"}),
+        ("/i/a-b-c", "GET /i/{a}-{b}", {"a": "a-b", "b": "c"}),
+        ("/i/" + "a-" * 200, "GET /i/{id}", {"id": "a-" * 200}),  # longer than what two parameters may share
+        ("/only/7", "GET /only/{id:int}", {"id": "7"}),
+        ("/only/a/b/edit", "GET /only/{rest:path}/edit", {"rest": "a/b"}),
+        ("/only/a/2/edit", "GET /only/{rest:path}/edit", {"rest": "a/2"}),  # of two that match, the first
+    ],
+)
+def test_a_converter_and_text_around_a_parameter_are_matched(raw: str, expected: str, params: dict[str, str]) -> None:
+    match = CONVERTED.match(b"GET", raw.encode())
+    assert isinstance(match, Match)
+    assert (match.plan, match.params) == (expected, params)
+
+
+@pytest.mark.parametrize("raw", ["/only/x", "/only/-7", "/only/7.5", "/only/edit", "/only/%D9%A7"])
+def test_what_no_converter_takes_is_nothing(raw: str) -> None:
+    assert CONVERTED.match(b"GET", raw.encode()) is None
+
+
+def test_a_uuid_is_more_specific_than_a_text() -> None:
+    assert plan(CONVERTED, "GET", f"/i/{_UUID}") == "GET /i/{id:uuid}"
+
+
+MIXED = table(
+    "LOCAL GET /docs",
+    "LOCAL POST /items/{id}",
+    "GET /items/{id}",
+    "LOCAL GET /items/special",
+    "LOCAL HEAD /head",
+    "LOCAL GET /head",
+    "LOCAL * /static/{path:path}",
+    "LOCAL websocket /ws",
+    "GET /ws/stub",
+    "GET /{path:path}",
+)
+
+
+@pytest.mark.parametrize(
+    ("method", "raw", "expected"),
+    [
+        ("GET", "/docs", LOCAL),
+        ("GET", "/items/special", LOCAL),
+        ("POST", "/items/1", LOCAL),
+        ("HEAD", "/docs", Local(as_get=True)),
+        ("HEAD", "/head", LOCAL),
+        ("HEAD", "/static/x", LOCAL),
+        ("BREW", "/static/x/y", LOCAL),
+        ("PATCH", "/items/1", MethodNotAllowed((b"GET", b"HEAD", b"OPTIONS", b"POST"))),
+    ],
+)
+def test_no_pattern_takes_what_is_the_applications_own(method: str, raw: str, expected: object) -> None:
+    assert MIXED.match(method.encode(), raw.encode()) == expected
+
+
+def test_what_is_not_the_applications_own_goes_on_to_the_less_specific() -> None:
+    assert plan(MIXED, "GET", "/ws") == "GET /{path:path}"
+    assert plan(MIXED, "GET", "/items/1") == "GET /items/{id}"
+    assert plan(MIXED, "GET", "/staticx") == "GET /{path:path}"
+
+
+def test_a_websocket_is_for_the_application_unless_a_route_is_nearer() -> None:
+    assert MIXED.has_websocket(b"/ws")
+    assert MIXED.has_websocket(b"/static/ws")
+    assert not MIXED.has_websocket(b"/ws/stub")
+    assert not MIXED.has_websocket(b"/other")
+    assert table("GET /a").has_websocket(b"/b")
+    assert b"websocket" not in MIXED.methods
+
+
+def test_without_redirects_another_final_slash_is_another_path() -> None:
+    assert table("GET /a", redirects=False).match(b"GET", b"/a/") is None
+    assert table("LOCAL GET /a").match(b"GET", b"/a/") == Redirect(b"/a")
+    assert table("LOCAL websocket /a").match(b"GET", b"/a/") is None
+
+
 def endpoint(request: Any) -> Any:
     raise AssertionError("never called")
 
 
-WORDS = st.sampled_from(["a", "b", "c1", "x-y", "{p}", "{q}"])
+WORDS = st.sampled_from(["a", "b", "c1", "x-y", "{p}", "{q}", "{n:int}", "{f:float}", "{c}.csv", "x{d}"])
 METHODS = st.lists(st.sampled_from(["GET", "POST", "DELETE"]), min_size=1, max_size=2, unique=True)
 TAILS = st.sampled_from(["", "", "/", "/{rest:path}"])
 ROUTES = st.lists(st.tuples(METHODS, st.lists(WORDS, max_size=3, unique=True), TAILS), min_size=1, max_size=6)
-PATHS = st.lists(st.sampled_from(["r0", "r1", "r2", "a", "b", "c1", "x-y", "zz"]), max_size=5)
+PATHS = st.lists(
+    st.sampled_from(["r0", "r1", "r2", "a", "b", "c1", "x-y", "zz", "7", "7.5", "a.csv", "xx"]), max_size=5
+)
 
 
 @given(ROUTES, PATHS, st.booleans(), st.sampled_from(["GET", "HEAD", "POST", "DELETE", "PUT"]))
