@@ -6,13 +6,15 @@ verified tokens of what is still declared.
 
 from collections.abc import Callable, Mapping, Sequence
 
+from limen.app.collect import Collected
 from limen.errors import DeclarationError
 from limen.exchange.policy import Policy
 from limen.exchange.principal import Principal
 from limen.observe.redaction import logger
 from limen.runtime.compile import compile_config
-from limen.runtime.declared_policies import GATEWAY, DeclaredPolicies, declared_policies
+from limen.runtime.declared_policies import GATEWAY, declared_policies
 from limen.runtime.host import ActiveConfig
+from limen.runtime.local_route import LocalEntry
 from limen.runtime.route import Route
 from limen.runtime.state import Runtime
 
@@ -22,7 +24,7 @@ _log = logger("limen.app.config")
 class GatewayConfig:
     """Collects declarations and their problems, and compiles them.
 
-    ``routes`` are in the order of their declaration. ``runtime`` is what they are compiled against.
+    ``routes`` and ``local`` endpoints are in the order of their declaration. ``runtime`` is what they are compiled against.
     """
 
     def __init__(
@@ -30,54 +32,43 @@ class GatewayConfig:
         make_runtime: Callable[[], Runtime],
         identity: Mapping[str, Callable[[Principal], str]],
         policies: Sequence[Policy],
+        collect: Callable[[], Collected],
         on_compiled: Callable[[], None],
+        *,
+        redirects: bool,
     ) -> None:
-        """Begin with the gateway's own ``policies`` and no route. ``on_compiled`` is called after each successful compile."""
+        """Begin with the gateway's own ``policies``. ``collect`` reads what is declared.
+
+        ``on_compiled`` is called after each successful compile.
+        """
         self._make_runtime = make_runtime
         self._identity = identity
+        self._collect = collect
         self._on_compiled = on_compiled
-        self._group_prefixes: list[str] = []
+        self._redirects = redirects
         self._policies, self._declaration_problems = declared_policies(GATEWAY, policies)
         self._compile_problems: tuple[str, ...] = ()  # of what was declared since ``_active`` was compiled
         self._active: ActiveConfig | None = None
         self._changed = True
+        self._collected = Collected()
         self.routes: list[Route] = []
+        self.local: list[LocalEntry] = []
         self.runtime = make_runtime()
 
-    def add_route(self, route: Route) -> None:
-        """Declare ``route``."""
-        self.routes.append(route)
+    def changed(self) -> None:
+        """Take note that something was declared."""
         self._changed = True
-
-    def add_problems(self, *problems: str) -> None:
-        """Keep ``problems`` until the next compile, which fails with them."""
-        self._declaration_problems += problems
-        self._changed = True
-
-    def declare_policies(self, place: str, policies: object) -> DeclaredPolicies:
-        """Check ``policies`` of ``place``; keep the problems."""
-        declared, problems = declared_policies(place, policies)
-        self.add_problems(*problems)
-        return declared
-
-    def declare_group_policies(self, prefix: str, policies: object) -> DeclaredPolicies:
-        """Check ``policies`` of a group with ``prefix``; keep the problems."""
-        self._group_prefixes.append(prefix)
-        count = self._group_prefixes.count(prefix)
-        # Live policies are kept by place, and two groups may have one prefix.
-        return self.declare_policies(f"group {prefix}" if count == 1 else f"group {prefix} ({count})", policies)
 
     def compile(self) -> None:
-        """Compile what has changed. Raises DeclarationError with every problem at once."""
-        if self._changed:
-            self._recompile()
+        """Compile what is declared. Raises DeclarationError with every problem at once."""
+        self._compile_if_new()
         if self._compile_problems:
             raise DeclarationError(self._compile_problems)
 
     def active(self) -> ActiveConfig:
         """Return what requests run against. Where the last compile failed, that is what was compiled before."""
         if self._changed:
-            self._recompile()
+            self._compile_if_new()
         if self._active is None:
             raise DeclarationError(self._compile_problems)
         return self._active
@@ -86,17 +77,25 @@ class GatewayConfig:
         """Close the runtime, and begin with a new one."""
         runtime, self.runtime, self._active = self.runtime, self._make_runtime(), None
         self._changed = True
+        self._collected = Collected()
         await runtime.aclose()
 
-    def _recompile(self) -> None:
+    def _compile_if_new(self) -> None:
         self._changed = False
+        collected, before = self._collect(), self._collected
+        self._collected = collected
+        if collected.is_as(before) and (self._active is not None or self._compile_problems):
+            return
+        self.routes = collected.routes
+        self.local = [one for one in collected.entries if isinstance(one, LocalEntry)]
         try:
             self._active = compile_config(
-                self.routes,
+                collected.entries,
                 runtime=self.runtime,
                 identity=self._identity,
                 policies=self._policies,
-                problems=tuple(self._declaration_problems),
+                problems=(*self._declaration_problems, *collected.problems),
+                redirects=self._redirects,
             )
         except DeclarationError as error:
             self._compile_problems = error.problems

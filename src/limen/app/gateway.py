@@ -6,43 +6,45 @@ from typing import Any, Unpack
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from limen.app import local_checks
+from limen.app.collect import Collected, Collector
 from limen.app.config import GatewayConfig
+from limen.app.declaration import declare
+from limen.app.dependencies import guard_names
+from limen.app.forward import declare_forward
 from limen.app.group import Group
+from limen.app.group_policies import GroupPolicies
 from limen.app.jwks import JwkSetSource, publish
 from limen.app.local import on_client_disconnect, on_http_exception, on_invalid_request, on_unexpected
 from limen.app.openapi import complete
-from limen.app.options import OWN_OPTIONS, Allow, Auth, RouteOptions, Stub, Verbs
-from limen.app.stub import document, fastapi_options, register, stub_route
+from limen.app.options import Auth, ForwardOptions, RouteOptions, Stub, Verbs
+from limen.app.stub import LOCAL_DEFAULT, document
 from limen.auth.assertion import Assertion
 from limen.auth.jwt import Jwt
 from limen.auth.method import Methods
 from limen.auth.revocation import RevocationStore
-from limen.auth.rules import Rule, as_rule
 from limen.client.limits import ClientLimits
 from limen.client.trust import Trust
 from limen.engines.asgi.engine import Engine
 from limen.engines.asgi.record import recorded
+from limen.engines.asgi.root_path import take_prefix
 from limen.exchange.policy import Policy
 from limen.exchange.principal import Principal
 from limen.observe import access
 from limen.observe.redaction import logger
-from limen.runtime.declared_policies import DeclaredPolicies
 from limen.runtime.host import ActiveConfig
-from limen.runtime.route import DEFAULT_HELD, Route
+from limen.runtime.local_route import LocalEntry
+from limen.runtime.route import Route
 from limen.runtime.route_info import RouteInfo
 from limen.runtime.state import Runtime
-from limen.upstream.declared import Timeouts, Upstream
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[Mapping[str, Any] | None]]
-
-EVERY_METHOD = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 def _roles(principal: Principal) -> str:
@@ -98,12 +100,18 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         self.limits = limits or ClientLimits()
         self._trust = trust or Trust()
         self._user_lifespan = lifespan
-        self._config = GatewayConfig(self._make_runtime, identity, policies, on_compiled=self._bound_local_validation)
+        self._collector = Collector()
+        self._config = GatewayConfig(
+            *(self._make_runtime, identity, policies, self._collect),
+            on_compiled=self._document,
+            redirects=fastapi.get("redirect_slashes", True),
+        )
+        self._routes_seen = 0
         fastapi.setdefault("generate_unique_id_function", _function_name)
         super().__init__(lifespan=_lifespan, **fastapi)
         if self.max_body_size is None:
             # Of the router: on the application it would bound what streams to the services.
-            self.router.max_body_size = DEFAULT_HELD
+            self.router.max_body_size = LOCAL_DEFAULT
         # Innermost of the user's middleware: whatever is added later wraps gateway routes as it wraps FastAPI's.
         self.user_middleware.append(Middleware(Engine, host=self))
         if jwks_path is not None and (sets := self._jwk_sets()):
@@ -115,63 +123,29 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection; every request gets its id, and its line in the access log."""
+        take_prefix(scope, self._trust)
         await recorded(super().__call__, scope, receive, send, self._config.runtime.new_request_id)
 
     def declare(
-        self, method: str, path: str, options: RouteOptions, groups: Sequence[DeclaredPolicies] = ()
+        self, methods: Sequence[str], path: str, options: RouteOptions, groups: Sequence[GroupPolicies] = ()
     ) -> Callable[[Stub], Stub]:
-        """Declare ``method path``: a stub where there is an upstream, else FastAPI's own path operation."""
-        if "upstream" not in options:
-            return self._declare_local(method, path, options, groups)
+        """Declare ``path``: a stub where there is an upstream, else FastAPI's own path operation."""
+        self._config.changed()
+        return declare(self.router, methods, path, options, groups)
 
-        def decorate(stub: Stub) -> Stub:
-            self._declare_stub(method, path, stub, options, groups)
-            return stub
+    def declare_forward(self, path: str, options: ForwardOptions, groups: Sequence[GroupPolicies] = ()) -> None:
+        """Forward everything under ``path``."""
+        self._config.changed()
+        declare_forward(self.router, path, options, groups)
 
-        return decorate
-
-    def declare_policies(self, prefix: str, policies: Sequence[Policy]) -> DeclaredPolicies:
-        """Check ``policies`` of a group with ``prefix``."""
-        return self._config.declare_group_policies(prefix, policies)
+    def declare_group(self, group: GroupPolicies) -> None:
+        """Take note of the policies of a group."""
+        self._config.changed()
+        self._collector.groups.append(group)
 
     def group(self, prefix: str, **defaults: Unpack[RouteOptions]) -> Group:
         """Return a group of routes that share ``prefix`` and options, such as the upstream; a route's own options win."""
         return Group(self, prefix, defaults)
-
-    def forward(
-        self,
-        path: str,
-        *,
-        upstream: Upstream,
-        allow: Allow,
-        auth: Auth | None = None,
-        rewrite: str | None = None,
-        methods: Sequence[str] = EVERY_METHOD,
-        timeouts: Timeouts | None = None,
-        max_body: int | None = None,
-        policies: Sequence[Policy] = (),
-    ) -> None:
-        """Forward everything under ``path`` (which may end in ``{name:path}``) to ``upstream``; bodies stream both ways.
-
-        ``max_body`` bounds request bodies in bytes; None is the ``max_body_size`` of the application, and without one they
-        are unbounded, since they are never held.
-        """
-        verbs = tuple(method.upper() for method in methods)
-        name = f"{'|'.join(verbs)} {path}"
-        if (rule := self._rule(name, allow)) is not None:
-            self._config.add_route(
-                Route(
-                    methods=verbs,
-                    path=path,
-                    upstream=upstream,
-                    allow=rule,
-                    auth=None if auth is None else Methods.of(auth),
-                    rewrite=rewrite,
-                    timeouts=timeouts,
-                    max_body=self.max_body_size if max_body is None else max_body,
-                    policies=(self._config.declare_policies(name, policies),),
-                )
-            )
 
     def compile(self) -> None:
         """Check and compile everything declared so far; raises DeclarationError with every problem at once."""
@@ -186,22 +160,16 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         """Return every gateway route as people see it, in the order of declaration."""
         self.compile()
         middleware = self._foreign_middleware()
-        engine = "asgi" if middleware else "direct"
-        reason = f"middleware sees every request: {middleware}" if middleware else "nothing stands before the route"
-        return [
-            RouteInfo(
-                methods=route.methods,
-                path=route.path,
-                upstream=route.upstream.name,
-                allow=str(route.allow),
-                engine=engine,
-                reason=reason,
-            )
-            for route in self._config.routes
-        ]
+        return [_route_info(route, middleware) for route in self._config.routes]
+
+    def local_endpoints(self) -> list[RouteInfo]:
+        """Return every endpoint of the application's own as people see it, in the order of declaration."""
+        self.compile()
+        return [_local_info(entry) for entry in self._config.local]
 
     def openapi(self) -> dict[str, Any]:
         """Return the public document: FastAPI's, with problems, gateway statuses and bearer security."""
+        self.active_config()  # what documents a route is known once all is compiled
         if self.openapi_schema is None:
             methods = Methods(one for route in self._config.routes for one in self._methods(route))
             self.openapi_schema = complete(super().openapi(), methods)
@@ -211,7 +179,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
     async def running(self) -> AsyncGenerator[Mapping[str, Any]]:
         """Compile, run the user's lifespan, and close every connection at the end."""
         self.compile()
-        self._bound_local_validation()  # and of endpoints that were added since
+        local_checks.bound_validation(self.routes)  # and of endpoints that were added since
         for name in ("uvicorn.error", "hypercorn.error", "asyncio"):
             logger(name)  # servers log the exceptions of endpoints there: without their text, which may repeat input
         own_state = {"limen": self, "limen.limits": self.limits, "limen.bodies": self._config.runtime.body_memory}
@@ -227,6 +195,8 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
 
     def active_config(self) -> ActiveConfig:
         """Return what requests run against now. It is compiled first if something was declared since."""
+        if len(self.router.routes) != self._routes_seen:  # by FastAPI's own means, such as mount
+            self._config.changed()
         return self._config.active()
 
     def direct(self) -> bool:
@@ -260,55 +230,34 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
     def _methods(self, route: Route) -> Methods:
         return self.auth if route.auth is None else route.auth
 
-    def _bound_local_validation(self) -> None:
+    def _collect(self) -> Collected:
+        self._routes_seen = len(self.router.routes)
+        return self._collector.collect(self.router.routes, app_max_body=self.max_body_size)
+
+    def _document(self) -> None:
+        """Complete what FastAPI documents, and bound what it validates, now that all is known."""
+        self.openapi_schema = None
+        by_declared = {id(route.declared_as): route for route in self._config.routes}
+        for context in iter_route_contexts(self.router.routes):
+            route = by_declared.get(id(context.original_route))
+            if route is not None:
+                document(context, route, self._methods(route))
         local_checks.bound_validation(self.routes)
 
-    def _rule(self, name: str, allow: object) -> Rule | None:
-        try:
-            return as_rule(allow)
-        except TypeError as error:
-            self._config.add_problems(f"{name}: {error}")
-            return None
 
-    def _declare_local(
-        self, method: str, path: str, options: RouteOptions, groups: Sequence[DeclaredPolicies]
-    ) -> Callable[[Stub], Stub]:
-        given = {*options, *(["policies"] if groups else [])}
-        if stray := sorted(OWN_OPTIONS & given):
-            self._config.add_problems(f"{method} {path}: {', '.join(stray)} given without upstream=; name the service")
-        return self.api_route(path, methods=[method], **fastapi_options(options))
+def _route_info(route: Route, middleware: str) -> RouteInfo:
+    if middleware:
+        engine, reason = "asgi", f"middleware sees every request: {middleware}"
+    elif route.guard is not None:
+        engine, reason = "asgi", f"dependencies run before it: {guard_names(route.declared_as)}"
+    else:
+        engine, reason = "direct", "nothing stands before the route"
+    return RouteInfo(route.methods, route.path, route.upstream.name, str(route.allow), engine, reason)
 
-    def _declare_stub(
-        self,
-        method: str,
-        path: str,
-        stub: Callable[..., Any],
-        options: RouteOptions,
-        groups: Sequence[DeclaredPolicies],
-    ) -> None:
-        name = f"{method} {path}"
-        if "allow" not in options:
-            self._config.add_problems(
-                f"{name}: says nothing about who may call; add allow=anyone, signed_in, role(...), scope(...) or a function"
-            )
-            return
-        rule = self._rule(name, options["allow"])
-        if rule is None:
-            return
-        policies = (*groups, self._config.declare_policies(name, options.get("policies", ())))
-        registered = register(self.router, method, path, stub, options)
-        try:
-            route = stub_route(
-                *(registered, method, path, stub, options),
-                rule=rule,
-                app_max_body=self.max_body_size,
-                policies=policies,
-            )
-        except TypeError as error:
-            self._config.add_problems(f"{name}: {error}")
-            return
-        document(registered, route, self._methods(route))
-        self._config.add_route(route)
+
+def _local_info(entry: LocalEntry) -> RouteInfo:
+    allow = "anyone" if entry.allow is None else str(entry.allow)
+    return RouteInfo(entry.methods, entry.path, "-", allow, "asgi", entry.kind)
 
 
 def _function_name(route: APIRoute) -> str:

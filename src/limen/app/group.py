@@ -1,11 +1,10 @@
 """Routes that share a prefix and options."""
 
 from collections.abc import Callable, Sequence
-from typing import Unpack
+from typing import Unpack, cast
 
-from limen.app.options import RouteOptions, Stub, Verbs
-from limen.exchange.policy import Policy
-from limen.runtime.declared_policies import DeclaredPolicies
+from limen.app.group_policies import GroupPolicies
+from limen.app.options import ForwardOptions, RouteOptions, Stub, Verbs
 
 
 class Group(Verbs):
@@ -14,21 +13,29 @@ class Group(Verbs):
     def __init__(self, parent: Verbs, prefix: str, defaults: RouteOptions) -> None:
         """Declare routes at ``parent``, under ``prefix``, with ``defaults``."""
         self._parent = parent
-        self._prefix = prefix
+        self._own_prefix = prefix
+        self.prefix = parent.prefix + prefix
         self._defaults: RouteOptions = {**defaults}
         policies = self._defaults.pop("policies", None)
-        self._declared_policies = () if policies is None else (parent.declare_policies(prefix, policies),)
+        self._policies = () if policies is None else (GroupPolicies(self.prefix, policies),)
+        for group in self._policies:
+            self.declare_group(group)
 
     def declare(
-        self, method: str, path: str, options: RouteOptions, groups: Sequence[DeclaredPolicies] = ()
+        self, methods: Sequence[str], path: str, options: RouteOptions, groups: Sequence[GroupPolicies] = ()
     ) -> Callable[[Stub], Stub]:
-        """Declare ``method prefix+path`` at the parent."""
+        """Declare ``prefix+path`` at the parent."""
         merged: RouteOptions = {**self._defaults, **options}
-        return self._parent.declare(method, self._prefix + path, merged, (*self._declared_policies, *groups))
+        return self._parent.declare(methods, self._own_prefix + path, merged, (*self._policies, *groups))
 
-    def declare_policies(self, prefix: str, policies: Sequence[Policy]) -> DeclaredPolicies:
-        """Check ``policies`` of a group within this one."""
-        return self._parent.declare_policies(self._prefix + prefix, policies)
+    def declare_forward(self, path: str, options: ForwardOptions, groups: Sequence[GroupPolicies] = ()) -> None:
+        """Forward ``prefix+path`` at the parent."""
+        merged = cast("ForwardOptions", {**self._defaults, **options})
+        self._parent.declare_forward(self._own_prefix + path, merged, (*self._policies, *groups))
+
+    def declare_group(self, group: GroupPolicies) -> None:
+        """Take note of the policies of a group within this one."""
+        self._parent.declare_group(group)
 
     def group(self, prefix: str, **defaults: Unpack[RouteOptions]) -> "Group":
         """Return a group within this one."""

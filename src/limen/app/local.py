@@ -1,12 +1,10 @@
 """The gateway's own FastAPI endpoints, and paths without an endpoint: their problems are the same as on gateway routes."""
 
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Match, Mount
-from starlette.types import Scope
+from starlette.routing import Mount
 
 from limen.contract.violations import MOST_LISTED, violation
 from limen.engines.asgi.record import OUTCOME
@@ -25,18 +23,6 @@ _CODES = {
     422: "invalid_request",
     500: "internal_error",
 }
-
-
-class Registered(APIRoute):
-    """A stub as FastAPI knows it, for the documentation alone.
-
-    FastAPI decodes a path before it matches. For a path that the gateway's table refuses, such as ``/admin%2f1``, it would
-    run the stub itself, without asking who calls.
-    """
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match nothing: the gateway's table matches requests."""
-        return Match.NONE, {}
 
 
 def _method_and_path(request: Request) -> tuple[str, str]:

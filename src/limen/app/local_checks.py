@@ -15,7 +15,7 @@ from fastapi.routing import iter_route_contexts
 from pydantic import TypeAdapter, ValidationError
 from starlette.routing import BaseRoute
 
-from limen.app.local import Registered
+from limen.app.declaration import Declared
 from limen.contract.checker import Checker
 from limen.contract.violations import MOST_WORDED
 
@@ -24,7 +24,7 @@ def bound_validation(routes: Sequence[BaseRoute]) -> None:
     """Bound the work on the bodies of ``routes``, those of included routers too. A field that is bounded stays as it is."""
     for context in iter_route_contexts(routes):
         dependant: Any = getattr(context, "dependant", None)
-        if dependant is None or isinstance(context.original_route, Registered):
+        if dependant is None or isinstance(context.original_route, Declared):
             continue
         for field in _body_fields(dependant):
             if "validate" not in vars(field):

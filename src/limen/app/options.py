@@ -3,17 +3,17 @@
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum
-from typing import Any, Literal, TypedDict, TypeVar, Unpack
+from typing import Any, Literal, Required, TypedDict, TypeVar, Unpack
 
 from fastapi import Response
 from fastapi.params import Depends
 
+from limen.app.group_policies import GroupPolicies
 from limen.auth.method import Method, Methods
 from limen.auth.rules import Rule
 from limen.contract.answer_model import IncEx
 from limen.exchange.policy import Policy
 from limen.exchange.principal import Principal
-from limen.runtime.declared_policies import DeclaredPolicies
 from limen.upstream.declared import Timeouts, Upstream
 
 Stub = TypeVar("Stub", bound=Callable[..., Any])
@@ -25,10 +25,11 @@ class RouteOptions(TypedDict, total=False):
     """Keyword options of ``get``, ``post`` and the other verbs.
 
     With ``upstream`` the function is a stub: its signature is the contract and its body is never run. Without, it is an
-    ordinary path operation of FastAPI, and only FastAPI's options apply.
+    ordinary path operation of FastAPI, to which FastAPI's options, ``allow`` and ``auth`` apply.
 
     - ``upstream``: the service that answers.
-    - ``allow``: who may call. Required for a stub: there is no default.
+    - ``allow``: who may call. Required for a stub: there is no default. An endpoint without it is open to everybody; one with
+      it may take the caller, as a parameter of the type ``Principal``.
     - ``auth``: how callers prove who they are on this route, such as ``tokens | keys``; the gateway's own unless given.
     - ``rewrite``: the path at the service, ``{name}`` for path parameters; without it the path passes byte for byte.
     - ``after``: a function, sync or async, from the service's answer of the documented status, decoded, to what the client
@@ -104,35 +105,90 @@ OWN_OPTIONS = frozenset(
 )
 
 
+class ForwardOptions(TypedDict, total=False):
+    """Keyword options of ``forward``.
+
+    - ``upstream``: the service that answers.
+    - ``allow``: who may call.
+    - ``auth``, ``timeouts``, ``policies``: as of a stub.
+    - ``rewrite``: the path at the service; without it the path passes byte for byte.
+    - ``methods``: those that are forwarded; GET, POST, PUT, PATCH, DELETE and OPTIONS unless given. HEAD comes with GET.
+    - ``max_body``: bytes a request body may have; the ``max_body_size`` of the application unless given, and without one
+      unbounded, since bodies stream and are never held.
+    - ``dependencies``: FastAPI's, which run before the request is forwarded.
+    """
+
+    upstream: Required[Upstream]
+    allow: Required[Allow]
+    auth: Auth
+    rewrite: str
+    methods: Sequence[str]
+    timeouts: Timeouts
+    max_body: int | None
+    policies: Sequence[Policy]
+    dependencies: Sequence[Depends] | None
+
+
 class Verbs:
-    """The decorators, one per method; a gateway and its groups have the same ones."""
+    """The decorators, one per method; a gateway, its groups and routers have the same ones.
+
+    ``prefix`` stands before every path.
+    """
+
+    prefix: str = ""
 
     @abstractmethod
     def declare(
-        self, method: str, path: str, options: RouteOptions, groups: Sequence[DeclaredPolicies] = ()
+        self, methods: Sequence[str], path: str, options: RouteOptions, groups: Sequence[GroupPolicies] = ()
     ) -> Callable[[Stub], Stub]:
-        """Return the decorator that declares ``method path``; ``groups`` are the policies of its groups."""
+        """Return the decorator that declares ``methods`` of ``path``; ``groups`` are the policies of its groups."""
 
     @abstractmethod
-    def declare_policies(self, prefix: str, policies: Sequence[Policy]) -> DeclaredPolicies:
-        """Check ``policies`` of a group with ``prefix``."""
+    def declare_forward(self, path: str, options: ForwardOptions, groups: Sequence[GroupPolicies] = ()) -> None:
+        """Forward ``path``; ``groups`` are the policies of its groups."""
+
+    @abstractmethod
+    def declare_group(self, group: GroupPolicies) -> None:
+        """Take note of the policies of a group."""
+
+    def forward(self, path: str, **options: Unpack[ForwardOptions]) -> None:
+        """Forward everything under ``path`` (which may end in ``{name:path}``) to a service; bodies stream both ways."""
+        self.declare_forward(path, options)
+
+    def api_route(
+        self, path: str, *, methods: Sequence[str] = ("GET",), **options: Unpack[RouteOptions]
+    ) -> Callable[[Stub], Stub]:
+        """Declare a route of several methods."""
+        return self.declare([method.upper() for method in methods], path, options)
 
     def get(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[Stub], Stub]:
         """Declare a GET route; HEAD comes with it."""
-        return self.declare("GET", path, options)
+        return self.declare(["GET"], path, options)
 
     def post(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[Stub], Stub]:
         """Declare a POST route."""
-        return self.declare("POST", path, options)
+        return self.declare(["POST"], path, options)
 
     def put(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[Stub], Stub]:
         """Declare a PUT route."""
-        return self.declare("PUT", path, options)
+        return self.declare(["PUT"], path, options)
 
     def patch(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[Stub], Stub]:
         """Declare a PATCH route."""
-        return self.declare("PATCH", path, options)
+        return self.declare(["PATCH"], path, options)
 
     def delete(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[Stub], Stub]:
         """Declare a DELETE route."""
-        return self.declare("DELETE", path, options)
+        return self.declare(["DELETE"], path, options)
+
+    def head(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[Stub], Stub]:
+        """Declare a HEAD route, where it is another than that of GET."""
+        return self.declare(["HEAD"], path, options)
+
+    def options(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[Stub], Stub]:
+        """Declare an OPTIONS route; without one the gateway answers with the methods that there are."""
+        return self.declare(["OPTIONS"], path, options)
+
+    def trace(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[Stub], Stub]:
+        """Declare a TRACE route."""
+        return self.declare(["TRACE"], path, options)

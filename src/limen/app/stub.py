@@ -1,15 +1,14 @@
 """Makes a route of a stub: a function whose signature is the contract, and which a service answers."""
 
-from collections.abc import Callable
-from typing import Any, get_type_hints
+from typing import Any, Final, cast, get_type_hints
 
-from fastapi import APIRouter
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, RouteContext
 
+from limen.app.declaration import Declared
+from limen.app.dependencies import guard
 from limen.app.hooks import after_hook
-from limen.app.local import Registered
 from limen.app.openapi import refusals, security
-from limen.app.options import OWN_OPTIONS, RouteOptions
+from limen.app.options import RouteOptions
 from limen.app.signature import contract
 from limen.auth.method import Methods
 from limen.auth.rules import Rule
@@ -17,68 +16,102 @@ from limen.runtime.declared_policies import DeclaredPolicies
 from limen.runtime.route import DEFAULT_HELD, Route
 
 
-def fastapi_options(options: RouteOptions) -> dict[str, Any]:
-    """Return the options that are FastAPI's."""
-    return {key: value for key, value in options.items() if key not in OWN_OPTIONS}
+class _Default(int):
+    """A number that is another object than any other."""
 
 
-def register(router: APIRouter, method: str, path: str, stub: Callable[..., Any], options: RouteOptions) -> APIRoute:
-    """Register ``stub`` with FastAPI, which reads its signature and documents it."""
-    router.add_api_route(path, stub, methods=[method], route_class_override=Registered, **fastapi_options(options))
-    registered = router.routes[-1]
-    assert isinstance(registered, APIRoute)
-    return registered
+LOCAL_DEFAULT: Final = _Default(DEFAULT_HELD)
+"""The ``max_body_size`` of the application's own endpoints where nobody has said another; known again by its identity."""
 
 
 def stub_route(
-    registered: APIRoute,
-    method: str,
-    path: str,
-    stub: Callable[..., Any],
-    options: RouteOptions,
+    context: RouteContext,
+    methods: tuple[str, ...],
+    declared: Declared,
     *,
     rule: Rule,
     app_max_body: int | None,
     policies: tuple[DeclaredPolicies, ...],
 ) -> Route:
-    """Return the route that ``stub`` declares. ``app_max_body`` is the ``max_body_size`` of the application.
+    """Return the route that a stub declares. ``app_max_body`` is the ``max_body_size`` of the application.
 
     Raises TypeError for what a stub cannot have.
     """
+    options, function = declared.options, declared.endpoint
     assert "upstream" in options
-    answer = options.get("response_model", get_type_hints(stub, include_extras=True).get("return"))
+    answer = options.get("response_model", get_type_hints(function, include_extras=True).get("return"))
     after = options.get("after")
+    promised = contract(cast("APIRoute", context), answer, options.get("body"), after=after is not None)
     return Route(
-        methods=(method,),
-        path=path,
+        methods=methods,
+        path=context.path or "",
         upstream=options["upstream"],
         allow=rule,
         auth=Methods.of(options["auth"]) if "auth" in options else None,
-        status=options.get("status_code") or 200,
+        status=context.status_code or 200,
         rewrite=options.get("rewrite"),
         after=None if after is None else after_hook(after, public=rule.public),
         session_ended_header=options.get("session_ended_header"),
         timeouts=options.get("timeouts"),
         max_answer=options.get("max_answer", DEFAULT_HELD),
-        contract=(promised := contract(registered, answer, options.get("body"), after=after is not None)),
-        max_body=_max_body(options, app_max_body, held=promised.body is not None),
+        contract=promised,
+        max_body=_max_body(options, context.max_body_size, app_max_body, held=promised.body is not None),
         policies=policies,
+        guard=guard(context),
+        declared_as=declared,
     )
 
 
-def document(registered: APIRoute, route: Route, methods: Methods) -> None:
+def forward_route(
+    context: RouteContext,
+    methods: tuple[str, ...],
+    declared: Declared,
+    *,
+    rule: Rule,
+    app_max_body: int | None,
+    policies: tuple[DeclaredPolicies, ...],
+) -> Route:
+    """Return the route that a ``forward`` declares; as ``stub_route``."""
+    options = declared.options
+    assert "upstream" in options
+    return Route(
+        methods=methods,
+        path=context.path or "",
+        upstream=options["upstream"],
+        allow=rule,
+        auth=Methods.of(options["auth"]) if "auth" in options else None,
+        rewrite=options.get("rewrite"),
+        timeouts=options.get("timeouts"),
+        max_body=_max_body(options, context.max_body_size, app_max_body, held=False),
+        policies=policies,
+        guard=guard(context),
+        declared_as=declared,
+    )
+
+
+def document(context: RouteContext, route: Route, methods: Methods) -> None:
     """Add the refusals of ``route`` to its documentation, and how callers prove who they are."""
-    registered.responses = {**refusals(route), **registered.responses}
+    # What ``register`` has made for this route alone; of an included one it is FastAPI's copy.
+    responses: dict[int | str, dict[str, Any]] = context.responses
+    own = {**responses}
+    responses.clear()
+    responses.update({**refusals(route), **own})
     if not route.allow.public:
-        registered.openapi_extra = {"security": security(methods), **(registered.openapi_extra or {})}
+        context.openapi_extra.setdefault("security", security(methods))
 
 
-def _max_body(options: RouteOptions, app_max_body: int | None, *, held: bool) -> int | None:
-    """Return the bound of a request body in bytes: the route's own, else the lower of the application's and the default."""
-    if "max_body" in options and options.get("max_body_size") is not None:
-        raise TypeError("max_body= and max_body_size= say the same; leave out one of them")
-    given = options.get("max_body", options.get("max_body_size"))
-    if given is not None or "max_body" in options:
-        return given
+def _max_body(options: RouteOptions, nearest: int | None, app_max_body: int | None, *, held: bool) -> int | None:
+    """Return the bound of a request body in bytes: the route's own or its router's, else the application's or the default.
+
+    ``nearest`` is what FastAPI has found of the route and its routers.
+    """
+    if "max_body" in options:
+        if options.get("max_body_size") is not None:
+            raise TypeError("max_body= and max_body_size= say the same; leave out one of them")
+        return options["max_body"]
+    if (own := options.get("max_body_size")) is not None:
+        return own
+    if nearest is not None and nearest is not LOCAL_DEFAULT and nearest != app_max_body:
+        return nearest
     default = DEFAULT_HELD if held else None
     return app_max_body if default is None or (app_max_body is not None and app_max_body < default) else default

@@ -13,7 +13,7 @@ from fastapi.routing import iter_route_contexts
 from starlette.routing import Mount
 
 from limen.app.gateway import Gateway
-from limen.app.local import Registered
+from limen.app.declaration import Declared
 from limen.cli.load import load_gateway
 from limen.runtime.matrix import Matrix, MatrixRow
 from limen.runtime.matrix import matrix as compute_matrix
@@ -62,7 +62,7 @@ def matrix_of(app: Gateway) -> Matrix:
 
 def _local_rows(app: Gateway) -> Iterable[MatrixRow]:
     for context in iter_route_contexts(app.routes):
-        if isinstance(context.original_route, Registered):
+        if isinstance(context.original_route, Declared):
             continue
         methods = set(context.methods or ())
         if "GET" in methods:

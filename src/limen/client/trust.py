@@ -18,6 +18,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from itertools import islice
 from typing import Literal
 
+from limen.client.root_path import forwarded_prefix
 from limen.http import forwarded
 from limen.http.forwarded import Element
 from limen.http.headers import Headers
@@ -33,8 +34,8 @@ _Network = IPv4Network | IPv6Network
 class Trust:
     """The proxies in front: ``networks`` such as ``"10.0.0.0/8"``, ``"fd00::/8"``, ``"192.0.2.7"`` or ``"unix"``.
 
-    ``speaks`` says which headers they write: ``X-Forwarded-For``, ``-Proto`` and ``-Host``, or ``Forwarded`` (RFC 7239).
-    They must set or remove all three of the former, or write an element of the latter, on every request. Raises
+    ``speaks`` says which headers they write: ``X-Forwarded-For``, ``-Proto``, ``-Host`` and ``-Prefix``, or ``Forwarded``
+    (RFC 7239). They must set or remove all four of the former, or write an element of the latter, on every request. Raises
     ValueError that names the network and what to mend.
     """
 
@@ -69,13 +70,14 @@ class Trust:
         own = Element(_peer_node(peer), host, scheme)
         if not trusted:
             return _origin((own,), keep_forwarded=False)
-        lines = tuple(lines)
+        lines, prefix = tuple(lines), b""
         if self.speaks == "forwarded":
             elements = forwarded.forwarded_elements(lines)
         else:
             elements = forwarded.x_forwarded_elements(lines)
             forwarded_host, forwarded_proto = forwarded.x_forwarded_host_proto(lines)
             own = Element(own.node, forwarded_host or host, forwarded_proto or scheme)
+            prefix = forwarded_prefix(lines)
         chain = [own]
         # The last element was written by the peer, any other by the node that the next one names. It counts if that is
         # trusted.
@@ -85,7 +87,7 @@ class Trust:
             chain.append(element)
             if not self._trusts(element.node):
                 break
-        return _origin(chain[::-1], keep_forwarded=self.speaks == "forwarded")
+        return _origin(chain[::-1], keep_forwarded=self.speaks == "forwarded", prefix=prefix)
 
     def _trusts(self, node: bytes | None) -> bool:
         address = _address(node or b"")
@@ -97,17 +99,18 @@ class Origin:
     """The origin of a request, as far as trusted proxies name it.
 
     ``client`` is an address as text, ``unknown``, or an obfuscated identifier, which begins with ``_`` (RFC 7239 section
-    6.3); only an address is fit to count by. ``scheme`` and ``host`` are those that the client used. ``lines`` go to the
-    service and replace the client's.
+    6.3); only an address is fit to count by. ``scheme`` and ``host`` are those that the client used, ``prefix`` is what the
+    proxy has taken off the path. ``lines`` go to the service and replace the client's.
     """
 
     client: bytes
     scheme: bytes
     host: bytes
     lines: Headers
+    prefix: bytes = b""
 
 
-def _origin(chain: Sequence[Element], *, keep_forwarded: bool) -> Origin:
+def _origin(chain: Sequence[Element], *, keep_forwarded: bool, prefix: bytes = b"") -> Origin:
     """Return the origin for a chain of trusted elements, the client's first, the gateway's own last."""
     client = chain[0].node or b"unknown"
     # A proxy may leave out what it did not change; then the element of the next proxy has it.
@@ -124,7 +127,7 @@ def _origin(chain: Sequence[Element], *, keep_forwarded: bool) -> Origin:
         lines.append((b"x-forwarded-host", host))
     if keep_forwarded:
         lines.append((b"forwarded", b", ".join(map(forwarded.serialize, chain))))
-    return Origin(client, scheme, host, lines)
+    return Origin(client, scheme, host, lines, prefix)
 
 
 def _peer_node(peer: bytes) -> bytes:

@@ -16,7 +16,8 @@ _NO_PARAMS: Final[Mapping[str, str]] = MappingProxyType({})
 class Request:
     """What a policy, a rule or a route sees of one request.
 
-    ``path`` is raw, without the query; ``query`` None is a target without a question mark. ``peer`` is the address of the
+    ``path`` is raw, below ``root`` and without the query; ``root`` is the prefix under which clients reach the gateway, as
+    raw. ``query`` None is a target without a question mark. ``peer`` is the address of the
     connection's other end. ``client`` is the address of the client: behind a proxy that ``Trust`` names, what the proxy says;
     ``b"unknown"``, or a name that begins with ``_``, where that is no address. ``scheme`` and ``host`` are those that the
     client used. ``origin`` are the header lines that tell the service all this.
@@ -29,7 +30,7 @@ class Request:
 
     __slots__ = (
         *("client", "head", "host", "method", "origin", "params", "path", "peer"),
-        *("principal", "query", "request_id", "route", "scheme"),
+        *("principal", "query", "request_id", "root", "route", "scheme"),
     )
 
     def __init__(
@@ -45,6 +46,7 @@ class Request:
         scheme: bytes,
         host: bytes,
         origin: bytes,
+        root: bytes = b"",
     ) -> None:
         """Hold what the head says, and where it comes from."""
         self.method = method
@@ -57,6 +59,7 @@ class Request:
         self.scheme = scheme
         self.host = host
         self.origin = origin
+        self.root = root
         self.params: Mapping[str, str] = _NO_PARAMS
         self.principal: Principal | None = None
         self.route = "-"

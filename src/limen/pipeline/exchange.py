@@ -4,7 +4,7 @@
 1.                     what the table has found: a route, a redirect, 405, 404
 2.                     policies that answer at once (``arrive``)
 3.  ``admit``          who is calling, and may they
-4.                     limits, which may wait (``limit``)
+4.                     limits, which may wait (``limit``); then FastAPI's dependencies (``guard_passed``)
 5.                     the parameters, then the declared body (after 3: an anonymous caller cannot probe schemas)
 6.                     an answer that is there already (``lookup``)
 7.                     the head for the service
@@ -67,6 +67,8 @@ REPLYING: Final = 6
 LOCAL: Final = 7
 """Hand the request on: it is for an endpoint of the application itself."""
 SETTLED: Final = 8
+GUARDING: Final = 9
+"""Run the route's dependencies, which may answer themselves; else call ``guard_passed``."""
 
 # What is waited for, and goes on from there.
 _ENTER: Final = 0
@@ -164,6 +166,11 @@ class Exchange:
         self._keep().grant(cast("Lease", value))
         if self.state == SETTLED:
             end(self.outcome)
+
+    def guard_passed(self) -> int:
+        """4. Go on behind the dependencies of the route."""
+        assert self.plan is not None
+        return self._fits(self.plan)
 
     def body_came(self, content: bytes) -> int:
         """5. Check a declared body, which is whole."""
@@ -287,7 +294,9 @@ class Exchange:
         if isinstance(found, Fault):
             return self.refuse(found)
         if isinstance(found, Redirect):
-            location = found.path if request.query is None else found.path + b"?" + request.query
+            location = request.root + found.path
+            if request.query is not None:
+                location += b"?" + request.query
             return self._reply(redirect(location, request.request_id))
         if request.method == b"OPTIONS":
             # A preflight is answered by the policies of the route that it asks about, if one of them does.
@@ -299,7 +308,7 @@ class Exchange:
 
     def _identify(self, match: Match[Plan]) -> int:
         """3. Find out who is calling."""
-        admitted = admit(match.plan, self.request, self.outcome, self.active.runtime.now())
+        admitted = admit(match.plan.access_control, self.request, self.outcome, self.active.runtime.now())
         if isinstance(admitted, bytes | Fault):
             return self._admitted(admitted)
         return self._wait(_IDENTIFY, admitted)
@@ -308,12 +317,19 @@ class Exchange:
         if isinstance(admitted, Fault):
             return self.refuse(admitted)
         self.own_lines = gateway_lines(self.request.origin, self.request.request_id, admitted)
-        return self._consult(_LIMIT, self.hooks.limit, 0) if self.hooks.limit else self._fits()
+        return self._consult(_LIMIT, self.hooks.limit, 0) if self.hooks.limit else self._let_in()
 
-    def _fits(self) -> int:
-        """5. Check what the head says against the contract."""
-        plan, request = self.plan, self.request
+    def _let_in(self) -> int:
+        plan = self.plan
         assert plan is not None
+        if plan.route.guard is not None:
+            self.state = GUARDING
+            return GUARDING
+        return self._fits(plan)
+
+    def _fits(self, plan: Plan) -> int:
+        """5. Check what the head says against the contract."""
+        request = self.request
         route = plan.route
         contract = route.contract
         fault = check_parameters(contract, request.params, request.query or b"", request.head, plan.withheld_headers)
@@ -397,7 +413,7 @@ class Exchange:
         if phase == _ENTER:
             return self._routed()
         if phase == _LIMIT:
-            return self._fits()
+            return self._let_in()
         if phase == _LOOKUP:
             return self._prepare()
         found = self._found
@@ -456,4 +472,7 @@ class Exchange:
         return f"<Exchange {self.request!r} {_NAMES[self.state]}>"
 
 
-_NAMES: Final = ("new", "waiting", "reading", "sending", "answering", "buffering", "replying", "local", "settled")
+_NAMES: Final = (
+    *("new", "waiting", "reading", "sending", "answering", "buffering", "replying", "local", "settled"),
+    "guarding",
+)

@@ -40,7 +40,9 @@ def preflight(table: Table[Plan], request: Request) -> Plan | None:
     return found.plan if isinstance(found, Match) else None
 
 
-def admit(plan: Plan, request: Request, outcome: Outcome, now: float) -> bytes | Fault | Awaitable[bytes | Fault]:
+def admit(
+    access: AccessControl | None, request: Request, outcome: Outcome, now: float
+) -> bytes | Fault | Awaitable[bytes | Fault]:
     """3. Identify the caller and ask the rule; return the lines that tell the service who it is. A Fault refuses.
 
     Who is calling is noted in ``request`` and ``outcome``, also where the rule refuses. Only where somebody else has to be
@@ -49,7 +51,6 @@ def admit(plan: Plan, request: Request, outcome: Outcome, now: float) -> bytes |
     head = request.head
     if (passed := head.all(b"via")) and loops(passed):
         return Fault(Kind.LOOP)
-    access = plan.access_control
     if access is None:
         return b""
     principal = access.identify(request, now)
@@ -161,6 +162,10 @@ def origin(trust: Trust, head: Head, *, peer: bytes, trusted: bool, scheme: byte
     return trust.origin(head.lines, peer=peer, trusted=trusted, scheme=scheme, host=host)
 
 
-def origin_lines(found: Origin) -> bytes:
-    """Return the lines that tell a service where a request comes from, as they stand in a head."""
-    return block([VIA, *found.lines])
+def origin_lines(found: Origin, root: bytes) -> bytes:
+    """Return the lines that tell a service where a request comes from, as they stand in a head.
+
+    ``root`` is the prefix under which clients reach the gateway: the service may need it for its own links.
+    """
+    prefix: Headers = [(b"x-forwarded-prefix", root)] if root else []
+    return block([VIA, *found.lines, *prefix])

@@ -40,8 +40,8 @@ def find(
 
 
 def final_recipient(
-    table: Table[P], found: Match[P] | Local | Redirect | MethodNotAllowed | Fault, path: bytes, head: Head
-) -> Match[P] | Local | Redirect | MethodNotAllowed | Fault:
+    table: Table[P], found: Match[P] | Redirect | MethodNotAllowed | Fault, path: bytes, head: Head
+) -> Match[P] | Redirect | MethodNotAllowed | Fault:
     """Return what was ``found`` for an OPTIONS request, unless it may not be passed on: that one is answered here."""
     if isinstance(found, Match) and exhausted(head):
         here = table.match(b"", path)  # no route has this method: all that it has are named

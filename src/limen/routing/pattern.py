@@ -25,7 +25,7 @@ MOST_SHARING: Final = 2
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(?::([A-Za-z_][A-Za-z0-9_]*))?\}")
 _PLAIN = re.compile(r"[A-Za-z0-9\-._~!$&'()*+,;=:@]*")
 
-# The more specific first, where several converters take the same text: then come text around parameters, and other converters.
+# The more specific first, where several take the same text. Then come text around parameters, and other converters.
 _ORDER = ("uuid", "int", "float")
 
 
@@ -33,8 +33,8 @@ _ORDER = ("uuid", "int", "float")
 class Segment:
     """One segment of a pattern: literal text, a parameter, or (``tail``) the rest of the path.
 
-    ``regex`` is what the decoded segment has to match, or the decoded rest, with a group ``_0``, ``_1`` for each parameter; empty for
-    literal text, and where anything fits. ``rank`` orders segments with one: the lower is asked first.
+    ``regex`` is what the decoded segment has to match, or the decoded rest, with a group ``_0``, ``_1`` for each parameter;
+    empty for literal text, and where anything fits. ``rank`` orders segments with one: the lower is asked first.
     """
 
     text: str

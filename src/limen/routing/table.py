@@ -84,8 +84,8 @@ class _Leaf(Generic[P]):
             first = _what(other, mounted=self.any and method not in self.plans)
             second = _what(plan, mounted=method == ANY.encode())
             return (
-                f"{method.decode()} {pattern.path}: {second} can never be reached, since {first} at {where.path} was declared "
-                "before it and answers the same requests; remove one of the two, or give it another path"
+                f"{method.decode()} {pattern.path}: {second} can never be reached, since {first} at {where.path} was "
+                "declared before it and answers the same requests; remove one of the two, or give it another path"
             )
         self.plans[method] = (plan, pattern)
         self.any = self.any or method == ANY.encode()

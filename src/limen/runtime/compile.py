@@ -8,6 +8,7 @@ from limen.auth.assertion_live import HEADER, Asserter
 from limen.auth.identify import identify_by
 from limen.auth.issuer.declared import Issuer, conflicting_issuers
 from limen.auth.method import Methods
+from limen.auth.rules import Rule
 from limen.auth.session_ends import session_ender
 from limen.contract.answer_hooks import answer_hooks
 from limen.errors import DeclarationError, Fault, Kind
@@ -19,6 +20,7 @@ from limen.routing.rewrite import Rewrite
 from limen.routing.table import Table
 from limen.runtime.declared_policies import GATEWAY, DeclaredPolicies
 from limen.runtime.host import ActiveConfig
+from limen.runtime.local_route import LocalEntry
 from limen.runtime.plan import AccessControl, IdentityLines, Plan
 from limen.runtime.policy_compiler import PolicyCompiler
 from limen.runtime.reconcile import Reconciliation
@@ -32,21 +34,23 @@ NO_POLICIES = DeclaredPolicies(GATEWAY)
 
 
 def compile_config(
-    routes: Sequence[Route],
+    entries: Sequence[Route | LocalEntry],
     *,
     runtime: Runtime,
     identity: IdentityHeaders,
     policies: DeclaredPolicies = NO_POLICIES,
     problems: Sequence[str] = (),
+    redirects: bool = True,
 ) -> ActiveConfig:
-    """Compile ``routes`` against ``runtime``. Afterwards exactly what they declare lives there.
+    """Compile ``entries``, in their order, against ``runtime``. Afterwards exactly what they declare lives there.
 
-    ``policies`` are the gateway's own; ``problems`` are those that the decorators have already found. Raises
-    DeclarationError with all of them together; then nothing that lives has changed.
+    ``policies`` are the gateway's own; ``problems`` are those that were found before. ``redirects``: a path that differs from
+    a known one by its final slash is redirected there. Raises DeclarationError with all problems together; then nothing that
+    lives has changed.
     """
     change = runtime.reconcile()
     try:
-        config = _compile(routes, runtime, change, identity, policies, list(problems))
+        config = _compile(entries, runtime, change, identity, policies, list(problems), redirects=redirects)
     except BaseException:
         runtime.roll_back(change)
         raise
@@ -55,28 +59,39 @@ def compile_config(
 
 
 def _compile(
-    routes: Sequence[Route],
+    entries: Sequence[Route | LocalEntry],
     runtime: Runtime,
     change: Reconciliation,
     identity: IdentityHeaders,
     policies: DeclaredPolicies,
     problems: list[str],
+    *,
+    redirects: bool,
 ) -> ActiveConfig:
-    entries: list[tuple[str, Pattern, Plan]] = []
+    rows: list[tuple[str, Pattern, Plan | None]] = []
+    local_access: dict[int, AccessControl] = {}
     upstreams: dict[str, Upstream] = {}
     try:
         asserter = runtime.asserter()
     except ValueError as error:
         problems.append(str(error))
         asserter = None
-    methods = [runtime.auth, *(route.auth for route in routes if route.auth is not None)]
+    methods = [runtime.auth, *(entry.auth for entry in entries if entry.auth is not None)]
     issuers = {id(one): one for several in methods for one in several if isinstance(one, Issuer)}
     problems += conflicting_issuers(list(issuers.values()))
     identity_lines = _identity_lines(identity)
     withheld_headers = _withheld_headers(identity, methods)
     policy_compiler = PolicyCompiler(change, policies)
     gateway_hooks = policy_compiler.gateway_hooks()
-    for route in routes:
+    for route in entries:
+        if isinstance(route, LocalEntry):
+            try:
+                rows += [(method, route.pattern, None) for method in route.methods]
+                if route.allow is not None and not route.allow.public:
+                    local_access[route.key] = _local_access(route, runtime, change)
+            except (ValueError, TypeError) as error:
+                problems.append(f"{route.name}: {error}")
+            continue
         if upstreams.setdefault(route.upstream.name, route.upstream) != route.upstream:
             problems.append(f"{route.name}: two different upstreams are named {route.upstream.name!r}; rename one")
         route_identity = _with_assertion(identity_lines, asserter, route.upstream.name)
@@ -86,19 +101,19 @@ def _compile(
         except (ValueError, TypeError) as error:
             problems.append(f"{route.name}: {error}")
             continue
-        entries += [(method, pattern, plan) for method in route.methods]
+        rows += [(method, pattern, plan) for method in route.methods]
     for several in methods:
         for one in several:
             if isinstance(one, ApiKeys) and upstreams.setdefault(one.upstream.name, one.upstream) != one.upstream:
                 problems.append(f"auth: two different upstreams are named {one.upstream.name!r}; rename one")
     problems += policy_compiler.problems
     try:
-        table = Table(entries)
+        table: Table[Plan] = Table(rows, redirects=redirects)
     except ValueError as error:
         problems.append(str(error))
     else:
         if not problems:
-            return ActiveConfig(table, runtime, gateway_hooks)
+            return ActiveConfig(table, runtime, gateway_hooks, local_access)
     raise DeclarationError(list(dict.fromkeys(problems)))
 
 
@@ -112,8 +127,7 @@ def _plan(
     withheld_headers: frozenset[bytes],
 ) -> Plan:
     names = frozenset(pattern.names)
-    if missing := route.allow.path_params - names:
-        raise ValueError(f"allow={route.allow} needs the path parameter {{{sorted(missing)[0]}}}, which is not there")
+    _check_path_params(route.allow, names)
     timeouts = route.timeouts or route.upstream.timeouts
     hooks_by_status = answer_hooks(
         route.contract,
@@ -136,7 +150,9 @@ def _plan(
         pool=change.pool(route.upstream),
         timeouts=timeouts,
         withheld_headers=withheld_headers,
-        access_control=None if route.allow.public else _access_control(route, runtime, change, identity_lines),
+        access_control=None
+        if route.allow.public
+        else _access_control(route.allow, route.auth, runtime, change, identity_lines),
         rewrite=None if route.rewrite is None else Rewrite.parse(route.rewrite, names),
         answer_hooks=hooks_by_status,
         session_ender=None
@@ -144,6 +160,22 @@ def _plan(
         else session_ender(route.session_ended_header, runtime.revocations, runtime.auth, runtime.now),
         hooks=policy_compiler.route_hooks(facts, route.policies),
     )
+
+
+def _check_path_params(rule: Rule, names: frozenset[str]) -> None:
+    if missing := rule.path_params - names:
+        raise ValueError(f"allow={rule} needs the path parameter {{{sorted(missing)[0]}}}, which is not there")
+
+
+def _local_access(entry: LocalEntry, runtime: Runtime, change: Reconciliation) -> AccessControl:
+    """Return who may call an endpoint of the application's own. Nobody else is told who is calling."""
+    assert entry.allow is not None
+    _check_path_params(entry.allow, frozenset(entry.pattern.names))
+    return _access_control(entry.allow, entry.auth, runtime, change, _nothing)
+
+
+def _nothing(principal: Principal, request_id: str, now: float) -> bytes:
+    return b""
 
 
 def _facts(
@@ -187,15 +219,15 @@ def _withheld_headers(identity: IdentityHeaders, auth: Sequence[Methods]) -> fro
 
 
 def _access_control(
-    route: Route, runtime: Runtime, change: Reconciliation, identity_lines: IdentityLines
+    rule: Rule, auth: Methods | None, runtime: Runtime, change: Reconciliation, identity_lines: IdentityLines
 ) -> AccessControl:
-    methods = runtime.auth if route.auth is None else route.auth
+    methods = runtime.auth if auth is None else auth
     if not methods:
-        raise ValueError(f"allow={route.allow} needs to know the caller; give the gateway auth=Jwt(...)")
+        raise ValueError(f"allow={rule} needs to know the caller; give the gateway auth=Jwt(...)")
     verifiers = [change.verifier(method) for method in methods]
     key_verifiers = [one for one in verifiers if isinstance(one, ApiKeyVerifier)]
     token_verifiers = [one for one in verifiers if not isinstance(one, ApiKeyVerifier)]
-    return AccessControl(identify_by(token_verifiers, key_verifiers), route.allow, identity_lines)
+    return AccessControl(identify_by(token_verifiers, key_verifiers), rule, identity_lines)
 
 
 def _identity_lines(identity: IdentityHeaders) -> IdentityLines:

@@ -1,11 +1,12 @@
 """What requests run against, and how an engine asks an application for it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from limen.exchange.hooks import NO_HOOKS, Hooks
 from limen.routing.table import Table
-from limen.runtime.plan import Plan
+from limen.runtime.plan import AccessControl, Plan
 from limen.runtime.state import Runtime
 
 
@@ -14,11 +15,13 @@ class ActiveConfig:
     """The compiled table and the runtime that it was compiled against. A new one replaces the old as a whole.
 
     ``hooks`` are those of the gateway's own policies, for requests that no route answers. Only they have ``enter``.
+    ``local_access`` says who may call endpoints of the application's own, by ``LocalEntry.key``.
     """
 
     table: Table[Plan]
     runtime: Runtime
     hooks: Hooks = NO_HOOKS
+    local_access: Mapping[int, AccessControl] = field(default_factory=dict[int, AccessControl])
 
 
 class EngineHost(Protocol):
@@ -30,4 +33,9 @@ class EngineHost(Protocol):
 
     def direct(self) -> bool:
         """Tell whether an engine may answer by itself: no middleware of the application's has to see the request."""
+        ...
+
+    @property
+    def root_path(self) -> str:
+        """The prefix under which the application is reached, if it says one itself."""
         ...

@@ -1,6 +1,8 @@
 """One route as declared: frozen. Nothing here runs a request."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from limen.auth.method import Methods
 from limen.auth.rules import Rule
@@ -18,6 +20,9 @@ DEFAULT_HELD = 256 * KiB
 MOST_HELD = MiB
 
 
+Guard = Callable[[Any, Any, Any], Awaitable[None]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """What a decorator or ``forward`` declared.
@@ -29,6 +34,8 @@ class Route:
     ``auth`` None means the gateway's own.
     ``policies`` are those of its groups, the outermost first, and its own.
     ``session_ended_header`` is the header in which answers name sessions that have ended; it never reaches the client.
+    ``guard`` is an ASGI application that runs the dependencies before the exchange; only the asgi engine has what it takes.
+    ``declared_as`` is the route as the framework knows it, for middleware that looks there.
     """
 
     methods: tuple[str, ...]
@@ -45,6 +52,8 @@ class Route:
     max_answer: int = DEFAULT_HELD
     contract: Contract = field(default_factory=Contract)
     policies: tuple[DeclaredPolicies, ...] = ()
+    guard: Guard | None = None
+    declared_as: object = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse what could block the event loop; raises TypeError."""

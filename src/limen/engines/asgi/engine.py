@@ -2,15 +2,15 @@
 
 ``limen.pipeline.exchange`` decides; here is what it takes to do what it says, one request in one task:
 
-1. find the plan; paths that no route knows go on to FastAPI's own router
-2. do what the exchange's state asks for: wait, read a declared body, send
+1. find the plan, below a ``root_path``; what no route knows goes on to FastAPI's own router
+2. do what the exchange's state asks for: wait, let FastAPI run the dependencies, read a declared body, send
 3. attempt, perhaps once more; other bodies stream
 4. pass the answer on, or read it and have it checked
 5. say what it came to; ``limen.engines.asgi.record``, which stands before it, settles
 """
 
+from collections.abc import Awaitable
 from functools import partial
-from urllib.parse import quote
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -18,27 +18,33 @@ from limen.engines.asgi import record
 from limen.engines.asgi.attempt import Attempt
 from limen.engines.asgi.body import BodyCut, BodyLost, BodyTimeout, BodyTooLarge, ClientGone, RequestBody, Watch
 from limen.engines.asgi.downstream import Downstream
-from limen.engines.asgi.local import serve_locally, serve_websocket
+from limen.engines.asgi.guarded import GUARDED, ApplicationSide, Guarded
+from limen.engines.asgi.local import answer_heads, as_get, serve_locally, serve_websocket
 from limen.engines.asgi.refusal import LOST, framed, may_be_lost
+from limen.engines.asgi.root_path import path_below_root
 from limen.engines.asgi.waiting import advance
 from limen.errors import RETRY_AFTER, Fault, Kind
 from limen.exchange.answer import Answer
 from limen.exchange.hooks import NO_HOOKS
 from limen.exchange.outcome import Outcome
 from limen.exchange.request import Request
-from limen.http.headers import Head
+from limen.http.headers import Head, Headers
 from limen.observe.access import shown
 from limen.observe.redaction import logger
 from limen.pipeline import steps
-from limen.pipeline.exchange import ANSWERING, BUFFERING, READING, REPLYING, SENDING, Exchange, Found
+from limen.pipeline.exchange import ANSWERING, BUFFERING, GUARDING, READING, REPLYING, SENDING, Exchange, Found
 from limen.pipeline.settle import end
 from limen.routing.find import final_recipient, find
+from limen.routing.table import Local, Match
 from limen.runtime.host import ActiveConfig, EngineHost
 from limen.runtime.plan import Plan
 from limen.upstream.error import UpstreamError
 from limen.upstream.request_sender import UpstreamAnswer
 
 _log = logger("limen.asgi")
+
+EXCHANGE = "limen.exchange"
+"""In a scope: the configuration, the request and its outcome, for endpoints of the application's own."""
 
 
 class Engine:
@@ -51,36 +57,43 @@ class Engine:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
         active = self._host.active_config()
+        path, root = path_below_root(scope)
         if scope["type"] == "websocket" and active.hooks is not NO_HOOKS:
             outcome = scope.get(record.OUTCOME) or record.begun(scope, active.runtime.new_request_id)
-            path = scope.get("raw_path") or quote(scope["path"]).encode()
             await serve_websocket(
-                self._app, active, _request(active, scope, path, outcome), outcome, scope, receive, send
+                self._app, active, _request(active, scope, path, root, outcome), outcome, scope, receive, send
             )
             return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        path: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
         found = find(active.table, scope["method"].encode(), path, scope["query_string"])
         # None is there where middleware has made a scope of its own: then what stands before this knows nothing of the route.
         known: Outcome | None = scope.get(record.OUTCOME)
         outcome = known or record.begun(scope, active.runtime.new_request_id)
-        request = _request(active, scope, path, outcome)
-        if found is not None and scope["method"] == "OPTIONS":
+        request = _request(active, scope, path, root, outcome)
+        if found is not None and not isinstance(found, Local) and scope["method"] == "OPTIONS":
             found = final_recipient(active.table, found, path, request.head)
+        scope[EXCHANGE] = (active, request, outcome)
         try:
-            if found is None:
-                await serve_locally(self._app, active, request, outcome, scope, receive, send)
+            if found is None or isinstance(found, Local):
+                app = self._app if found is None or not found.as_get else as_get(self._app)
+                await serve_locally(app, active, request, outcome, scope, receive, send)
             else:
-                await _Exchange(active, scope, found, request, outcome, receive, send).run()
+                if isinstance(found, Match):
+                    scope["route"] = found.plan.route.declared_as
+                    scope["path_params"] = {**scope.get("path_params", {}), **found.params}
+                await _Exchange(self._app, active, scope, found, request, outcome, receive, send).run()
         finally:
             if known is None:
                 end(outcome)
 
 
-def _request(active: ActiveConfig, scope: Scope, path: bytes, outcome: Outcome) -> Request:
+def _request(active: ActiveConfig, scope: Scope, path: bytes, root: bytes, outcome: Outcome) -> Request:
     peer, trust, scheme = outcome.peer, active.runtime.trust, scope["scheme"].encode()
     head = Head(list(scope["headers"]))
     method: str = scope.get("method", "GET")  # a WebSocket begins with GET
@@ -97,17 +110,19 @@ def _request(active: ActiveConfig, scope: Scope, path: bytes, outcome: Outcome) 
         client=origin.client,
         scheme=origin.scheme,
         host=origin.host,
-        origin=steps.origin_lines(origin),
+        origin=steps.origin_lines(origin, root),
+        root=root,
     )
 
 
 class _Exchange:
     """One request, from its plan to its outcome."""
 
-    __slots__ = ("_body", "_core", "_downstream", "_receive", "_runtime", "_scope")
+    __slots__ = ("_app", "_body", "_core", "_downstream", "_receive", "_runtime", "_scope", "_send")
 
     def __init__(
         self,
+        app: ASGIApp,
         active: ActiveConfig,
         scope: Scope,
         found: Found,
@@ -117,8 +132,10 @@ class _Exchange:
         send: Send,
     ) -> None:
         self._core = Exchange(active, found, request, outcome)
+        self._app = app
         self._runtime = active.runtime
         self._scope = scope
+        self._send = send
         self._receive = receive
         self._downstream = Downstream(scope, receive, send)
         self._body: RequestBody | None = None
@@ -126,7 +143,9 @@ class _Exchange:
     async def run(self) -> None:
         fault: Fault | None = None
         try:
-            fault = await self._end()
+            fault = await self._end(self._answer())
+            if self._core.state == GUARDING:
+                fault = await self._guarded()
         except ClientGone:
             fault = Fault(Kind.CLIENT_CLOSED)
         finally:
@@ -134,10 +153,10 @@ class _Exchange:
             status = self._downstream.status
             self._core.describe(status, fault, cut=bool(status) and not self._downstream.whole)
 
-    async def _end(self) -> Fault | None:
+    async def _end(self, answering: Awaitable[Fault | None]) -> Fault | None:
         """Answer; return the fault if that is what it ends with, whatever raises but for a client that leaves."""
         try:
-            fault = await self._answer()
+            fault = await answering
         except ClientGone:
             raise
         except Exception:
@@ -152,10 +171,41 @@ class _Exchange:
     async def _answer(self) -> Fault | None:
         """Do what the state asks for until the answer is out; return the fault of one that is not."""
         core = self._core
+        state = await advance(core, core.begin(), self._watched())
+        return None if state == GUARDING else await self._serve(state)
+
+    def _watched(self) -> Receive | None:
+        """Return what to watch for a client that leaves: it would swallow what has not been read of a body."""
+        return None if framed(self._scope) else self._receive
+
+    async def _guarded(self) -> Fault | None:
+        """Go through FastAPI, which runs the dependencies of the route: what they raise is FastAPI's to answer."""
+        core, plan, scope, downstream = self._core, self._core.plan, self._scope, self._downstream
+        assert plan is not None
+        assert plan.route.guard is not None
+        fault: Fault | None = None
+
+        async def proceed(lines: Headers) -> None:
+            nonlocal fault
+            downstream.more = lines
+            fault = await self._end(self._pass_guard())
+
+        scope[GUARDED] = guarded = Guarded(plan.route.declared_as, plan.route.guard, core.request.params, proceed)
+        send = answer_heads(core, self._send) if core.hooks.answer_head else self._send
+        side = ApplicationSide(downstream, self._receive, send)
+        await self._app(scope, side.receive, side.send)
+        if not guarded.passed and not downstream.status:
+            raise RuntimeError(f"{core.request.route}: the dependencies neither answered nor let the request pass")
+        return fault
+
+    async def _pass_guard(self) -> Fault | None:
+        core = self._core
+        return await self._serve(await advance(core, core.guard_passed(), self._watched()))
+
+    async def _serve(self, state: int) -> Fault | None:
+        """Do what the state asks for, behind what stands before the service."""
+        core = self._core
         try:
-            # What has not been read of a body must not be swallowed by the watch for a client that leaves.
-            watched = None if framed(self._scope) else self._receive
-            state = await advance(core, core.begin(), watched)
             if state == READING:
                 state = await advance(core, await self._read_body(), self._receive, self._body)
             if state == SENDING:

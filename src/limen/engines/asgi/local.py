@@ -44,7 +44,7 @@ async def serve_locally(
             outcome.code = Kind.CLIENT_CLOSED.code
             return
         if active.hooks.answer_head:
-            send = _AnswerHeads(core, send).send
+            send = answer_heads(core, send)
     if not framed(scope):
         await app(scope, receive, send)
         return
@@ -84,6 +84,46 @@ def _refusal(core: Exchange, outcome: Outcome) -> Reply:
     if core.fault is not None:
         outcome.code, outcome.cause = core.fault.kind.code, core.fault.cause
     return core.reply
+
+
+def answer_heads(core: Exchange, send: Send) -> Send:
+    """Return ``send`` for an application: policies see the head of its answer."""
+    return _AnswerHeads(core, send).send
+
+
+def as_get(app: ASGIApp) -> ASGIApp:
+    """Return ``app`` for a HEAD request to endpoints that have GET alone: what GET answers, without its content."""
+
+    async def head(scope: Scope, receive: Receive, send: Send) -> None:
+        inner = {**scope, "method": "GET"}
+        without_content = _WithoutContent(receive, send)
+        try:
+            await app(inner, without_content.receive, without_content.send)
+        finally:
+            scope.update({key: inner[key] for key in ("endpoint", "path_params", "route") if key in inner})
+
+    return head
+
+
+class _WithoutContent:
+    """The client's side of a HEAD request. The answer ends with its head: content may be endless."""
+
+    __slots__ = ("_ended", "_receive", "_send")
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._ended = False
+        self._receive = receive
+        self._send = send
+
+    async def receive(self) -> Message:
+        return {"type": "http.disconnect"} if self._ended else await self._receive()
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            await self._send(message)
+        elif not self._ended:
+            self._ended = True
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 class _AnswerHeads:

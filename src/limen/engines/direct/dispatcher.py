@@ -1,7 +1,7 @@
 """Whose a request is: a ``DirectExchange`` for what the gateway's table knows, else the application's, by way of ASGI.
 
-The application's are local endpoints, whatever comes under a ``root_path``, and every request of an application that has
-middleware, or that something wraps: there each request has to be seen by somebody else first.
+The application's are local endpoints, routes with dependencies, which FastAPI runs, and every request of an application that
+has middleware, or that something wraps: there each request has to be seen by somebody else first.
 """
 
 from typing import TYPE_CHECKING, Any, final
@@ -12,16 +12,19 @@ from uvicorn.middleware.message_logger import MessageLoggerMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.utils import get_local_addr, is_ssl
 
+from limen.client.root_path import below_root, raw_root
 from limen.client.trust import Origin, Trust
 from limen.engines.direct.asgi_request import AsgiRequest
 from limen.engines.direct.exchange import DirectExchange
 from limen.engines.direct.pipelined import PipelinedRequest
+from limen.errors import Fault
 from limen.exchange.outcome import Outcome
 from limen.exchange.request import Request
 from limen.http.headers import Head
 from limen.pipeline import steps
 from limen.pipeline.exchange import Exchange
 from limen.routing.find import final_recipient, find
+from limen.routing.table import Local, Match
 from limen.runtime.host import EngineHost
 
 if TYPE_CHECKING:
@@ -33,8 +36,8 @@ class Dispatcher:
     """Makes the requests of one connection. ``gateway`` is there whether or not something wraps it."""
 
     __slots__ = (
-        *("_app", "_connection", "_hosts", "_origin", "_origin_lines", "_raw_scheme", "_scheme", "_server", "_trusted"),
-        *("gateway", "host"),
+        *("_app", "_connection", "_hosts", "_origin", "_origin_lines", "_raw_scheme", "_root", "_scheme", "_server"),
+        *("_server_root", "_trusted", "gateway", "host"),
     )
 
     def __init__(self, connection: "GatewayProtocol", *, direct: bool) -> None:
@@ -47,6 +50,11 @@ class Dispatcher:
         self._server: tuple[str, int | None] | None = None
         self._scheme = "http"
         self._raw_scheme = b"http"
+        # The root path of the server, which the path does not have, and that of the application, which it may have.
+        self._server_root = raw_root(config.root_path)
+        self._root = self._server_root
+        if self.gateway is not None and self.gateway.root_path:
+            self._root = raw_root(self.gateway.root_path)
         # As of the last request with these hosts.
         self._hosts: list[bytes] | None = None
         self._trusted = False
@@ -67,7 +75,9 @@ class Dispatcher:
         if self.gateway is None:
             return True
         path, _, query = connection.parser.url.partition(b"?")
-        return find(self.gateway.active_config().table, b"GET", path, query) is None
+        table = self.gateway.active_config().table
+        path = self._below_root(path)
+        return not isinstance(find(table, b"GET", path, query), Fault) and table.has_websocket(path)
 
     def request(self, method: bytes, head: Head) -> PipelinedRequest:
         """Return the newest request, for whoever serves it."""
@@ -82,8 +92,12 @@ class Dispatcher:
             return None
         active = host.active_config()
         path, mark, query = url.partition(b"?")
+        if self._root:
+            path = self._below_root(path)
         found = find(active.table, method, path, query)
-        if found is None:
+        if found is None or isinstance(found, Local):
+            return None
+        if isinstance(found, Match) and found.plan.route.guard is not None:
             return None
         if method == b"OPTIONS":
             found = final_recipient(active.table, found, path, head)
@@ -103,6 +117,7 @@ class Dispatcher:
             scheme=origin.scheme,
             host=origin.host,
             origin=self._origin_lines,
+            root=self._root or origin.prefix,
         )
         old = parser.version == "1.0"
         return DirectExchange(
@@ -114,12 +129,16 @@ class Dispatcher:
             expects=parser.expects_continue,
         )
 
+    def _below_root(self, path: bytes) -> bytes:
+        """Return the path that the table is asked about, as the asgi engine and FastAPI read it."""
+        return path if self._root == self._server_root else below_root(self._server_root + path, self._root)
+
     def _origin_of(self, trust: Trust, head: Head, hosts: list[bytes]) -> Origin:
         """Return where a request comes from: of a trusted peer that may differ with each, of others only with ``Host``."""
         peer = self._connection.peer
         self._trusted = trust.covers(peer)
         origin = steps.origin(trust, head, peer=peer, trusted=self._trusted, scheme=self._raw_scheme)
-        self._origin_lines = steps.origin_lines(origin)
+        self._origin_lines = steps.origin_lines(origin, self._root or origin.prefix)
         self._origin = origin
         self._hosts = hosts
         return origin
@@ -157,7 +176,7 @@ def _host(config: Config, app_state: dict[str, Any]) -> EngineHost | None:
     app: Any = vars(config)["loaded_app"]
     while isinstance(app, ProxyHeadersMiddleware | MessageLoggerMiddleware):
         app = vars(app)["app"]
-    if found is None or found is not app or config.root_path or not found.direct():
+    if found is None or found is not app or not found.direct():
         return None
     host: EngineHost = found
     return host

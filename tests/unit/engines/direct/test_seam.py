@@ -121,7 +121,6 @@ def test_whatever_stands_before_the_gateway_sees_every_request() -> None:
     for made in (
         protocol(Wrapper(app), {"limen": app}),
         protocol(with_middleware, {"limen": with_middleware}),
-        protocol(app, {"limen": app}, root_path="/api"),
         protocol(app, {}),
     ):
         assert made.dispatcher.host is None

@@ -1,0 +1,205 @@
+"""Reads what is declared from FastAPI's own routes, in the order of declaration: those of included routers too.
+
+Each stub and ``forward`` becomes a route of the gateway, and each endpoint of the application's own an entry of the table
+without a plan. Whatever is wrong with one is a problem, and the others are read nevertheless.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi.routing import RouteContext, iter_route_contexts
+from starlette.convertors import CONVERTOR_TYPES
+from starlette.routing import BaseRoute, Host, Mount, WebSocketRoute
+from starlette.routing import Route as StarletteRoute
+
+from limen.app.access import LocalRoute
+from limen.app.declaration import Declared
+from limen.app.group_policies import GroupPolicies
+from limen.app.stub import forward_route, stub_route
+from limen.auth.method import Methods
+from limen.auth.rules import Rule, as_rule
+from limen.routing.table import ANY, WEBSOCKET
+from limen.runtime.declared_policies import DeclaredPolicies, declared_policies
+from limen.runtime.local_route import LocalEntry
+from limen.runtime.route import Route
+
+_NEVER_SERVED = frozenset(("CONNECT", "TRACE"))
+
+
+@dataclass(slots=True)
+class Collected:
+    """What was found. ``entries`` has routes and local endpoints, in the order of declaration."""
+
+    entries: list[Route | LocalEntry] = field(default_factory=list[Route | LocalEntry])
+    problems: list[str] = field(default_factory=list[str])
+
+    @property
+    def routes(self) -> list[Route]:
+        """The gateway's routes."""
+        return [one for one in self.entries if isinstance(one, Route)]
+
+    def is_as(self, other: "Collected") -> bool:
+        """Tell whether ``other`` has the very same entries, and the same problems."""
+        return self.problems == other.problems and list(map(id, self.entries)) == list(map(id, other.entries))
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What was read of one of FastAPI's routes, which is kept: another could get its id."""
+
+    route: BaseRoute
+    entry: Route | LocalEntry | None
+    problems: tuple[str, ...]
+
+
+class Collector:
+    """Reads the routes of one application. What was read once stays as it is.
+
+    ``groups`` are those that were declared, with routes or without.
+    """
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self._read: dict[tuple[int, str], _Read] = {}
+        self._declared_groups: dict[int, tuple[GroupPolicies, DeclaredPolicies, list[str]]] = {}
+        self._prefixes: list[str] = []
+        self.groups: list[GroupPolicies] = []
+
+    def collect(self, routes: Sequence[BaseRoute], *, app_max_body: int | None) -> Collected:
+        """Read ``routes``. ``app_max_body`` is the ``max_body_size`` of the application."""
+        collected = Collected()
+        for group in self.groups:
+            collected.problems += self._group(group)[2]
+        read: dict[tuple[int, str], _Read] = {}
+        for context in iter_route_contexts(routes):
+            key = (id(context.original_route), context.path or "")  # a router may be included twice
+            known = self._read.get(key)
+            if known is None:
+                problems: list[str] = []
+                entry = self._entry(context, app_max_body, problems)
+                known = _Read(context.original_route, entry, tuple(problems))
+            read[key] = known
+            if known.entry is not None:
+                collected.entries.append(known.entry)
+            collected.problems += known.problems
+        self._read = read
+        collected.problems += _hidden(routes)
+        return collected
+
+    def _entry(self, context: RouteContext, app_max_body: int | None, problems: list[str]) -> Route | LocalEntry | None:
+        original: Any = context.original_route
+        if isinstance(original, Declared):
+            return self._declared(context, original, app_max_body, problems)
+        if isinstance(original, Host):
+            problems.append(
+                f"host {original.host!r}: the routes of a gateway are the same for every host, and would come before it; "
+                "mount the application under a path, or serve it beside the gateway"
+            )
+            return None
+        return _local(context, original, problems)
+
+    def _declared(
+        self, context: RouteContext, declared: Declared, app_max_body: int | None, problems: list[str]
+    ) -> Route | None:
+        options = declared.options
+        methods = tuple(sorted(context.methods or (), key=_method_order))
+        name = f"{'|'.join(methods)} {context.path}"
+        problems += [f"{name}: {one}" for one in (*declared.problems, *_never_served(methods))]
+        if "allow" not in options:
+            problems.append(
+                f"{name}: says nothing about who may call; add allow=anyone, signed_in, role(...), scope(...) or a function"
+            )
+            return None
+        rule = _rule(name, options["allow"], problems)
+        if rule is None or declared.problems:
+            return None
+        own, found = declared_policies(name, options.get("policies", ()))
+        problems += found
+        policies = (*(self._group(one)[1] for one in declared.groups), own)
+        make = forward_route if declared.is_forward else stub_route
+        try:
+            return make(context, methods, declared, rule=rule, app_max_body=app_max_body, policies=policies)
+        except TypeError as error:
+            problems.append(f"{name}: {error}")
+            return None
+
+    def _group(self, group: GroupPolicies) -> tuple[GroupPolicies, DeclaredPolicies, list[str]]:
+        known = self._declared_groups.get(id(group))
+        if known is None:
+            self._prefixes.append(group.prefix)
+            count = self._prefixes.count(group.prefix)
+            # Live policies are kept by place, and two groups may have one prefix.
+            place = f"group {group.prefix}" if count == 1 else f"group {group.prefix} ({count})"
+            known = self._declared_groups[id(group)] = (group, *declared_policies(place, group.given))
+        return known
+
+
+def _rule(name: str, allow: object, problems: list[str]) -> Rule | None:
+    try:
+        return as_rule(allow)
+    except TypeError as error:
+        problems.append(f"{name}: {error}")
+        return None
+
+
+def _method_order(method: str) -> tuple[int, str]:
+    order = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+    return (order.index(method) if method in order else len(order), method)
+
+
+def _never_served(methods: Sequence[str]) -> Iterator[str]:
+    for method in _NEVER_SERVED.intersection(methods):
+        yield f"{method} is never served: it reaches no route and no endpoint; leave it out"
+
+
+def _local(context: RouteContext, original: BaseRoute, problems: list[str]) -> LocalEntry | None:
+    path = context.path
+    if path is None:
+        return None  # a route of a kind of its own: FastAPI's router asks it where nothing else is found
+    converters = {name: one.regex for name, one in CONVERTOR_TYPES.items()}
+    if isinstance(original, Mount):
+        return LocalEntry((ANY,), f"{path}/{{path:path}}", converters, "a mounted application")
+    if isinstance(original, WebSocketRoute):
+        return LocalEntry((WEBSOCKET,), path, converters, "a WebSocket")
+    if not isinstance(original, StarletteRoute):
+        return None
+    methods = tuple(sorted(context.methods or (ANY,), key=_method_order))
+    name = f"{'|'.join(methods)} {path}"
+    problems += [f"{name}: {one}" for one in _never_served(methods)]
+    if not isinstance(original, LocalRoute):
+        return LocalEntry(methods, path, converters, "an endpoint of FastAPI's")
+    problems += [f"{name}: {one}" for one in original.problems]
+    rule, auth = None, None
+    if "allow" in original.options:
+        rule = _rule(name, original.options["allow"], problems)
+        if rule is not None and rule.public and original.takes_caller:
+            problems.append(
+                f"{name}: the endpoint takes a Principal, and anyone may call: nobody is asked who is calling; say who may "
+                "call, or leave the parameter out"
+            )
+    if "auth" in original.options:
+        auth = Methods.of(original.options["auth"])
+        if rule is None:
+            problems.append(f"{name}: auth= says how callers prove who they are, and nobody asks; add allow=")
+    return LocalEntry(methods, path, converters, "an endpoint of FastAPI's", id(original), rule, auth)
+
+
+def _hidden(routes: Sequence[BaseRoute]) -> Iterator[str]:
+    """Yield a problem for each endpoint that FastAPI's router never reaches: an earlier one takes all of its requests."""
+    earlier: list[RouteContext] = []
+    for context in iter_route_contexts(routes):
+        original = context.original_route
+        if isinstance(original, Declared) or not isinstance(original, StarletteRoute | Mount):
+            continue
+        path, methods = context.path or "/", set(context.methods or ())
+        if "{" not in path and isinstance(original, StarletteRoute):
+            for other in earlier:
+                takes_methods = not other.methods or methods <= set(other.methods)
+                if other.path != path and takes_methods and other.path_regex.match(path):
+                    yield (
+                        f"{'|'.join(sorted(methods))} {path}: can never be reached, since FastAPI takes the first that fits, "
+                        f"and {other.path or '/'} is declared before it; declare it after {path}"
+                    )
+                    break
+        earlier.append(context)

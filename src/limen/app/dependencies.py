@@ -1,0 +1,74 @@
+"""The dependencies of a stub or a ``forward``: FastAPI runs them, and what it is asked for then is the exchange.
+
+``dependencies=`` of the application, of its routers and of the route, and ``Depends`` in the signature of a stub. The asgi
+engine calls what is made here, inside of FastAPI: exception handlers, overrides and ``yield`` are as in an endpoint.
+"""
+
+from typing import Any
+
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import get_request_handler, request_response
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from limen.engines.asgi.guarded import GUARDED
+
+
+def guard(route: Any) -> ASGIApp | None:
+    """Return what runs the dependencies of FastAPI's ``route`` before the exchange; None if it has none.
+
+    Raises TypeError for a dependency that reads the body: that goes to the service.
+    """
+    dependencies: list[Dependant] = route.dependant.dependencies
+    if not dependencies:
+        return None
+    for one in dependencies:
+        if _reads_body(one):
+            raise TypeError(
+                f"the dependency {_name(one)} reads the body, which goes to the service; declare the body in the stub's "
+                "signature, or read what it needs from the head"
+            )
+    dependant = Dependant(
+        call=_proceed,
+        path=route.path_format,
+        dependencies=dependencies,
+        request_param_name="request",
+        response_param_name="response",
+    )
+    handler = get_request_handler(
+        dependant=dependant, dependency_overrides_provider=route.dependency_overrides_provider
+    )
+    return request_response(handler)
+
+
+def _reads_body(dependant: Dependant) -> bool:
+    return bool(dependant.body_params) or any(map(_reads_body, dependant.dependencies))
+
+
+def guard_names(route: Any) -> str:
+    """Name the dependencies of FastAPI's ``route``."""
+    return ", ".join(map(_name, route.dependant.dependencies))
+
+
+def _name(dependant: Dependant) -> str:
+    call: Any = dependant.call
+    return getattr(call, "__name__", type(call).__name__)
+
+
+def _proceed(request: Request, response: Response) -> Response:
+    return _Proceed(response)
+
+
+class _Proceed(Response):
+    """The exchange, as a response. ``injected`` is the ``Response`` on which dependencies have set header fields."""
+
+    def __init__(self, injected: Response) -> None:
+        super().__init__()
+        self._injected = injected
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        lines = [(name, value) for name, value in self._injected.headers.raw if name != b"content-length"]
+        await scope[GUARDED].proceed(lines)
+        if self.background is not None:
+            await self.background()

@@ -1,0 +1,34 @@
+"""``forward``: everything under a path goes to a service, unread."""
+
+from collections.abc import Sequence
+from typing import Any, Final, cast
+
+from fastapi import APIRouter
+
+from limen.app.declaration import register
+from limen.app.group_policies import GroupPolicies
+from limen.app.options import ForwardOptions, RouteOptions
+
+EVERY_METHOD: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+_OF_FORWARD: Final = frozenset(ForwardOptions.__annotations__)
+
+
+def declare_forward(
+    router: APIRouter, path: str, options: ForwardOptions, groups: Sequence[GroupPolicies] = ()
+) -> None:
+    """Declare that ``router`` forwards ``path``."""
+    stray = sorted(set(options) - _OF_FORWARD)
+    methods = [method.upper() for method in options.get("methods", EVERY_METHOD)]
+    given: dict[str, Any] = {key: value for key, value in options.items() if key != "methods"}
+    declared = register(router, methods, path, _service, cast("RouteOptions", {**given, "include_in_schema": False}))
+    declared.groups = groups
+    declared.is_forward = True
+    if stray:
+        declared.problems = [
+            f"{', '.join(stray)}: forward takes none, since it reads neither bodies nor answers; leave it out"
+        ]
+
+
+def _service() -> None:
+    """Stand for the service in FastAPI's table; it is never called."""

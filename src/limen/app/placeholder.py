@@ -1,0 +1,24 @@
+"""Tells a stub's body from one that does something: ``...`` alone, perhaps behind a docstring."""
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable
+from typing import Any
+
+
+def is_placeholder(function: Callable[..., Any]) -> bool:
+    """Tell whether the body of ``function`` is ``...`` alone; False where its source is not at hand."""
+    if not inspect.isfunction(function) or function.__code__.co_names:
+        return False  # it names something, which the source need not be read for
+    try:
+        source = textwrap.dedent(inspect.getsource(function))
+        parsed = ast.parse(source).body[0]
+    except (OSError, TypeError, SyntaxError, IndexError):
+        return False
+    if not isinstance(parsed, ast.FunctionDef | ast.AsyncFunctionDef):
+        return False
+    body = parsed.body[1:] if ast.get_docstring(parsed, clean=False) is not None else parsed.body
+    return bool(body) and all(
+        isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant) and one.value.value is ... for one in body
+    )
