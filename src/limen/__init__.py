@@ -5,9 +5,11 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from limen.app.access import caller
     from limen.app.gateway import IDENTITY, Gateway
     from limen.app.group import Group
     from limen.app.openapi import Problem, problems
+    from limen.app.router import Router
     from limen.auth.rules import Rule, anyone, owner, role, scope, signed_in
     from limen.client.limits import ClientLimits
     from limen.client.trust import Trust
@@ -25,12 +27,14 @@ __all__ = [
     "Limits",
     "Principal",
     "Problem",
+    "Router",
     "Rule",
     "Timeouts",
     "Tls",
     "Trust",
     "Upstream",
     "anyone",
+    "caller",
     "owner",
     "problems",
     "role",
@@ -49,12 +53,14 @@ _HOMES = {
     "Limits": "limen.upstream.declared",
     "Principal": "limen.exchange.principal",
     "Problem": "limen.app.openapi",
+    "Router": "limen.app.router",
     "Rule": "limen.auth.rules",
     "Timeouts": "limen.upstream.declared",
     "Tls": "limen.upstream.tls_declared",
     "Trust": "limen.client.trust",
     "Upstream": "limen.upstream.declared",
     "anyone": "limen.auth.rules",
+    "caller": "limen.app.access",
     "owner": "limen.auth.rules",
     "problems": "limen.app.openapi",
     "role": "limen.auth.rules",

@@ -8,11 +8,12 @@ from typing import Any
 
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import get_request_handler, request_response
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from limen.engines.asgi.guarded import GUARDED
+
+_RESPONSE = "limen.response"  # among the values of dependencies, whose names are identifiers
 
 
 def guard(route: Any) -> ASGIApp | None:
@@ -33,8 +34,7 @@ def guard(route: Any) -> ASGIApp | None:
         call=_proceed,
         path=route.path_format,
         dependencies=dependencies,
-        request_param_name="request",
-        response_param_name="response",
+        response_param_name=_RESPONSE,
     )
     handler = get_request_handler(
         dependant=dependant, dependency_overrides_provider=route.dependency_overrides_provider
@@ -56,8 +56,9 @@ def _name(dependant: Dependant) -> str:
     return getattr(call, "__name__", type(call).__name__)
 
 
-def _proceed(request: Request, response: Response) -> Response:
-    return _Proceed(response)
+def _proceed(**values: Any) -> Response:
+    """Take what the dependencies have returned, which nobody needs, and the ``Response`` that they have set fields on."""
+    return _Proceed(values[_RESPONSE])
 
 
 class _Proceed(Response):

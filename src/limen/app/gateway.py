@@ -157,15 +157,18 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         return tuple(self._config.routes)
 
     def describe(self) -> list[RouteInfo]:
-        """Return every gateway route as people see it, in the order of declaration."""
+        """Return every gateway route as people see it, and every endpoint of the application's own that has a rule."""
         self.compile()
         middleware = self._foreign_middleware()
-        return [_route_info(route, middleware) for route in self._config.routes]
+        return [
+            *(_route_info(route, middleware) for route in self._config.routes),
+            *(_local_info(entry) for entry in self._config.local if entry.allow is not None),
+        ]
 
-    def local_endpoints(self) -> list[RouteInfo]:
-        """Return every endpoint of the application's own as people see it, in the order of declaration."""
+    def local_endpoints(self) -> tuple[LocalEntry, ...]:
+        """Return every endpoint of the application's own, in the order of declaration."""
         self.compile()
-        return [_local_info(entry) for entry in self._config.local]
+        return tuple(self._config.local)
 
     def openapi(self) -> dict[str, Any]:
         """Return the public document: FastAPI's, with problems, gateway statuses and bearer security."""
@@ -256,8 +259,7 @@ def _route_info(route: Route, middleware: str) -> RouteInfo:
 
 
 def _local_info(entry: LocalEntry) -> RouteInfo:
-    allow = "anyone" if entry.allow is None else str(entry.allow)
-    return RouteInfo(entry.methods, entry.path, "-", allow, "asgi", entry.kind)
+    return RouteInfo(entry.methods, entry.path, "-", str(entry.allow), "asgi", entry.kind)
 
 
 def _function_name(route: APIRoute) -> str:

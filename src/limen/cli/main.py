@@ -8,6 +8,12 @@ import click
 APP = click.argument("app", metavar="MODULE:ATTRIBUTE")
 
 
+def _root_path(context: click.Context, option: click.Parameter, value: str) -> str:
+    if value and (not value.startswith("/") or value.endswith("/") or "//" in value):
+        raise click.BadParameter(f"{value!r} has to begin with one '/' and to end without, such as /shop")
+    return value
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="limen")
 def main() -> None:
@@ -41,6 +47,13 @@ def main() -> None:
     show_default=True,
     type=click.IntRange(1),
     help="Seconds that running requests get to end at a stop.",
+)
+@click.option(
+    "--root-path",
+    default="",
+    metavar="PREFIX",
+    callback=_root_path,
+    help="The prefix under which clients reach the gateway, where a proxy in front takes it off, such as /shop.",
 )
 @click.option(
     "--workers",
@@ -88,6 +101,7 @@ def serve(
     log_level: str,
     engine: str,
     grace: int,
+    root_path: str,
     workers: int | None,
     tls_certificate: Path | None,
     tls_key: Path | None,
@@ -116,6 +130,7 @@ def serve(
         None if tls_key is None else str(tls_key),
         None if tls_client_ca is None else str(tls_client_ca),
         tls_client_auth,
+        root_path,
     )
     run(options, workers=workers, reload=reload, watch=watch)
 

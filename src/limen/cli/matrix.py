@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Literal
 
 import click
-from fastapi.routing import iter_route_contexts
-from starlette.routing import Mount
 
 from limen.app.gateway import Gateway
-from limen.app.declaration import Declared
 from limen.cli.load import load_gateway
-from limen.runtime.matrix import Matrix, MatrixRow
+from limen.routing.table import ANY, WEBSOCKET
+from limen.runtime.local_route import LocalEntry
+from limen.runtime.matrix import Matrix, MatrixRow, Ruled
 from limen.runtime.matrix import matrix as compute_matrix
 
 Format = Literal["text", "markdown", "json"]
@@ -30,7 +29,7 @@ LEGEND: tuple[str, ...] = (
     "signed in: who has none of the roles and scopes named here; the others have what they are named after, and no more",
     "owner X: whose id is the path parameter X; - where the rule does not read it",
     "allowed, or the status that refuses; ? where a function decides by what only a real caller has",
-    "FastAPI: an endpoint of the gateway's own, which has no rule and is not judged",
+    "FastAPI: an endpoint of the gateway's own; one without allow= has no rule and is not judged",
     "HEAD is answered as GET; OPTIONS of a path with rules tells everybody its methods",
 )
 API_KEY_NOTE = "API key: where AUTH takes keys, one that has roles is answered as a token with them"
@@ -57,20 +56,19 @@ def matrix(spec: str, *, form: Format | None, output: Path | None, check: Path |
 def matrix_of(app: Gateway) -> Matrix:
     """Return the matrix of ``app``, which must compile."""
     auth = app.active_config().runtime.auth
-    return compute_matrix(app.declared(), auth, list(_local_rows(app)))
+    ruled = [Ruled.of(route) for route in app.declared()]
+    local = app.local_endpoints()
+    ruled += [Ruled(_methods(one), one.path, FASTAPI, one.allow, one.auth) for one in local if one.allow is not None]
+    return compute_matrix(
+        ruled, auth, [MatrixRow(_methods(one), one.path, FASTAPI) for one in local if one.allow is None]
+    )
 
 
-def _local_rows(app: Gateway) -> Iterable[MatrixRow]:
-    for context in iter_route_contexts(app.routes):
-        if isinstance(context.original_route, Declared):
-            continue
-        methods = set(context.methods or ())
-        if "GET" in methods:
-            methods.discard("HEAD")
-        path = context.path or "/"
-        if isinstance(context.original_route, Mount):
-            path = f"{path}/{{path:path}}"
-        yield MatrixRow(tuple(sorted(methods)) or ("ANY",), path, FASTAPI)
+def _methods(entry: LocalEntry) -> tuple[str, ...]:
+    """Return the methods for a table; HEAD comes with GET."""
+    if entry.methods in ((ANY,), (WEBSOCKET,)):
+        return ("ANY",)
+    return tuple(sorted(set(entry.methods) - ({"HEAD"} if "GET" in entry.methods else set[str]())))
 
 
 def text(matrix: Matrix) -> str:

@@ -69,6 +69,7 @@ class Options:
     tls_key: str | None = None
     tls_client_ca: str | None = None
     tls_client_auth: str = "required"
+    root_path: str = ""
 
     @property
     def tls(self) -> TlsFiles | None:
@@ -135,6 +136,7 @@ def configure(
         port=options.port,
         uds=options.uds,
         http=PROTOCOLS[options.engine],
+        root_path=options.root_path,
         log_level=options.log_level,
         log_config=_log_config(options.log_level.upper(), many=many),
         access_log=False,  # limen writes its own

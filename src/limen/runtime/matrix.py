@@ -83,24 +83,40 @@ class Matrix:
     functions: tuple[tuple[str, str], ...]
 
 
-def matrix(routes: Sequence[Route], auth: Methods, local: Sequence[MatrixRow] = ()) -> Matrix:
-    """Return the matrix of ``routes``; ``auth`` are the methods of those that name none. ``local`` rows are added unchanged.
+@dataclass(frozen=True, slots=True)
+class Ruled:
+    """A route, or an endpoint of the application's own, with its rule. ``service`` is who answers."""
 
-    Rows are sorted by path and not by declaration, so that moving code changes nothing.
+    methods: tuple[str, ...]
+    path: str
+    service: str
+    allow: Rule
+    auth: Methods | None
+
+    @classmethod
+    def of(cls, route: Route) -> "Ruled":
+        """Return ``route`` as the matrix sees it."""
+        return cls(route.methods, route.path, route.upstream.name, route.allow, route.auth)
+
+
+def matrix(ruled: Sequence[Ruled], auth: Methods, local: Sequence[MatrixRow] = ()) -> Matrix:
+    """Return the matrix of what is ``ruled``; ``auth`` are the methods of those that name none.
+
+    ``local`` rows are added unchanged. Rows are sorted by path and not by declaration, so that moving code changes nothing.
     """
-    callers_found = callers([(route.allow, _methods(route, auth)) for route in routes])
+    callers_found = callers([(one.allow, _methods(one, auth)) for one in ruled])
     rows = [
         MatrixRow(
-            methods=route.methods,
-            path=route.path,
-            service=route.upstream.name,
-            allow=str(route.allow),
-            auth="" if route.allow.public else " | ".join(type(one).__name__ for one in _methods(route, auth)),
-            verdicts=tuple(route_verdict(route.allow, _methods(route, auth), caller) for caller in callers_found),
+            methods=one.methods,
+            path=one.path,
+            service=one.service,
+            allow=str(one.allow),
+            auth="" if one.allow.public else " | ".join(type(method).__name__ for method in _methods(one, auth)),
+            verdicts=tuple(route_verdict(one.allow, _methods(one, auth), caller) for caller in callers_found),
         )
-        for route in routes
+        for one in ruled
     ]
-    return Matrix(callers_found, tuple(sorted([*rows, *local], key=_sort_key)), _functions(routes, callers_found))
+    return Matrix(callers_found, tuple(sorted([*rows, *local], key=_sort_key)), _functions(ruled, callers_found))
 
 
 def route_verdict(rule: Rule, methods: Methods, caller: Caller) -> Verdict:
@@ -204,8 +220,8 @@ def _caller_sort_key(caller: Caller) -> tuple[int, bool, bool, str]:
     return count, not caller.roles, not caller.scopes, caller.name
 
 
-def _methods(route: Route, auth: Methods) -> Methods:
-    return auth if route.auth is None else route.auth
+def _methods(ruled: Ruled, auth: Methods) -> Methods:
+    return auth if ruled.auth is None else ruled.auth
 
 
 def _credentials(methods: Methods) -> frozenset[Credential]:
@@ -221,9 +237,9 @@ def _with_verdict(unsure: Sequence[Rule], answer: bool) -> Callable[[Rule], Rule
     return lambda leaf: supposed if leaf in unsure else leaf
 
 
-def _functions(routes: Iterable[Route], callers_found: Sequence[Caller]) -> tuple[tuple[str, str], ...]:
+def _functions(ruled: Iterable[Ruled], callers_found: Sequence[Caller]) -> tuple[tuple[str, str], ...]:
     read: dict[str, set[str]] = {}
-    for leaf in (leaf for route in routes for leaf in route.allow.leaves() if leaf.custom):
+    for leaf in (leaf for one in ruled for leaf in one.allow.leaves() if leaf.custom):
         names = read.setdefault(leaf.text, set())
         for caller in callers_found:
             names |= attributes_read(leaf, caller.principal, caller.params(leaf.path_params))

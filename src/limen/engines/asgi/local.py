@@ -5,6 +5,8 @@
 15. ``settle``       whatever happened; whoever records the request says when
 """
 
+import asyncio
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from limen.engines.asgi.body import ClientGone
@@ -96,9 +98,12 @@ def as_get(app: ASGIApp) -> ASGIApp:
 
     async def head(scope: Scope, receive: Receive, send: Send) -> None:
         inner = {**scope, "method": "GET"}
-        without_content = _WithoutContent(receive, send)
+        without_content = _WithoutContent(scope, receive, send)
         try:
             await app(inner, without_content.receive, without_content.send)
+        except Exception:
+            if not without_content.stopped:
+                raise
         finally:
             scope.update({key: inner[key] for key in ("endpoint", "path_params", "route") if key in inner})
 
@@ -106,14 +111,20 @@ def as_get(app: ASGIApp) -> ASGIApp:
 
 
 class _WithoutContent:
-    """The client's side of a HEAD request. The answer ends with its head: content may be endless."""
+    """The client's side of a HEAD request. The answer ends with its head, and the application is told that the client left.
 
-    __slots__ = ("_ended", "_receive", "_send")
+    Content may be endless. From ASGI 2.4 on an application learns of that by an OSError, before by a message.
+    """
 
-    def __init__(self, receive: Receive, send: Send) -> None:
+    __slots__ = ("_ended", "_raises", "_receive", "_send", "stopped")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        version: str = scope["asgi"].get("spec_version", "2.0")
+        self._raises = tuple(map(int, version.split("."))) >= (2, 4)
         self._ended = False
         self._receive = receive
         self._send = send
+        self.stopped = False
 
     async def receive(self) -> Message:
         return {"type": "http.disconnect"} if self._ended else await self._receive()
@@ -124,6 +135,11 @@ class _WithoutContent:
         elif not self._ended:
             self._ended = True
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        elif self._raises:
+            self.stopped = True
+            raise OSError("the client has asked for the head alone")
+        else:
+            await asyncio.sleep(0)  # whoever waits for the message has its turn
 
 
 class _AnswerHeads:
