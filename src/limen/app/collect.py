@@ -69,8 +69,6 @@ class Collector:
     def collect(self, routes: Sequence[BaseRoute], *, app_max_body: int | None) -> Collected:
         """Read ``routes``. ``app_max_body`` is the ``max_body_size`` of the application."""
         collected = Collected()
-        for group in self.groups:
-            collected.problems += self._group(group)[2]
         read: dict[tuple[int, str], _Read] = {}
         for context in iter_route_contexts(routes):
             key = (id(context.original_route), context.path or "")  # a router may be included twice
@@ -84,7 +82,8 @@ class Collector:
                 collected.entries.append(known.entry)
             collected.problems += known.problems
         self._read = read
-        collected.problems += _hidden(routes)
+        of_groups = [problem for group in self.groups for problem in self._group(group)[2]]
+        collected.problems = [*of_groups, *collected.problems, *_hidden(routes)]
         return collected
 
     def _entry(self, context: RouteContext, app_max_body: int | None, problems: list[str]) -> Route | LocalEntry | None:
@@ -116,6 +115,9 @@ class Collector:
             return None
         own, found = declared_policies(name, options.get("policies", ()))
         problems += found
+        for group in declared.groups:
+            if not any(group is one for one in self.groups):
+                self.groups.append(group)  # of a router
         policies = (*(self._group(one)[1] for one in declared.groups), own)
         make = forward_route if declared.is_forward else stub_route
         try:

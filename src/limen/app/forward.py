@@ -26,7 +26,7 @@ def declare_forward(
     declared.is_forward = True
     if stray:
         declared.problems = [
-            f"{', '.join(stray)}: forward takes none, since it reads neither bodies nor answers; leave it out"
+            f"{'=, '.join(stray)}= is not for a forward, which reads neither bodies nor answers; leave it out"
         ]
 
 

@@ -1,4 +1,4 @@
-"""Tells a stub's body from one that does something: ``...`` alone, perhaps behind a docstring."""
+"""Tells a stub's body from one that does something: ``...`` or a docstring, and nothing else."""
 
 import ast
 import inspect
@@ -8,7 +8,10 @@ from typing import Any
 
 
 def is_placeholder(function: Callable[..., Any]) -> bool:
-    """Tell whether the body of ``function`` is ``...`` alone; False where its source is not at hand."""
+    """Tell whether ``function`` has ``...`` or a docstring alone for a body; False where its source is not at hand.
+
+    Who means an endpoint that answers null says ``pass`` or ``return None``.
+    """
     if not inspect.isfunction(function) or function.__code__.co_names:
         return False  # it names something, which the source need not be read for
     try:
@@ -19,6 +22,6 @@ def is_placeholder(function: Callable[..., Any]) -> bool:
     if not isinstance(parsed, ast.FunctionDef | ast.AsyncFunctionDef):
         return False
     body = parsed.body[1:] if ast.get_docstring(parsed, clean=False) is not None else parsed.body
-    return bool(body) and all(
+    return all(
         isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant) and one.value.value is ... for one in body
     )

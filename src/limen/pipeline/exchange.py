@@ -322,7 +322,7 @@ class Exchange:
     def _let_in(self) -> int:
         plan = self.plan
         assert plan is not None
-        if plan.route.guard is not None:
+        if plan.guard is not None:
             self.state = GUARDING
             return GUARDING
         return self._fits(plan)

@@ -110,7 +110,7 @@ def _compile(
     try:
         table: Table[Plan] = Table(rows, redirects=redirects)
     except ValueError as error:
-        problems.append(str(error))
+        problems += str(error).splitlines()
     else:
         if not problems:
             return ActiveConfig(table, runtime, gateway_hooks, local_access)
@@ -158,6 +158,7 @@ def _plan(
         session_ender=None
         if route.session_ended_header is None
         else session_ender(route.session_ended_header, runtime.revocations, runtime.auth, runtime.now),
+        guard=route.guard,
         hooks=policy_compiler.route_hooks(facts, route.policies),
     )
 

@@ -11,7 +11,7 @@ from limen.errors import Fault
 from limen.exchange.hooks import NO_HOOKS, Hooks
 from limen.exchange.principal import Principal
 from limen.routing.rewrite import Rewrite
-from limen.runtime.route import Route
+from limen.runtime.route import Guard, Route
 from limen.upstream.declared import Timeouts
 from limen.upstream.pool import Pool
 
@@ -34,7 +34,8 @@ class Plan:
 
     ``withheld_headers`` of a client never reach the service. ``access_control`` None is a public route. ``answer_hooks`` are
     by status: such answers are held, bounded by ``route.max_answer``, checked and perhaps replaced; others stream through.
-    ``session_ender`` ends the sessions that an answer names. ``hooks`` are those of the policies, the gateway's included.
+    ``session_ender`` ends the sessions that an answer names. ``guard`` runs the dependencies. ``hooks`` are those of the
+    policies, the gateway's included.
     """
 
     route: Route
@@ -45,4 +46,5 @@ class Plan:
     rewrite: Rewrite | None
     answer_hooks: Mapping[int, AnswerHook]
     session_ender: SessionEnder | None
+    guard: Guard | None = None
     hooks: Hooks = NO_HOOKS

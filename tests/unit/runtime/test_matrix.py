@@ -13,6 +13,7 @@ from limen.runtime.matrix import (
     Caller,
     Matrix,
     MatrixRow,
+    Ruled,
     Verdict,
     attributes_read,
     callers,
@@ -191,9 +192,9 @@ def test_a_whole_matrix() -> None:
     local = MatrixRow(("GET",), "/healthz", "FastAPI")
     found = matrix(
         [
-            route("/z", role("admin"), auth=TOKENS | KEYS),
-            route("/a", anyone),
-            route("/m/{id}", owner("id") | of_tenant, methods=("GET", "POST")),
+            Ruled.of(route("/z", role("admin"), auth=TOKENS | KEYS)),
+            Ruled.of(route("/a", anyone)),
+            Ruled.of(route("/m/{id}", owner("id") | of_tenant, methods=("GET", "POST"))),
         ],
         BY_TOKEN,
         [local],
@@ -227,7 +228,7 @@ ROUTES = [route(f"/{n}", rule) for n, rule in enumerate((anyone, role("a"), scop
 
 @given(st.permutations(ROUTES))
 def test_the_order_of_the_declaration_does_not_show(routes: list[Route]) -> None:
-    assert matrix(routes, BY_TOKEN) == matrix(ROUTES, BY_TOKEN)
+    assert matrix(list(map(Ruled.of, routes)), BY_TOKEN) == matrix(list(map(Ruled.of, ROUTES)), BY_TOKEN)
 
 
 ATOMS = [role("a"), role("b", "c"), scope("x"), scope("x", "y"), owner("id"), signed_in, as_rule(is_staff)]

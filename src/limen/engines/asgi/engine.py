@@ -182,7 +182,7 @@ class _Exchange:
         """Go through FastAPI, which runs the dependencies of the route: what they raise is FastAPI's to answer."""
         core, plan, scope, downstream = self._core, self._core.plan, self._scope, self._downstream
         assert plan is not None
-        assert plan.route.guard is not None
+        assert plan.guard is not None
         fault: Fault | None = None
 
         async def proceed(lines: Headers) -> None:
@@ -190,7 +190,7 @@ class _Exchange:
             downstream.more = lines
             fault = await self._end(self._pass_guard())
 
-        scope[GUARDED] = guarded = Guarded(plan.route.declared_as, plan.route.guard, core.request.params, proceed)
+        scope[GUARDED] = guarded = Guarded(plan.route.declared_as, plan.guard, core.request.params, proceed)
         send = answer_heads(core, self._send) if core.hooks.answer_head else self._send
         side = ApplicationSide(downstream, self._receive, send)
         await self._app(scope, side.receive, side.send)

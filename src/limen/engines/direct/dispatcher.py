@@ -36,7 +36,18 @@ class Dispatcher:
     """Makes the requests of one connection. ``gateway`` is there whether or not something wraps it."""
 
     __slots__ = (
-        *("_app", "_connection", "_hosts", "_origin", "_origin_lines", "_raw_scheme", "_root", "_scheme", "_server"),
+        *(
+            "_app",
+            "_connection",
+            "_hosts",
+            "_origin",
+            "_origin_lines",
+            "_public_root",
+            "_raw_scheme",
+            "_root",
+            "_scheme",
+            "_server",
+        ),
         *("_server_root", "_trusted", "gateway", "host"),
     )
 
@@ -60,6 +71,7 @@ class Dispatcher:
         self._trusted = False
         self._origin: Origin | None = None
         self._origin_lines = b""
+        self._public_root = b""
 
     def connected(self, transport: Any) -> None:
         """Take note of where the connection ends."""
@@ -97,7 +109,7 @@ class Dispatcher:
         found = find(active.table, method, path, query)
         if found is None or isinstance(found, Local):
             return None
-        if isinstance(found, Match) and found.plan.route.guard is not None:
+        if isinstance(found, Match) and found.plan.guard is not None:
             return None
         if method == b"OPTIONS":
             found = final_recipient(active.table, found, path, head)
@@ -117,7 +129,7 @@ class Dispatcher:
             scheme=origin.scheme,
             host=origin.host,
             origin=self._origin_lines,
-            root=self._root or origin.prefix,
+            root=self._public_root,
         )
         old = parser.version == "1.0"
         return DirectExchange(
@@ -138,7 +150,8 @@ class Dispatcher:
         peer = self._connection.peer
         self._trusted = trust.covers(peer)
         origin = steps.origin(trust, head, peer=peer, trusted=self._trusted, scheme=self._raw_scheme)
-        self._origin_lines = steps.origin_lines(origin, self._root or origin.prefix)
+        self._public_root = self._root or origin.prefix
+        self._origin_lines = steps.origin_lines(origin, self._public_root)
         self._origin = origin
         self._hosts = hosts
         return origin
