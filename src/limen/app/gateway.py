@@ -130,6 +130,14 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
 
         return decorate
 
+    def full_path(self, path: str) -> str:
+        """Return ``path`` as it is: the gateway has no prefix."""
+        return path
+
+    def report(self, problem: str) -> None:
+        """Keep ``problem`` until the next compile, which fails with it."""
+        self._config.add_problems(problem)
+
     def declare_policies(self, prefix: str, policies: Sequence[Policy]) -> DeclaredPolicies:
         """Check ``policies`` of a group with ``prefix``."""
         return self._config.declare_group_policies(prefix, policies)

@@ -26,6 +26,14 @@ class Group(Verbs):
         merged: RouteOptions = {**self._defaults, **options}
         return self._parent.declare(method, self._prefix + path, merged, (*self._declared_policies, *groups))
 
+    def full_path(self, path: str) -> str:
+        """Return ``path`` behind the prefixes of this group and of those around it."""
+        return self._parent.full_path(self._prefix + path)
+
+    def report(self, problem: str) -> None:
+        """Keep ``problem`` until the next compile, which fails with it."""
+        self._parent.report(problem)
+
     def declare_policies(self, prefix: str, policies: Sequence[Policy]) -> DeclaredPolicies:
         """Check ``policies`` of a group within this one."""
         return self._parent.declare_policies(self._prefix + prefix, policies)

@@ -1,7 +1,7 @@
 """The options of route decorators, the gateway's own and FastAPI's, and the decorators that take them."""
 
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any, Literal, TypedDict, TypeVar, Unpack
 
@@ -30,6 +30,9 @@ class RouteOptions(TypedDict, total=False):
     - ``upstream``: the service that answers.
     - ``allow``: who may call. Required for a stub: there is no default.
     - ``auth``: how callers prove who they are on this route, such as ``tokens | keys``; the gateway's own unless given.
+    - ``identity``: header names and what they tell this service about the caller, in place of the gateway's own; a function
+      that returns None sends no header, and ``{}`` tells the service nothing. Clients can never send these headers, on any
+      route.
     - ``rewrite``: the path at the service, ``{name}`` for path parameters; without it the path passes byte for byte.
     - ``after``: a function, sync or async, from the service's answer of the documented status, decoded, to what the client
       gets instead. Further arguments may be a ``Response`` of FastAPI's, to set status, headers and cookies, and a
@@ -56,6 +59,7 @@ class RouteOptions(TypedDict, total=False):
     upstream: Upstream
     allow: Allow
     auth: Auth
+    identity: Mapping[str, Callable[[Principal], str | None]]
     rewrite: str
     after: Callable[..., object] | Callable[..., Awaitable[object]]
     session_ended_header: str
@@ -92,6 +96,7 @@ OWN_OPTIONS = frozenset(
         "upstream",
         "allow",
         "auth",
+        "identity",
         "rewrite",
         "after",
         "session_ended_header",
@@ -112,6 +117,14 @@ class Verbs:
         self, method: str, path: str, options: RouteOptions, groups: Sequence[DeclaredPolicies] = ()
     ) -> Callable[[Stub], Stub]:
         """Return the decorator that declares ``method path``; ``groups`` are the policies of its groups."""
+
+    @abstractmethod
+    def full_path(self, path: str) -> str:
+        """Return ``path`` behind the prefixes of all groups."""
+
+    @abstractmethod
+    def report(self, problem: str) -> None:
+        """Keep ``problem``, one line that names the route, until the next compile, which fails with it."""
 
     @abstractmethod
     def declare_policies(self, prefix: str, policies: Sequence[Policy]) -> DeclaredPolicies:

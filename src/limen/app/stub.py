@@ -54,6 +54,7 @@ def stub_route(
         upstream=options["upstream"],
         allow=rule,
         auth=Methods.of(options["auth"]) if "auth" in options else None,
+        identity=options.get("identity"),
         status=options.get("status_code") or 200,
         rewrite=options.get("rewrite"),
         after=None if after is None else after_hook(after, public=rule.public),
