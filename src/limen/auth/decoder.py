@@ -20,7 +20,10 @@ class TokenDecoder(Method):
 
     Whatever it raises is a 401: ``token_missing`` without the header, ``token_expired`` for an exception with "Expired" in
     the name of its class, or of a base of that, and ``token_corrupted`` for any other. The access log names the class; the
-    text is neither logged nor sent. ``Gateway(revocations=)`` is asked about what it accepts.
+    text is neither logged nor sent.
+
+    With ``Gateway(revocations=)``, the store is asked about what ``decode`` accepts. The claims need ``exp`` then, no later
+    than that of the gateway's own tokens: the store remembers an end for no longer.
 
     ``decode`` is called in the event loop, for each request that is not public, and nothing is cached: all other requests
     wait for it. It must not wait for a service or a file. It cannot be async.
