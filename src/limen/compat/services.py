@@ -41,8 +41,9 @@ def _service(url: str) -> tuple[Upstream, str]:
     base, prefix = url, ""
     if not url.startswith("unix:") and "@" not in url:  # Upstream refuses user names, and repeats none
         parts = urlsplit(url)
-        prefix = parts.path.rstrip("/")
-        base = urlunsplit((parts.scheme, parts.netloc, "", parts.query, parts.fragment))
+        if parts.netloc:  # else it is no address, and Upstream says so
+            prefix = parts.path.rstrip("/")
+            base = urlunsplit((parts.scheme, parts.netloc, "", parts.query, parts.fragment))
         if prefix and (fault := check_path(prefix.encode("utf-8", "replace"))) is not None:
             raise ValueError(f"the path of {url!r}: {fault.text}")
     return Upstream(_name(base), [base], timeouts=Timeouts(first_byte=TIMEOUT, idle=TIMEOUT, total=TIMEOUT)), prefix
