@@ -82,7 +82,7 @@ reload-tests: $(STAMP)
 	$(MEASURED) $(RESTARTING)
 
 service-tests: $(STAMP)
-	$(MEASURED) kit/tests shop tests/deploy $(addprefix --ignore=,$(CONTRACTS))
+	$(MEASURED) kit/tests shop tests/deploy tests/compat $(addprefix --ignore=,$(CONTRACTS))
 
 shop-tests: $(STAMP)
 	$(UNMEASURED) tests/e2e

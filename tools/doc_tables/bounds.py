@@ -44,6 +44,7 @@ SIZES = frozenset(
 TIMES = frozenset({"Jwt(leeway=)"})
 
 FIXED: dict[str, Unit] = {
+    "compat.services.TIMEOUT": seconds,
     "upstream.connection._MOST_INTERIM": count,
     "upstream.retry.ATTEMPTS": count,
     "upstream.request_sender.HIGH_WATER_MARK": size,

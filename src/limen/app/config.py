@@ -50,10 +50,16 @@ class GatewayConfig:
         self._compile_problems: tuple[str, ...] = ()  # of what was declared since ``_active`` was compiled
         self._active: ActiveConfig | None = None
         self._changed = True
-        self._collected = Collected()
+        self._collected: Collected | None = None
         self.routes: list[Route] = []
         self.local: list[LocalEntry] = []
         self.runtime = make_runtime()
+
+    def add_problem(self, problem: str) -> None:
+        """Keep ``problem`` until the next compile, which fails with it."""
+        self._declaration_problems.append(problem)
+        self._collected = None
+        self._changed = True
 
     def changed(self) -> None:
         """Take note that something was declared."""
@@ -77,14 +83,14 @@ class GatewayConfig:
         """Close the runtime, and begin with a new one."""
         runtime, self.runtime, self._active = self.runtime, self._make_runtime(), None
         self._changed = True
-        self._collected = Collected()
+        self._collected = None
         await runtime.aclose()
 
     def _compile_if_new(self) -> None:
         self._changed = False
         collected, before = self._collect(), self._collected
         self._collected = collected
-        if collected.is_as(before) and (self._active is not None or self._compile_problems):
+        if before is not None and collected.is_as(before):
             return
         self.routes = collected.routes
         self.local = [one for one in collected.entries if isinstance(one, LocalEntry)]

@@ -138,6 +138,14 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         self._config.changed()
         declare_forward(self.router, path, options, groups)
 
+    def full_path(self, path: str) -> str:
+        """Return ``path`` as it is: the gateway has no prefix."""
+        return path
+
+    def report(self, problem: str) -> None:
+        """Keep ``problem`` until the next compile, which fails with it."""
+        self._config.add_problem(problem)
+
     def declare_group(self, group: GroupPolicies) -> None:
         """Take note of the policies of a group."""
         self._config.changed()

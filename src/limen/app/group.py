@@ -33,6 +33,14 @@ class Group(Verbs):
         merged = cast("ForwardOptions", {**self._defaults, **options})
         self._parent.declare_forward(self._own_prefix + path, merged, (*self._policies, *groups))
 
+    def full_path(self, path: str) -> str:
+        """Return ``path`` behind the prefixes of this group and of those around it."""
+        return self._parent.full_path(self._own_prefix + path)
+
+    def report(self, problem: str) -> None:
+        """Keep ``problem`` until the next compile, which fails with it."""
+        self._parent.report(problem)
+
     def declare_group(self, group: GroupPolicies) -> None:
         """Take note of the policies of a group within this one."""
         self._parent.declare_group(group)

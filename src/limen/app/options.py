@@ -1,7 +1,7 @@
 """The options of route decorators, the gateway's own and FastAPI's, and the decorators that take them."""
 
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any, Literal, Required, TypedDict, TypeVar, Unpack
 
@@ -31,6 +31,9 @@ class RouteOptions(TypedDict, total=False):
     - ``allow``: who may call. Required for a stub: there is no default. An endpoint without it is open to everybody; one with
       it may take the caller, as a parameter of the type ``Principal``.
     - ``auth``: how callers prove who they are on this route, such as ``tokens | keys``; the gateway's own unless given.
+    - ``identity``: header names and what they tell this service about the caller, in place of the gateway's own; a function
+      that returns None sends no header, and ``{}`` tells the service nothing. Clients can never send these headers, on any
+      route.
     - ``rewrite``: the path at the service, ``{name}`` for path parameters; without it the path passes byte for byte.
     - ``after``: a function, sync or async, from the service's answer of the documented status, decoded, to what the client
       gets instead. Further arguments may be a ``Response`` of FastAPI's, to set status, headers and cookies, and a
@@ -57,6 +60,7 @@ class RouteOptions(TypedDict, total=False):
     upstream: Upstream
     allow: Allow
     auth: Auth
+    identity: Mapping[str, Callable[[Principal], str | None]]
     rewrite: str
     after: Callable[..., object] | Callable[..., Awaitable[object]]
     session_ended_header: str
@@ -93,6 +97,7 @@ OWN_OPTIONS = frozenset(
         "upstream",
         "allow",
         "auth",
+        "identity",
         "rewrite",
         "after",
         "session_ended_header",
@@ -110,7 +115,7 @@ class ForwardOptions(TypedDict, total=False):
 
     - ``upstream``: the service that answers.
     - ``allow``: who may call.
-    - ``auth``, ``timeouts``, ``policies``: as of a stub.
+    - ``auth``, ``identity``, ``timeouts``, ``policies``: as of a stub.
     - ``rewrite``: the path at the service; without it the path passes byte for byte.
     - ``methods``: those that are forwarded; GET, POST, PUT, PATCH, DELETE and OPTIONS unless given. HEAD comes with GET.
     - ``max_body``: bytes a request body may have; the ``max_body_size`` of the application unless given, and without one
@@ -121,6 +126,7 @@ class ForwardOptions(TypedDict, total=False):
     upstream: Required[Upstream]
     allow: Required[Allow]
     auth: Auth
+    identity: Mapping[str, Callable[[Principal], str | None]]
     rewrite: str
     methods: Sequence[str]
     timeouts: Timeouts
@@ -146,6 +152,14 @@ class Verbs:
     @abstractmethod
     def declare_forward(self, path: str, options: ForwardOptions, groups: Sequence[GroupPolicies] = ()) -> None:
         """Forward ``path``; ``groups`` are the policies of its groups."""
+
+    @abstractmethod
+    def full_path(self, path: str) -> str:
+        """Return ``path`` behind the prefixes of all groups."""
+
+    @abstractmethod
+    def report(self, problem: str) -> None:
+        """Keep ``problem``, one line that names the route, until the next compile, which fails with it."""
 
     @abstractmethod
     def declare_group(self, group: GroupPolicies) -> None:

@@ -10,6 +10,7 @@ from limen.app.forward import declare_forward
 from limen.app.group import Group
 from limen.app.group_policies import GroupPolicies
 from limen.app.options import ForwardOptions, RouteOptions, Stub, Verbs
+from limen.errors import DeclarationError
 
 
 class Router(Verbs, APIRouter):  # pyright: ignore[reportIncompatibleMethodOverride] - stubs take more options than FastAPI's operations
@@ -28,6 +29,14 @@ class Router(Verbs, APIRouter):  # pyright: ignore[reportIncompatibleMethodOverr
     def declare_forward(self, path: str, options: ForwardOptions, groups: Sequence[GroupPolicies] = ()) -> None:
         """Forward everything under ``path``."""
         declare_forward(self, path, options, groups)
+
+    def full_path(self, path: str) -> str:
+        """Return ``path`` behind the router's own prefix: those of its inclusions come before it."""
+        return self.prefix + path
+
+    def report(self, problem: str) -> None:
+        """Raise DeclarationError with ``problem``: no gateway is there yet to collect it."""
+        raise DeclarationError([problem])
 
     def declare_group(self, group: GroupPolicies) -> None:
         """Do nothing: the gateway finds the group at its routes."""

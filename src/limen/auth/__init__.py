@@ -5,6 +5,7 @@ from time import time
 
 from limen.auth.api_keys import ApiKeys
 from limen.auth.assertion import Assertion
+from limen.auth.decoder import TokenDecoder
 from limen.auth.issuer.declared import Issuer
 from limen.auth.jose.keys import Keys
 from limen.auth.jwt import Jwt
@@ -41,5 +42,6 @@ __all__ = [
     "Methods",
     "RevocationStore",
     "Revocations",
+    "TokenDecoder",
     "issue",
 ]

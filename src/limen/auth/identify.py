@@ -50,9 +50,14 @@ class KeyVerifier(Protocol):
         ...
 
 
-def identify_by(token_verifiers: Sequence[TokenVerifier], key_verifiers: Sequence[KeyVerifier]) -> Identify:
-    """Return how a route identifies the caller."""
-    identify_by_token = _identify_by_token(token_verifiers) if token_verifiers else _without_token_verifiers
+def identify_by(
+    token_verifiers: Sequence[TokenVerifier], key_verifiers: Sequence[KeyVerifier], decoder: Identify | None = None
+) -> Identify:
+    """Return how a route identifies the caller. A ``decoder`` reads ``Authorization`` itself, in place of all verifiers."""
+    if decoder is not None:
+        identify_by_token = decoder
+    else:
+        identify_by_token = _identify_by_token(token_verifiers) if token_verifiers else _without_token_verifiers
     if not key_verifiers:
         return identify_by_token
 

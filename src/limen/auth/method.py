@@ -40,7 +40,8 @@ class Methods:
             if all(isinstance(one, Method) for one in several):
                 return cls(one for one in several if isinstance(one, Method))
         raise TypeError(
-            f"auth={value!r} is no method: use Jwt(...), Issuer(...), ApiKeys(...), or several joined with |"
+            f"auth={value!r} is no method: use Jwt(...), Issuer(...), ApiKeys(...), TokenDecoder(...), or several joined "
+            "with |"
         )
 
     def __or__(self, other: "Method | Methods | Sequence[Method]") -> "Methods":

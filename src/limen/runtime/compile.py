@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from limen.auth.api_keys import ApiKeys
 from limen.auth.api_keys_live import ApiKeyVerifier
 from limen.auth.assertion_live import HEADER, Asserter
+from limen.auth.decoder_live import DecoderVerifier
 from limen.auth.identify import identify_by
 from limen.auth.issuer.declared import Issuer, conflicting_issuers
 from limen.auth.method import Methods
@@ -14,6 +15,7 @@ from limen.contract.answer_hooks import answer_hooks
 from limen.errors import DeclarationError, Fault, Kind
 from limen.exchange.policy import RouteFacts
 from limen.exchange.principal import Principal
+from limen.http.declared import field_name, kept_of_requests
 from limen.http.headers import CODING_AND_RANGE_FIELDS, block, withheld
 from limen.routing.pattern import Pattern
 from limen.routing.rewrite import Rewrite
@@ -28,7 +30,7 @@ from limen.runtime.route import Route
 from limen.runtime.state import Runtime
 from limen.upstream.declared import Upstream
 
-IdentityHeaders = Mapping[str, Callable[[Principal], str]]
+IdentityHeaders = Mapping[str, Callable[[Principal], str | None]]
 
 NO_POLICIES = DeclaredPolicies(GATEWAY)
 
@@ -80,7 +82,11 @@ def _compile(
     issuers = {id(one): one for several in methods for one in several if isinstance(one, Issuer)}
     problems += conflicting_issuers(list(issuers.values()))
     identity_lines = _identity_lines(identity)
-    withheld_headers = _withheld_headers(identity, methods)
+    routes = [entry for entry in entries if isinstance(entry, Route)]
+    identities = [identity, *(route.identity for route in routes if route.identity is not None)]
+    # One for each mapping: a caller caches the lines of each, and many routes may share one.
+    lines_by_identity = {id(one): _identity_lines(one) for one in identities}
+    withheld_headers = _withheld_headers(identities, methods)
     policy_compiler = PolicyCompiler(change, policies)
     gateway_hooks = policy_compiler.gateway_hooks()
     for route in entries:
@@ -94,7 +100,8 @@ def _compile(
             continue
         if upstreams.setdefault(route.upstream.name, route.upstream) != route.upstream:
             problems.append(f"{route.name}: two different upstreams are named {route.upstream.name!r}; rename one")
-        route_identity = _with_assertion(identity_lines, asserter, route.upstream.name)
+        lines = identity_lines if route.identity is None else lines_by_identity[id(route.identity)]
+        route_identity = _with_assertion(lines, asserter, route.upstream.name)
         try:
             pattern = Pattern.parse(route.path)
             plan = _plan(route, pattern, runtime, change, policy_compiler, route_identity, withheld_headers)
@@ -128,6 +135,8 @@ def _plan(
 ) -> Plan:
     names = frozenset(pattern.names)
     _check_path_params(route.allow, names)
+    if route.identity is not None:
+        _check_identity(route)
     timeouts = route.timeouts or route.upstream.timeouts
     hooks_by_status = answer_hooks(
         route.contract,
@@ -211,9 +220,22 @@ def _lost_header(route: Route, withheld_headers: frozenset[bytes], *, checks_ans
     return None
 
 
-def _withheld_headers(identity: IdentityHeaders, auth: Sequence[Methods]) -> frozenset[bytes]:
+def _check_identity(route: Route) -> None:
+    assert route.identity is not None
+    if route.allow.public:
+        raise ValueError("identity= tells the service who calls, and anyone may call; leave it out")
+    for name in route.identity:
+        try:
+            why = kept_of_requests(field_name(name))
+        except ValueError as error:
+            raise ValueError(f"identity=: {error}") from None
+        if why is not None or name.lower() == HEADER.decode():
+            raise ValueError(f"identity=: {name!r} {why or 'is signed by Gateway(assertion=)'}; choose another name")
+
+
+def _withheld_headers(identities: Sequence[IdentityHeaders], auth: Sequence[Methods]) -> frozenset[bytes]:
     """Name what no client may send to a service: identity, and the credentials that the gateway itself consumes."""
-    names = {HEADER, *(name.lower().encode() for name in identity)}
+    names = {HEADER, *(name.lower().encode("latin-1", "replace") for identity in identities for name in identity)}
     for method in (one for methods in auth for one in methods):
         names.add(method.header.encode() if isinstance(method, ApiKeys) else b"authorization")
     return frozenset(names)
@@ -227,8 +249,15 @@ def _access_control(
         raise ValueError(f"allow={rule} needs to know the caller; give the gateway auth=Jwt(...)")
     verifiers = [change.verifier(method) for method in methods]
     key_verifiers = [one for one in verifiers if isinstance(one, ApiKeyVerifier)]
-    token_verifiers = [one for one in verifiers if not isinstance(one, ApiKeyVerifier)]
-    return AccessControl(identify_by(token_verifiers, key_verifiers), rule, identity_lines)
+    decoders = [one for one in verifiers if isinstance(one, DecoderVerifier)]
+    token_verifiers = [one for one in verifiers if not isinstance(one, ApiKeyVerifier | DecoderVerifier)]
+    if len(decoders) + bool(token_verifiers) > 1 and decoders:
+        raise ValueError(
+            "auth: a TokenDecoder reads the whole Authorization header, so no other method of tokens can stand beside it; "
+            "leave one of them out"
+        )
+    identify = identify_by(token_verifiers, key_verifiers, decoders[0].identify if decoders else None)
+    return AccessControl(identify, rule, identity_lines)
 
 
 def _identity_lines(identity: IdentityHeaders) -> IdentityLines:
@@ -242,6 +271,8 @@ def _identity_lines(identity: IdentityHeaders) -> IdentityLines:
         fields: list[tuple[bytes, bytes]] = []
         for name, make in makers:
             value = make(principal)
+            if value is None:
+                continue
             # The services believe a header line: nothing from a token may break out of it.
             if not value.isprintable():
                 return Fault(Kind.TOKEN_CORRUPTED, cause=f"the value for {name.decode()} has control characters")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from limen.auth.api_keys import ApiKeys
 from limen.auth.api_keys_live import ApiKeyVerifier
+from limen.auth.decoder_live import DecoderVerifier
 from limen.auth.issuer.live import IssuerVerifier
 from limen.auth.jwt import Jwt
 from limen.auth.jwt_live import Verifier
@@ -22,7 +23,7 @@ from limen.upstream.pool import Pool
 
 _log = logger("limen.policies")
 
-CredentialVerifier = Verifier | IssuerVerifier | ApiKeyVerifier
+CredentialVerifier = Verifier | IssuerVerifier | ApiKeyVerifier | DecoderVerifier
 
 PolicyKey = tuple[type[object], str, str]
 """The kind of a policy, the place of its declaration, its name."""

@@ -1,6 +1,6 @@
 """One route as declared: frozen. Nothing here runs a request."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +8,7 @@ from limen.auth.method import Methods
 from limen.auth.rules import Rule
 from limen.contract.after import AfterHook
 from limen.contract.contract import Contract
+from limen.exchange.principal import Principal
 from limen.runtime.declared_policies import DeclaredPolicies
 from limen.upstream.declared import Timeouts, Upstream
 
@@ -31,7 +32,7 @@ class Route:
     ``status`` is the documented success status: the one whose answer is checked and given to ``after``.
     ``max_body`` bounds the request body in bytes; None means unbounded, which only streamed bodies may be.
     ``max_answer`` bounds, in bytes, an answer that is held to be checked. Nothing that is held may have more than 1 MiB.
-    ``auth`` None means the gateway's own.
+    ``auth`` and ``identity`` None mean the gateway's own. A function of ``identity`` that returns None sends no header.
     ``policies`` are those of its groups, the outermost first, and its own.
     ``session_ended_header`` is the header in which answers name sessions that have ended; it never reaches the client.
     ``guard`` is an ASGI application that runs the dependencies before the exchange; only the asgi engine has what it takes.
@@ -43,6 +44,7 @@ class Route:
     upstream: Upstream
     allow: Rule
     auth: Methods | None = None
+    identity: Mapping[str, Callable[[Principal], str | None]] | None = None
     session_ended_header: str | None = None
     status: int = 200
     rewrite: str | None = None

@@ -12,6 +12,8 @@ from limen.auth.api_keys import ApiKeys
 from limen.auth.api_keys_live import ApiKeyVerifier
 from limen.auth.assertion import Assertion
 from limen.auth.assertion_live import Asserter
+from limen.auth.decoder import TokenDecoder
+from limen.auth.decoder_live import DecoderVerifier
 from limen.auth.issuer.declared import Issuer
 from limen.auth.issuer.live import IssuerVerifier
 from limen.auth.issuer.provider import Provider
@@ -134,20 +136,22 @@ class Runtime:
                 )
             case ApiKeys():
                 return ApiKeyVerifier(method, pool(method.upstream), self.now)
+            case TokenDecoder():
+                return DecoderVerifier(method, self._revocation_relay)
             case _:
                 raise TypeError(f"auth={method!r} is no method that this gateway knows")
 
     def _close_removed(self, removed: RemovedState) -> None:
         for verifier in removed.verifiers:
             self._disconnect(verifier)
-            if not isinstance(verifier, Verifier):
+            if isinstance(verifier, IssuerVerifier | ApiKeyVerifier):
                 self._close_when_drained(verifier)
         for live in removed.policies:
             close(live)
 
     def _disconnect(self, verifier: CredentialVerifier) -> None:
         """Stop passing revocations on to ``verifier``, and empty its cache, which might hold tokens that end from now on."""
-        if self._revocation_relay is not None and not isinstance(verifier, ApiKeyVerifier):
+        if self._revocation_relay is not None and isinstance(verifier, Verifier | IssuerVerifier):
             self._revocation_relay.unlisten(verifier.forget)
             verifier.forget(_everybody)
 
@@ -192,7 +196,7 @@ class Runtime:
         verifiers, self._retired_verifiers = self._retired_verifiers, []
         for _, verifier in live_state.verifiers:
             self._disconnect(verifier)
-            if not isinstance(verifier, Verifier):
+            if isinstance(verifier, IssuerVerifier | ApiKeyVerifier):
                 verifiers.append(verifier)
         for verifier in verifiers:
             await verifier.aclose()

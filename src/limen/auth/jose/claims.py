@@ -61,6 +61,19 @@ class Claims:
         caller_id = self.id_prefix + caller_id
         return end, Principal(caller_id, roles, _words(_claim_at(claims, self.scope_claim), split=True), claims)
 
+    def caller(self, claims: dict[str, object]) -> Principal | None:
+        """Return the caller of claims that somebody else has judged: of them, only who it is is read. None without an id.
+
+        What is no text, and no list of texts, is no role and no scope.
+        """
+        caller_id = _id_text(_claim_at(claims, self.id_claim))
+        if caller_id is None:
+            return None
+        words = _words(_claim_at(claims, self.role_claim), split=False)
+        roles = frozenset(text for text in words if PRINTABLE.fullmatch(text))
+        scopes = _words(_claim_at(claims, self.scope_claim), split=True)
+        return Principal(self.id_prefix + caller_id, roles, scopes, claims)
+
 
 def is_time(value: object) -> bool:
     """Tell whether ``value`` is a plausible NumericDate (RFC 7519 section 2)."""
