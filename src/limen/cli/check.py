@@ -1,0 +1,119 @@
+"""``limen check``: prints what is wrong with a gateway, and how to mend it."""
+
+import json
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import click
+
+from limen.app.gateway import Gateway
+from limen.checks.finding import Finding, Place, Severity
+from limen.checks.ignores import Ignore, split
+from limen.checks.run import run
+from limen.cli.load import is_gateway, load
+from limen.cli.source_location import describe
+
+_WIDTH = 100
+_COLUMN = 11  # of the code
+
+
+def check(spec: str, *, ignores: Sequence[str], strict: bool, as_json: bool) -> None:
+    """Check the gateway at ``spec``. Errors are status 1, and so are warnings where ``strict``."""
+    parsed = [_parse(text) for text in ignores]
+    app = load(spec)
+    if not is_gateway(app):
+        raise click.ClickException(f"{spec} is of type {type(app).__name__}, not a limen.Gateway")
+    counted, ignored = split(_findings(spec, app), parsed)
+    fails = any(strict or finding.kind.severity == "error" for finding in counted)
+    if as_json:
+        click.echo(json.dumps(_document(spec, counted, ignored, fails=fails), indent=2))
+    else:
+        click.echo("\n".join(_lines(spec, app, counted, ignored, strict=strict)))
+    sys.exit(1 if fails else 0)
+
+
+def _parse(text: str) -> Ignore:
+    try:
+        return Ignore.parse(text)
+    except ValueError as error:
+        raise click.UsageError(f"--ignore {error}") from None
+
+
+def _findings(spec: str, app: Gateway) -> list[Finding]:
+    try:
+        return run(app)
+    except Exception as error:  # of the user's own: a function that makes the document, a type, a policy
+        raise click.ClickException(f"{spec} cannot be checked: {describe(error)}") from error
+
+
+def _document(spec: str, counted: Sequence[Finding], ignored: Sequence[Finding], *, fails: bool) -> dict[str, Any]:
+    return {
+        "app": spec,
+        "ok": not fails,
+        "findings": [_object(finding, ignored=False) for finding in counted]
+        + [_object(finding, ignored=True) for finding in ignored],
+    }
+
+
+def _object(finding: Finding, *, ignored: bool) -> dict[str, Any]:
+    return {
+        "code": finding.kind.code,
+        "severity": finding.kind.severity,
+        "place": str(finding.place),
+        "service": finding.place.service,
+        "message": finding.message,
+        "examples": [{"request": request, "condition": condition or None} for request, condition in finding.examples],
+        "mend": finding.mend or None,
+        "ignored": ignored,
+    }
+
+
+def _lines(
+    spec: str, app: Gateway, counted: Sequence[Finding], ignored: Sequence[Finding], *, strict: bool
+) -> Iterator[str]:
+    aside = f", {len(ignored)} ignored" if ignored else ""
+    if not counted:
+        routes = _counted(len(app.describe()), "gateway route")
+        yield f"{spec}: {routes}, no problem found{aside}."
+        return
+    by_place: dict[Place, list[Finding]] = {}
+    for finding in counted:
+        by_place.setdefault(finding.place, []).append(finding)
+    told: set[str] = set()
+    for place, findings in by_place.items():
+        yield str(place)
+        for finding in findings:
+            yield from _finding(finding, told)
+        yield ""
+    severities: list[Severity] = [finding.kind.severity for finding in counted]
+    if example := next((finding for finding in counted if finding.kind.ignorable), None):
+        yield f"What is meant so is acknowledged at its place: --ignore '{example.kind.code}@{example.place.shortest}'"
+    errors, warnings = severities.count("error"), severities.count("warning")
+    totals = [_counted(count, word) for count, word in ((errors, "error"), (warnings, "warning")) if count]
+    note = "" if errors or strict else "; with --strict, warnings fail too"
+    yield f"{spec}: {' and '.join(totals)}{aside}{note}."
+
+
+def _finding(finding: Finding, told: set[str]) -> Iterator[str]:
+    """Yield the lines of one finding. How to mend it is ``told`` once: a catch-all may overlap with every route."""
+    yield f"  {finding.kind.severity:<{_COLUMN - 2}}{finding.kind.code}"
+    yield from _wrapped(finding.message)
+    width = max((len(request) for request, _ in finding.examples), default=0)
+    for request, condition in finding.examples:
+        yield f"{' ' * (_COLUMN + 2)}{request:<{width}}  {condition}".rstrip()
+    if finding.mend:
+        yield from _wrapped("Mend: as above." if finding.mend in told else f"Mend: {finding.mend}.")
+        told.add(finding.mend)
+
+
+def _wrapped(text: str) -> list[str]:
+    indent = " " * _COLUMN
+    return textwrap.wrap(
+        text, _WIDTH, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count} {word}{'' if count == 1 else 's'}"
