@@ -17,7 +17,7 @@ from limen.checks.admission import admits_more
 from limen.checks.finding import Finding, Kind
 from limen.checks.sample_paths import Sample, fits_contract, samples
 from limen.checks.service_paths import ServicePath
-from limen.checks.spellings import Spelling, folded, spellings
+from limen.checks.spellings import Spelling, folded, leniencies, spellings
 from limen.checks.subject import Subject, place_of
 from limen.routing.find import IMPLEMENTED
 from limen.routing.table import Match
@@ -43,6 +43,10 @@ class _Ways:
 
     exact: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     lenient: dict[tuple[str, ...], tuple[str, str]] = field(default_factory=dict[tuple[str, ...], tuple[str, str]])
+
+    def tells(self, spelling: Spelling) -> bool:
+        """Tell whether a request with ``spelling`` would say no more: another one asks for as little leniency, or less."""
+        return bool(self.exact) or spelling.leniencies in self.lenient or len(spelling.leniencies) > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,8 @@ class _Asked:
             if not others:
                 continue
             for request in self._requests(number, sample):
+                if all(other in found and found[other].tells(request.spelling) for other in others):
+                    continue
                 for target in self._targets(request.spelling.path, others):
                     self._ask(number, sample, path, request, target, found)
         return found
@@ -107,16 +113,19 @@ class _Asked:
         ]
 
     def _requests(self, number: int, sample: Sample) -> Iterator[_Request]:
+        """Yield the request itself and others in its place, those that ask for the least leniency first."""
         route, own = self._subject.routes[number], self.service_paths[number]
         itself = Spelling(own.path(sample.values), ())
-        for spelling in (itself, *spellings(own.parts(sample.values))):
-            for method in route.methods:
-                yield _Request(method, spelling)
+        methods = set(route.methods)
+        if "GET" in methods and b"HEAD" in self._subject.table.methods:
+            methods.add("HEAD")
+        yield from (_Request(method, itself) for method in sorted(methods))
         for method in self._methods:
-            if method not in route.methods and not (method == "HEAD" and "GET" in route.methods):
-                yield _Request(
-                    method, Spelling(itself.path, (f"answers {method} as {route.methods[0]}",)), by_method=True
-                )
+            if method not in methods and not (method == "HEAD" and "GET" in methods):
+                leniency = f"answers {method} as {route.methods[0]}"
+                yield _Request(method, Spelling(itself.path, (leniency,)), by_method=True)
+        for spelling in spellings(own.parts(sample.values)):
+            yield from (_Request(method, spelling) for method in sorted(methods))
 
     def _targets(self, path: str, others: Iterable[int]) -> set[str]:
         """Return the request paths that may lead to ``path`` at the service."""
@@ -152,8 +161,8 @@ class _Asked:
         if reached == path and not request.by_method:
             ways.exact.append(line)
         else:
-            leniencies = request.spelling.leniencies
-            ways.lenient.setdefault(leniencies, (line[0], f"if it {' and '.join(leniencies)}"))
+            needed = request.spelling.leniencies if request.by_method else leniencies(reached, path)
+            ways.lenient.setdefault(needed, (line[0], f"if it {' and '.join(needed)}"))
 
     def _admits_more(self, other: int, match: Match[object], number: int, sample: Sample) -> bool:
         lax, strict = self._subject.routes[other], self._subject.routes[number]
@@ -181,7 +190,7 @@ def _findings(route: Route, other: Route, ways: _Ways) -> Iterator[Finding]:
         )
     elif ways.lenient:
         fewest = min(map(len, ways.lenient))
-        examples = [line for leniencies, line in ways.lenient.items() if len(leniencies) == fewest]
+        examples = [line for needed, line in ways.lenient.items() if len(needed) == fewest]
         yield Finding(
             Kind.OVERLAPPING_RULES,
             place_of(route),

@@ -64,7 +64,9 @@ class ServicePath:
     @cached_property
     def may_be(self) -> re.Pattern[str]:
         """Matches, without looking at case and slashes, all paths that could be one of this template, and others."""
-        return re.compile(".*".join(re.escape(one.rstrip("/")) for one in self.literals) + "/*", re.IGNORECASE)
+        *others, last = self.literals
+        source = "".join(re.escape(one.rstrip("/")) + (r"(?:/.*)?" if one.endswith("/") else ".*") for one in others)
+        return re.compile(f"{source}{re.escape(last.rstrip('/'))}/*", re.IGNORECASE)
 
     def request(self, path: str, defaults: Mapping[str, str]) -> str | None:
         """Return the request path that leads to ``path`` at the service; None if there is none.

@@ -5,6 +5,7 @@ Only what is made up here is decided here: whether the gateway lets a spelling p
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Final
 from urllib.parse import unquote
 
@@ -14,6 +15,9 @@ ENCODED_SLASH: Final = "reads %2F as a slash"
 ENCODING: Final = "decodes the path before it matches"
 PARAMETERS: Final = "removes ;parameters"
 SUFFIX: Final = "takes a suffix for a format"
+
+# Slashes of a path of which all combinations are encoded.
+_COMBINED_SLASHES: Final = 4
 
 _ORDER: Final = (FINAL_SLASH, CASE, ENCODED_SLASH, ENCODING, PARAMETERS, SUFFIX)
 
@@ -33,29 +37,20 @@ def spellings(parts: Sequence[Part]) -> Iterator[Spelling]:
     """Yield other spellings of the path that ``parts`` make, those that ask for the least leniency first."""
     path = "".join(text for text, _ in parts)
     literal = [is_literal for text, is_literal in parts for _ in text]
-    found: dict[str, tuple[str, ...]] = {path: ()}
-    for spelled, leniencies in sorted(_spelled(path, literal), key=_rank):
-        if spelled not in found:
-            found[spelled] = leniencies
-            yield Spelling(spelled, leniencies)
+    found = {spelled: leniencies(spelled, path) for spelled in _spelled(path, literal) if spelled != path}
+    for spelled, needed in sorted(found.items(), key=lambda pair: (len(pair[1]), [*map(_ORDER.index, pair[1])])):
+        yield Spelling(spelled, needed)
 
 
-def _rank(spelled: tuple[str, tuple[str, ...]]) -> tuple[int, list[int]]:
-    return len(spelled[1]), [_ORDER.index(one) for one in spelled[1]]
-
-
-def _spelled(path: str, literal: Sequence[bool]) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _spelled(path: str, literal: Sequence[bool]) -> Iterator[str]:
     for cased in _cases(path, literal):
-        case = () if cased == path else (CASE,)
         for slashed in _final_slashes(cased):
-            slash = () if slashed == cased else (FINAL_SLASH,)
-            for encoded in _encoded_slashes(slashed):
-                yield encoded, (*case, *slash, *(() if encoded == slashed else (ENCODED_SLASH,)))
+            yield from _encoded_slashes(slashed)
     for begin, end in _segments(path):
-        yield f"{path[:begin]}%{ord(path[begin]):02X}{path[begin + 1 :]}", (ENCODING,)
-        yield f"{path[:end]};a=1{path[end:]}", (PARAMETERS,)
+        yield f"{path[:begin]}%{ord(path[begin]):02X}{path[begin + 1 :]}"
+        yield f"{path[:end]};a=1{path[end:]}"
     if not path.endswith("/"):
-        yield f"{path}.json", (SUFFIX,)
+        yield f"{path}.json"
 
 
 def _segments(path: str) -> Iterator[tuple[int, int]]:
@@ -91,16 +86,43 @@ def _final_slashes(path: str) -> Iterator[str]:
 
 
 def _encoded_slashes(path: str) -> Iterator[str]:
-    """Yield the path, and it with one or all slashes encoded but the first."""
-    yield path
-    places = [at for at in range(1, len(path)) if path[at] == "/"]
-    for at in places:
-        yield f"{path[:at]}%2F{path[at + 1 :]}"
-    if len(places) > 1:
-        yield path[0] + path[1:].replace("/", "%2F")
+    """Yield the path, and it with some of its slashes encoded, never the first; of many slashes, neighbours alone."""
+    pieces = path[1:].split("/")
+    places = range(len(pieces) - 1)
+    if len(places) > _COMBINED_SLASHES:
+        chosen = [set(range(begin, end)) for begin in places for end in range(begin + 1, len(pieces))]
+    else:
+        chosen = [set(some) for count in range(1, len(pieces)) for some in combinations(places, count)]
+    for encoded in [set[int](), *chosen]:
+        yield "/" + "".join(
+            piece if number == len(pieces) - 1 else piece + ("%2F" if number in encoded else "/")
+            for number, piece in enumerate(pieces)
+        )
+
+
+def leniencies(reached: str, meant: str) -> tuple[str, ...]:
+    """Return what a service must be lenient about to take the path ``reached`` for the one that is ``meant``."""
+    plain, known = unquote(reached), unquote(meant)
+    told = {
+        FINAL_SLASH: plain.endswith("/") != known.endswith("/"),
+        CASE: _plain(plain) != _plain(known),
+        ENCODED_SLASH: _encoded(reached, slashes=True) != _encoded(meant, slashes=True),
+        ENCODING: _encoded(reached, slashes=False) != _encoded(meant, slashes=False),
+        PARAMETERS: (";" in plain) != (";" in known),
+        SUFFIX: plain.rstrip("/").endswith(".json") != known.rstrip("/").endswith(".json"),
+    }
+    return tuple(leniency for leniency in _ORDER if told[leniency])
+
+
+def _plain(path: str) -> str:
+    """Return the decoded ``path`` without what is no part of its names."""
+    return "/".join(segment.partition(";")[0] for segment in path.split("/")).removesuffix(".json").rstrip("/")
+
+
+def _encoded(path: str, *, slashes: bool) -> int:
+    return sum((piece[:2].upper() == "2F") is slashes for piece in path.split("%")[1:])
 
 
 def folded(path: str) -> str:
     """Return what a service that is lenient in all these ways takes ``path`` for: equal for all of its spellings."""
-    segments = [segment.partition(";")[0] for segment in unquote(path).split("/")]
-    return "/".join(segments).lower().removesuffix(".json").rstrip("/") or "/"
+    return _plain(unquote(path).lower()) or "/"
