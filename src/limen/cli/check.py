@@ -9,11 +9,12 @@ from typing import Any
 import click
 
 from limen.app.gateway import Gateway
-from limen.checks.finding import Finding, Place, Severity
+from limen.checks.finding import Finding, Kind, Place, Severity
 from limen.checks.ignores import Ignore, split
 from limen.checks.run import run
-from limen.cli.load import is_gateway, load
+from limen.cli.load import import_gateway
 from limen.cli.source_location import describe
+from limen.errors import DeclarationError
 
 _WIDTH = 100
 _COLUMN = 11  # of the code
@@ -22,13 +23,15 @@ _COLUMN = 11  # of the code
 def check(spec: str, *, ignores: Sequence[str], strict: bool, as_json: bool) -> None:
     """Check the gateway at ``spec``. Errors are status 1, and so are warnings where ``strict``."""
     parsed = [_parse(text) for text in ignores]
-    app = load(spec)
-    if not is_gateway(app):
-        raise click.ClickException(f"{spec} is of type {type(app).__name__}, not a limen.Gateway")
+    app = import_gateway(spec)
     counted, ignored = split(_findings(spec, app), parsed)
+    problems = [f"{finding.place}: {finding.message}" for finding in counted if finding.kind is Kind.DECLARATION]
     fails = any(strict or finding.kind.severity == "error" for finding in counted)
     if as_json:
         click.echo(json.dumps(_document(spec, counted, ignored, fails=fails), indent=2))
+    elif problems:  # as every command tells them
+        click.echo("".join(f"{line}\n" for line in _places(counted)), nl=False)
+        raise click.ClickException(str(DeclarationError(problems)))
     else:
         click.echo("\n".join(_lines(spec, app, counted, ignored, strict=strict)))
     sys.exit(1 if fails else 0)
@@ -78,15 +81,7 @@ def _lines(
         routes = _counted(len(app.describe()), "gateway route")
         yield f"{spec}: {routes}, no problem found{aside}."
         return
-    by_place: dict[Place, list[Finding]] = {}
-    for finding in counted:
-        by_place.setdefault(finding.place, []).append(finding)
-    told: set[str] = set()
-    for place, findings in by_place.items():
-        yield str(place)
-        for finding in findings:
-            yield from _finding(finding, told)
-        yield ""
+    yield from _places(counted)
     severities: list[Severity] = [finding.kind.severity for finding in counted]
     if example := next((finding for finding in counted if finding.kind.ignorable), None):
         yield f"What is meant so is acknowledged at its place: --ignore '{example.kind.code}@{example.place.shortest}'"
@@ -94,6 +89,20 @@ def _lines(
     totals = [_counted(count, word) for count, word in ((errors, "error"), (warnings, "warning")) if count]
     note = "" if errors or strict else "; with --strict, warnings fail too"
     yield f"{spec}: {' and '.join(totals)}{aside}{note}."
+
+
+def _places(findings: Sequence[Finding]) -> Iterator[str]:
+    """Yield the lines of ``findings`` by place, without those that do not compile."""
+    by_place: dict[Place, list[Finding]] = {}
+    for finding in findings:
+        if finding.kind is not Kind.DECLARATION:
+            by_place.setdefault(finding.place, []).append(finding)
+    told: set[str] = set()
+    for place, found in by_place.items():
+        yield str(place)
+        for finding in found:
+            yield from _finding(finding, told)
+        yield ""
 
 
 def _finding(finding: Finding, told: set[str]) -> Iterator[str]:

@@ -218,3 +218,28 @@ def test_a_rewrite_may_use_a_parameter_twice_or_not_at_all() -> None:
     def none(name: str, other: str) -> Response: ...
 
     assert examples(app) == {"GET /open/1/1": "if it ignores a final slash"}
+
+
+# --- the cost ---
+
+
+def test_each_route_costs_the_same_however_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked(count: int) -> float:
+        app = gateway()
+        for number in range(count):
+            report(app, f"/api/r{number}/one", role(f"r{number}"))
+        app.forward("/api/{path:path}", upstream=SERVICE, allow=anyone)
+        questions = 0
+        route_of = Subject.route_of
+
+        def counted(self: Subject, method: str, path: str) -> Any:
+            nonlocal questions
+            questions += 1
+            return route_of(self, method, path)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Subject, "route_of", counted)
+            assert len(check(app)) == count
+        return questions / count
+
+    assert asked(80) <= asked(20) < 100
