@@ -51,7 +51,7 @@ class _Ways:
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """A request in place of another: ``leniencies`` is what the service does to take one for the other."""
+    """A request in place of another, which has this ``method`` too unless it is ``by_method`` that they differ."""
 
     method: str
     spelling: Spelling
@@ -145,7 +145,8 @@ class _Asked:
         self, number: int, sample: Sample, path: str, request: _Request, target: str, found: dict[int, _Ways]
     ) -> None:
         answer = self._subject.route_of(request.method, target)
-        if answer is None or (other := self._numbers[id(answer[0])]) == number:
+        other = None if answer is None else self._numbers.get(id(answer[0]))
+        if answer is None or other is None or other == number:
             return
         match = answer[1]
         reached = self.service_paths[other].path({name: value.decode() for name, value in match.raw.items()})
@@ -202,10 +203,10 @@ def _findings(route: Route, other: Route, ways: _Ways) -> Iterator[Finding]:
 
 
 def _shortened(examples: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """Yield some of ``examples``: other methods mean the same, so one of them will do, and POST says most."""
+    """Yield some of ``examples``: other methods mean the same, so one of them will do, the most usual one."""
     methods = [line for line in examples if line[1].startswith("if it answers")]
     yield from [line for line in examples if line not in methods][:_SHOWN]
-    yield from sorted(methods, key=lambda line: not line[0].startswith("POST "))[:1]
+    yield from sorted(methods, key=lambda line: not line[0].startswith(("GET ", "POST ")))[:1]
 
 
 def _same_rule(one: Route, other: Route) -> bool:
