@@ -125,11 +125,11 @@ class ForwardOptions(TypedDict, total=False):
 
     upstream: Required[Upstream]
     allow: Required[Allow]
-    auth: Auth
+    auth: Auth | None
     identity: Mapping[str, Callable[[Principal], str | None]]
-    rewrite: str
+    rewrite: str | None
     methods: Sequence[str]
-    timeouts: Timeouts
+    timeouts: Timeouts | None
     max_body: int | None
     policies: Sequence[Policy]
     dependencies: Sequence[Depends] | None

@@ -80,7 +80,7 @@ def forward_route(
         path=context.path or "",
         upstream=options["upstream"],
         allow=rule,
-        auth=Methods.of(options["auth"]) if "auth" in options else None,
+        auth=Methods.of(auth) if (auth := options.get("auth")) is not None else None,
         identity=options.get("identity"),
         rewrite=options.get("rewrite"),
         timeouts=options.get("timeouts"),

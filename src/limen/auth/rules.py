@@ -21,7 +21,7 @@ class Rule:
 
     ``public`` means that no caller is identified. ``path_params`` are the path parameters that it reads, ``roles`` and
     ``scopes`` those that it names. ``custom`` is True if it is, or holds, a plain function or a rule made by hand: nobody
-    can see what those read. ``parts`` are the two rules that ``join`` combines.
+    can see what those read. ``function`` is the plain function. ``parts`` are the two rules that ``join`` combines.
     """
 
     text: str
@@ -33,6 +33,7 @@ class Rule:
     custom: bool = True
     join: Literal["", "&", "|"] = ""
     parts: tuple["Rule", ...] = ()
+    function: Callable[..., object] | None = None
 
     def check(self, principal: Principal, params: Params) -> bool:
         """Tell whether ``principal`` may call with these percent-decoded path parameters."""
@@ -152,7 +153,7 @@ def as_rule(value: object) -> Rule:
     def test(principal: Principal, params: Params) -> bool:
         return value(principal) is True
 
-    return Rule(name, test)
+    return Rule(name, test, function=value)
 
 
 def _names(kind: str, names: tuple[str, ...]) -> frozenset[str]:

@@ -34,11 +34,17 @@ def is_gateway(app: object) -> "TypeGuard[Gateway]":
     return module is not None and isinstance(app, module.Gateway)
 
 
-def load_gateway(spec: str) -> "Gateway":
-    """Import ``spec`` and compile it. Raises ClickException, with all problems of a declaration."""
+def import_gateway(spec: str) -> "Gateway":
+    """Import ``spec``, and compile nothing. Raises ClickException."""
     app = _import(spec)
     if not is_gateway(app):
         raise click.ClickException(f"{spec} is of type {type(app).__name__}, not a limen.Gateway")
+    return app
+
+
+def load_gateway(spec: str) -> "Gateway":
+    """Import ``spec`` and compile it. Raises ClickException, with all problems of a declaration."""
+    app = import_gateway(spec)
     try:
         app.compile()
     except DeclarationError as error:

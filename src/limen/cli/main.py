@@ -147,11 +147,24 @@ def routes(app: str, as_json: bool) -> None:
 
 @main.command()
 @APP
-def check(app: str) -> None:
-    """Compile a gateway and print every problem of its declaration."""
-    from limen.cli.show import check as run
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+@click.option("--strict", is_flag=True, help="Let warnings fail the command too.")
+@click.option(
+    "--ignore",
+    "ignores",
+    multiple=True,
+    metavar="CODE@PLACE",
+    help="Acknowledge a finding at a route, as in CODE@'GET /path', or at all routes of a service, as in CODE@orders; may "
+    "be given again. One that matches nothing is an error.",
+)
+def check(app: str, as_json: bool, strict: bool, ignores: tuple[str, ...]) -> None:
+    """Find what is wrong with a gateway, and say how to mend it.
 
-    run(app)
+    It compiles the gateway, and builds its document and every model. Status 1: there is an error (docs/check.md).
+    """
+    from limen.cli.check import check as run
+
+    run(app, ignores=ignores, strict=strict, as_json=as_json)
 
 
 @main.command()

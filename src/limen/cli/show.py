@@ -1,4 +1,4 @@
-"""``limen routes`` and ``limen check``."""
+"""``limen routes``."""
 
 import json
 from dataclasses import asdict
@@ -13,12 +13,6 @@ def routes(spec: str, *, as_json: bool) -> None:
     """Print the routes of the gateway at ``spec``."""
     infos = load_gateway(spec).describe()
     click.echo(json.dumps([asdict(info) for info in infos], indent=2) if as_json else _table(infos))
-
-
-def check(spec: str) -> None:
-    """Compile the gateway at ``spec``; its problems end the command with status 1."""
-    count = len(load_gateway(spec).describe())
-    click.echo(f"{spec}: {count} gateway route{'' if count == 1 else 's'}, no problem found.")
 
 
 def _table(infos: list[RouteInfo]) -> str:
