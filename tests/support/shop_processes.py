@@ -24,6 +24,9 @@ SECRET = "a key that only these tests know, long enough"
 
 _opener = build_opener(ProxyHandler({}))
 
+# What PYTHONPATH says already, such as where the compiled limen is, stays in front.
+_WITH_SUPPORT = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), str(Path(__file__).parent))))
+
 
 # Ports for servers of tests: below those that a system gives to whoever connects.
 _PORTS = range(20_000, 32_000)
@@ -68,10 +71,14 @@ def wait_for(port: int, path: str, process: subprocess.Popen[bytes], seconds: fl
 
 
 class Shop:
-    """Four processes with data in ``folder``; ``ports`` and ``url`` by name."""
+    """Four processes with data in ``folder``; ``ports`` and ``url`` by name.
 
-    def __init__(self, folder: Path, **gateway: str) -> None:
+    ``users`` is the application of the users service: ``cheap_users:app`` for tests that make many passwords.
+    """
+
+    def __init__(self, folder: Path, *, users: str = "shop_users.app:app", **gateway: str) -> None:
         self.folder = folder
+        self._apps = {"users": users}
         names: tuple[str, ...] = (*SERVICES, "gateway")
         self.ports: dict[str, int] = dict(zip(names, free_ports(len(names)), strict=True))
         self.gateway_env = gateway
@@ -105,7 +112,7 @@ class Shop:
         """Start ``name`` without waiting for it."""
         with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, "-m", "limen", "serve", f"shop_{name}.app:app", "--port", str(self.ports[name])],
+                [sys.executable, "-m", "limen", "serve", self._app(name), "--port", str(self.ports[name])],
                 cwd=self.folder,
                 env=self._env(name),
                 stdout=log,
@@ -150,8 +157,11 @@ class Shop:
             timeout=60,
         )
 
+    def _app(self, name: str) -> str:
+        return self._apps.get(name, f"shop_{name}.app:app")
+
     def _env(self, name: str) -> dict[str, str]:
-        env = os.environ | {"DEMO": "1"}
+        env = os.environ | {"DEMO": "1", "PYTHONPATH": _WITH_SUPPORT}
         if name == "gateway":
             env |= {f"{service.upper()}_SERVICE_URL": self.url(service) for service in SERVICES}
             env |= {"SECRET_KEY": SECRET, "IDENTITY_KEYS": "identity-keys"} | self.gateway_env

@@ -107,7 +107,7 @@ async def test_a_key_belongs_to_one_body_and_one_caller(client: httpx2.AsyncClie
     key = {"idempotency-key": "k-1"}
     first = await client.post("/api/orders", json=FORM, headers=OWNER | key)
     reused = await client.post("/api/orders", json=FORM | {"item": "desk"}, headers=OWNER | key)
-    assert (reused.status_code, reused.json()["code"]) == (422, "idempotency_key_reused")
+    assert (reused.status_code, reused.json()["code"]) == (409, "idempotency_key_reused")
     others = await client.post("/api/orders", json=FORM, headers=OTHER | key)
     assert (others.status_code, others.json()["created_by"]) == (201, 3)
     assert others.json()["id"] != first.json()["id"]

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import re
+import unicodedata
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 from pwdlib.hashers.bcrypt import BcryptHasher
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from limen_kit.testing import running
 from migrations import missing_migrations
@@ -17,6 +19,7 @@ from shop_users.accounts import AccountStore
 from shop_users.app import create_app
 from shop_users.database import config
 from shop_users.passwords import PasswordHasher
+from shop_users.schemas import Username
 from shop_users.settings import Settings
 
 ADMIN = {"request-user-id": "1", "request-user-role": "admin"}
@@ -132,6 +135,10 @@ async def test_of_many_creations_at_once_one_wins(client: httpx2.AsyncClient) ->
         {"username": "\ud800"},
         {"username": "ad\u200bmin"},
         {"username": "admin\u202e"},
+        {"username": "admin\ufe0f"},
+        {"username": "\u3164"},
+        {"username": "admin\U000e0061"},
+        {"username": "admin\ue000"},
         {"password": "nul \x00 inside"},
         {"password": "\udfff" * 8},
         {"full_name": "\ud83d"},
@@ -150,6 +157,18 @@ async def test_bad_users_are_refused(client: httpx2.AsyncClient, change: dict[st
     # Escaped, since a lone surrogate has no other form.
     response = await client.post("/api/users", content=json.dumps(FORM | change), headers=ADMIN | JSON)
     assert (response.status_code, response.json()["code"]) == (422, "invalid_request")
+
+
+def test_usernames_have_visible_characters_alone() -> None:
+    pattern = re.compile(TypeAdapter(Username).json_schema()["pattern"])
+    taken = [character for character in map(chr, range(0x110000)) if pattern.fullmatch(character)]
+    # Those that have no meaning in this version of Unicode may have one in the next.
+    assert {unicodedata.category(character)[0] for character in taken} <= set("LMNPSC")
+    assert {unicodedata.category(character) for character in taken if not character.isprintable()} == {"Cn"}
+    visible = {character for character in map(chr, range(0x10000)) if character.isprintable()}
+    # Blank, or invisible though they count as letters and marks (UnicodeData, Default_Ignorable_Code_Point).
+    unseen = set(" \u2800\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0\ufffc\ufffd")
+    assert visible - set(taken) == unseen | set(map(chr, range(0xFE00, 0xFE10)))
 
 
 @pytest.mark.parametrize("text", ["\ud800", "a\x00"])

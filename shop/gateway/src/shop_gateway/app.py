@@ -2,9 +2,20 @@
 
 from limen import IDENTITY, Gateway, Principal, Timeouts, Upstream
 from limen.auth import ApiKeys, Assertion, Issuer, Jwt, Keys, Revocations
+from shop_gateway.models import Health
 from shop_gateway.routes import keys, orders, sessions, suppliers, users
 from shop_gateway.sessions import SessionTokens
 from shop_gateway.settings import Settings, settings
+
+_TAGS = [
+    {"name": "login", "description": "Begin, refresh and end a session. No access token is needed."},
+    {"name": "sessions", "description": "Your sessions."},
+    {"name": "users", "description": "Accounts, for admins; and your own password."},
+    {"name": "keys", "description": "Your API keys, with which machines act for you."},
+    {"name": "orders", "description": "Orders. You see your own, an admin sees all."},
+    {"name": "suppliers", "description": "Suppliers, which anyone may read."},
+    {"name": "health", "description": "For whoever runs the gateway."},
+]
 
 
 def create_app(settings: Settings) -> Gateway:
@@ -13,6 +24,8 @@ def create_app(settings: Settings) -> Gateway:
     app = Gateway(
         title="Shop",
         version="0.1.0",
+        description="Users, orders and suppliers of a shop. Errors are problem documents (RFC 9457) with a stable `code`.",
+        openapi_tags=_TAGS,
         auth=jwt | _external_issuers(settings),
         identity={**IDENTITY, "request-session-id": _session_id},
         assertion=None if settings.identity_keys is None else Assertion(Keys.directory(settings.identity_keys)),
@@ -27,9 +40,10 @@ def create_app(settings: Settings) -> Gateway:
     orders.declare(app, Upstream("orders", [settings.orders_service_url], timeouts=timeouts), user_or_key_auth)
     suppliers.declare(app, Upstream("suppliers", [settings.suppliers_service_url], timeouts=timeouts), user_or_key_auth)
 
-    @app.get("/healthz", tags=["health"])
-    async def healthz() -> dict[str, str]:  # pyright: ignore[reportUnusedFunction] - the decorator registers it
-        return {"status": "alive"}
+    @app.get("/healthz", tags=["health"], response_description="It is alive.")
+    async def healthz() -> Health:  # pyright: ignore[reportUnusedFunction] - the decorator registers it
+        """Tell that the gateway's process is alive. The services have health checks of their own."""
+        return Health(status="alive")
 
     app.compile()
     return app

@@ -1,15 +1,30 @@
-"""The public contract of the shop: bodies of requests and responses. The services have models of their own."""
+"""The public contract of the shop: bodies of requests and responses. The services have models of their own.
+
+The examples are true: a test sends those of requests to the shop, and holds those of responses against what comes back.
+"""
 
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import Path, Query
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from fastapi import Query
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-ShortText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
-LongText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
-RowId = Annotated[int, Path(ge=1, le=2_147_483_647)]
-UserType = Literal["admin", "default"]
+from shop_gateway.fields import (
+    Email,
+    LongText,
+    NewPassword,
+    PresentedPassword,
+    PresentedToken,
+    PresentedUsername,
+    SearchText,
+    ShortText,
+    Username,
+    UserType,
+)
+
+
+def _example(members: dict[str, JsonValue]) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"examples": [members]})
 
 
 class Form(BaseModel):
@@ -21,19 +36,29 @@ class Form(BaseModel):
 class PageQuery(Form):
     """The query of a list."""
 
-    limit: int = Field(default=50, ge=1, le=100)
-    offset: int = Field(default=0, ge=0, le=2_147_483_647)
-    q: str | None = Field(default=None, max_length=200, description="Only rows that contain this text.")
+    limit: int = Field(default=50, ge=1, le=100, description="How many rows to return, at most.", examples=[10])
+    offset: int = Field(default=0, ge=0, le=2_147_483_647, description="How many rows to skip.", examples=[20])
+    q: SearchText | None = Field(default=None, description="Only rows that contain this text.", examples=["lamp"])
 
 
 Page = Annotated[PageQuery, Query()]
 
 
+class Health(BaseModel):
+    """The state of the gateway."""
+
+    model_config = _example({"status": "alive"})
+
+    status: Literal["alive"]
+
+
 class Credentials(Form):
     """A login."""
 
-    username: Annotated[str, StringConstraints(min_length=1, max_length=50)]
-    password: Annotated[str, StringConstraints(min_length=1, max_length=128)]
+    model_config = _example({"username": "johndoe", "password": "b"})
+
+    username: PresentedUsername
+    password: PresentedPassword
 
 
 class LoginResponse(BaseModel):
@@ -49,6 +74,16 @@ class LoginResponse(BaseModel):
 class TokenPair(BaseModel):
     """An access token, which identifies the caller, and a refresh token, which can be exchanged once for the next pair."""
 
+    model_config = _example(
+        {
+            "access_token": "eyJhbGciOiJIUzI1NiIs...",
+            "token_type": "bearer",
+            "expires_in": 900,
+            "refresh_token": "refresh_...",
+            "refresh_expires_at": "2026-12-25T12:00:00.000000Z",
+        }
+    )
+
     access_token: str = Field(repr=False)
     token_type: Literal["bearer"] = "bearer"  # noqa: S105  # the scheme's name (RFC 6750), not a secret
     expires_in: int = Field(description="Seconds for which the access token is good.")
@@ -59,17 +94,33 @@ class TokenPair(BaseModel):
 class RefreshForm(Form):
     """A refresh token."""
 
-    refresh_token: Annotated[str, StringConstraints(min_length=1, max_length=512)] = Field(repr=False)
+    model_config = _example({"refresh_token": "refresh_..."})
+
+    refresh_token: PresentedToken = Field(repr=False)
 
 
 class EndedSessions(BaseModel):
     """The number of sessions that have ended."""
+
+    model_config = _example({"ended": 1})
 
     ended: int
 
 
 class Session(BaseModel):
     """A session of the caller's. ``user_agent`` and ``address`` are those of the login."""
+
+    model_config = _example(
+        {
+            "id": "3eW0yKXpTqWc2h9cVtU4Zg",
+            "created_at": "2026-11-25T12:00:00.000000Z",
+            "last_used_at": "2026-11-25T12:15:00.000000Z",
+            "expires_at": "2026-12-25T12:15:00.000000Z",
+            "user_agent": "curl/8.5.0",
+            "address": "192.0.2.7",
+            "current": True,
+        }
+    )
 
     id: str
     created_at: datetime
@@ -86,13 +137,30 @@ KeyScope = Literal["orders:read", "orders:write", "suppliers:write"]
 class KeyForm(Form):
     """A new API key, for a machine that acts for its owner within ``scopes``."""
 
+    model_config = _example({"name": "Nightly report", "scopes": ["orders:read"], "expires_in_days": 30})
+
     name: ShortText
-    scopes: Annotated[list[KeyScope], Field(min_length=1)]
-    expires_in_days: Annotated[int, Field(ge=1, le=365)] | None = None
+    scopes: Annotated[list[KeyScope], Field(min_length=1, max_length=20)] = Field(
+        description="What the key may be used for; one that comes twice counts once."
+    )
+    expires_in_days: Annotated[int, Field(ge=1, le=365)] | None = Field(
+        default=None, description="Days until the key expires; without it, it is valid until it is revoked."
+    )
 
 
 class Key(BaseModel):
     """An API key, without the key itself."""
+
+    model_config = _example(
+        {
+            "id": 1,
+            "name": "Nightly report",
+            "scopes": ["orders:read"],
+            "created_at": "2026-11-25T12:00:00.000000Z",
+            "expires_at": "2026-12-25T12:00:00.000000Z",
+            "last_used_at": "2026-11-26T01:00:00.000000Z",
+        }
+    )
 
     id: int
     name: str
@@ -105,54 +173,93 @@ class Key(BaseModel):
 class CreatedKey(BaseModel):
     """A new API key. ``key`` is shown this once."""
 
+    model_config = _example(
+        {
+            "id": 1,
+            "name": "Nightly report",
+            "scopes": ["orders:read"],
+            "created_at": "2026-11-25T12:00:00.000000Z",
+            "expires_at": "2026-12-25T12:00:00.000000Z",
+            "key": "key_1_...",
+        }
+    )
+
     id: int
     name: str
     scopes: list[str]
     created_at: datetime
     expires_at: datetime | None = None
-    key: str = Field(repr=False)
+    key: str = Field(repr=False, description="What the machine sends as `x-api-key`.")
 
 
 class UserForm(Form):
     """A new user."""
 
-    username: Annotated[str, StringConstraints(min_length=1, max_length=50)]
-    password: Annotated[str, StringConstraints(min_length=8, max_length=128)]
+    model_config = _example(
+        {
+            "username": "ada",
+            "password": "correct horse battery",
+            "user_type": "default",
+            "email": "ada@example.com",
+            "full_name": "Ada Lovelace",
+        }
+    )
+
+    username: Username
+    password: NewPassword
     user_type: UserType
-    email: Annotated[str, StringConstraints(max_length=254)] | None = None
-    full_name: Annotated[str, StringConstraints(max_length=200)] | None = None
+    email: Email | None = None
+    full_name: ShortText | None = None
 
 
 class UserChanges(Form):
-    """Changes to a user; what is left out stays as it is."""
+    """Changes to a user: what is left out stays as it is; null clears ``email`` and ``full_name``."""
 
-    username: Annotated[str, StringConstraints(min_length=1, max_length=50)] = Field(default_factory=str)
-    email: Annotated[str, StringConstraints(max_length=254)] | None = None
-    full_name: Annotated[str, StringConstraints(max_length=200)] | None = None
+    model_config = _example({"full_name": "Ada King, Countess of Lovelace"})
+
+    username: Username = Field(default_factory=str)
+    email: Email | None = None
+    full_name: ShortText | None = None
     user_type: UserType = Field(default_factory=lambda: "default")
 
 
 class PasswordChange(Form):
     """A new password; the owner of the account also gives the current one."""
 
-    current_password: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None
-    new_password: Annotated[str, StringConstraints(min_length=8, max_length=128)]
+    model_config = _example({"current_password": "b", "new_password": "correct horse battery"})
+
+    current_password: PresentedPassword | None = None
+    new_password: NewPassword
 
 
 class User(BaseModel):
     """A user as the public sees one."""
+
+    model_config = _example(
+        {
+            "id": 4,
+            "username": "ada",
+            "email": "ada@example.com",
+            "full_name": "Ada Lovelace",
+            "user_type": "default",
+            "created_by": 1,
+            "created_at": "2026-11-25T12:00:00.000000Z",
+        }
+    )
 
     id: int
     username: str
     email: str | None = None
     full_name: str | None = None
     user_type: UserType
-    created_by: int
+    created_by: int = Field(description="The `id` of the admin who created it.")
     created_at: datetime
 
 
 class OrderForm(Form):
     """A new order."""
+
+    model_config = _example({"address": "12 St James Square, London", "item": "Desk lamp"})
 
     address: LongText
     item: ShortText
@@ -161,16 +268,29 @@ class OrderForm(Form):
 class Order(BaseModel):
     """An order."""
 
+    model_config = _example(
+        {
+            "id": 1,
+            "address": "12 St James Square, London",
+            "item": "Desk lamp",
+            "status": "placed",
+            "created_by": 2,
+            "created_at": "2026-11-25T12:00:00.000000Z",
+        }
+    )
+
     id: int
     address: str
     item: str
     status: Literal["placed", "cancelled"]
-    created_by: int
+    created_by: int = Field(description="The `id` of the user whose order it is.")
     created_at: datetime
 
 
 class SupplierForm(Form):
     """A new supplier."""
+
+    model_config = _example({"name": "Ada", "surname": "Lovelace", "address": "12 St James Square, London"})
 
     name: ShortText
     surname: ShortText
@@ -180,6 +300,8 @@ class SupplierForm(Form):
 class SupplierChanges(Form):
     """Changes to a supplier; what is left out stays as it is."""
 
+    model_config = _example({"address": "1 Dorset Street, London"})
+
     name: ShortText = Field(default_factory=str)
     surname: ShortText = Field(default_factory=str)
     address: LongText = Field(default_factory=str)
@@ -188,9 +310,20 @@ class SupplierChanges(Form):
 class Supplier(BaseModel):
     """A supplier."""
 
+    model_config = _example(
+        {
+            "id": 1,
+            "name": "Ada",
+            "surname": "Lovelace",
+            "address": "12 St James Square, London",
+            "created_by": 2,
+            "created_at": "2026-11-25T12:00:00.000000Z",
+        }
+    )
+
     id: int
     name: str
     surname: str
     address: str
-    created_by: int
+    created_by: int = Field(description="The `id` of the user who created it.")
     created_at: datetime

@@ -45,8 +45,9 @@ async def create_order(
         if order is None:
             raise
         if order.digest != digest:
+            # Not 422: the request fits the document.
             raise Problem(
-                422, "idempotency_key_reused", "This Idempotency-Key was used for another order; take a new one."
+                409, "idempotency_key_reused", "This Idempotency-Key was used for another order; take a new one."
             ) from None
         # A repetition gets the first response again, whatever happened to the order since.
         order.status = "placed"

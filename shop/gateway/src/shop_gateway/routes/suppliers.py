@@ -3,9 +3,18 @@
 # pyright: reportUnusedFunction=false
 # The decorators register the stubs; nobody calls them by name.
 
-from limen import Gateway, Upstream, anyone, problems, role, scope
+from typing import Annotated
+
+from limen import Gateway, Upstream, anyone, role, scope
 from limen.auth import Methods
-from shop_gateway.models import Page, RowId, Supplier, SupplierChanges, SupplierForm
+from shop_gateway.fields import row_id
+from shop_gateway.models import Page, Supplier, SupplierChanges, SupplierForm
+from shop_gateway.responses import TOTAL_COUNT, errors, location, success
+
+SupplierId = Annotated[int, row_id("supplier")]
+
+_UNKNOWN = errors({404: "There is no such supplier."})
+_FORBIDDEN = errors({403: "It is somebody else's supplier, or you may not change any."})
 
 
 def declare(app: Gateway, upstream: Upstream, user_or_key_auth: Methods) -> None:
@@ -13,17 +22,33 @@ def declare(app: Gateway, upstream: Upstream, user_or_key_auth: Methods) -> None
     changes = role("default", "admin") | scope("suppliers:write")
     suppliers = app.group("/api/suppliers", upstream=upstream, allow=changes, auth=user_or_key_auth, tags=["suppliers"])
 
-    @suppliers.get("", allow=anyone)
-    def list_suppliers(page: Page) -> list[Supplier]: ...
+    @suppliers.get("", allow=anyone, responses=success(200, "One page of the suppliers.", TOTAL_COUNT))
+    def list_suppliers(page: Page) -> list[Supplier]:
+        """List the suppliers in the order of their ids. `q` looks into name, surname and address."""
+        ...
 
-    @suppliers.post("", status_code=201)
-    def create_supplier(supplier: SupplierForm) -> Supplier: ...
+    @suppliers.post(
+        "", status_code=201, responses=success(201, "The supplier, which is yours.", location("/api/suppliers/1"))
+    )
+    def create_supplier(supplier: SupplierForm) -> Supplier:
+        """Create a supplier. Blanks around the texts are removed."""
+        ...
 
-    @suppliers.get("/{supplier_id}", allow=anyone, responses=problems(404))
-    def get_supplier(supplier_id: RowId) -> Supplier: ...
+    @suppliers.get("/{supplier_id}", allow=anyone, responses=success(200, "The supplier.") | _UNKNOWN)
+    def get_supplier(supplier_id: SupplierId) -> Supplier:
+        """Get one supplier."""
+        ...
 
-    @suppliers.put("/{supplier_id}", responses=problems(404))
-    def update_supplier(supplier_id: RowId, changes: SupplierChanges) -> Supplier: ...
+    @suppliers.put("/{supplier_id}", responses=success(200, "The supplier, as it is now.") | _FORBIDDEN | _UNKNOWN)
+    def update_supplier(supplier_id: SupplierId, changes: SupplierChanges) -> Supplier:
+        """Change the fields in the body; the others stay. Only the creator or an admin may."""
+        ...
 
-    @suppliers.delete("/{supplier_id}", status_code=204, responses=problems(404))
-    def delete_supplier(supplier_id: RowId) -> None: ...
+    @suppliers.delete(
+        "/{supplier_id}",
+        status_code=204,
+        responses=success(204, "The supplier is deleted.") | _FORBIDDEN | _UNKNOWN,
+    )
+    def delete_supplier(supplier_id: SupplierId) -> None:
+        """Delete a supplier. Only the creator or an admin may."""
+        ...

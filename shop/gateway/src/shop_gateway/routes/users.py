@@ -3,35 +3,85 @@
 # pyright: reportUnusedFunction=false
 # The decorators register the stubs; nobody calls them by name.
 
-from limen import Gateway, Upstream, owner, problems, role
-from shop_gateway.models import Page, PasswordChange, RowId, User, UserChanges, UserForm
+from typing import Annotated
+
+from limen import Gateway, Upstream, owner, role
+from shop_gateway.fields import row_id
+from shop_gateway.models import Page, PasswordChange, User, UserChanges, UserForm
+from shop_gateway.responses import TOTAL_COUNT, errors, location, success
 from shop_gateway.sessions import SESSION_ENDED_HEADER
+
+UserId = Annotated[int, row_id("user")]
+
+_UNKNOWN = errors({404: "There is no such user."})
+_TAKEN = errors({409: "`username_taken` or `email_taken`: another user has it, whatever the case of its letters."})
+_BUSY = errors({503: "Too many passwords are being hashed, or the service is unavailable."})
 
 
 def declare(app: Gateway, upstream: Upstream) -> None:
     """Declare the routes."""
     users = app.group("/api/users", upstream=upstream, allow=role("admin"), tags=["users"])
 
-    @users.get("")
-    def list_users(page: Page) -> list[User]: ...
+    @users.get("", responses=success(200, "One page of the users.", TOTAL_COUNT))
+    def list_users(page: Page) -> list[User]:
+        """List the users in the order of their ids. `q` looks into username, email and full name."""
+        ...
 
-    @users.post("", status_code=201, responses=problems(409))
-    def create_user(user: UserForm) -> User: ...
+    @users.post(
+        "",
+        status_code=201,
+        responses=success(201, "The user.", location("/api/users/4")) | _TAKEN | _BUSY,
+    )
+    def create_user(user: UserForm) -> User:
+        """Create a user. Username and email are unique whatever the case of their letters."""
+        ...
 
-    @users.get("/{user_id}", responses=problems(404))
-    def get_user(user_id: RowId) -> User: ...
+    @users.get("/{user_id}", responses=success(200, "The user.") | _UNKNOWN)
+    def get_user(user_id: UserId) -> User:
+        """Get one user."""
+        ...
 
-    @users.put("/{user_id}", responses=problems(404, 409))
-    def update_user(user_id: RowId, changes: UserChanges) -> User: ...
+    @users.put(
+        "/{user_id}",
+        responses=success(200, "The user, as it is now.")
+        | errors({403: "You are no admin, or it is the first user, who stays one."})
+        | _UNKNOWN
+        | _TAKEN,
+    )
+    def update_user(user_id: UserId, changes: UserChanges) -> User:
+        """Change the fields in the body; the others stay. Null clears `email` and `full_name`."""
+        ...
 
     @users.put(
         "/{user_id}/password",
         allow=owner("user_id") | role("admin"),
         status_code=204,
         session_ended_header=SESSION_ENDED_HEADER,
-        responses=problems(404, 429),
+        responses=success(204, "The password is changed.")
+        | errors(
+            {
+                403: "`password_wrong`: the current password is wrong or missing; or it is somebody else's account.",
+                429: "There were too many wrong passwords.",
+            }
+        )
+        | _UNKNOWN
+        | _BUSY,
     )
-    def change_password(user_id: RowId, change: PasswordChange) -> None: ...
+    def change_password(user_id: UserId, change: PasswordChange) -> None:
+        """Change a password: your own by giving the current one, as an admin any other without it.
 
-    @users.delete("/{user_id}", status_code=204, session_ended_header=SESSION_ENDED_HEADER, responses=problems(404))
-    def delete_user(user_id: RowId) -> None: ...
+        All sessions of the user end at once. API keys stay.
+        """
+        ...
+
+    @users.delete(
+        "/{user_id}",
+        status_code=204,
+        session_ended_header=SESSION_ENDED_HEADER,
+        responses=success(204, "The user is deleted.")
+        | errors({403: "You are no admin, or it is one of the first two users, who stay."})
+        | _UNKNOWN,
+    )
+    def delete_user(user_id: UserId) -> None:
+        """Delete a user, with their sessions and API keys. Their orders and suppliers stay."""
+        ...

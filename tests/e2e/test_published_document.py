@@ -1,0 +1,236 @@
+"""The document that the shop's gateway publishes: it describes every operation, and what fits it is not refused as unfit."""
+
+import json
+from collections.abc import Generator, Iterator
+from typing import Any
+from urllib.parse import quote
+
+import httpx2
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.generation import GenerationMode
+
+from examples import part
+from limen.auth import Jwt, issue
+from published import Operation, Published
+from shop_processes import SECRET, Shop
+
+TOKEN = {"authorization": f"Bearer {issue(Jwt(SECRET), 1, 'admin')}"}
+JSON = {"content-type": "application/json"}
+
+# What services send, and a client acts on.
+HEADERS = {"location", "x-total-count", "idempotency-replayed", "cache-control", "retry-after"}
+
+# Texts at the edges of what some field takes; each is tried in every field.
+TEXTS = [
+    *("", " ", "x", " x ", "two words", "\xa0", "\u3000", "\u2003\u2028", "\ufeff", "\x85", "\t", "\n", "\t\n x"),
+    *("a\x00b", "a\x01b", "a\nb", "a\r\nb", "a\tb", "a\n", "a\x7f", "a\x9f", "a\x0b", "a\x1c", "\x1ca"),
+    *("a\u200bb", "a\u202eb", "\u0301", "e\u0301", "a\ufe0f", "a\u034f", "\u3164", "\u2800", "\u05d0\u05d1", "\u202b"),
+    *("\U0001f469\u200d\U0001f52c", "\U00020bb7", "\U000e0061", "\ue000", "\uffff", "\ufffd", "\ud7ff", "\U0010ffff"),
+    # Longer in lower case, or normalized: by two or by three.
+    *("\u0130" * 50, "\ufb03" * 50, "\u0390" * 50, "\u0344" * 50, "\ufb2c" * 50, "\U0001d160" * 200, "\xdf" * 200),
+    *("x" * length for length in (7, 8, 50, 51, 128, 129, 200, 201, 255, 256, 512, 513, 2000, 2001)),
+    *(" " * 200, " " * 199 + "x", "x" + " " * 200, " " * 2000, "\n" * 1999 + "x", "\U0001f600" * 200, "\u754c" * 2000),
+    *("a@b", "a@b.c", "a@-", "a@b..c", "@b", "a@", "!#$%&'*+/=?^_`{|}~-.@b", "a..b@c", "\xe9@b", "a@b\n", "a b@c"),
+    *("x" * 252 + "@b", "x" * 253 + "@b", "A@" + "b." * 126, "a@" + "b." * 125 + "b"),
+    *("%", "_", "\\", "' or 1=1 --", "%00", "[a-", "null", "true", "0", "orders:read", "refresh_x"),
+]
+
+LISTS = [[], ["x"], ["orders:read\n"], *(["orders:read"] * count for count in (1, 2, 20, 21))]
+
+NUMBERS = [-1, 0, 1, 2, 100, 101, 365, 366, 2**31 - 1, 2**31, 2**63, 1.0, 1.5]
+
+
+@pytest.fixture(scope="module")
+def own_shop(tmp_path_factory: pytest.TempPathFactory) -> Generator[Shop]:
+    """Four real processes that nobody else talks to: what these tests send changes accounts too."""
+    with Shop(tmp_path_factory.mktemp("shop"), users="cheap_users:app") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def http(own_shop: Shop) -> Generator[httpx2.Client]:
+    """A client of its gateway, an admin."""
+    with httpx2.Client(base_url=own_shop.url(), headers=TOKEN, timeout=30, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def published(http: httpx2.Client) -> Published:
+    """What its gateway publishes."""
+    return Published(http.get("/openapi.json").json())
+
+
+def test_every_operation_is_described(published: Published) -> None:
+    tags = {tag["name"] for tag in published.document["tags"] if tag["description"]}
+    for operation in published.operations:
+        said, name = operation.said, operation.name
+        assert said["summary"], name
+        assert said["description"].endswith("."), name
+        assert set(said["tags"]) <= tags, name
+        assert len(said["tags"]) == 1, name
+        for parameter in operation.parameters:
+            assert parameter["description"].endswith("."), (name, parameter["name"])
+            assert parameter["schema"]["examples"], (name, parameter["name"])
+        for schema in (*filter(None, [operation.body]), *operation.answers):
+            assert published.examples(schema), (name, schema)
+        for status, response in said["responses"].items():
+            assert response["description"] not in ("", "Successful Response"), (name, status)
+    identifiers = [operation.said["operationId"] for operation in published.operations]
+    assert len(set(identifiers)) == len(identifiers) == 25
+
+
+def test_every_example_fits_its_schema(published: Published) -> None:
+    for operation in published.operations:
+        bodies = [operation.body] if operation.body else []
+        for schema in (*bodies, *operation.answers, *(parameter["schema"] for parameter in operation.parameters)):
+            for example in published.examples(schema):
+                value = [example] if schema.get("type") == "array" else example
+                assert published.fits(schema, value), (operation.name, example)
+        for response in operation.said["responses"].values():
+            for header in response.get("headers", {}).values():
+                assert published.fits(header["schema"], header["example"]), (operation.name, header)
+
+
+def test_the_examples_are_true(published: Published, http: httpx2.Client) -> None:
+    john = {"authorization": f"Bearer {issue(Jwt(SECRET), 2, 'default')}"}
+    sent = {operation.said["operationId"]: operation for operation in published.operations}
+
+    def send(name: str, status: int, headers: dict[str, str] = TOKEN, **path: object) -> Any:
+        operation = sent.pop(name)
+        content = None if operation.body is None else json.dumps(published.examples(operation.body)[0])
+        answer = http.request(
+            operation.method,
+            operation.path.format(**path),
+            content=content,
+            headers=headers | (JSON if content else {}),
+        )
+        assert answer.status_code == status, (name, answer.text)
+        _check_headers(operation, answer)
+        if status >= 300 or status == 204:
+            return None
+        (schema,) = operation.answers
+        assert published.fits(schema, answer.json()), (name, answer.text)
+        return answer.json()
+
+    def same(name: str, status: int, headers: dict[str, str] = TOKEN, **path: object) -> None:
+        """Send the example, and compare what comes with its own: only times, secrets and numbers of accounts differ."""
+        (schema,) = sent[name].answers
+        found = send(name, status, headers, **path)
+        (example,) = published.examples(schema)
+        rows: list[Any] = found if schema.get("type") == "array" else [found]
+        assert [set(row) for row in rows] == [set(example)] * len(rows), name
+        for key, value in example.items():
+            if not key.endswith(("_at", "token", "key", "_agent")) and key not in ("id", "address", "current"):
+                assert rows[0][key] == value, (name, key)
+
+    same("healthz", 200)
+    same("login", 201)
+    same("list_sessions", 200, john)
+    same("create_key", 201, john)
+    same("list_keys", 200, john)
+    same("create_order", 201, john)
+    same("list_orders", 200, john)
+    same("get_order", 200, john, order_id=1)
+    same("create_supplier", 201, john)
+    same("list_suppliers", 200)
+    same("get_supplier", 200, supplier_id=1)
+    same("create_user", 201)
+    same("get_user", 200, user_id=4)
+    send("cancel_order", 200, john, order_id=1)
+    send("update_supplier", 200, john, supplier_id=1)
+    send("delete_supplier", 204, john, supplier_id=1)
+    send("update_user", 200, user_id=4)
+    send("list_users", 200)
+    send("delete_user", 204, user_id=4)
+    send("change_password", 204, john, user_id=2)
+    send("revoke_key", 204, john, key_id=1)
+    # Nobody has these tokens: they fit, and are refused as what they are.
+    send("refresh", 401)
+    send("logout", 401)
+    send("end_session", 404, john, session_id="3eW0yKXpTqWc2h9cVtU4Zg")
+    send("logout_all", 200, john)
+    assert not sent
+
+
+def test_what_fits_the_document_is_never_refused_as_unfit(own_shop: Shop) -> None:
+    schema: Any = schemathesis.openapi.from_url(f"{own_shop.url()}/openapi.json")
+    for result in schema.get_all_operations():
+        _send_what_fits(result.ok(), own_shop.url())
+
+
+def _send_what_fits(operation: Any, url: str) -> None:
+    @settings(
+        max_examples=part(16),
+        database=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.large_base_example],
+    )
+    @given(case=operation.as_strategy(generation_mode=GenerationMode.POSITIVE))
+    def check(case: Any) -> None:
+        answer = case.call(base_url=url, headers=TOKEN, timeout=20)
+        assert answer.status_code != 422, answer.text
+        assert answer.status_code < 500, answer.text
+
+    check()
+
+
+def test_the_document_says_exactly_which_values_are_taken(published: Published, http: httpx2.Client) -> None:
+    tried = 0
+    for operation in published.operations:
+        for where, fits, answer in (*_bodies(published, operation, http), *_queries(published, operation, http)):
+            tried += fits
+            # What does not fit may also make a request line that is too long.
+            assert answer.status_code not in (422, 414) if fits else answer.status_code in (422, 414), (
+                (operation.name, where),
+                answer.text,
+            )
+            assert answer.status_code < 500, (operation.name, where, answer.text)
+            _check_headers(operation, answer)
+    assert tried > 600
+
+
+def test_a_username_has_the_characters_that_the_service_takes(published: Published, own_shop: Shop) -> None:
+    service = Published(httpx2.get(f"{own_shop.url('users')}/openapi.json", trust_env=False).json())
+    patterns = [
+        one.document["components"]["schemas"]["UserForm"]["properties"]["username"]["pattern"]
+        for one in (published, service)
+    ]
+    assert patterns[0] == patterns[1]
+
+
+def _bodies(
+    published: Published, operation: Operation, http: httpx2.Client
+) -> Iterator[tuple[object, bool, httpx2.Response]]:
+    """Put each value into each member of the example of the body."""
+    if operation.body is None:
+        return
+    (example,) = published.examples(operation.body)
+    path = operation.path.replace("{user_id}", "3").replace("{supplier_id}", "1")
+    for name in published.resolve(operation.body)["properties"]:
+        for value in (*TEXTS, *NUMBERS, *LISTS, None):
+            body = {**example, name: value}
+            # Escaped, as any client may write it.
+            answer = http.request(operation.method, path, content=json.dumps(body), headers=JSON)
+            yield (name, value), published.fits(operation.body, body), answer
+
+
+def _queries(
+    published: Published, operation: Operation, http: httpx2.Client
+) -> Iterator[tuple[object, bool, httpx2.Response]]:
+    """Put each text into the search, and each number into what has numbers."""
+    for parameter in operation.parameters:
+        name, schema = parameter["name"], parameter["schema"]
+        if parameter["in"] == "query":
+            for value in TEXTS if "anyOf" in schema else NUMBERS:
+                answer = http.get(f"{operation.path}?{name}={quote(str(value))}")
+                yield (name, value), published.fits(schema, value), answer
+
+
+def _check_headers(operation: Operation, answer: httpx2.Response) -> None:
+    """Whatever a client acts on is documented."""
+    said = operation.said["responses"][str(answer.status_code)]
+    documented = {name.lower() for name in said.get("headers", {})}
+    assert HEADERS & set(answer.headers) <= documented, (operation.name, answer.status_code, answer.headers)
