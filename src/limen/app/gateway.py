@@ -240,6 +240,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
             revocations=self._revocations,
             assertion=self._assertion,
             body_memory=self.limits.body_memory,
+            body_silence=self.limits.body_silence,
         )
 
     def _jwk_sets(self) -> list[JwkSetSource]:

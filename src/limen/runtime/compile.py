@@ -135,6 +135,7 @@ def _plan(
         route=route,
         pool=change.pool(route.upstream),
         timeouts=timeouts,
+        body_silence=runtime.body_silence if timeouts.idle is None else timeouts.idle,
         withheld_headers=withheld_headers,
         access_control=None if route.allow.public else _access_control(route, runtime, change, identity_lines),
         rewrite=None if route.rewrite is None else Rewrite.parse(route.rewrite, names),

@@ -186,7 +186,7 @@ class _Exchange:
             self._receive,
             framing.length,
             plan.route.max_body,
-            idle_timeout=plan.timeouts.idle,
+            idle_timeout=plan.body_silence,
             empty=not framing.framed,
             bodies=self._runtime.body_memory,
             unreliable=may_be_lost(self._scope),
