@@ -67,12 +67,12 @@ class GatewayConfig:
         # Live policies are kept by place, and two groups may have one prefix.
         return self.declare_policies(f"group {prefix}" if count == 1 else f"group {prefix} ({count})", policies)
 
-    def compile(self) -> None:
-        """Compile what has changed. Raises DeclarationError with every problem at once."""
+    def compile(self, more_problems: Sequence[str] = ()) -> None:
+        """Compile what has changed. Raises DeclarationError with every problem at once, ``more_problems`` included."""
         if self._changed:
             self._recompile()
-        if self._compile_problems:
-            raise DeclarationError(self._compile_problems)
+        if self._compile_problems or more_problems:
+            raise DeclarationError((*self._compile_problems, *more_problems))
 
     def active(self) -> ActiveConfig:
         """Return what requests run against. Where the last compile failed, that is what was compiled before."""

@@ -2,21 +2,19 @@
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import ClientDisconnect
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from limen.app import local_checks
 from limen.app.config import GatewayConfig
 from limen.app.group import Group
 from limen.app.jwks import JwkSetSource, publish
-from limen.app.local import on_client_disconnect, on_http_exception, on_invalid_request, on_unexpected
+from limen.app.lifespan import Lifespan, UserLifespan
+from limen.app.local import exception_handlers, server_error_handler
 from limen.app.openapi import complete
 from limen.app.options import OWN_OPTIONS, Allow, Auth, RouteOptions, Stub, Verbs
 from limen.app.stub import document, fastapi_options, register, stub_route
@@ -39,8 +37,6 @@ from limen.runtime.route import DEFAULT_HELD, Route
 from limen.runtime.route_info import RouteInfo
 from limen.runtime.state import Runtime
 from limen.upstream.declared import Timeouts, Upstream
-
-Lifespan = Callable[[Any], AbstractAsyncContextManager[Mapping[str, Any] | None]]
 
 EVERY_METHOD = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
@@ -97,10 +93,12 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         self._revocations = revocations
         self.limits = limits or ClientLimits()
         self._trust = trust or Trust()
-        self._user_lifespan = lifespan
         self._config = GatewayConfig(self._make_runtime, identity, policies, on_compiled=self._bound_local_validation)
         fastapi.setdefault("generate_unique_id_function", _function_name)
-        super().__init__(lifespan=_lifespan, **fastapi)
+        fastapi["exception_handlers"] = exception_handlers(fastapi.get("exception_handlers"))
+        super().__init__(lifespan=cast("Any", lifespan), **fastapi)
+        self._lifespan = UserLifespan(self.router, given=lifespan is not None)
+        self.router.lifespan_context = _lifespan
         if self.max_body_size is None:
             # Of the router: on the application it would bound what streams to the services.
             self.router.max_body_size = DEFAULT_HELD
@@ -108,10 +106,11 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         self.user_middleware.append(Middleware(Engine, host=self))
         if jwks_path is not None and (sets := self._jwk_sets()):
             publish(self, jwks_path, sets)
-        self.add_exception_handler(HTTPException, on_http_exception)
-        self.add_exception_handler(RequestValidationError, on_invalid_request)
-        self.add_exception_handler(ClientDisconnect, on_client_disconnect)
-        self.add_exception_handler(Exception, on_unexpected)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Build FastAPI's stack, with the gateway's answer to a server error unless the user has given one."""
+        self.exception_handlers.update(server_error_handler(self.exception_handlers))
+        return super().build_middleware_stack()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection; every request gets its id, and its line in the access log."""
@@ -175,7 +174,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
 
     def compile(self) -> None:
         """Check and compile everything declared so far; raises DeclarationError with every problem at once."""
-        self._config.compile()
+        self._config.compile(self._lifespan.problems())
 
     def declared(self) -> tuple[Route, ...]:
         """Return every gateway route as it was declared, checked, in the order of declaration."""
@@ -216,11 +215,8 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
             logger(name)  # servers log the exceptions of endpoints there: without their text, which may repeat input
         own_state = {"limen": self, "limen.limits": self.limits, "limen.bodies": self._config.runtime.body_memory}
         try:
-            if self._user_lifespan is None:
-                yield own_state
-            else:
-                async with self._user_lifespan(self) as state:
-                    yield {**(state or {}), **own_state}
+            async with self._lifespan.running(self) as state:
+                yield {**(state or {}), **own_state}
         finally:
             await self._config.restart()
             access.LOG.flush()
