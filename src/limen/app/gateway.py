@@ -18,6 +18,7 @@ from limen.app.local import exception_handlers, server_error_handler
 from limen.app.openapi import complete
 from limen.app.options import OWN_OPTIONS, Allow, Auth, RouteOptions, Stub, Verbs
 from limen.app.stub import document, fastapi_options, register, stub_route
+from limen.app.telemetry import observes
 from limen.auth.assertion import Assertion
 from limen.auth.jwt import Jwt
 from limen.auth.method import Methods
@@ -95,6 +96,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         self._trust = trust or Trust()
         self._config = GatewayConfig(self._make_runtime, identity, policies, on_compiled=self._bound_local_validation)
         fastapi.setdefault("generate_unique_id_function", _function_name)
+        self._observed = observes(fastapi.get("telemetry"))
         fastapi["exception_handlers"] = exception_handlers(fastapi.get("exception_handlers"))
         super().__init__(lifespan=cast("Any", lifespan), **fastapi)
         self._lifespan = UserLifespan(self.router, given=lifespan is not None)
@@ -252,6 +254,8 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
     def _foreign_middleware(self) -> str:
         """Name the middleware that is not the gateway's own."""
         names = [getattr(m.cls, "__name__", str(m.cls)) for m in self.user_middleware if m.cls is not Engine]
+        if self._observed:
+            names.append("telemetry=")
         return ", ".join(names)
 
     def _methods(self, route: Route) -> Methods:

@@ -1,12 +1,14 @@
 """The options of route decorators, the gateway's own and FastAPI's, and the decorators that take them."""
 
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any, Literal, TypedDict, TypeVar, Unpack
 
 from fastapi import Response
 from fastapi.params import Depends
+from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute
 
 from limen.auth.method import Method, Methods
 from limen.auth.rules import Rule
@@ -84,7 +86,10 @@ class RouteOptions(TypedDict, total=False):
     include_in_schema: bool
     response_class: type[Response]
     name: str | None
+    callbacks: list[BaseRoute] | None
     openapi_extra: dict[str, Any] | None
+    generate_unique_id_function: Callable[[APIRoute], str]
+    form_limits: Mapping[str, int | float] | None
 
 
 OWN_OPTIONS = frozenset(

@@ -46,6 +46,10 @@ def stub_route(
     Raises TypeError for what a stub cannot have.
     """
     assert "upstream" in options
+    if options.get("form_limits") is not None:
+        raise TypeError(
+            "form_limits= bounds the forms that FastAPI reads, and FastAPI reads none here; max_body= bounds a stub's form"
+        )
     answer = options.get("response_model", get_type_hints(stub, include_extras=True).get("return"))
     after = options.get("after")
     return Route(
