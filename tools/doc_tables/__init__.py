@@ -4,6 +4,7 @@
 - docs/settings.md and the table of settings in README: ``settings``, from the models of the shop, and ``options``, from the
   commands.
 - docs/architecture.md: ``faults``, from ``limen.errors``.
+- docs/fastapi.md: ``fastapi_face``, which has the rows whole.
 - docs/access.md: the page that ``limen matrix`` writes; the routes in README: ``routes``.
 
 Each row of a table that is filled has a key: the name of the setting. A row whose key the code does not know is a problem,

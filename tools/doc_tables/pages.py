@@ -8,6 +8,7 @@ from pathlib import Path
 from secrets import token_urlsafe
 
 from doc_tables import routes, settings
+from doc_tables.fastapi_face.page import face
 from doc_tables.faults import faults
 from doc_tables.limits import limits
 from doc_tables.options import options
@@ -30,6 +31,7 @@ PAGES: dict[str, tuple[Fill, ...]] = {
     "README.md": (routes.readme, settings.readme),
     "docs/access.md": (routes.access,),
     "docs/architecture.md": (faults,),
+    "docs/fastapi.md": (face,),
     "docs/limits.md": (limits,),
     "docs/settings.md": (
         settings.page,

@@ -4,6 +4,7 @@ FastAPI runs the handlers where no ``lifespan=`` is given, and those of included
 those of the application and never runs them. A gateway refuses them.
 """
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -27,19 +28,37 @@ class UserLifespan:
         """Return one problem for each handler that would never run."""
         if not self._given:
             return []
-        events = (("startup", self._router.on_startup), ("shutdown", self._router.on_shutdown))
+        events = [
+            (event, handlers, [*_of_included(self._router, event)])
+            for event, handlers in (("startup", self._router.on_startup), ("shutdown", self._router.on_shutdown))
+        ]
         return [
             f"on_event({event!r}): {getattr(handler, '__name__', handler)} would never run, because lifespan= is given; "
             f"call it there, {'before' if event == 'startup' else 'after'} the yield"
-            for event, handlers in events
+            for event, handlers, run in events
             for handler in handlers
-            if handler not in list(_of_included(self._router, event))
+            if handler not in run
         ]
 
 
 def _of_included(router: APIRouter, event: str) -> Iterator[Callable[[], Any]]:
-    """Return the handlers of included routers, which have copies in the lists of ``router``: FastAPI runs them."""
+    """Yield the handlers of included routers that FastAPI runs; they have copies in the lists of ``router``."""
     for route in router.routes:
         included = getattr(route, "original_router", None)
-        if isinstance(included, APIRouter):
+        if not isinstance(included, APIRouter):
+            continue
+        if _runs_handlers(included):
             yield from included.on_startup if event == "startup" else included.on_shutdown
+        else:
+            yield from _of_included(included, event)
+
+
+def _runs_handlers(router: APIRouter) -> bool:
+    """Tell whether ``router`` was given no lifespan: of that, FastAPI keeps only what it made of it and of included ones."""
+    context: Any = router.lifespan_context
+    while (merged := getattr(context, "__wrapped__", None)) is not None:
+        made_of = inspect.getclosurevars(merged).nonlocals
+        if "original_context" not in made_of:
+            break
+        context = made_of["original_context"]
+    return type(context).__name__ == "_DefaultLifespan"

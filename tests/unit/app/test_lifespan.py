@@ -157,6 +157,29 @@ def test_beside_a_lifespan_those_of_included_routers_run() -> None:
     assert "outer up" in seen[0][1]
 
 
+def test_beside_two_lifespans_the_handlers_of_a_router_are_refused_unless_those_of_the_application_run_them() -> None:
+    log: list[str] = []
+
+    def of_router() -> None:
+        log.append("router")
+
+    inner = APIRouter(on_startup=[note(log, "inner")])
+    router = APIRouter(lifespan=own, on_startup=[of_router])
+    router.include_router(inner, prefix="/x")
+    app = Gateway()
+    app.include_router(router, prefix="/y")
+    app.compile()
+    run(app)
+    assert "router" in log
+    app = Gateway(lifespan=own)
+    app.include_router(router, prefix="/y")
+    with pytest.raises(DeclarationError) as caught:
+        app.compile()
+    assert caught.value.problems == (
+        "on_event('startup'): of_router would never run, because lifespan= is given; call it there, before the yield",
+    )
+
+
 def test_a_lifespan_may_be_a_generator_function_as_in_fastapi() -> None:
     for kind in KINDS:
         log: list[str] = []
