@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import starlette.exceptions
 from fastapi import HTTPException, Response
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
@@ -99,6 +100,53 @@ async def test_a_response_is_the_answer_and_an_exception_is_a_problem() -> None:
         got = await gateway.client.get("/empties")
         assert (got.status_code, got.content) == (204, b"")
         assert "content-length" not in got.headers
+
+
+@pytest.mark.parametrize("kind", [HTTPException, starlette.exceptions.HTTPException])
+@pytest.mark.parametrize("later", [False, True])
+async def test_an_exception_may_say_any_json_or_nothing(
+    kind: type[HTTPException], caplog: pytest.LogCaptureFixture, *, later: bool
+) -> None:
+    raised = [
+        (409, {"code": "taken", "at": [1]}, {"code": "taken", "at": [1]}),
+        (422, ["a", None], ["a", None]),
+        (409, None, "Conflict"),
+        (599, None, ""),
+        (403, {"n": float("nan")}, "Forbidden"),
+        (400, object(), "Bad Request"),
+        *((status, "ignored", None) for status in (204, 205, 304)),
+    ]
+    left = iter(raised)
+
+    def fails() -> None:
+        status, detail, _ = next(left)
+        raise kind(status, detail, {"x-why": "name"})
+
+    def at_once(answer: Any) -> None:
+        fails()
+
+    async def after_a_while(answer: Any) -> None:
+        fails()
+
+    app = Gateway()
+    async with ScriptedUpstream(saying(*[ANSWER] * len(raised))) as upstream:
+        service = Upstream("svc", [upstream.url])
+
+        @app.get("/x", upstream=service, allow=anyone, after=after_a_while if later else at_once)
+        def stub() -> Account: ...
+
+        del stub
+        async with serving(app) as gateway:
+            for status, _, said in raised:
+                got = await gateway.client.get("/x")
+                assert (got.status_code, got.headers["x-why"]) == (status, "name")
+                assert got.content == b"" if said is None else got.json()["detail"] == said
+    name = "after_a_while" if later else "at_once"
+    logged = [one for one in caplog.messages if f"the after hook {name} raised HTTPException" in one]
+    assert [one[one.index("with a detail") :].partition(" that")[0] for one in logged] == [
+        "with a detail (dict)",
+        "with a detail (object)",
+    ]
 
 
 @pytest.mark.parametrize("path", ["breaks_framing", "no_status", "content_of_204"])

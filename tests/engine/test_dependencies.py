@@ -1,11 +1,13 @@
 """FastAPI's dependencies on gateway routes: they run once the caller may call, and before the service is asked."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 import pytest
-from fastapi import BackgroundTasks, Cookie, Depends, Header, HTTPException, Request, Response
+from fastapi import BackgroundTasks, Cookie, Depends, Header, HTTPException, Request, Response, Security
 from fastapi.responses import JSONResponse
+from fastapi.security import SecurityScopes
 
 from limen import Gateway, Router, Upstream, anyone, caller, signed_in
 from limen.auth import Jwt, issue
@@ -186,3 +188,57 @@ async def test_a_router_brings_its_stubs_with_prefix_and_dependencies() -> None:
     operation: Any = app.openapi()["paths"]["/api/v1/inner/items/{item}"]["get"]
     assert operation["tags"] == ["items"]
     assert {"200", "422", "502"} <= set(operation["responses"])
+
+
+async def test_each_option_of_a_dependency_is_as_in_fastapi() -> None:
+    """``use_cache``, ``scope``, ``max_concurrency`` and ``scopes``: FastAPI itself solves what a stub depends on."""
+    ran = Ran()
+    most = 0
+    inside = 0
+
+    async def counted() -> None:
+        ran("counted")
+
+    def fresh(again: Annotated[None, Depends(counted, use_cache=False)]) -> None: ...
+
+    async def alone() -> None:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        await asyncio.sleep(0)
+        inside -= 1
+
+    async def early() -> AsyncIterator[None]:
+        yield
+        ran("early ended")
+
+    async def late() -> AsyncIterator[None]:
+        yield
+        ran("late ended")
+
+    def scopes(wanted: SecurityScopes) -> None:
+        ran(f"scopes {wanted.scope_str}")
+
+    async with ScriptedUpstream(saying(*[OK] * 9), saying(*[OK] * 9), saying(*[OK] * 9)) as upstream:
+        app = Gateway()
+        group = app.group("", upstream=Upstream("svc", [upstream.url]), allow=anyone)
+        group.get("/cached", dependencies=[Depends(counted), Depends(counted)])(nothing)
+        group.get("/fresh", dependencies=[Depends(counted)])(fresh)
+        group.get("/scope", dependencies=[Depends(early, scope="function"), Depends(late)])(nothing)
+        group.get("/alone", dependencies=[Depends(alone, max_concurrency=1)])(nothing)
+        group.get("/scopes", dependencies=[Security(scopes, scopes=["a", "b"])])(nothing)
+        async with serving(app) as gateway:
+            for path, expected in (
+                ("/cached", ["counted"]),
+                ("/fresh", ["counted", "counted"]),
+                ("/scope", ["early ended", "late ended"]),
+                ("/scopes", ["scopes a b"]),
+            ):
+                ran.names.clear()
+                assert (await gateway.client.get(path)).status_code == 200
+                assert ran.names == expected
+            await asyncio.gather(*(gateway.client.get("/alone") for _ in range(3)))
+    assert most == 1
+
+
+def nothing() -> None: ...

@@ -29,7 +29,15 @@ async def call(
     connection = pool.idle() or await pool.acquire(timeouts.connect)
     lines = headers or []
     return await send(
-        pool, connection, method=method, target=target, headers=lines, body=body, length=length, timeouts=timeouts
+        pool,
+        connection,
+        method=method,
+        target=target,
+        headers=lines,
+        body=body,
+        length=length,
+        timeouts=timeouts,
+        body_silence=timeouts.idle,
     )
 
 

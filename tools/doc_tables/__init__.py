@@ -5,6 +5,7 @@
   commands.
 - docs/architecture.md: ``faults``, from ``limen.errors``.
 - docs/check.md: ``checks``, from ``limen.checks.finding``.
+- docs/fastapi.md: ``fastapi_face``, which has the rows whole.
 - docs/access.md: the page that ``limen matrix`` writes; the routes in README: ``routes``.
 
 Each row of a table that is filled has a key: the name of the setting. A row whose key the code does not know is a problem,

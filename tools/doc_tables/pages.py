@@ -9,6 +9,7 @@ from secrets import token_urlsafe
 
 from doc_tables import routes, settings
 from doc_tables.checks import findings
+from doc_tables.fastapi_face.page import face
 from doc_tables.faults import faults
 from doc_tables.limits import limits
 from doc_tables.options import options
@@ -32,6 +33,7 @@ PAGES: dict[str, tuple[Fill, ...]] = {
     "docs/access.md": (routes.access,),
     "docs/architecture.md": (faults,),
     "docs/check.md": (findings,),
+    "docs/fastapi.md": (face,),
     "docs/limits.md": (limits,),
     "docs/settings.md": (
         settings.page,

@@ -65,11 +65,11 @@ class GatewayConfig:
         """Take note that something was declared."""
         self._changed = True
 
-    def compile(self) -> None:
-        """Compile what is declared. Raises DeclarationError with every problem at once."""
+    def compile(self, more_problems: Sequence[str] = ()) -> None:
+        """Compile what is declared. Raises DeclarationError with every problem at once, ``more_problems`` included."""
         self._compile_if_new()
-        if self._compile_problems:
-            raise DeclarationError(self._compile_problems)
+        if self._compile_problems or more_problems:
+            raise DeclarationError((*self._compile_problems, *more_problems))
 
     def active(self) -> ActiveConfig:
         """Return what requests run against. Where the last compile failed, that is what was compiled before."""

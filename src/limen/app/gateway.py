@@ -2,15 +2,12 @@
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute, iter_route_contexts
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import ClientDisconnect
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from limen.app import local_checks
 from limen.app.collect import Collected, Collector
@@ -21,10 +18,12 @@ from limen.app.forward import declare_forward
 from limen.app.group import Group
 from limen.app.group_policies import GroupPolicies
 from limen.app.jwks import JwkSetSource, publish
-from limen.app.local import on_client_disconnect, on_http_exception, on_invalid_request, on_unexpected
+from limen.app.lifespan import Lifespan, UserLifespan
+from limen.app.local import exception_handlers, server_error_handler
 from limen.app.openapi import complete
 from limen.app.options import Auth, ForwardOptions, RouteOptions, Stub, Verbs
 from limen.app.stub import LOCAL_DEFAULT, document
+from limen.app.telemetry import observes
 from limen.auth.assertion import Assertion
 from limen.auth.jwt import Jwt
 from limen.auth.method import Methods
@@ -43,8 +42,6 @@ from limen.runtime.local_route import LocalEntry
 from limen.runtime.route import Route
 from limen.runtime.route_info import RouteInfo
 from limen.runtime.state import Runtime
-
-Lifespan = Callable[[Any], AbstractAsyncContextManager[Mapping[str, Any] | None]]
 
 
 def _roles(principal: Principal) -> str:
@@ -99,7 +96,6 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         self._revocations = revocations
         self.limits = limits or ClientLimits()
         self._trust = trust or Trust()
-        self._user_lifespan = lifespan
         self._collector = Collector()
         self._config = GatewayConfig(
             *(self._make_runtime, identity, policies, self._collect),
@@ -108,7 +104,11 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         )
         self._routes_seen = 0
         fastapi.setdefault("generate_unique_id_function", _function_name)
-        super().__init__(lifespan=_lifespan, **fastapi)
+        self._observed = observes(fastapi.get("telemetry"))
+        fastapi["exception_handlers"] = exception_handlers(fastapi.get("exception_handlers"))
+        super().__init__(lifespan=cast("Any", lifespan), **fastapi)
+        self._lifespan = UserLifespan(self.router, given=lifespan is not None)
+        self.router.lifespan_context = _lifespan
         if self.max_body_size is None:
             # Of the router: on the application it would bound what streams to the services.
             self.router.max_body_size = LOCAL_DEFAULT
@@ -116,10 +116,11 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         self.user_middleware.append(Middleware(Engine, host=self))
         if jwks_path is not None and (sets := self._jwk_sets()):
             publish(self, jwks_path, sets)
-        self.add_exception_handler(HTTPException, on_http_exception)
-        self.add_exception_handler(RequestValidationError, on_invalid_request)
-        self.add_exception_handler(ClientDisconnect, on_client_disconnect)
-        self.add_exception_handler(Exception, on_unexpected)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Build FastAPI's stack, with the gateway's answer to a server error unless the user has given one."""
+        self.exception_handlers.update(server_error_handler(self.exception_handlers))
+        return super().build_middleware_stack()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection; every request gets its id, and its line in the access log."""
@@ -157,7 +158,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
 
     def compile(self) -> None:
         """Check and compile everything declared so far; raises DeclarationError with every problem at once."""
-        self._config.compile()
+        self._config.compile(self._lifespan.problems())
 
     def declared(self) -> tuple[Route, ...]:
         """Return every gateway route as it was declared, checked, in the order of declaration."""
@@ -195,11 +196,8 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
             logger(name)  # servers log the exceptions of endpoints there: without their text, which may repeat input
         own_state = {"limen": self, "limen.limits": self.limits, "limen.bodies": self._config.runtime.body_memory}
         try:
-            if self._user_lifespan is None:
-                yield own_state
-            else:
-                async with self._user_lifespan(self) as state:
-                    yield {**(state or {}), **own_state}
+            async with self._lifespan.running(self) as state:
+                yield {**(state or {}), **own_state}
         finally:
             await self._config.restart()
             access.LOG.flush()
@@ -221,6 +219,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
             revocations=self._revocations,
             assertion=self._assertion,
             body_memory=self.limits.body_memory,
+            body_silence=self.limits.body_silence,
         )
 
     def _jwk_sets(self) -> list[JwkSetSource]:
@@ -236,6 +235,8 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
     def _foreign_middleware(self) -> str:
         """Name the middleware that is not the gateway's own."""
         names = [getattr(m.cls, "__name__", str(m.cls)) for m in self.user_middleware if m.cls is not Engine]
+        if self._observed:
+            names.append("telemetry=")
         return ", ".join(names)
 
     def _methods(self, route: Route) -> Methods:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Union, cast, get_args, get_origin, get_type_h
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from limen.app.http_exceptions import detail_of, has_content
 from limen.contract.after import AfterHook, AfterResult
 from limen.exchange.principal import Principal
 
@@ -69,7 +70,7 @@ def _runner(
         try:
             return _to_result(name, await returned, response)
         except HTTPException as error:
-            return _to_problem(error)
+            return _to_problem(name, error)
 
     def run(value: object, caller: Principal | None) -> AfterResult | Awaitable[AfterResult]:
         given: dict[str, object] = dict.fromkeys(callers, caller)
@@ -82,7 +83,7 @@ def _runner(
         try:
             returned = function(**{answer.name: value}, **given) if by_name else function(value, **given)
         except HTTPException as error:
-            return _to_problem(error)
+            return _to_problem(name, error)
         return run_async(returned, response) if inspect.isawaitable(returned) else _to_result(name, returned, response)
 
     return run
@@ -108,9 +109,11 @@ def _as_bytes(content: Any) -> bytes:
     return bytes(content)
 
 
-def _to_problem(error: HTTPException) -> AfterResult:
+def _to_problem(name: str, error: HTTPException) -> AfterResult:
     lines = tuple((name.lower().encode(), value.encode("latin-1")) for name, value in (error.headers or {}).items())
-    return AfterResult(None, error.status_code, lines, problem=str(error.detail))
+    if not has_content(error):
+        return AfterResult(None, error.status_code, lines, content=b"")
+    return AfterResult(None, error.status_code, lines, problem=detail_of(error, f"the after hook {name}"))
 
 
 def _name(function: object) -> str:

@@ -1,11 +1,17 @@
 """The gateway's own FastAPI endpoints, and paths without an endpoint: their problems are the same as on gateway routes."""
 
+import json
+from collections.abc import Mapping
+from typing import Any
+
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Mount
+from starlette.types import ExceptionHandler
 
+from limen.app.http_exceptions import detail_of, has_content
 from limen.contract.violations import MOST_LISTED, violation
 from limen.engines.asgi.record import OUTCOME
 from limen.errors import Kind
@@ -15,6 +21,8 @@ from limen.observe.redaction import logger
 from limen.routing.find import IMPLEMENTED
 
 _log = logger("limen.app.local")
+
+_FAILED = "The gateway failed to answer; its log says more."
 
 _CODES = {
     404: "not_found",
@@ -32,9 +40,9 @@ def _method_and_path(request: Request) -> tuple[str, str]:
 
 
 def _problem(
-    request: Request, status: int, detail: str, headers: dict[str, str] | None = None, **members: object
+    request: Request, status: int, detail: object, headers: Mapping[str, str] | None = None, **members: object
 ) -> Response:
-    document = {
+    document: dict[str, object] = {
         "type": "about:blank",
         "title": title(status),
         "status": status,
@@ -44,7 +52,9 @@ def _problem(
     }
     if (outcome := request.scope.get(OUTCOME)) is not None:
         outcome.code = document["code"]
-    return JSONResponse(document, status, headers, "application/problem+json")
+    # ensure_ascii: a text may have a lone surrogate, which UTF-8 cannot carry.
+    content = json.dumps(document, ensure_ascii=True, separators=(",", ":"))
+    return Response(content, status, headers, "application/problem+json")
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:
@@ -53,8 +63,22 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
     if error.status_code in (404, 405) and not _implemented(request):
         kind = Kind.NOT_IMPLEMENTED
         return _problem(request, kind.status, kind.value.detail, code=kind.code)
-    detail = "There is nothing at this path." if error.detail == "Not Found" else str(error.detail)
-    return _problem(request, error.status_code, detail, dict(error.headers or {}))
+    method, path = _method_and_path(request)
+    if error.status_code < 200:
+        # An interim response (RFC 9110 section 15.2): the client would wait for the final one.
+        _log.error(
+            "%s %s raised HTTPException(%d), which is no status of a whole answer", method, path, error.status_code
+        )
+        return _problem(request, 500, _FAILED)
+    if not has_content(error):
+        return Response(None, error.status_code, error.headers)
+    detail = "There is nothing at this path." if _unknown_path(request, error) else detail_of(error, f"{method} {path}")
+    return _problem(request, error.status_code, detail, error.headers)
+
+
+def _unknown_path(request: Request, error: HTTPException) -> bool:
+    """Tell whether FastAPI's router raised ``error`` because there is no endpoint."""
+    return error.status_code == 404 and "endpoint" not in request.scope
 
 
 def _implemented(request: Request) -> bool:
@@ -85,4 +109,22 @@ async def on_client_disconnect(request: Request, error: Exception) -> Response:
 async def on_unexpected(request: Request, error: Exception) -> Response:
     """Answer 500. The server writes the traceback to the log; the client does not see it."""
     _log.error("%s %s failed: %s", *_method_and_path(request), type(error).__name__)
-    return _problem(request, 500, "The gateway failed to answer; its log says more.")
+    return _problem(request, 500, _FAILED)
+
+
+def exception_handlers(given: Mapping[Any, ExceptionHandler] | None) -> dict[Any, ExceptionHandler]:
+    """Return the handlers of a gateway: the user's, and for every key that is not among them the gateway's own.
+
+    That for a server error is apart (``server_error_handler``): it has two keys.
+    """
+    return {
+        HTTPException: on_http_exception,
+        RequestValidationError: on_invalid_request,
+        ClientDisconnect: on_client_disconnect,
+        **(given or {}),
+    }
+
+
+def server_error_handler(given: Mapping[Any, object]) -> dict[Any, ExceptionHandler]:
+    """Return the gateway's handler for what nothing else handles, unless the user has ``given`` one: for 500 or Exception."""
+    return {} if Exception in given or 500 in given else {Exception: on_unexpected}

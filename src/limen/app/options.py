@@ -7,6 +7,8 @@ from typing import Any, Literal, Required, TypedDict, TypeVar, Unpack
 
 from fastapi import Response
 from fastapi.params import Depends
+from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute
 
 from limen.app.group_policies import GroupPolicies
 from limen.auth.method import Method, Methods
@@ -89,7 +91,10 @@ class RouteOptions(TypedDict, total=False):
     include_in_schema: bool
     response_class: type[Response]
     name: str | None
+    callbacks: list[BaseRoute] | None
     openapi_extra: dict[str, Any] | None
+    generate_unique_id_function: Callable[[APIRoute], str]
+    form_limits: Mapping[str, int | float] | None
 
 
 OWN_OPTIONS = frozenset(

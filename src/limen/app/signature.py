@@ -25,9 +25,13 @@ def contract(route: APIRoute, answer: object, body: object = None, *, after: boo
             dependant.http_connection_param_name,
             dependant.websocket_param_name,
             dependant.background_tasks_param_name,
+            dependant.security_scopes_param_name,
         )
     ):
-        raise TypeError("a stub is never run, so it cannot take Request, Response or BackgroundTasks; leave them out")
+        raise TypeError(
+            "a stub is never run, so it cannot take Request, WebSocket, Response, BackgroundTasks or SecurityScopes; leave "
+            "them out"
+        )
     fields_by_location: tuple[tuple[ParameterLocation, Any], ...] = (
         ("path", dependant.path_params),
         ("query", dependant.query_params),

@@ -39,6 +39,10 @@ def stub_route(
     """
     options, function = declared.options, declared.endpoint
     assert "upstream" in options
+    if options.get("form_limits") is not None:
+        raise TypeError(
+            "form_limits= bounds the forms that FastAPI reads, and FastAPI reads none here; max_body= bounds a stub's form"
+        )
     answer = options.get("response_model", get_type_hints(function, include_extras=True).get("return"))
     after = options.get("after")
     promised = contract(cast("APIRoute", context), answer, options.get("body"), after=after is not None)

@@ -9,8 +9,8 @@ from typing import cast
 from fastapi.routing import RouteContext, iter_route_contexts
 from starlette.routing import Mount, WebSocketRoute
 
-from limen.app.gateway import Gateway
 from limen.app.declaration import Declared
+from limen.app.gateway import Gateway
 from limen.auth.method import Methods
 from limen.checks.finding import Place
 from limen.routing.find import find

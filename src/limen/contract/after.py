@@ -11,7 +11,8 @@ from limen.exchange.principal import Principal
 class AfterResult:
     """What a hook has made of an answer.
 
-    The content is one of three: ``content`` as it is; a problem document with the detail ``problem``; otherwise ``value`` as
+    The content is one of three: ``content`` as it is; a problem document with the detail ``problem``, which is a text or any
+    JSON, and not None; otherwise ``value`` as
     JSON, checked against the route's type if it has one. ``status`` None is that of the service. ``headers`` replace the
     service's of the same name; cookies are added.
     """
@@ -20,7 +21,7 @@ class AfterResult:
     status: int | None = None
     headers: tuple[tuple[bytes, bytes], ...] = ()
     content: bytes | None = None
-    problem: str | None = None
+    problem: object = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,11 +56,12 @@ def answer_hooks(
     name: str,
     max_answer: int,
     validations: Validations,
-    seconds: float,
+    seconds: float | None,
 ) -> Mapping[int, AnswerHook]:
     """Return the hooks of the route ``name`` by the status of the answer. Answers of other statuses pass through unread.
 
-    ``after`` edits the answer of the documented ``status``, and has ``seconds`` for it. ``max_answer`` is in bytes.
+    ``after`` edits the answer of the documented ``status``, and has ``seconds`` for it; None is no bound.
+    ``max_answer`` is in bytes.
     """
     hooks: dict[int, AnswerHook] = {}
     if contract.rest is not None:

@@ -21,14 +21,15 @@ class EditedAnswer:
     - "replaced": none that describe content; a hook has made it
     - "standalone": none at all; a hook has made the whole answer
 
-    ``status`` None is the service's. With ``problem``, the content is a problem document with that detail.
+    ``status`` None is the service's. With ``problem``, the content is a problem document with that detail, a text or any
+    JSON.
     """
 
     content: bytes
     edit: Edit = "replaced"
     status: int | None = None
     headers: tuple[tuple[bytes, bytes], ...] = ()
-    problem: str | None = None
+    problem: object = None
 
 
 HookResult = EditedAnswer | Fault

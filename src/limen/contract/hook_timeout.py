@@ -11,8 +11,10 @@ from limen.observe.redaction import logger
 _log = logger("limen.app.hooks")
 
 
-def with_timeout(hook: AnswerHook, seconds: float, name: str) -> AnswerHook:
-    """Return ``hook`` of the route ``name``; it fails once it has waited for ``seconds``."""
+def with_timeout(hook: AnswerHook, seconds: float | None, name: str) -> AnswerHook:
+    """Return ``hook`` of the route ``name``; it fails once it has waited for ``seconds``, None is no bound."""
+    if seconds is None:
+        return hook
 
     async def bounded(result: Awaitable[HookResult]) -> HookResult:
         try:

@@ -40,8 +40,11 @@ class FairQueue:
         self.waiting += 1
         return place
 
-    async def granted(self, client: bytes, place: Place, seconds: float) -> bool:
-        """Wait at most ``seconds`` for ``place``; tell whether it was granted. If so, ``leave`` must be called in the end."""
+    async def granted(self, client: bytes, place: Place, seconds: float | None) -> bool:
+        """Wait at most ``seconds`` for ``place``, None is no bound; tell whether it was granted.
+
+        If so, ``leave`` must be called in the end.
+        """
         try:
             async with asyncio.timeout(seconds):
                 return await place

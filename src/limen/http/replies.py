@@ -44,9 +44,9 @@ def problem(fault: Fault, request_id: str) -> Reply:
     return Reply(status, headers, body)
 
 
-def document(status: int, detail: str, code: str, request_id: str, **members: object) -> bytes:
-    """Return a problem document with the standard members and ``members``."""
-    problem = {
+def document(status: int, detail: object, code: str, request_id: str, **members: object) -> bytes:
+    """Return a problem document with the standard members and ``members``. ``detail`` is a text, or any JSON of a user's."""
+    problem: dict[str, object] = {
         "type": "about:blank",
         "title": title(status),
         "status": status,

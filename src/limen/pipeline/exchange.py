@@ -197,10 +197,11 @@ class Exchange:
 
     # --- the attempts ---
 
-    def time_to_connect(self) -> float:
-        """8. Return how many seconds are left for a connection."""
+    def time_to_connect(self) -> float | None:
+        """8. Return how many seconds are left for a connection; None is no bound."""
         assert self.plan is not None
-        return max(0.0, self.plan.timeouts.connect - self.connecting)
+        connect = self.plan.timeouts.connect
+        return None if connect is None else max(0.0, connect - self.connecting)
 
     def may_retry(self, fault: Fault, *, sent: bool, reused: bool, replayable: bool) -> bool:
         """10. Tell whether another attempt is safe; ``replayable`` says that all of the body is still at hand."""

@@ -33,9 +33,10 @@ class Match(Generic[P]):
 
 @dataclass(frozen=True, slots=True)
 class MethodNotAllowed:
-    """The path is known, the method is not; ``allow`` names the methods that are."""
+    """The path is known, the method is not; ``allow`` names those that are. ``local``: only the application has them."""
 
     allow: tuple[bytes, ...]
+    local: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,10 @@ class _Leaf(Generic[P]):
     @property
     def methods(self) -> set[bytes]:
         return set(self.plans) - _NO_METHOD
+
+    @property
+    def is_local(self) -> bool:
+        return all(plan is None for plan, _ in self.plans.values())
 
     @property
     def allow(self) -> set[bytes]:
@@ -202,6 +207,7 @@ class Table(Generic[P]):
     def match(self, method: bytes, raw: bytes) -> Match[P] | Local | Redirect | MethodNotAllowed | None:
         """Return the match of a raw path, or why there is none; None for a path that no pattern matches."""
         allow: set[bytes] = set()
+        local = True
         for leaf, values in self._leaves(raw):
             entry = leaf.find(method)
             if entry is not None:
@@ -212,8 +218,9 @@ class Table(Generic[P]):
                 named = dict(zip(pattern.names, values, strict=True))
                 return Match(plan, raw, {n: unquote_to_bytes(v).decode() for n, v in named.items()}, named)
             allow |= leaf.allow
+            local = local and leaf.is_local
         if allow:
-            return MethodNotAllowed(tuple(sorted(allow)))
+            return MethodNotAllowed(tuple(sorted(allow)), local)
         if not self._redirects:
             return None
         other = raw[:-1] if raw.endswith(b"/") else raw + b"/"

@@ -158,6 +158,7 @@ def _plan(
         route=route,
         pool=change.pool(route.upstream),
         timeouts=timeouts,
+        body_silence=runtime.body_silence if timeouts.idle is None else timeouts.idle,
         withheld_headers=withheld_headers,
         access_control=None
         if route.allow.public

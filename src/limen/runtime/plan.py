@@ -34,6 +34,7 @@ class Plan:
 
     ``withheld_headers`` of a client never reach the service. ``access_control`` None is a public route. ``answer_hooks`` are
     by status: such answers are held, bounded by ``route.max_answer``, checked and perhaps replaced; others stream through.
+    ``body_silence`` is for how many seconds a request body that passes may bring nothing, or not be read by the service.
     ``session_ender`` ends the sessions that an answer names. ``guard`` runs the dependencies. ``hooks`` are those of the
     policies, the gateway's included.
     """
@@ -41,6 +42,7 @@ class Plan:
     route: Route
     pool: Pool
     timeouts: Timeouts
+    body_silence: float
     withheld_headers: frozenset[bytes]
     access_control: AccessControl | None
     rewrite: Rewrite | None

@@ -52,6 +52,7 @@ class Runtime:
         "_tasks",
         "auth",
         "body_memory",
+        "body_silence",
         "new_request_id",
         "now",
         "revocations",
@@ -67,6 +68,7 @@ class Runtime:
         revocations: RevocationStore | None = None,
         assertion: Assertion | None = None,
         body_memory: int = ClientLimits().body_memory,
+        body_silence: float = ClientLimits().body_silence,
         now: Callable[[], float] = time,
         monotonic: Callable[[], float] = monotonic_clock,
         random: Random | None = None,
@@ -75,9 +77,10 @@ class Runtime:
         """Start with nothing that lives.
 
         ``auth`` are the methods of routes that name none. ``trust`` names the proxies in front. ``revocations`` knows which
-        tokens ended early. ``assertion`` says how services are told who calls. ``body_memory`` is in bytes. ``now`` gives
-        seconds since the epoch, ``monotonic`` seconds of a clock that only goes forward. Policies draw from ``random``, by
-        default the system's, which forked processes do not share. ``new_request_id`` makes one.
+        tokens ended early. ``assertion`` says how services are told who calls. ``body_memory`` is in bytes. ``body_silence``
+        is in seconds, for request bodies on routes with ``Timeouts(idle=None)``. ``now`` gives seconds since the epoch,
+        ``monotonic`` seconds of a clock that only goes forward. Policies draw from ``random``, by default the system's, which
+        forked processes do not share. ``new_request_id`` makes one.
         """
         self._names = Names()
         self._live_state = LiveState()
@@ -90,6 +93,7 @@ class Runtime:
         self.auth = Methods.of(auth)
         self.trust = trust
         self.body_memory = BodyMemory.within(body_memory)
+        self.body_silence = body_silence
         self.validations = Validations()
         self.now = now
         self._environment = Environment(now, monotonic, SystemRandom() if random is None else random)

@@ -2,31 +2,51 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import isfinite
+from typing import TypeGuard
 
 from limen.upstream.target import Target
 from limen.upstream.tls_declared import Tls
 
 
+def _is_number(value: object) -> TypeGuard[int | float]:
+    """Tell whether ``value`` is a number; True and False are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
-    """Seconds to wait for an upstream.
+    """Seconds to wait for an upstream. None is no bound.
 
-    ``connect`` bounds getting a connection (waiting for a free one, looking up the name, and TLS included), ``first_byte``
-    the wait for the answer's head once the request was sent, ``idle`` the silence within a body in either direction,
-    ``total`` one attempt as a whole; None is no bound, which streams need.
+    - ``connect`` bounds getting a connection: waiting for a free one, looking up the name, and TLS included. With None, the
+      system decides how long a target that does not answer is tried.
+    - ``first_byte`` bounds the wait for the answer's head once the request was sent, and then that for an ``after`` hook.
+    - ``idle`` bounds the silence within a body, in either direction. None is for answers that are silent for long, such as
+      server-sent events. A request body never waits without bound: with ``idle=None``, a client that sends nothing more, and
+      a service that reads nothing more, have ``ClientLimits(body_silence=)``.
+    - ``total`` bounds one attempt as a whole, the answer included.
+
+    Raises ValueError or TypeError that names the setting.
     """
 
-    connect: float = 2.0
-    first_byte: float = 30.0
-    idle: float = 30.0
+    connect: float | None = 2.0
+    first_byte: float | None = 30.0
+    idle: float | None = 30.0
     total: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what is not a positive number of seconds."""
+        """Refuse what is neither None nor a positive number of seconds."""
         for name in ("connect", "first_byte", "idle", "total"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"Timeouts({name}={value!r}): seconds must be more than 0")
+            value: object = getattr(self, name)
+            if value is None:
+                continue
+            given = f"Timeouts({name}={value!r})"
+            if not _is_number(value):
+                raise TypeError(f"{given}: seconds are a number, such as 2.5, or None for no bound")
+            if not value > 0:
+                raise ValueError(f"{given}: seconds must be more than 0; None is no bound")
+            if not isfinite(value):
+                raise ValueError(f"{given}: seconds must be finite; None is no bound")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,10 +63,18 @@ class Limits:
     head: int = 65536
 
     def __post_init__(self) -> None:
-        """Refuse limits that would stop everything."""
+        """Refuse limits that would stop everything, and what is no limit."""
         for name, least in (("connections", 1), ("waiting", 0), ("keepalive", 0), ("head", 1024)):
-            if not getattr(self, name) >= least:
-                raise ValueError(f"Limits({name}={getattr(self, name)!r}): must be at least {least}")
+            value: object = getattr(self, name)
+            given = f"Limits({name}={value!r})"
+            if not _is_number(value) or (isinstance(value, float) and name != "keepalive"):
+                raise TypeError(
+                    f"{given}: must be {'a number of seconds' if name == 'keepalive' else 'a whole number'}"
+                )
+            if not value >= least:
+                raise ValueError(f"{given}: must be at least {least}")
+            if not isfinite(value):
+                raise ValueError(f"{given}: must be finite")
 
 
 @dataclass(frozen=True, slots=True)

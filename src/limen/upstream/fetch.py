@@ -50,9 +50,10 @@ async def fetch(pool: Pool, target: bytes, *, timeouts: Timeouts, limit: int = 2
 
 
 async def _ask(pool: Pool, target: bytes, timeouts: Timeouts) -> UpstreamAnswer:
-    until = monotonic() + timeouts.connect
+    until = None if timeouts.connect is None else monotonic() + timeouts.connect
     while True:
-        connection = pool.idle() or await pool.acquire(max(0.0, until - monotonic()))
+        left = None if until is None else max(0.0, until - monotonic())
+        connection = pool.idle() or await pool.acquire(left)
         try:
             return await send(
                 pool,

@@ -36,6 +36,9 @@ MOST_NAMES = 1024
 # Seconds between two lines in the log about one name.
 QUIET = 10.0
 
+# Seconds after which old addresses are used, while a name is looked up for somebody who has no deadline.
+REFRESHED = 1.0
+
 # There is no such name, or it has no address: EAI_NODATA is not everywhere.
 _NO_SUCH_NAME = frozenset(
     number for number in (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", None)) if number is not None
@@ -61,12 +64,12 @@ def literal(host: str) -> bool:
     return False
 
 
-def until_next(deadline: float, others: int) -> float:
+def until_next(deadline: float | None, others: int) -> float | None:
     """Return until when one address may be tried, in the loop's time: half of what is left where others come after it.
 
-    One that drops what is sent to it must not use up the time of those that would answer.
+    One that drops what is sent to it must not use up the time of those that would answer. None is no bound.
     """
-    if not others:
+    if not others or deadline is None:
         return deadline
     now = asyncio.get_running_loop().time()
     return now + max(0.0, deadline - now) / 2
@@ -133,11 +136,12 @@ class Names:
         self._queue: deque[_Name] = deque()
         self._closed = False
 
-    async def addresses(self, host: str, deadline: float) -> Addresses:
+    async def addresses(self, host: str, deadline: float | None) -> Addresses:
         """Return the addresses of ``host``, at least one, in the order in which to try them.
 
         Waits only if there are no addresses younger than ``OLD``. ``deadline`` is in the loop's time, and the caller enforces
-        it; after half of the time until then, old addresses are used. Raises OSError.
+        it; after half of the time until then, old addresses are used, and without one (None) after ``REFRESHED`` seconds.
+        Raises OSError.
         """
         name = self._named(host)
         age = self._clock() - name.found_at
@@ -149,13 +153,14 @@ class Names:
             raise OSError(name.error or f"the name {host!r} is not looked up any more: the gateway is shutting down")
         return name.next()
 
-    async def _wait(self, name: _Name, done: "asyncio.Future[None]", deadline: float) -> None:
+    async def _wait(self, name: _Name, done: "asyncio.Future[None]", deadline: float | None) -> None:
         loop = asyncio.get_running_loop()
+        refresh = REFRESHED if deadline is None else max(0.0, deadline - loop.time()) / 2
         try:
             # The future is not awaited itself: cancelling this task must not cancel it for the others.
-            await asyncio.wait((done,), timeout=max(0.0, deadline - loop.time()) / 2 if name.addresses else None)
+            await asyncio.wait((done,), timeout=refresh if name.addresses else None)
         finally:
-            if not done.done() and (name.addresses or loop.time() >= deadline):
+            if not done.done() and (name.addresses or (deadline is not None and loop.time() >= deadline)):
                 self._set_trouble(name, "the name server takes too long")
 
     def close(self) -> None:

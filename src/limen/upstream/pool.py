@@ -78,13 +78,14 @@ class Pool:
             connection.abort()
         return None
 
-    async def acquire(self, timeout: float) -> Connection:
+    async def acquire(self, timeout: float | None) -> Connection:
         """Return an idle connection or open one, waiting in the queue when all are busy.
 
-        ``timeout`` is in seconds, for waiting and connecting together. Raises UpstreamError with ``sent`` False.
+        ``timeout`` is in seconds, for waiting and connecting together; None is no bound. Raises UpstreamError with
+        ``sent`` False.
         """
         self._loop = loop = asyncio.get_running_loop()
-        deadline = loop.time() + timeout
+        deadline = None if timeout is None else loop.time() + timeout
         if self._waiting or len(self._busy) + self._opening >= self._most:
             await self._wait(deadline)
         if self._closed:
@@ -201,7 +202,7 @@ class Pool:
             if not waiter.done():
                 waiter.set_result(None)
 
-    async def _wait(self, deadline: float) -> None:
+    async def _wait(self, deadline: float | None) -> None:
         if len(self._waiting) >= self._limits.waiting:
             raise UpstreamError(Fault(Kind.POOL_EXHAUSTED, headers=RETRY_AFTER, cause=repr(self)))
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -222,7 +223,7 @@ class Pool:
             self._waiting.remove(waiter)
             self._tell_drained()
 
-    async def _open(self, deadline: float) -> Connection:
+    async def _open(self, deadline: float | None) -> Connection:
         """Try every target once, beginning with the one whose turn it is."""
         self._opening += 1
         if self._retired is not None:
@@ -254,7 +255,7 @@ class Pool:
             self._next()
             raise
 
-    async def _connect(self, target: Target, deadline: float) -> Connection:
+    async def _connect(self, target: Target, deadline: float | None) -> Connection:
         """Try every address of ``target`` once. The caller enforces ``deadline``; no address may use it up alone."""
         if target.path or literal(target.host):
             return await self._connect_to(target, target.host)

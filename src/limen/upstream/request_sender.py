@@ -36,11 +36,13 @@ async def send(
     body: bytes | AsyncIterator[bytes] | None,
     length: int | None,
     timeouts: Timeouts,
+    body_silence: float | None = None,
 ) -> "UpstreamAnswer":
     """Send a request on ``connection``, which belongs to ``pool``, and return the answer once its head is there.
 
     ``own`` are header lines that the gateway adds, with their ends. ``length`` is that of an iterated body, if known; else
-    the body is chunked. Raises UpstreamError, and whatever iterating over ``body`` raises; the connection is then dropped.
+    the body is chunked. ``body_silence`` is for how many seconds the service may read nothing of an iterated body, None is no
+    bound. Raises UpstreamError, and whatever iterating over ``body`` raises; the connection is then dropped.
     Raises ValueError for a head that cannot be written.
     """
     streamed = body is not None and not isinstance(body, bytes)
@@ -57,7 +59,7 @@ async def send(
             connection.start(answer, method, head + body if body else head, whole=True)
         else:
             connection.start(answer, method, head, whole=False)
-            answer.pump(body, known)
+            answer.pump(body, known, body_silence)
         await answer.wait_for_head()
     except BaseException:
         await answer.aclose()
@@ -119,9 +121,9 @@ class UpstreamAnswer:
 
     # --- the caller ---
 
-    def pump(self, body: AsyncIterator[bytes], length: int | None) -> None:
+    def pump(self, body: AsyncIterator[bytes], length: int | None, silence: float | None) -> None:
         """Write ``body`` in a task, while the answer may already come."""
-        self._pump = self._loop.create_task(self._write(body, length))
+        self._pump = self._loop.create_task(self._write(body, length, silence))
 
     async def wait_for_head(self) -> None:
         """Wait for the head; ``first_byte`` counts from the end of the request."""
@@ -180,7 +182,7 @@ class UpstreamAnswer:
 
     # --- inside ---
 
-    async def _write(self, body: AsyncIterator[bytes], length: int | None) -> None:
+    async def _write(self, body: AsyncIterator[bytes], length: int | None, silence: float | None) -> None:
         connection = self._connection
         left = length
         try:
@@ -191,7 +193,7 @@ class UpstreamAnswer:
                         raise UpstreamError(Fault(Kind.BAD_REQUEST, "The request body is longer than announced."))
                 if data:
                     connection.write(data if length is not None else request.chunk(data))
-                async with asyncio.timeout(self._timeouts.idle):
+                async with asyncio.timeout(silence):
                     await connection.drain()
             if left:
                 raise UpstreamError(Fault(Kind.BAD_REQUEST, "The request body is shorter than announced."))

@@ -154,6 +154,17 @@ async def test_old_addresses_are_looked_up_before_they_are_used() -> None:
     assert await task == ("10.0.0.9",)
 
 
+async def test_who_may_wait_without_bound_gets_old_addresses_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("limen.upstream.names.REFRESHED", 0.01)
+    resolver = Resolver({"a": ("10.0.0.1",)})
+    new = asyncio.create_task(resolver.names.addresses("a", None))
+    await resolver.answer()
+    assert await new == ("10.0.0.1",)
+    resolver.now += OLD
+    assert await resolver.names.addresses("a", None) == ("10.0.0.1",)
+    assert len(resolver.threads) == 1  # it is looked up still
+
+
 async def test_the_last_addresses_serve_while_the_name_server_fails(caplog: pytest.LogCaptureFixture) -> None:
     resolver = Resolver({"a": ("10.0.0.1",)})
     await resolver.find("a")

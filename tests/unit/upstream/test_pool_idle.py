@@ -50,7 +50,7 @@ class Clock(asyncio.SelectorEventLoop):
 class Loose(Pool):
     """A pool whose connections lead nowhere."""
 
-    async def _connect(self, target: Target, deadline: float) -> Connection:
+    async def _connect(self, target: Target, deadline: float | None) -> Connection:
         lost: Callable[[Connection], None] = self._lost
         connection = Connection(target, 4096, lost, timeless())
         connection.connection_made(Wire())

@@ -49,7 +49,7 @@ class Narrow(Pool):
     fails: bool
     gate: asyncio.Event
 
-    async def _connect(self, target: Target, deadline: float) -> Connection:
+    async def _connect(self, target: Target, deadline: float | None) -> Connection:
         await self.gate.wait()
         if self.fails:
             raise ConnectionRefusedError("told to")

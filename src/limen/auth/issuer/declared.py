@@ -152,10 +152,11 @@ class Issuer(Method):
             raise ValueError(f"{where}: leeway and cache must not be negative")
         if not 0 < self.floor <= self.refresh <= self.stale:
             raise ValueError(f"{where}: seconds must be more than 0, and floor <= refresh <= stale")
-        if self.timeouts.total is None:
-            raise ValueError(
-                f"{where}: Timeouts(total=...) must be given, or a slow provider is waited for without end"
-            )
+        for name in ("connect", "total"):
+            if getattr(self.timeouts, name) is None:
+                raise ValueError(
+                    f"{where}: Timeouts({name}=...) must be given, or a slow provider is waited for without end"
+                )
 
 
 def usable_role(name: str) -> bool:

@@ -54,7 +54,8 @@ class Provider:
         timeouts = self._config.timeouts
         location = self._config.keys
         try:
-            async with asyncio.timeout(None if timeouts.total is None else timeouts.connect + timeouts.total):
+            # ``Issuer`` takes neither without a bound.
+            async with asyncio.timeout((timeouts.connect or 0) + (timeouts.total or 0)):
                 location = location or await self._discover()
                 return await self._fetch(location)
         finally:

@@ -92,6 +92,7 @@ class Attempt:
             body=body,
             length=framing.length if framing is not None and isinstance(body, RequestBody) else None,
             timeouts=self._plan.timeouts,
+            body_silence=self._plan.body_silence,
         )
 
     def _report_end(self, fault: Fault | None, *, sent: bool, reused: bool = False, answered: bool = False) -> None:

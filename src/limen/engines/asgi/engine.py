@@ -19,7 +19,7 @@ from limen.engines.asgi.attempt import Attempt
 from limen.engines.asgi.body import BodyCut, BodyLost, BodyTimeout, BodyTooLarge, ClientGone, RequestBody, Watch
 from limen.engines.asgi.downstream import Downstream
 from limen.engines.asgi.guarded import GUARDED, ApplicationSide, Guarded
-from limen.engines.asgi.local import answer_heads, as_get, serve_locally, serve_websocket
+from limen.engines.asgi.local import answer_heads, as_get, serve_locally, serve_websocket, with_allow
 from limen.engines.asgi.refusal import LOST, framed, may_be_lost
 from limen.engines.asgi.root_path import path_below_root
 from limen.engines.asgi.waiting import advance
@@ -35,7 +35,7 @@ from limen.pipeline import steps
 from limen.pipeline.exchange import ANSWERING, BUFFERING, GUARDING, READING, REPLYING, SENDING, Exchange, Found
 from limen.pipeline.settle import end
 from limen.routing.find import final_recipient, find
-from limen.routing.table import Local, Match
+from limen.routing.table import Local, Match, MethodNotAllowed
 from limen.runtime.host import ActiveConfig, EngineHost
 from limen.runtime.plan import Plan
 from limen.upstream.error import UpstreamError
@@ -82,6 +82,9 @@ class Engine:
         try:
             if found is None or isinstance(found, Local):
                 app = self._app if found is None or not found.as_get else as_get(self._app)
+                await serve_locally(app, active, request, outcome, scope, receive, send)
+            elif isinstance(found, MethodNotAllowed) and found.local and scope["method"] != "OPTIONS":
+                app = with_allow(self._app, found.allow)  # what answers 405 may be the user's
                 await serve_locally(app, active, request, outcome, scope, receive, send)
             else:
                 if isinstance(found, Match):
@@ -236,7 +239,7 @@ class _Exchange:
             self._receive,
             framing.length,
             plan.route.max_body,
-            idle_timeout=plan.timeouts.idle,
+            idle_timeout=plan.body_silence,
             empty=not framing.framed,
             bodies=self._runtime.body_memory,
             unreliable=may_be_lost(self._scope),

@@ -6,6 +6,7 @@
 """
 
 import asyncio
+from collections.abc import Sequence
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -108,6 +109,22 @@ def as_get(app: ASGIApp) -> ASGIApp:
             scope.update({key: inner[key] for key in ("endpoint", "path_params", "route") if key in inner})
 
     return head
+
+
+def with_allow(app: ASGIApp, methods: Sequence[bytes]) -> ASGIApp:
+    """Return ``app`` for a method that no endpoint of a path has: FastAPI names those of the first endpoint alone."""
+    allow = b", ".join(methods)
+
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_head(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] == 405:
+                lines = [line for line in message.get("headers", ()) if bytes(line[0]).lower() != b"allow"]
+                message = {**message, "headers": [*lines, (b"allow", allow)]}
+            await send(message)
+
+        await app(scope, receive, send_head)
+
+    return refuse
 
 
 class _WithoutContent:

@@ -201,11 +201,18 @@ class Attempt:
         if self._connection is None:
             return
         timeouts = self._plan.timeouts
-        waits_for_head = not self.status and not (self._exchange.streams and not self._exchange.body.whole)
-        seconds = timeouts.first_byte if waits_for_head else timeouts.idle
+        seconds: float | None
+        if self._exchange.streams and not self._exchange.body.whole:
+            seconds = self._plan.body_silence
+        else:
+            seconds = timeouts.idle if self.status else timeouts.first_byte
         if timeouts.total is not None:
-            seconds = min(seconds, max(timeouts.total - (perf_counter() - self._sent_at), 0.0))
-        self._timer.set(self, seconds)
+            left = max(timeouts.total - (perf_counter() - self._sent_at), 0.0)
+            seconds = left if seconds is None else min(seconds, left)
+        if seconds is None:
+            self._timer.clear()
+        else:
+            self._timer.set(self, seconds)
 
     def expired(self) -> None:
         """Somebody took too long."""

@@ -24,7 +24,7 @@ from limen.http.headers import Head
 from limen.pipeline import steps
 from limen.pipeline.exchange import Exchange
 from limen.routing.find import final_recipient, find
-from limen.routing.table import Local, Match
+from limen.routing.table import Local, Match, MethodNotAllowed
 from limen.runtime.host import EngineHost
 
 if TYPE_CHECKING:
@@ -109,8 +109,11 @@ class Dispatcher:
         found = find(active.table, method, path, query)
         if found is None or isinstance(found, Local):
             return None
-        if isinstance(found, Match) and found.plan.guard is not None:
-            return None
+        if isinstance(found, Match):
+            if found.plan.guard is not None:
+                return None
+        elif isinstance(found, MethodNotAllowed) and found.local and method != b"OPTIONS":
+            return None  # what answers 405 may be the user's
         if method == b"OPTIONS":
             found = final_recipient(active.table, found, path, head)
         parser = connection.parser

@@ -173,7 +173,7 @@ class DirectExchange(PipelinedRequest):
         if self.complete or self._refusal is not None:
             return  # it was this one that had to give way
         if state == READING:
-            self._timer.set(self, plan.timeouts.idle)
+            self._timer.set(self, plan.body_silence)
             return
         if self._waits_for_body:
             try:
@@ -223,7 +223,7 @@ class DirectExchange(PipelinedRequest):
             self._check_body()
         else:
             self.want_body()
-            self._timer.set(self, core.plan.timeouts.idle)
+            self._timer.set(self, core.plan.body_silence)
 
     def _check_body(self) -> None:
         body = self.body
@@ -300,7 +300,7 @@ class DirectExchange(PipelinedRequest):
         waits = not self.body.whole and must_buffer_body(plan, self.body.seen)
         if waits:
             self.want_body()
-            self._timer.set(self, plan.timeouts.idle)
+            self._timer.set(self, plan.body_silence)
         elif self._waits_for_body:
             self._timer.clear()
         self._waits_for_body = waits

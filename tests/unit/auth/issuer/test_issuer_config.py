@@ -124,6 +124,7 @@ def test_addresses_that_are_refused(url: str, message: str) -> None:
         ({"floor": 301}, "floor <= refresh <= stale"),
         ({"stale": 299}, "floor <= refresh <= stale"),
         ({"timeouts": Timeouts()}, r"Timeouts\(total=...\) must be given"),
+        ({"timeouts": Timeouts(connect=None, total=9)}, r"Timeouts\(connect=...\) must be given"),
     ],
 )
 def test_what_would_protect_nothing_is_refused(options: dict[str, Any], message: str) -> None:

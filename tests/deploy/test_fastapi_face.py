@@ -1,0 +1,55 @@
+"""That every parameter of FastAPI's has one row in docs/fastapi.md, and every row a test of what it says."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from doc_tables.fastapi_face import page
+from doc_tables.fastapi_face.page import PLACES, Place, problems
+from doc_tables.fastapi_face.row import VERDICTS, Row
+
+ROOT = Path(__file__).parents[2]
+ROWS = [(place, row) for place in PLACES for row in place.rows]
+
+# Rows whose tests come with what they describe.
+AWAITED = {("Gateway", "strict_content_type")}
+
+
+def test_every_parameter_of_fastapi_has_one_row_and_no_row_is_stale() -> None:
+    """If a new FastAPI fails this: find out what the parameter does on a stub, and write its row and its test."""
+    assert [*problems()] == []
+
+
+@pytest.mark.parametrize(("place", "row"), ROWS, ids=[f"{place.name}-{row.parameter}" for place, row in ROWS])
+def test_every_row_names_a_test_that_exists(place: Place, row: Row, tests_in: Callable[[Path], frozenset[str]]) -> None:
+    assert row.verdict in VERDICTS
+    assert bool(row.instead) or row.verdict != "refused"
+    if (place.name, row.parameter) in AWAITED:
+        assert not row.test
+        return
+    file, _, name = row.test.partition("::")
+    assert (ROOT / file).is_file(), row
+    assert name in tests_in(ROOT / file), row
+
+
+def test_what_is_awaited_has_a_row() -> None:
+    assert {*AWAITED} <= {(place.name, row.parameter) for place, row in ROWS}
+
+
+def test_a_parameter_without_a_row_and_a_row_without_a_parameter_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = PLACES[0]
+    known = first.rows[1:]
+    changed = Place(first.name, first.heading, (*known, known[0], Row("gone", "works")), first.has)
+    monkeypatch.setattr(page, "PLACES", (changed,))
+    assert [*problems()] == [
+        "Gateway: FastAPI has telemetry, and no row says what it does",
+        "Gateway: FastAPI has no gone any more; take the row out",
+        "Gateway: debug has two rows",
+    ]
+
+
+def test_a_method_that_takes_something_new_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page, "PLACES", ())
+    monkeypatch.setattr(page.methods, "ROWS", (Row("mount", "works", takes=("path", "app", "old")),))
+    assert [*problems()] == ["app.mount takes name in FastAPI", "app.mount takes no old any more"]
