@@ -5,9 +5,9 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from limen.app.document.problem import Problem, problems
     from limen.app.gateway import IDENTITY, Gateway
     from limen.app.group import Group
-    from limen.app.openapi import Problem, problems
     from limen.auth.rules import Rule, anyone, owner, role, scope, signed_in
     from limen.client.limits import ClientLimits
     from limen.client.trust import Trust
@@ -48,7 +48,7 @@ _HOMES = {
     "Group": "limen.app.group",
     "Limits": "limen.upstream.declared",
     "Principal": "limen.exchange.principal",
-    "Problem": "limen.app.openapi",
+    "Problem": "limen.app.document.problem",
     "Rule": "limen.auth.rules",
     "Timeouts": "limen.upstream.declared",
     "Tls": "limen.upstream.tls_declared",
@@ -56,7 +56,7 @@ _HOMES = {
     "Upstream": "limen.upstream.declared",
     "anyone": "limen.auth.rules",
     "owner": "limen.auth.rules",
-    "problems": "limen.app.openapi",
+    "problems": "limen.app.document.problem",
     "role": "limen.auth.rules",
     "scope": "limen.auth.rules",
     "signed_in": "limen.auth.rules",

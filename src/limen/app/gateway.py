@@ -6,7 +6,6 @@ from typing import Any, Unpack
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
@@ -14,10 +13,13 @@ from starlette.types import Receive, Scope, Send
 
 from limen.app import local_checks
 from limen.app.config import GatewayConfig
+from limen.app.document.documented_forward import ForwardOptions
+from limen.app.document.endpoint import load_first
+from limen.app.document.operation_ids import FunctionNames, chosen_by_user
+from limen.app.document.public_document import Facts, PublicDocument
 from limen.app.group import Group
 from limen.app.jwks import JwkSetSource, publish
 from limen.app.local import on_client_disconnect, on_http_exception, on_invalid_request, on_unexpected
-from limen.app.openapi import complete
 from limen.app.options import OWN_OPTIONS, Allow, Auth, RouteOptions, Stub, Verbs
 from limen.app.stub import document, fastapi_options, register, stub_route
 from limen.auth.assertion import Assertion
@@ -33,6 +35,7 @@ from limen.exchange.policy import Policy
 from limen.exchange.principal import Principal
 from limen.observe import access
 from limen.observe.redaction import logger
+from limen.routing.table import Match
 from limen.runtime.declared_policies import DeclaredPolicies
 from limen.runtime.host import ActiveConfig
 from limen.runtime.route import DEFAULT_HELD, Route
@@ -99,7 +102,8 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         self._trust = trust or Trust()
         self._user_lifespan = lifespan
         self._config = GatewayConfig(self._make_runtime, identity, policies, on_compiled=self._bound_local_validation)
-        fastapi.setdefault("generate_unique_id_function", _function_name)
+        self._public_document = PublicDocument()
+        fastapi.setdefault("generate_unique_id_function", FunctionNames())
         super().__init__(lifespan=_lifespan, **fastapi)
         if self.max_body_size is None:
             # Of the router: on the application it would bound what streams to the services.
@@ -150,31 +154,47 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         timeouts: Timeouts | None = None,
         max_body: int | None = None,
         policies: Sequence[Policy] = (),
+        **documented: Unpack[ForwardOptions],
     ) -> None:
         """Forward everything under ``path`` (which may end in ``{name:path}``) to ``upstream``; bodies stream both ways.
 
         ``max_body`` bounds request bodies in bytes; None is the ``max_body_size`` of the application, and without one they
         are unbounded, since they are never held.
+
+        It stands in the public document, by default with one operation for each method:
+
+        - ``document``: the service's own document (OpenAPI 3 in JSON), a file such as ``"reports.openapi.json"`` or an
+          address such as ``"http://reports:8000/openapi.json"``. Its operations stand there instead, as far as this forward
+          reaches them. A file is read by ``compile`` or at start, and a wrong one is a declaration error. An address is asked
+          when the gateway's document is; until it answers, the forward is documented without.
+        - ``tags``: those of its operations; else those of the service's document, or the name of the upstream.
+        - ``name``, ``summary``, ``description``: of the operations that stand for a service without a document.
+        - ``include_in_schema``: False leaves it out.
         """
         verbs = tuple(method.upper() for method in methods)
         name = f"{'|'.join(verbs)} {path}"
         if (rule := self._rule(name, allow)) is not None:
-            self._config.add_route(
-                Route(
-                    methods=verbs,
-                    path=path,
-                    upstream=upstream,
-                    allow=rule,
-                    auth=None if auth is None else Methods.of(auth),
-                    rewrite=rewrite,
-                    timeouts=timeouts,
-                    max_body=self.max_body_size if max_body is None else max_body,
-                    policies=(self._config.declare_policies(name, policies),),
-                )
+            route = Route(
+                methods=verbs,
+                path=path,
+                upstream=upstream,
+                allow=rule,
+                auth=None if auth is None else Methods.of(auth),
+                rewrite=rewrite,
+                timeouts=timeouts,
+                max_body=self.max_body_size if max_body is None else max_body,
+                policies=(self._config.declare_policies(name, policies),),
             )
+            self._config.add_route(route)
+            try:
+                self._public_document.add_forward(route, documented)
+            except (TypeError, ValueError) as error:
+                self._config.add_problems(f"{name}: {error}")
 
     def compile(self) -> None:
         """Check and compile everything declared so far; raises DeclarationError with every problem at once."""
+        if wrong := self._public_document.read_files(self.openapi_version):
+            self._config.add_problems(*wrong)
         self._config.compile()
 
     def declared(self) -> tuple[Route, ...]:
@@ -201,11 +221,32 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         ]
 
     def openapi(self) -> dict[str, Any]:
-        """Return the public document: FastAPI's, with problems, gateway statuses and bearer security."""
-        if self.openapi_schema is None:
-            methods = Methods(one for route in self._config.routes for one in self._methods(route))
-            self.openapi_schema = complete(super().openapi(), methods)
-        return self.openapi_schema
+        """Return the public document: FastAPI's, with what the gateway answers, who may call, and what is behind forwards."""
+        if self._public_document.outdated(self.openapi_schema, len(self._config.routes)):
+            self.openapi_schema = None
+        return self._public_document.completed(super().openapi(), self._facts())
+
+    def complete_openapi(self, document: dict[str, Any]) -> dict[str, Any]:
+        """Complete a ``document`` of your own, such as one of FastAPI's ``get_openapi(routes=app.routes, ...)``, in place.
+
+        It gets what ``openapi`` adds; what is there already stays. Return it from a function of your own in the place of
+        ``app.openapi``.
+        """
+        self._public_document.complete(document, self._facts())
+        return document
+
+    async def load_documents(self) -> None:
+        """Ask for the documents that ``forward(document=)`` has the addresses of, where it is time to.
+
+        ``/openapi.json`` does so by itself. It never raises: what fails is a line in the log.
+        """
+        await self._public_document.load()
+
+    def setup(self) -> None:
+        """Add FastAPI's endpoints of the document, and have them wait for documents of services."""
+        super().setup()
+        if self.openapi_url:
+            load_first(self.router.routes, self.openapi_url, self.load_documents)
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[Mapping[str, Any]]:
@@ -260,6 +301,20 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
     def _methods(self, route: Route) -> Methods:
         return self.auth if route.auth is None else route.auth
 
+    def _facts(self) -> Facts:
+        return Facts(
+            self._config.routes,
+            self._methods,
+            self._reaches,
+            chosen_by_user(self.routes),
+            revocable=self._revocations is not None,
+            problems=self.exception_handlers.get(RequestValidationError) is on_invalid_request,
+        )
+
+    def _reaches(self, route: Route, method: str, path: bytes) -> bool:
+        found = self.active_config().table.match(method.encode(), path)
+        return isinstance(found, Match) and found.plan.route == route
+
     def _bound_local_validation(self) -> None:
         local_checks.bound_validation(self.routes)
 
@@ -307,12 +362,8 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         except TypeError as error:
             self._config.add_problems(f"{name}: {error}")
             return
-        document(registered, route, self._methods(route))
+        document(registered, route, self._methods(route), revocable=self._revocations is not None)
         self._config.add_route(route)
-
-
-def _function_name(route: APIRoute) -> str:
-    return route.name
 
 
 def _lifespan(app: FastAPI) -> AbstractAsyncContextManager[Mapping[str, Any]]:

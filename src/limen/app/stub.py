@@ -6,9 +6,9 @@ from typing import Any, get_type_hints
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
+from limen.app.document.operation import addition, describe
 from limen.app.hooks import after_hook
 from limen.app.local import Registered
-from limen.app.openapi import refusals, security
 from limen.app.options import OWN_OPTIONS, RouteOptions
 from limen.app.signature import contract
 from limen.auth.method import Methods
@@ -66,11 +66,12 @@ def stub_route(
     )
 
 
-def document(registered: APIRoute, route: Route, methods: Methods) -> None:
-    """Add the refusals of ``route`` to its documentation, and how callers prove who they are."""
-    registered.responses = {**refusals(route), **registered.responses}
-    if not route.allow.public:
-        registered.openapi_extra = {"security": security(methods), **(registered.openapi_extra or {})}
+def document(registered: APIRoute, route: Route, methods: Methods, *, revocable: bool) -> None:
+    """Add to the documentation of a stub what the gateway may answer, and who may call.
+
+    ``revocable`` says that tokens may end early.
+    """
+    describe(registered, addition(route, methods, revocable=revocable))
 
 
 def _max_body(options: RouteOptions, app_max_body: int | None, *, held: bool) -> int | None:

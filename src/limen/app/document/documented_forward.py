@@ -1,0 +1,74 @@
+"""What a ``forward`` says for the document, as it is declared."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from os import PathLike
+from typing import TypedDict
+
+from limen.app.document.sources import DocumentSource, FileSource, Sources
+from limen.runtime.route import Route
+
+
+class ForwardOptions(TypedDict, total=False):
+    """Keyword options of ``forward`` for the public document.
+
+    - ``document``: the service's own document (OpenAPI 3 in JSON), a file or an address that begins with ``http://`` or
+      ``https://``. Its operations stand in the gateway's document, as far as this forward reaches them. A file is read when
+      the gateway compiles, and a wrong one is a declaration error. An address is asked when the gateway's document is; until
+      it answers, the forward is documented without.
+    - ``tags``: those of its operations; else those of the service's document, or the name of the upstream.
+    - ``name``, ``summary``, ``description``: of the operations that stand for a service without a document.
+    - ``include_in_schema``: False leaves the forward out of the document.
+    """
+
+    document: str | PathLike[str] | None
+    tags: Sequence[str | Enum] | None
+    name: str | None
+    summary: str | None
+    description: str | None
+    include_in_schema: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentedForward:
+    """A forward and how it is documented. ``source`` is where its service's own document is, if it has one."""
+
+    route: Route
+    source: DocumentSource | None = None
+    tags: tuple[str, ...] | None = None
+    name: str = ""
+    summary: str = ""
+    description: str = ""
+
+    @property
+    def shown_name(self) -> str:
+        """Its name, for the operations that stand for it; that of its upstream unless it was given."""
+        return self.name or self.route.upstream.name
+
+    @classmethod
+    def of(cls, route: Route, options: ForwardOptions, sources: Sources) -> "DocumentedForward":
+        """Return what ``options`` say; its source is one of ``sources``, or a new one there.
+
+        Raises ValueError or TypeError for what cannot be, or would be of no use.
+        """
+        document = options.get("document")
+        texts = [name for name in ("name", "summary", "description") if options.get(name) is not None]
+        if not options.get("include_in_schema", True):
+            given = [name for name in ("document", "tags") if options.get(name) is not None] + texts
+            if given:
+                raise TypeError(f"include_in_schema=False leaves it out of the document, so {given[0]}= says nothing")
+        source = None if document is None else sources.of(document, route.upstream)
+        if isinstance(source, FileSource) and texts:
+            raise TypeError(f"{texts[0]}= is for a service without a document, and document= is a file; leave it out")
+        tags = options.get("tags")
+        if isinstance(tags, str):
+            raise TypeError(f"tags={tags!r} is no list; write tags=[{tags!r}]")
+        return cls(
+            route,
+            source,
+            None if tags is None else tuple(str(tag.value) if isinstance(tag, Enum) else tag for tag in tags),
+            options.get("name") or "",
+            options.get("summary") or "",
+            options.get("description") or "",
+        )

@@ -1,0 +1,77 @@
+"""Path templates of OpenAPI: of a route, and of a service's operation as clients of the gateway see it."""
+
+import re
+from typing import Final
+
+from limen.routing.path import Pattern
+from limen.runtime.route import Route
+
+_PARAMETER: Final = re.compile(r"\{([^{}/]*)\}")
+_CONVERTED: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(?::[a-z]+)?\}")
+_SAMPLE: Final = "limen-sample"
+
+
+def template(pattern: Pattern) -> str:
+    """Return the template of a route's path: without converters, as FastAPI documents it."""
+    return _CONVERTED.sub(r"{\1}", pattern.path)
+
+
+def names(path: str) -> list[str]:
+    """Return the names of the parameters of a template, in order."""
+    return _PARAMETER.findall(path)
+
+
+def shape(path: str) -> str:
+    """Return what two templates share that differ in the names of their parameters alone: in one document they are one."""
+    return _PARAMETER.sub("{}", path)
+
+
+def sample(path: str) -> bytes:
+    """Return a path that fits ``path``, and that no other route has as a literal."""
+    return _PARAMETER.sub(_SAMPLE, path).encode("utf-8", "replace")
+
+
+class PublicPaths:
+    """Where the paths of a service are at the gateway, by the path of a forward and its rewrite."""
+
+    def __init__(self, route: Route) -> None:
+        """Turn the rewrite of ``route`` round."""
+        pattern = Pattern.parse(route.path)
+        self._template = template(pattern)
+        self._names = pattern.names
+        tails = {segment.text for segment in pattern.segments if segment.tail}
+        self._at_service = re.compile(
+            "".join(
+                re.escape(piece) if index % 2 == 0 else _group(piece, tail=piece in tails)
+                for index, piece in enumerate(_PARAMETER.split(route.rewrite or self._template))
+            )
+        )
+
+    def public(self, path: str) -> tuple[str, tuple[str, ...]] | None:
+        """Return the template at the gateway for ``path``, one at the service, and the parameters that it has besides.
+
+        None for a path that this forward does not reach.
+        """
+        found = self._at_service.fullmatch(path)
+        if found is None:
+            return None
+        parts = found.groupdict()
+        taken = set(names(path))
+        added: list[str] = []
+        public = self._template
+        for name in self._names:
+            value = parts.get(name)
+            if value is None:  # the service does not see this one
+                shown = name
+                while shown in taken:
+                    shown += "_"
+                taken.add(shown)
+                added.append(shown)
+                value = f"{{{shown}}}"
+            # A placeholder that is filled in may look like one that follows.
+            public = public.replace(f"{{{name}}}", value.replace("{", "\0").replace("}", "\1"), 1)
+        return public.replace("\0", "{").replace("\1", "}"), tuple(added)
+
+
+def _group(name: str, *, tail: bool) -> str:
+    return f"(?P<{name}>{'.*' if tail else '[^/]+'})"
