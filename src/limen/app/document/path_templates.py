@@ -38,7 +38,6 @@ class PublicPaths:
         """Turn the rewrite of ``route`` round."""
         pattern = Pattern.parse(route.path)
         self._template = template(pattern)
-        self._names = pattern.names
         tails = {segment.text for segment in pattern.segments if segment.tail}
         self._at_service = re.compile(
             "".join(
@@ -47,30 +46,24 @@ class PublicPaths:
             )
         )
 
-    def public(self, path: str) -> tuple[str, tuple[str, ...]] | None:
-        """Return the template at the gateway for ``path``, one at the service, and the parameters that it has besides.
-
-        None for a path that this forward does not reach.
-        """
+    def public(self, path: str) -> str | None:
+        """Return the template at the gateway for ``path``, one at the service; None for a path that is not reached."""
         found = self._at_service.fullmatch(path)
         if found is None:
             return None
         parts = found.groupdict()
         taken = set(names(path))
-        added: list[str] = []
-        public = self._template
-        for name in self._names:
-            value = parts.get(name)
-            if value is None:  # the service does not see this one
-                shown = name
-                while shown in taken:
-                    shown += "_"
-                taken.add(shown)
-                added.append(shown)
-                value = f"{{{shown}}}"
-            # A placeholder that is filled in may look like one that follows.
-            public = public.replace(f"{{{name}}}", value.replace("{", "\0").replace("}", "\1"), 1)
-        return public.replace("\0", "{").replace("\1", "}"), tuple(added)
+
+        def filled(parameter: re.Match[str]) -> str:
+            name: str = parameter[1]
+            if (value := parts.get(name)) is not None:
+                return value
+            while name in taken:  # the service does not see this one, and has another one of its name
+                name += "_"
+            taken.add(name)
+            return f"{{{name}}}"
+
+        return _PARAMETER.sub(filled, self._template)
 
 
 def _group(name: str, *, tail: bool) -> str:

@@ -5,7 +5,7 @@
 3. operation ids that are unique
 4. the operations behind each forward
 5. security schemes, under names that are free
-6. what is shared moves to the components
+6. problems that the user documents get the schema that all share
 """
 
 import asyncio
@@ -15,7 +15,6 @@ from typing import Final
 
 from limen.app.document.catch_all import catch_alls
 from limen.app.document.documented_forward import DocumentedForward, ForwardOptions
-from limen.app.document.hoisting import free_name, hoist
 from limen.app.document.json_types import Json, operations
 from limen.app.document.operation import addition, complete_operation
 from limen.app.document.operation_ids import make_unique
@@ -24,6 +23,7 @@ from limen.app.document.problem import problems
 from limen.app.document.service_components import ServiceComponents
 from limen.app.document.service_document import ServiceDocument, ServiceDocumentError
 from limen.app.document.service_operations import PublishedOperation, Reaches, check, documented_tags, published
+from limen.app.document.shared import Shared, drop_empty, drop_unused, free_name, share_problems
 from limen.app.document.sources import FileSource, Sources
 from limen.app.document.who_may_call import requirements, schemes
 from limen.auth.method import Methods
@@ -105,19 +105,22 @@ class PublicDocument:
 
     def complete(self, document: Json, facts: Facts) -> None:
         """Complete ``document`` in place. What is there already stays."""
-        served: list[tuple[Json, Methods]] = list(self._add_stubs(document, facts))
+        shared = Shared(document)
+        served = self._add_stubs(document, facts, shared)
         if facts.problems:
             _mend_local_problems(document, [operation for operation, _ in served])
+        drop_unused(document)
         make_unique(document, facts.chosen_ids)
-        served += self._add_forwards(document, facts)
+        served += self._add_forwards(document, facts, shared)
         methods = Methods(method for route in facts.routes for method in facts.methods(route))
         _name_schemes(document, methods, served)
-        hoist(document)
+        share_problems(document, shared)
+        drop_empty(document)
 
     def _documents(self) -> tuple[ServiceDocument | None, ...]:
         return tuple(source.document for source in self._sources.urls())
 
-    def _add_stubs(self, document: Json, facts: Facts) -> list[tuple[Json, Methods]]:
+    def _add_stubs(self, document: Json, facts: Facts, shared: Shared) -> list[tuple[Json, Methods]]:
         """1. Complete the operations of stubs, which FastAPI has documented by their signatures."""
         forwards = [*self._undocumented, *(forward.route for forward in self._forwards)]
         served: list[tuple[Json, Methods]] = []
@@ -125,18 +128,21 @@ class PublicDocument:
             if any(route is forward for forward in forwards):
                 continue
             try:
-                item = document.get("paths", {}).get(template(Pattern.parse(route.path)), {})
+                path = template(Pattern.parse(route.path))
             except ValueError:
                 continue  # a declaration error, which is told elsewhere
             methods = facts.methods(route)
+            item = document.get("paths", {}).get(path, {})
             for method in route.methods:
                 if (operation := item.get(method.lower())) is not None:
-                    complete_operation(operation, addition(route, methods, revocable=facts.revocable))
+                    complete_operation(path, operation, addition(route, methods, revocable=facts.revocable), shared)
                     served.append((operation, methods))
         return served
 
-    def _add_forwards(self, document: Json, facts: Facts) -> list[tuple[Json, Methods]]:
+    def _add_forwards(self, document: Json, facts: Facts, shared: Shared) -> list[tuple[Json, Methods]]:
         """4. Add what is behind each forward."""
+        if self._forwards:
+            shared.schema()  # before a service takes its name
         copiers: dict[int, ServiceComponents] = {}  # by the identity of the service's document
         served: list[tuple[Json, Methods]] = []
         for forward in self._forwards:
@@ -146,7 +152,7 @@ class PublicDocument:
                 operation = one.operation
                 if forward.tags is not None or not operation.get("tags"):
                     operation["tags"] = list(forward.tags or [forward.route.upstream.name])
-                complete_operation(operation, added)
+                complete_operation(one.path, operation, added, shared)
                 document.setdefault("paths", {}).setdefault(one.path, {})[one.method] = operation
                 served.append((operation, methods))
         return served

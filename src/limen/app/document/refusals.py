@@ -1,15 +1,11 @@
-"""What the gateway itself may answer on a route: faults, and the responses that document them.
+"""What the gateway itself may answer on a route, as faults.
 
-Each example is what the gateway sends: the fault is made where the gateway makes it, or is a copy of it that
-``tests/unit/app/document/test_refusals.py`` compares with real answers.
+A fault here is made where the gateway makes it, or is a copy that ``test_documented_answers.py`` compares with real answers.
 """
 
-import json
 from collections.abc import Iterator
 from typing import Final
 
-from limen.app.document.json_types import Json
-from limen.app.document.problem import PROBLEM_JSON, problem_schema
 from limen.auth import bearer
 from limen.auth.api_keys import ApiKeys
 from limen.auth.api_keys_live import REFUSED
@@ -23,11 +19,7 @@ from limen.contract.violations import Violations
 from limen.errors import RETRY_AFTER, Fault, Kind
 from limen.fairness.validations import Validations
 from limen.http.headers import Head
-from limen.http.replies import problem, title
 from limen.runtime.route import Route
-
-REQUEST_ID: Final = "9f2c4a7be1d04c6f8a35b7d2c9e01f64"
-"""The request id of the examples, in the form of the gateway's own ids."""
 
 NOT_OF_AN_OPERATION: Final = {
     Kind.NOT_FOUND: "no operation is at that path",
@@ -67,27 +59,6 @@ _OF_EVERY_SERVICE: Final = (
     Fault(Kind.LOOP),
 )
 
-_HEADERS: Final[dict[bytes, Json]] = {
-    b"www-authenticate": {
-        "description": "How to authenticate, and what was wrong (RFC 6750, section 3).",
-        "schema": {"type": "string"},
-    },
-    b"retry-after": {
-        "description": "Seconds to wait before the next try.",
-        "schema": {"type": "integer", "minimum": 1},
-    },
-}
-_NAMES: Final = {b"www-authenticate": "WWW-Authenticate", b"retry-after": "Retry-After"}
-
-REQUEST_ID_HEADER: Final[dict[str, Json]] = {
-    "X-Request-ID": {
-        "description": "The id of the request: quote it when asking for help.",
-        "required": True,
-        "schema": {"type": "string"},
-    }
-}
-"""The header that every answer of a gateway route has."""
-
 
 def faults(route: Route, methods: Methods, *, revocable: bool = False, serviced: bool = True) -> list[Fault]:
     """Return what the gateway itself may answer on ``route``.
@@ -98,41 +69,6 @@ def faults(route: Route, methods: Methods, *, revocable: bool = False, serviced:
     found = list(_OF_EVERY_REQUEST)
     if serviced:
         found += [*_OF_EVERY_SERVICE, *_of_the_caller(route, methods, revocable=revocable), *_of_the_contract(route)]
-    return found
-
-
-def refusals(found: list[Fault]) -> dict[str, Json]:
-    """Return the responses that document ``found``, by status, each fault with an example."""
-    by_status: dict[int, list[Fault]] = {}
-    for fault in found:
-        by_status.setdefault(fault.kind.status, []).append(fault)
-    return {str(status): _response(status, by_status[status]) for status in sorted(by_status)}
-
-
-def _response(status: int, several: list[Fault]) -> Json:
-    examples = {fault.kind.code: {"summary": fault.text, "value": example(fault)} for fault in several}
-    return {
-        "description": title(status),
-        "headers": {**REQUEST_ID_HEADER, **_headers(several)},
-        "content": {PROBLEM_JSON: {"schema": problem_schema(), "examples": examples}},
-    }
-
-
-def example(fault: Fault) -> Json:
-    """Return the problem document that the gateway sends for ``fault``."""
-    return json.loads(problem(fault, REQUEST_ID).body)
-
-
-def _headers(several: list[Fault]) -> dict[str, Json]:
-    """Return the header fields of these faults; one that all of them have is required."""
-    found: dict[str, Json] = {}
-    for name, header in _HEADERS.items():
-        values = [dict(fault.headers)[name].decode() for fault in several if name in dict(fault.headers)]
-        if values:
-            shown = [int(value) if value.isdigit() else value for value in dict.fromkeys(values)]
-            schema = {**header["schema"], "examples": shown}
-            required = {"required": True} if len(values) == len(several) else {}
-            found[_NAMES[name]] = {**header, **required, "schema": schema}
     return found
 
 

@@ -32,8 +32,6 @@ class PublishedOperation:
 class _Reached:
     path: str
     method: str
-    added: tuple[str, ...]
-    """Path parameters that the service does not see."""
     operation: Json
     item: Json
     operation_id: str
@@ -67,7 +65,7 @@ def check(route: Route, source: ServiceDocument, version: str) -> None:
 def _reached(document: Json, route: Route, source: ServiceDocument, reaches: Reaches) -> Iterator[_Reached]:
     taken: set[str | None] = {operation.get("operationId") for _, _, operation in operations(document)}
     there = {(shape(path), method) for path, method, _ in operations(document)}
-    for path, public, method, added, operation, item in _mapped(route, source):
+    for path, public, method, operation, item in _mapped(route, source):
         if (shape(public), method) in there or not reaches(route, method.upper(), sample(public)):
             continue
         there.add((shape(public), method))
@@ -77,10 +75,10 @@ def _reached(document: Json, route: Route, source: ServiceDocument, reaches: Rea
             wanted = f"{route.upstream.name}_{wanted}"
         operation_id = free_id(_NO_WORD.sub("_", wanted), public, method, taken)
         taken.add(operation_id)
-        yield _Reached(public, method, added, operation, item, operation_id)
+        yield _Reached(public, method, operation, item, operation_id)
 
 
-def _mapped(route: Route, source: ServiceDocument) -> list[tuple[str, str, str, tuple[str, ...], Json, Json]]:
+def _mapped(route: Route, source: ServiceDocument) -> list[tuple[str, str, str, Json, Json]]:
     """Return the operations with their paths at the service and at the gateway.
 
     Some write the path of their server into their paths, and some do not: what the forward reaches decides.
@@ -89,15 +87,12 @@ def _mapped(route: Route, source: ServiceDocument) -> list[tuple[str, str, str, 
     paths = PublicPaths(route)
     for base in dict.fromkeys(("", source.base)):
         mapped = [
-            (path, *public, method, operation, item)
+            (path, public, method, operation, item)
             for path, method, operation, item in found
             if _allows(route, method) and (public := paths.public(f"{base}{path}")) is not None
         ]
         if mapped:
-            return [
-                (path, public, method, added, operation, item)
-                for path, public, added, method, operation, item in mapped
-            ]
+            return mapped
     if found:
         path, method = found[0][:2]
         raise ServiceDocumentError(
@@ -125,13 +120,6 @@ def _copied(one: _Reached, components: ServiceComponents, path: str) -> Json:
         if key[0] == "path":
             parameter["name"] = renamed.get(str(key[1]), key[1])
         parameters[key] = parameter
-    for name in one.added:
-        parameters["path", name] = {
-            "name": renamed[name],
-            "in": "path",
-            "required": True,
-            "schema": {"type": "string"},
-        }
     if parameters:
         operation["parameters"] = list(parameters.values())
     # Merging adds members to these, so they stand here and not in the components.

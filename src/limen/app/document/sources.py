@@ -45,6 +45,7 @@ class FileSource:
                 with Path(self._path).open("rb") as file:
                     text = file.read(MOST_BYTES + 1)
             except (OSError, ValueError) as error:
+                reason = error.strerror if isinstance(error, OSError) else error
                 raise ServiceDocumentError(
                     f"it cannot be read: {reason}; a path is relative to where the gateway runs"
                 ) from None
