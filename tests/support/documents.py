@@ -24,7 +24,7 @@ def dangling(document: Any) -> set[str]:
         found: Any = document
         for step in reference.removeprefix("#/").split("/"):
             name = step.replace("~1", "/").replace("~0", "~")
-            found = found[name] if isinstance(found, dict) and name in found else None
+            found = found[name] if name in (found or ()) else None
         if found is None:
             lost.add(reference)
     return lost

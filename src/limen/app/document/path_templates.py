@@ -39,12 +39,17 @@ class PublicPaths:
         pattern = Pattern.parse(route.path)
         self._template = template(pattern)
         tails = {segment.text for segment in pattern.segments if segment.tail}
-        self._at_service = re.compile(
-            "".join(
-                re.escape(piece) if index % 2 == 0 else _group(piece, tail=piece in tails)
-                for index, piece in enumerate(_PARAMETER.split(route.rewrite or self._template))
-            )
-        )
+        seen: set[str] = set()
+        pieces: list[str] = []
+        for index, piece in enumerate(_PARAMETER.split(route.rewrite or self._template)):
+            if index % 2 == 0:
+                pieces.append(re.escape(piece))
+            elif piece in seen:
+                pieces.append(f"(?P={piece})")
+            else:
+                seen.add(piece)
+                pieces.append(f"(?P<{piece}>{'.*' if piece in tails else '[^/]+'})")
+        self._at_service = re.compile("".join(pieces))
 
     def public(self, path: str) -> str | None:
         """Return the template at the gateway for ``path``, one at the service; None for a path that is not reached."""
@@ -64,7 +69,3 @@ class PublicPaths:
             return f"{{{name}}}"
 
         return _PARAMETER.sub(filled, self._template)
-
-
-def _group(name: str, *, tail: bool) -> str:
-    return f"(?P<{name}>{'.*' if tail else '[^/]+'})"

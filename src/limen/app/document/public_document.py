@@ -61,7 +61,7 @@ class PublicDocument:
         """Have no forwards."""
         self._forwards: list[DocumentedForward] = []
         self._undocumented: list[Route] = []  # forwards that are left out
-        self._sources = Sources()
+        self.sources = Sources()
         self._checked: set[int] = set()  # the forwards, by their place in the list
         self._made: Json | None = None
         self._made_from: tuple[int, tuple[ServiceDocument | None, ...]] = (0, ())
@@ -70,7 +70,7 @@ class PublicDocument:
         """Document ``route``, which a ``forward`` declared; raises ValueError or TypeError for options that cannot be."""
         if not options.get("include_in_schema", True):
             self._undocumented.append(route)
-        self._forwards += [DocumentedForward.of(route, options, self._sources)] * options.get("include_in_schema", True)
+        self._forwards += [DocumentedForward.of(route, options, self.sources)] * options.get("include_in_schema", True)
 
     def read_files(self, version: str) -> list[str]:
         """Read the documents that are files, for a document of OpenAPI ``version``; return what is wrong with them.
@@ -90,7 +90,7 @@ class PublicDocument:
 
     async def load(self) -> None:
         """Ask for the documents that have an address, where it is time to."""
-        await asyncio.gather(*(source.refresh() for source in self._sources.urls()))
+        await asyncio.gather(*(source.refresh() for source in self.sources.urls()))
 
     def outdated(self, document: Json | None, routes: int) -> bool:
         """Tell whether ``document`` is what was made last, and would be another one now. ``routes`` counts the gateway's."""
@@ -118,7 +118,7 @@ class PublicDocument:
         drop_empty(document)
 
     def _documents(self) -> tuple[ServiceDocument | None, ...]:
-        return tuple(source.document for source in self._sources.urls())
+        return tuple(source.document for source in self.sources.urls())
 
     def _add_stubs(self, document: Json, facts: Facts, shared: Shared) -> list[tuple[Json, Methods]]:
         """1. Complete the operations of stubs, which FastAPI has documented by their signatures."""

@@ -60,8 +60,9 @@ class ServiceComponents:
         if kind == "schema" and isinstance(given.get("$id"), str):
             return deepcopy(given)  # a resource of its own: its references are its own, too
         if isinstance(reference := given.get("$ref"), str):
-            siblings = {} if self._upgrades or self.source.version == "3.0" else self._members(kind, given)
-            return {**siblings, "$ref": self._renamed(kind, reference)}
+            # 3.0 ignores what stands beside a reference.
+            beside = {} if self.source.version == "3.0" else {key: one for key, one in given.items() if key != "$ref"}
+            return {**self._members(kind, beside), "$ref": self._renamed(kind, reference)}
         copy = self._members(kind, given)
         return upgraded(copy) if self._upgrades and kind == "schema" else copy
 

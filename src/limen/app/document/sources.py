@@ -36,11 +36,11 @@ class FileSource:
     def __init__(self, path: str) -> None:
         """Read nothing yet."""
         self._path = path
-        self._document: ServiceDocument | None = None
+        self.document: ServiceDocument | None = None
 
     def read(self) -> ServiceDocument:
         """Return the document; raises ServiceDocumentError."""
-        if self._document is None:
+        if self.document is None:
             try:
                 with Path(self._path).open("rb") as file:
                     text = file.read(MOST_BYTES + 1)
@@ -49,8 +49,8 @@ class FileSource:
                 raise ServiceDocumentError(
                     f"it cannot be read: {reason}; a path is relative to where the gateway runs"
                 ) from None
-            self._document = ServiceDocument.parse(text)
-        return self._document
+            self.document = ServiceDocument.parse(text)
+        return self.document
 
     def __str__(self) -> str:
         """Show the path."""
