@@ -29,7 +29,8 @@ class FunctionNames:
         owner = (route.path_format, frozenset(route.methods or ()))
         if self._owners.setdefault(route.name, owner) == owner:
             return route.name
-        return generate_unique_id(route)
+        # As FastAPI's own, but for the order of several methods, which there differs from process to process.
+        return f"{_NO_WORD.sub('_', route.name + route.path_format)}_{min(route.methods or {'get'}).lower()}"
 
 
 def chosen_by_user(routes: Sequence[BaseRoute]) -> set[tuple[str, str]]:
