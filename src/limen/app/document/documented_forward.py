@@ -11,16 +11,7 @@ from limen.runtime.route import Route
 
 
 class ForwardOptions(TypedDict, total=False):
-    """Keyword options of ``forward`` for the public document.
-
-    - ``document``: the service's own document (OpenAPI 3 in JSON), a file or an address that begins with ``http://`` or
-      ``https://``. Its operations stand in the gateway's document, as far as this forward reaches them. A file is read when
-      the gateway compiles, and a wrong one is a declaration error. An address is asked when the gateway's document is; until
-      it answers, the forward is documented without.
-    - ``tags``: those of its operations; else those of the service's document, or the name of the upstream.
-    - ``name``, ``summary``, ``description``: of the operations that stand for a service without a document.
-    - ``include_in_schema``: False leaves the forward out of the document.
-    """
+    """Keyword options of ``forward`` for the public document. ``Gateway.forward`` says what each does."""
 
     document: str | PathLike[str] | None
     tags: Sequence[str | Enum] | None

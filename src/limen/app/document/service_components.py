@@ -147,10 +147,13 @@ class ServiceComponents:
         if not isinstance(value, dict):
             raise ServiceDocumentError("one of its discriminators is not an object")
         copy: Json = deepcopy(cast("Json", value))
-        mapping: dict[str, str] = copy.get("mapping", {})
-        mapping = {key: self._mapped(target) for key, target in mapping.items()}
+        given: Any = copy.get("mapping", {})
+        if not isinstance(given, dict) or not all(isinstance(one, str) for one in cast("Json", given).values()):
+            raise ServiceDocumentError("the mapping of one of its discriminators is not an object of texts")
+        mapping = {key: self._mapped(target) for key, target in cast("dict[str, str]", given).items()}
         for member in ("oneOf", "anyOf"):
-            for one in cast("list[Any]", schema.get(member, [])):
+            several: Any = schema.get(member)
+            for one in cast("list[Any]", several) if isinstance(several, list) else ():
                 reference: object = cast("Json", one).get("$ref") if isinstance(one, dict) else None
                 if isinstance(reference, str) and reference.startswith(_SCHEMAS):
                     renamed = self._renamed("schema", reference)
@@ -163,8 +166,8 @@ class ServiceComponents:
     def _mapped(self, target: str) -> str:
         if target.startswith("#"):
             return self._renamed("schema", target)
-        schemas = self.source.content.get("components", {}).get("schemas", {})
-        return self._renamed("schema", f"{_SCHEMAS}{target}") if target in schemas else target
+        pointer = f"{_SCHEMAS}{target}"
+        return self._renamed("schema", pointer) if self.source.leads(pointer) else target
 
     def _links(self, links: Any) -> Json:
         """Copy the links that lead to operations which are there; a path such as ``operationRef`` is another one now."""
@@ -173,8 +176,9 @@ class ServiceComponents:
             raise ServiceDocumentError("the links of one of its responses are not an object")
         for name, given in cast("Json", links).items():
             link = deepcopy(self.source.resolved(given))
-            if link.get("operationId") in self.operation_ids:
-                link["operationId"] = self.operation_ids[link["operationId"]]
+            wanted = link.get("operationId")
+            if isinstance(wanted, str) and wanted in self.operation_ids:
+                link["operationId"] = self.operation_ids[wanted]
                 link.pop("server", None)
                 copied[name] = link
         return copied

@@ -42,7 +42,12 @@ class ServiceDocument:
             ) from None
         if not isinstance(content, dict):
             raise ServiceDocumentError("it is not a JSON object, so it is not OpenAPI")
-        return cls.of(cast("Json", content))
+        document = cls.of(cast("Json", content))
+        try:
+            json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
+        except ValueError:
+            raise ServiceDocumentError("it holds what JSON has not: NaN, an infinity, or half of a character") from None
+        return document
 
     @classmethod
     def of(cls, content: Json) -> "ServiceDocument":
@@ -58,6 +63,12 @@ class ServiceDocument:
         paths: object = content.get("paths", {})
         if not isinstance(paths, dict):
             raise ServiceDocumentError("its paths are not an object")
+        tags: object = content.get("tags", [])
+        if not isinstance(tags, list) or not all(
+            isinstance(tag, dict) and isinstance(cast("Json", tag).get("name"), str)
+            for tag in cast("list[object]", tags)
+        ):
+            raise ServiceDocumentError("its tags are not a list of objects with names")
         document = cls(content, found)
         for path, item in cast("Json", paths).items():
             if not path.startswith("/") and not path.startswith("x-"):
@@ -85,6 +96,8 @@ class ServiceDocument:
     def resolved(self, value: Json) -> Json:
         """Return what ``value`` refers to, if it is a reference; raises ServiceDocumentError for one that leads nowhere."""
         seen: set[str] = set()
+        if not isinstance(value, dict):  # pyright: ignore[reportUnnecessaryIsInstance] - it is somebody's input
+            raise ServiceDocumentError(f"where an object should be, it has {type(value).__name__}")
         while isinstance(pointer := value.get("$ref"), str):
             if pointer in seen:
                 raise ServiceDocumentError(f"{pointer!r} refers to itself")
@@ -116,9 +129,17 @@ class ServiceDocument:
                 value = cast("Json", value)[step]
             else:
                 raise ServiceDocumentError(f"the reference {pointer[:100]!r} leads nowhere")
-        if not isinstance(value, dict | bool):
+        if not isinstance(value, dict):
             raise ServiceDocumentError(f"the reference {pointer[:100]!r} does not lead to an object")
         return cast("Json", value)
+
+    def leads(self, pointer: str) -> bool:
+        """Tell whether there is an object at ``pointer``."""
+        try:
+            self.target(pointer)
+        except ServiceDocumentError:
+            return False
+        return True
 
     @property
     def base(self) -> str:

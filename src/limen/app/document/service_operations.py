@@ -10,12 +10,13 @@ from limen.app.document.operation_ids import free_id
 from limen.app.document.path_templates import PublicPaths, names, sample, shape
 from limen.app.document.service_components import ServiceComponents
 from limen.app.document.service_document import ServiceDocument, ServiceDocumentError
+from limen.app.document.who_may_call import EXTENSION, without_line
 from limen.runtime.route import Route
 
 Reaches = Callable[[Route, str, bytes], bool]
 """Tells whether requests of a method and a path are those of a route."""
 
-_DROPPED: Final = frozenset(("operationId", "parameters", "responses", "security", "servers"))
+_DROPPED: Final = frozenset(("operationId", "parameters", "responses", "security", "servers", EXTENSION))
 _NO_WORD: Final = re.compile(r"\W")
 
 
@@ -46,7 +47,7 @@ def published(
     """
     reached = list(_reached(document, route, components.source, reaches))
     components.operation_ids.update(
-        {one.operation["operationId"]: one.operation_id for one in reached if "operationId" in one.operation}
+        {given: one.operation_id for one in reached if isinstance(given := one.operation.get("operationId"), str)}
     )
     known = {shape(path): path for path in document.get("paths", {})}
     copies: list[PublishedOperation] = []
@@ -112,11 +113,20 @@ def _copied(one: _Reached, components: ServiceComponents, path: str) -> Json:
     rest = {member: value for member, value in one.operation.items() if member not in _DROPPED}
     operation: Json = components.copied("operation", rest)
     operation["operationId"] = one.operation_id
+    description: object = operation.get("description", "")
+    tags: object = operation.get("tags", [])
+    if not isinstance(description, str) or not _are_texts(tags):
+        raise ServiceDocumentError(f"the description or the tags of {one.method.upper()} {one.path} are not texts")
+    operation["description"] = without_line(description)  # the service may be a gateway
     renamed = dict(zip(names(one.path), names(path), strict=True))
     parameters: dict[tuple[Any, Any], Json] = {}
     for given in (*_listed(one.item), *_listed(one.operation)):
         parameter = components.copied("parameter", components.source.resolved(given))
         key = (parameter.get("in"), parameter.get("name"))
+        if not _are_texts([*key]):
+            raise ServiceDocumentError(
+                f"a parameter of {one.method.upper()} {one.path} says no name, or not in what it is"
+            )
         if key[0] == "path":
             parameter["name"] = renamed.get(str(key[1]), key[1])
         parameters[key] = parameter
@@ -135,20 +145,18 @@ def _copied(one: _Reached, components: ServiceComponents, path: str) -> Json:
 
 
 def _listed(value: Json) -> list[Json]:
-    parameters: list[Json] = _list(value.get("parameters", []))
-    if not all(isinstance(one, dict) for one in cast("list[object]", parameters)):
-        raise ServiceDocumentError("the parameters of one of its operations are not objects")
-    return parameters
+    parameters: object = value.get("parameters", [])
+    if not isinstance(parameters, list):
+        raise ServiceDocumentError("the parameters of one of its operations are not a list")
+    return cast("list[Json]", parameters)
 
 
-def _list(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise ServiceDocumentError("its tags, or the parameters of one of its operations, are not a list")
-    return cast("list[Any]", value)
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in cast("list[object]", value))
 
 
 def documented_tags(document: Json, source: ServiceDocument, used: set[str]) -> list[Json]:
     """Return what ``source`` says of the tags that are ``used``, and that ``document`` does not describe."""
     wanted = used - {tag.get("name") for tag in document.get("tags", [])}
-    tags: list[Json] = [one for one in _list(source.content.get("tags", [])) if isinstance(one, dict)]
-    return [tag for tag in tags if tag.get("name") in wanted]
+    tags: list[Json] = source.content.get("tags", [])
+    return [tag for tag in tags if tag["name"] in wanted]

@@ -27,6 +27,11 @@ def with_line(description: str, sentence: str) -> str:
     return f"{description.rstrip()}\n\n{sentence}" if description.strip() else sentence
 
 
+def without_line(description: str) -> str:
+    """Return ``description`` without the paragraph that another gateway has added."""
+    return description.partition(_LABEL)[0].rstrip()
+
+
 def requirements(methods: Methods) -> list[dict[str, list[str]]]:
     """Return the security requirements of an operation: any one of ``methods`` is enough."""
     return [{name: []} for name in dict.fromkeys(map(_scheme_name, methods))]

@@ -1,16 +1,19 @@
 """Whatever documents services have, the gateway's own is valid: all references lead somewhere, and all ids are different."""
 
+from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from openapi_spec_validator import validate
 
-from documents import dangling
+from documents import as_json, dangling
 from examples import part
 from limen import Upstream, anyone
 from limen.app.document.public_document import Facts, PublicDocument
-from limen.app.document.service_document import ServiceDocument
+from limen.app.document.service_document import ServiceDocument, ServiceDocumentError
+from limen.app.document.service_operations import check
 from limen.app.document.sources import FileSource
 from limen.auth.method import Methods
 from limen.runtime.route import Route
@@ -79,7 +82,78 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=part(25))
+VALUES = st.sampled_from(
+    [None, True, 7, "text", [], {}, [7], ["#/no"], {"$ref": 7}, {"$ref": "#/components/schemas/Item"}]
+)
+
+
+def _places(value: Any) -> Iterator[tuple[Any, Any]]:
+    for key in list(value) if isinstance(value, dict) else range(len(value)):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        yield value, key
+        if isinstance(value[key], dict | list):
+            yield from _places(value[key])
+
+
+RICH: dict[str, Any] = {
+    "openapi": "3.1.0",
+    "info": {"title": "t", "version": "1"},
+    "servers": [{"url": "/v1"}],
+    "tags": [{"name": "t", "description": "d"}],
+    "paths": {
+        "/a/{id}": {
+            "parameters": [{"$ref": "#/components/parameters/P"}],
+            "get": {
+                "operationId": "a",
+                "description": "d",
+                "tags": ["t"],
+                "parameters": [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}],
+                "requestBody": {"content": {JSON: {"schema": {"$ref": "#/components/schemas/Item"}, "examples": {"e": {}}}}},
+                "callbacks": {"c": {"{$url}": {"post": {"responses": {"200": {"description": "d"}}}}}},
+                "responses": {
+                    "200": {
+                        "description": "d",
+                        "headers": {"h": {"schema": {"type": "string"}}},
+                        "content": {JSON: {"schema": {"oneOf": [{"$ref": "#/components/schemas/Item"}],
+                                                      "discriminator": {"propertyName": "p", "mapping": {"i": "Item"}}}}},
+                        "links": {"l": {"operationId": "a"}},
+                    }
+                },
+            },
+        }
+    },
+    "components": {
+        "parameters": {"P": {"name": "q", "in": "query", "schema": {"type": "string", "minimum": 1}}},
+        "schemas": {"Item": {"type": "object", "properties": {"x": {"$ref": "#/components/schemas/Item"}}}},
+    },
+}  # fmt: skip
+
+
+@settings(max_examples=part(60))
+@given(data=st.data(), version=st.sampled_from(["3.0.3", "3.1.0"]))
+def test_what_is_wrong_with_a_document_is_told(data: st.DataObject, version: str) -> None:
+    """Some of it is replaced by something else: that is published, or there is a sentence about it."""
+    content = deepcopy(RICH | {"openapi": version})
+    for _ in range(data.draw(st.integers(1, 2))):
+        place, key = data.draw(st.sampled_from(list(_places(content))))
+        place[key] = data.draw(VALUES)
+    up = Upstream("svc", ["http://127.0.0.1:1"])
+    route = Route(methods=("GET",), path="/s/{rest:path}", upstream=up, allow=anyone, rewrite="/{rest}")
+    public = PublicDocument()
+    public.add_forward(route, {"document": "x.json"})
+    source = public.sources.of("x.json", up)
+    assert isinstance(source, FileSource)
+    document: dict[str, Any] = {"openapi": "3.1.0", "info": {"title": "t", "version": "1"}, "paths": {}}
+    try:
+        source.document = ServiceDocument.parse(as_json(content))
+        check(route, source.document, "3.1.0")
+    except ServiceDocumentError:
+        pass
+    if source.document is not None:
+        public.complete(document, Facts([route], lambda _: Methods(), lambda route, method, path: True))
+        assert not {one for one in dangling(document) if one.startswith("#/components/")}
+
+
+@settings(max_examples=part(12))
 @given(several=st.lists(documents(), min_size=1, max_size=2), rewrite=st.sampled_from(["/{rest}", "/items/{rest}"]))
 def test_a_merged_document_is_valid(several: list[dict[str, Any]], rewrite: str) -> None:
     public = PublicDocument()

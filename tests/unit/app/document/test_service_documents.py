@@ -291,7 +291,13 @@ WRONG: dict[str, tuple[object, str]] = {
     "an item": (small({"/x": 1}), "its path '/x' is not an object"),
     "an operation": (small({"/x": {"get": 1}}), "GET /x is not an object"),
     "responses": (small({"/x": {"get": {"responses": []}}}), "the responses of GET /x are not an object"),
-    "parameters": (small({"/x": {"get": {"parameters": {}}}}), "the parameters of one of its operations, are not a list"),
+    "parameters": (small({"/x": {"get": {"parameters": {}}}}), "the parameters of one of its operations are not a list"),
+    "a parameter": (small({"/x": {"get": {"parameters": [7]}}}), "where an object should be, it has int"),
+    "a nameless one": (small({"/x": {"get": {"parameters": [{"in": "query"}]}}}), "a parameter of GET /x says no name"),
+    "tags": (small({}) | {"tags": [{}]}, "its tags are not a list of objects with names"),
+    "NaN": (b'{"openapi": "3.1.0", "x-n": NaN}', "it holds what JSON has not"),
+    "half a character": (b'{"openapi": "3.1.0", "x-n": "\\ud800"}', "it holds what JSON has not"),
+    "where none may be": (small({"/x": {"get": {"$ref": "#/paths/~1x"}}}), "stands where none may stand"),
     "dangling": (small({"/x": {"get": operation_of(answer({"$ref": "#/components/schemas/No"}))}}),
                  "the reference '#/components/schemas/No' leads nowhere"),
     "outside": (small({"/x": {"get": operation_of(answer({"$ref": "other.json#/A"}))}}), "leads out of it"),
@@ -405,6 +411,30 @@ def test_a_catch_all_and_a_stub_of_one_shape_are_one_path() -> None:
     (item,) = document["paths"].values()
     assert (item["get"]["operationId"], item["put"]["operationId"]) == ("own", "reports_put")
     assert [one["name"] for one in item["put"]["parameters"]] == ["number"]
+
+
+def test_a_rewrite_that_names_a_parameter_twice_and_a_schema_of_its_own(tmp_path: Path) -> None:
+    own = {"$id": "https://x.example/s", "$ref": "#/$defs/a", "$defs": {"a": {"type": "string"}}}
+    source = small({"/a/a/x": {"get": operation_of(answer(own))}, "/a/b/x": {"get": operation_of({})}})
+    app = Gateway()
+    app.forward(
+        "/{t}/{path:path}", upstream=UP, allow=anyone, rewrite="/{t}/{t}/{path}", document=written(tmp_path, source)
+    )
+    app.compile()
+    paths = app.openapi()["paths"]
+    assert [*paths] == ["/a/x"]
+    assert paths["/a/x"]["get"]["responses"]["200"]["content"][JSON]["schema"] == own
+
+
+def test_a_service_that_is_a_gateway_does_not_say_who_may_call(tmp_path: Path) -> None:
+    said = {"description": "Says.\n\n**Who may call:** anyone.", "x-limen-allow": "anyone"}
+    app = Gateway(auth=Jwt("k" * 32))
+    app.forward(
+        "/x", upstream=UP, allow=role("a"), document=written(tmp_path, small({"/x": {"get": operation_of({}, **said)}}))
+    )
+    operation = published(app)["paths"]["/x"]["get"]
+    assert operation["x-limen-allow"] == "role(a)"
+    assert operation["description"] == "Says.\n\n**Who may call:** callers with the role `a`, with a bearer token."
 
 
 def test_a_reference_that_is_wrong_says_which() -> None:
