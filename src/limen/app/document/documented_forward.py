@@ -43,6 +43,8 @@ class DocumentedForward:
 
         Raises ValueError or TypeError for what cannot be, or would be of no use.
         """
+        if unknown := sorted(options.keys() - ForwardOptions.__annotations__.keys()):
+            raise TypeError(f"forward() has no option {unknown[0]}=; see its documentation for those that it has")
         document = options.get("document")
         texts = [name for name in ("name", "summary", "description") if options.get(name) is not None]
         if not options.get("include_in_schema", True):

@@ -334,6 +334,7 @@ def test_options_of_no_use_are_declaration_errors(tmp_path: Path) -> None:
         ({"document": file, "include_in_schema": False}, "so document= says nothing"),
         ({"include_in_schema": False, "tags": ["a"]}, "so tags= says nothing"),
         ({"tags": "a"}, "tags='a' is no list"),
+        ({"sumary": "s"}, "forward() has no option sumary="),
     ]
     for number, (options, _) in enumerate(given):
         app.forward(f"/{number}/{{path:path}}", upstream=UP, allow=anyone, rewrite="/{path}", **options)
