@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from limen.app.access import caller
+    from limen.app.document.problem import Problem, problems
     from limen.app.gateway import IDENTITY, Gateway
     from limen.app.group import Group
-    from limen.app.openapi import Problem, problems
     from limen.app.router import Router
     from limen.auth.rules import Rule, anyone, owner, role, scope, signed_in
     from limen.client.limits import ClientLimits
@@ -52,7 +52,7 @@ _HOMES = {
     "Group": "limen.app.group",
     "Limits": "limen.upstream.declared",
     "Principal": "limen.exchange.principal",
-    "Problem": "limen.app.openapi",
+    "Problem": "limen.app.document.problem",
     "Router": "limen.app.router",
     "Rule": "limen.auth.rules",
     "Timeouts": "limen.upstream.declared",
@@ -62,7 +62,7 @@ _HOMES = {
     "anyone": "limen.auth.rules",
     "caller": "limen.app.access",
     "owner": "limen.auth.rules",
-    "problems": "limen.app.openapi",
+    "problems": "limen.app.document.problem",
     "role": "limen.auth.rules",
     "scope": "limen.auth.rules",
     "signed_in": "limen.auth.rules",

@@ -79,6 +79,18 @@ def test_the_example_of_the_library_compiles(monkeypatch: pytest.MonkeyPatch) ->
     assert "/api/suppliers" in app.openapi()["paths"]
 
 
+def test_the_examples_of_the_document_run() -> None:
+    page = (ROOT / "docs" / "openapi.md").read_text()
+    space: dict[str, Any] = {"__name__": "shop"}
+    for code in re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL):
+        exec(compile(code, "openapi.md", "exec"), space)
+    document = space["app"].openapi()
+    assert document["info"]["x-logo"] == {"url": "https://example.com/logo.png"}
+    operation = document["paths"]["/reports/{path}"]["get"]
+    assert operation["x-limen-allow"] == "role(analyst)"
+    assert operation["description"].endswith("callers with the role `analyst`, with a bearer token.")
+
+
 def test_the_examples_of_policies_run_and_their_table_is_the_codes() -> None:
     page = (ROOT / "docs" / "policies.md").read_text()
     first, second = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)

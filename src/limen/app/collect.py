@@ -119,7 +119,7 @@ class Collector:
             if not any(group is one for one in self.groups):
                 self.groups.append(group)  # of a router
         policies = (*(self._group(one)[1] for one in declared.groups), own)
-        make = forward_route if declared.is_forward else stub_route
+        make = stub_route if declared.forward is None else forward_route
         try:
             return make(context, methods, declared, rule=rule, app_max_body=app_max_body, policies=policies)
         except TypeError as error:

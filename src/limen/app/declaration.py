@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from limen.app.access import LocalRoute, with_caller
 from limen.app.group_policies import GroupPolicies
-from limen.app.options import OWN_OPTIONS, RouteOptions, Stub
+from limen.app.options import OWN_OPTIONS, ForwardOptions, RouteOptions, Stub
 from limen.app.placeholder import is_placeholder
 from limen.engines.asgi.guarded import GUARDED
 
@@ -31,7 +31,7 @@ class Declared(APIRoute):
     options: RouteOptions
     groups: Sequence[GroupPolicies] = ()
     problems: Sequence[str] = ()
-    is_forward: bool = False
+    forward: ForwardOptions | None = None
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Match nothing: the gateway's table matches requests. Only the asgi engine asks for a route's dependencies."""

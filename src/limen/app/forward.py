@@ -11,7 +11,9 @@ from limen.app.options import ForwardOptions, RouteOptions
 
 EVERY_METHOD: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
+_OF_DOCUMENT: Final = frozenset(("document", "tags", "name", "summary", "description", "include_in_schema"))
 _OF_FORWARD: Final = frozenset(ForwardOptions.__annotations__)
+_OF_ROUTE: Final = _OF_FORWARD - _OF_DOCUMENT - {"methods"}
 
 
 def declare_forward(
@@ -20,13 +22,14 @@ def declare_forward(
     """Declare that ``router`` forwards ``path``."""
     stray = sorted(set(options) - _OF_FORWARD)
     methods = [method.upper() for method in options.get("methods", EVERY_METHOD)]
-    given: dict[str, Any] = {key: value for key, value in options.items() if key != "methods"}
+    # FastAPI documents none of it: what is behind a forward is documented by ``limen.app.document``.
+    given: dict[str, Any] = {key: value for key, value in options.items() if key in _OF_ROUTE}
     declared = register(router, methods, path, _service, cast("RouteOptions", {**given, "include_in_schema": False}))
+    declared.forward = options
     declared.groups = groups
-    declared.is_forward = True
     if stray:
         declared.problems = [
-            f"{'=, '.join(stray)}= is not for a forward, which reads neither bodies nor answers; leave it out"
+            f"forward() has no option {'=, '.join(stray)}=; it reads neither bodies nor answers; leave it out"
         ]
 
 

@@ -5,22 +5,24 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Unpack, cast
 
 from fastapi import FastAPI
-from fastapi.routing import APIRoute, iter_route_contexts
+from fastapi.exceptions import RequestValidationError
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from limen.app import local_checks
 from limen.app.collect import Collected, Collector
 from limen.app.config import GatewayConfig
-from limen.app.declaration import declare
+from limen.app.declaration import Declared, declare
 from limen.app.dependencies import guard_names
+from limen.app.document.endpoint import load_first
+from limen.app.document.operation_ids import FunctionNames, chosen_by_user
+from limen.app.document.public_document import Facts, PublicDocument
 from limen.app.forward import declare_forward
 from limen.app.group import Group
 from limen.app.group_policies import GroupPolicies
 from limen.app.jwks import JwkSetSource, publish
 from limen.app.lifespan import Lifespan, UserLifespan
-from limen.app.local import exception_handlers, server_error_handler
-from limen.app.openapi import complete
+from limen.app.local import exception_handlers, on_invalid_request, server_error_handler
 from limen.app.options import Auth, ForwardOptions, RouteOptions, Stub, Verbs
 from limen.app.stub import LOCAL_DEFAULT, document
 from limen.app.telemetry import observes
@@ -37,6 +39,7 @@ from limen.exchange.policy import Policy
 from limen.exchange.principal import Principal
 from limen.observe import access
 from limen.observe.redaction import logger
+from limen.routing.table import Match
 from limen.runtime.host import ActiveConfig
 from limen.runtime.local_route import LocalEntry
 from limen.runtime.route import Route
@@ -103,7 +106,8 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
             redirects=fastapi.get("redirect_slashes", True),
         )
         self._routes_seen = 0
-        fastapi.setdefault("generate_unique_id_function", _function_name)
+        self._public_document = PublicDocument()
+        fastapi.setdefault("generate_unique_id_function", FunctionNames())
         self._observed = observes(fastapi.get("telemetry"))
         fastapi["exception_handlers"] = exception_handlers(fastapi.get("exception_handlers"))
         super().__init__(lifespan=cast("Any", lifespan), **fastapi)
@@ -180,12 +184,34 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         return tuple(self._config.local)
 
     def openapi(self) -> dict[str, Any]:
-        """Return the public document: FastAPI's, with problems, gateway statuses and bearer security."""
+        """Return the public document: FastAPI's, with what the gateway answers, who may call, and what is behind forwards."""
         self.active_config()  # what documents a route is known once all is compiled
-        if self.openapi_schema is None:
-            methods = Methods(one for route in self._config.routes for one in self._methods(route))
-            self.openapi_schema = complete(super().openapi(), methods)
-        return self.openapi_schema
+        if self._public_document.outdated(self.openapi_schema, len(self._config.routes)):
+            self.openapi_schema = None
+        return self._public_document.completed(super().openapi(), self._facts())
+
+    def complete_openapi(self, document: dict[str, Any]) -> dict[str, Any]:
+        """Complete a ``document`` of your own, such as one of FastAPI's ``get_openapi(routes=app.routes, ...)``, in place.
+
+        It gets what ``openapi`` adds; what is there already stays. Return it from a function of your own in the place of
+        ``app.openapi``.
+        """
+        self.active_config()
+        self._public_document.complete(document, self._facts())
+        return document
+
+    async def load_documents(self) -> None:
+        """Ask for the documents that ``forward(document=)`` has the addresses of, where it is time to.
+
+        ``/openapi.json`` does so by itself. It never raises: what fails is a line in the log.
+        """
+        await self._public_document.load()
+
+    def setup(self) -> None:
+        """Add FastAPI's endpoints of the document, and have them wait for documents of services."""
+        super().setup()
+        if self.openapi_url:
+            load_first(self.router.routes, self.openapi_url, self.load_documents)
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[Mapping[str, Any]]:
@@ -242,18 +268,39 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
     def _methods(self, route: Route) -> Methods:
         return self.auth if route.auth is None else route.auth
 
+    def _facts(self) -> Facts:
+        return Facts(
+            self._config.routes,
+            self._methods,
+            self._reaches,
+            chosen_by_user(self.routes),
+            revocable=self._revocations is not None,
+            problems=self.exception_handlers.get(RequestValidationError) is on_invalid_request,
+        )
+
+    def _reaches(self, route: Route, method: str, path: bytes) -> bool:
+        found = self.active_config().table.match(method.encode(), path)
+        return isinstance(found, Match) and found.plan.route is route
+
     def _collect(self) -> Collected:
         self._routes_seen = len(self.router.routes)
-        return self._collector.collect(self.router.routes, app_max_body=self.max_body_size)
+        collected = self._collector.collect(self.router.routes, app_max_body=self.max_body_size)
+        forwards = [
+            (route, route.declared_as.forward)
+            for route in collected.routes
+            if isinstance(route.declared_as, Declared) and route.declared_as.forward is not None
+        ]
+        collected.problems += self._public_document.set_forwards(forwards, self.openapi_version)
+        return collected
 
     def _document(self) -> None:
         """Complete what FastAPI documents, and bound what it validates, now that all is known."""
         self.openapi_schema = None
-        by_declared = {id(route.declared_as): route for route in self._config.routes}
-        for context in iter_route_contexts(self.router.routes):
-            route = by_declared.get(id(context.original_route))
-            if route is not None:
-                document(context, route, self._methods(route))
+        for route in self._config.routes:
+            declared = route.declared_as
+            # What FastAPI has made of an included route is completed with the document.
+            if isinstance(declared, Declared) and declared.path == route.path:
+                document(declared, route, self._methods(route), revocable=self._revocations is not None)
         local_checks.bound_validation(self.routes)
 
 
@@ -269,10 +316,6 @@ def _route_info(route: Route, middleware: str) -> RouteInfo:
 
 def _local_info(entry: LocalEntry) -> RouteInfo:
     return RouteInfo(entry.methods, entry.path, "-", str(entry.allow), "asgi", entry.kind)
-
-
-def _function_name(route: APIRoute) -> str:
-    return route.name
 
 
 def _lifespan(app: FastAPI) -> AbstractAsyncContextManager[Mapping[str, Any]]:

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import Enum
+from os import PathLike
 from typing import Any, Literal, Required, TypedDict, TypeVar, Unpack
 
 from fastapi import Response
@@ -126,6 +127,16 @@ class ForwardOptions(TypedDict, total=False):
     - ``max_body``: bytes a request body may have; the ``max_body_size`` of the application unless given, and without one
       unbounded, since bodies stream and are never held.
     - ``dependencies``: FastAPI's, which run before the request is forwarded.
+
+    It stands in the public document, by default with one operation for each method:
+
+    - ``document``: the service's own document (OpenAPI 3 in JSON), a file such as ``"reports.openapi.json"`` or an address
+      such as ``"http://reports:8000/openapi.json"``. Its operations stand there instead, as far as this forward reaches them.
+      A file is read by ``compile`` or at start, and a wrong one is a declaration error. An address is asked when the
+      gateway's document is; until it answers, the forward is documented without.
+    - ``tags``: those of its operations; else those of the service's document, or the name of the upstream.
+    - ``name``, ``summary``, ``description``: of the operations that stand for a service without a document.
+    - ``include_in_schema``: False leaves it out.
     """
 
     upstream: Required[Upstream]
@@ -138,6 +149,12 @@ class ForwardOptions(TypedDict, total=False):
     max_body: int | None
     policies: Sequence[Policy]
     dependencies: Sequence[Depends] | None
+    document: str | PathLike[str] | None
+    tags: Sequence[str | Enum] | None
+    name: str | None
+    summary: str | None
+    description: str | None
+    include_in_schema: bool
 
 
 class Verbs:

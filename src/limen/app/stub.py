@@ -1,13 +1,13 @@
 """Makes a route of a stub: a function whose signature is the contract, and which a service answers."""
 
-from typing import Any, Final, cast, get_type_hints
+from typing import Final, cast, get_type_hints
 
 from fastapi.routing import APIRoute, RouteContext
 
 from limen.app.declaration import Declared
 from limen.app.dependencies import guard
+from limen.app.document.operation import addition, describe
 from limen.app.hooks import after_hook
-from limen.app.openapi import refusals, security
 from limen.app.options import RouteOptions
 from limen.app.signature import contract
 from limen.auth.method import Methods
@@ -95,15 +95,12 @@ def forward_route(
     )
 
 
-def document(context: RouteContext, route: Route, methods: Methods) -> None:
-    """Add the refusals of ``route`` to its documentation, and how callers prove who they are."""
-    # What ``register`` has made for this route alone; of an included one it is FastAPI's copy.
-    responses: dict[int | str, dict[str, Any]] = context.responses
-    own = {**responses}
-    responses.clear()
-    responses.update({**refusals(route), **own})
-    if not route.allow.public:
-        context.openapi_extra.setdefault("security", security(methods))
+def document(declared: Declared, route: Route, methods: Methods, *, revocable: bool) -> None:
+    """Add to the documentation of a stub what the gateway may answer, and who may call.
+
+    ``revocable`` says that tokens may end early.
+    """
+    describe(declared, addition(route, methods, revocable=revocable))
 
 
 def _max_body(options: RouteOptions, nearest: int | None, app_max_body: int | None, *, held: bool) -> int | None:

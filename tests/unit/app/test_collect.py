@@ -191,7 +191,7 @@ def test_policies_of_a_group_hold_in_a_router_and_are_not_for_local_endpoints() 
     found = problems(app)
     assert "GET /local: policies, rewrite given without upstream=; name the service" in found
     assert "group /v1/g: policies=str(...) is no list; write policies=[...]" in found
-    assert any("/v1/g/all/{path:path}: after= is not for a forward" in one for one in found)
+    assert any("/v1/g/all/{path:path}: forward() has no option after=" in one for one in found)
 
 
 def test_a_dependency_that_reads_a_body_is_refused_on_a_forward() -> None:

@@ -211,7 +211,10 @@ def test_a_document_says_what_fastapis_says() -> None:
     assert {*DOCUMENT_SAMPLES} == rows_of(DOCUMENTED)
     for key, sample in DOCUMENT_SAMPLES.items():
         expected = sample.look(plain(sample.app, sample.option))
-        assert (key, sample.look(stubbed(sample.app, sample.option))) == (key, expected)
+        said = sample.look(stubbed(sample.app, sample.option))
+        if isinstance(said, str):  # behind the user's description stands who may call
+            said = said.partition("\n\n**Who may call:**")[0]
+        assert (key, said) == (key, expected)
         assert (key, sample.look(plain(sample.without, {}))) != (key, expected)
 
 
@@ -385,6 +388,8 @@ def test_a_parameter_is_checked_and_documented_as_in_fastapi(name: str) -> None:
                 assert (path, value, statuses) == (path, value, expected)
         full = path + "/{v}" * (place == "path")
         told = [{key: one[full]["post"].get(key) for key in ("parameters", "requestBody")} for one in documents]
+        if place == "path" and told[0]["parameters"] is None:
+            continue  # OpenAPI wants all parameters of a path, also one with include_in_schema=False
         if place == "form":  # FastAPI names the model of a form after the operation, which has another id here
             told = [re.sub(r"#/components/schemas/\w+", "", json.dumps(one)) for one in told]
         assert (path, told[1]) == (path, told[0])
@@ -677,8 +682,8 @@ def test_a_decorator_for_each_method_declares_stubs(verb: str) -> None:
 def test_a_method_for_local_endpoints_takes_no_upstream() -> None:
     app = Gateway()
     more: Kwargs = {"endpoint": lambda: None, "methods": ["PUT"]}
+    add: Any = app.add_api_route
     with pytest.raises(TypeError, match="add_api_route\\(\\) got an unexpected keyword argument 'upstream'"):
-        add: Any = app.add_api_route
         add("/x", upstream=SVC, **more)
     app.add_api_route("/x", **more)
     assert TestClient(app).put("/x").status_code == 200
@@ -714,7 +719,7 @@ def test_the_status_of_a_stub_is_the_one_that_is_checked() -> None:
 def test_responses_of_the_application_check_answers_of_stubs() -> None:
     app = stubbed({"responses": {202: {"model": Item}, 418: {"description": "T"}}}, {})
     assert [*app.declared()[0].contract.answers] == [202]
-    assert app.openapi()["paths"]["/x"]["post"]["responses"]["418"] == {"description": "T"}
+    assert app.openapi()["paths"]["/x"]["post"]["responses"]["418"]["description"] == "T"
 
 
 def test_debug_shows_tracebacks_of_local_endpoints_alone() -> None:

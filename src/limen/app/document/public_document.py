@@ -1,0 +1,226 @@
+"""The public document of one gateway: FastAPI's, completed in place.
+
+1. what the gateway says of each operation that a stub declares
+2. what it answers to a request that does not fit a local endpoint
+3. operation ids that are unique
+4. the operations behind each forward
+5. security schemes, under names that are free
+6. problems that the user documents get the schema that all share
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from limen.app.document.catch_all import catch_alls
+from limen.app.document.documented_forward import DocumentedForward
+from limen.app.document.json_types import Json, operations
+from limen.app.document.operation import addition, complete_operation
+from limen.app.document.operation_ids import make_unique
+from limen.app.document.path_templates import template
+from limen.app.document.problem import problems
+from limen.app.document.service_components import ServiceComponents
+from limen.app.document.service_document import ServiceDocument, ServiceDocumentError
+from limen.app.document.service_operations import PublishedOperation, Reaches, check, documented_tags, published
+from limen.app.document.shared import Shared, drop_empty, drop_unused, free_name, share_problems
+from limen.app.document.sources import FileSource, Sources
+from limen.app.document.who_may_call import requirements, schemes
+from limen.app.options import ForwardOptions
+from limen.auth.method import Methods
+from limen.observe.redaction import logger
+from limen.routing.pattern import Pattern
+from limen.runtime.route import Route
+
+_log = logger("limen.app.document")
+
+_INVALID_IN_FASTAPI: Final = {"application/json": {"schema": {"$ref": "#/components/schemas/HTTPValidationError"}}}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a gateway knows besides its forwards.
+
+    ``routes`` are all of its routes, stubs and forwards, and ``methods`` gives those by which callers of a route prove who
+    they are. ``reaches`` tells whether a request is one of a route. ``chosen_ids`` has path and method of the operations
+    whose ids the user chose. ``revocable`` says that tokens may end early, and ``problems`` that local endpoints answer a
+    request that does not fit with a problem document.
+    """
+
+    routes: Sequence[Route]
+    methods: Callable[[Route], Methods]
+    reaches: Reaches
+    chosen_ids: Collection[tuple[str, str]] = ()
+    revocable: bool = False
+    problems: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What became of a forward: how it is documented, None where it is left out, and what is wrong with that."""
+
+    route: Route
+    forward: DocumentedForward | None
+    problem: str = ""
+
+
+class PublicDocument:
+    """Completes the documents of one gateway."""
+
+    def __init__(self) -> None:
+        """Have no forwards."""
+        self._forwards: list[DocumentedForward] = []
+        self._undocumented: list[Route] = []  # forwards that are left out
+        self.sources = Sources()
+        self._known: dict[int, _Known] = {}  # by the identity of the route
+        self._made: Json | None = None
+        self._made_from: tuple[int, tuple[ServiceDocument | None, ...]] = (0, ())
+
+    def set_forwards(self, forwards: Sequence[tuple[Route, ForwardOptions]], version: str) -> list[str]:
+        """Document ``forwards`` in a document of OpenAPI ``version``; return what is wrong with them.
+
+        Documents that are files are read. What was read once is not read again.
+        """
+        wrong: list[str] = []
+        known, self._known = self._known, {}
+        self._forwards, self._undocumented = [], []
+        for route, options in forwards:
+            made = known.get(id(route)) or self._made_of(route, options, version)
+            self._known[id(route)] = made
+            if made.problem:
+                wrong.append(f"{route.name}: {made.problem}")
+            elif made.forward is None:
+                self._undocumented.append(route)
+            else:
+                self._forwards.append(made.forward)
+        return wrong
+
+    def _made_of(self, route: Route, options: ForwardOptions, version: str) -> "_Known":
+        try:
+            forward = DocumentedForward.of(route, options, self.sources)
+        except (TypeError, ValueError) as error:
+            return _Known(route, None, str(error))
+        if not options.get("include_in_schema", True):
+            return _Known(route, None)
+        if isinstance(forward.source, FileSource):
+            try:
+                check(route, forward.source.read(), version)
+            except ServiceDocumentError as error:
+                return _Known(route, forward, f"document={str(forward.source)!r}: {error}")
+        return _Known(route, forward)
+
+    async def load(self) -> None:
+        """Ask for the documents that have an address, where it is time to."""
+        await asyncio.gather(*(source.refresh() for source in self.sources.urls()))
+
+    def outdated(self, document: Json | None, routes: int) -> bool:
+        """Tell whether ``document`` is what was made last, and would be another one now. ``routes`` counts the gateway's."""
+        return document is not None and document is self._made and self._made_from != (routes, self._documents())
+
+    def completed(self, document: Json, facts: Facts) -> Json:
+        """Return ``document``, completed. One that was completed last, and has not changed, is not completed again."""
+        if document is not self._made:
+            self.complete(document, facts)
+            self._made, self._made_from = document, (len(facts.routes), self._documents())
+        return document
+
+    def complete(self, document: Json, facts: Facts) -> None:
+        """Complete ``document`` in place. What is there already stays."""
+        shared = Shared(document)
+        served = self._add_stubs(document, facts, shared)
+        if facts.problems:
+            _mend_local_problems(document, [operation for operation, _ in served])
+        drop_unused(document)
+        make_unique(document, facts.chosen_ids)
+        served += self._add_forwards(document, facts, shared)
+        methods = Methods(method for route in facts.routes for method in facts.methods(route))
+        _name_schemes(document, methods, served)
+        share_problems(document, shared)
+        drop_empty(document)
+
+    def _documents(self) -> tuple[ServiceDocument | None, ...]:
+        return tuple(source.document for source in self.sources.urls())
+
+    def _add_stubs(self, document: Json, facts: Facts, shared: Shared) -> list[tuple[Json, Methods]]:
+        """1. Complete the operations of stubs, which FastAPI has documented by their signatures."""
+        forwards = [*self._undocumented, *(forward.route for forward in self._forwards)]
+        served: list[tuple[Json, Methods]] = []
+        for route in facts.routes:
+            if any(route is forward for forward in forwards):
+                continue
+            try:
+                path = template(Pattern.parse(route.path))
+            except ValueError:
+                continue  # a declaration error, which is told elsewhere
+            methods = facts.methods(route)
+            item = document.get("paths", {}).get(path, {})
+            for method in route.methods:
+                if (operation := item.get(method.lower())) is not None:
+                    complete_operation(path, operation, addition(route, methods, revocable=facts.revocable), shared)
+                    served.append((operation, methods))
+        return served
+
+    def _add_forwards(self, document: Json, facts: Facts, shared: Shared) -> list[tuple[Json, Methods]]:
+        """4. Add what is behind each forward."""
+        if self._forwards:
+            shared.schema()  # before a service takes its name
+        copiers: dict[int, ServiceComponents] = {}  # by the identity of the service's document
+        served: list[tuple[Json, Methods]] = []
+        for forward in self._forwards:
+            methods = facts.methods(forward.route)
+            added = addition(forward.route, methods, revocable=facts.revocable)
+            for one in self._published(document, forward, facts.reaches, copiers):
+                operation = one.operation
+                if forward.tags is not None or not operation.get("tags"):
+                    operation["tags"] = list(forward.tags or [forward.route.upstream.name])
+                complete_operation(one.path, operation, added, shared)
+                document.setdefault("paths", {}).setdefault(one.path, {})[one.method] = operation
+                served.append((operation, methods))
+        return served
+
+    def _published(
+        self, document: Json, forward: DocumentedForward, reaches: Reaches, copiers: dict[int, ServiceComponents]
+    ) -> list[PublishedOperation]:
+        """Return the operations behind ``forward``; where its service's document cannot be had, those that stand for it."""
+        source = forward.source
+        found = None if source is None else source.read() if isinstance(source, FileSource) else source.document
+        if found is None:
+            return list(catch_alls(document, forward))
+        try:
+            copier = copiers.pop(id(found), None) or ServiceComponents(
+                found, forward.route.upstream.name, document.setdefault("components", {}), str(document["openapi"])
+            )
+            several = published(document, forward.route, copier, reaches)
+        except ServiceDocumentError as error:
+            _log.warning("%s: the document at %s cannot be published: %s", forward.route.name, source, error)
+            return list(catch_alls(document, forward))
+        copier.commit()
+        copiers[id(found)] = copier
+        used = {tag for one in several for tag in one.operation.get("tags", [])} if forward.tags is None else set[str]()
+        if tags := documented_tags(document, found, used):
+            document.setdefault("tags", []).extend(tags)
+        return several
+
+
+def _mend_local_problems(document: Json, stubs: list[Json]) -> None:
+    """2. Document the gateway's own 422 where FastAPI has put its default, which is never sent."""
+    ((status, response),) = problems(422).items()
+    for _, _, operation in operations(document):
+        given = operation.get("responses", {}).get(str(status), {})
+        if given.get("content") == _INVALID_IN_FASTAPI and not any(operation is stub for stub in stubs):
+            operation["responses"][str(status)] = dict(response)
+
+
+def _name_schemes(document: Json, methods: Methods, served: list[tuple[Json, Methods]]) -> None:
+    """5. Add the schemes of ``methods``; where the user has another one of a name, ours gets another name."""
+    there = document.setdefault("components", {}).setdefault("securitySchemes", {})
+    names: dict[str, str] = {}
+    for name, scheme in schemes(methods).items():
+        taken = name in there and there[name] != scheme
+        names[name] = free_name(f"limen_{name}", scheme, there) if taken else name
+        there[names[name]] = scheme
+    for operation, by in served:
+        if operation.get("security") == requirements(by):
+            operation["security"] = [
+                {names[name]: scopes for name, scopes in one.items()} for one in operation["security"]
+            ]
