@@ -2,8 +2,18 @@
 
 A change is compiled when the configuration is next asked for. The runtime outlives that, with the connections and the
 verified tokens of what is still declared.
+
+What lives belongs to an event loop: connections, tasks, futures. So each loop in which the gateway serves has a runtime of
+its own, and what was compiled against it:
+
+1. a loop with a lifespan (``start``, ``stop``): servers, ``TestClient`` with ``with``. All lives until the lifespan ends
+2. any other loop that requests come from: ``TestClient`` without ``with``, ``httpx2.ASGITransport``. Nobody says when such a
+   loop ends, so connections do not stay open between requests. What is left is let go of once the loop is closed
+3. no loop: what is compiled to be looked at. The first lifespan takes it over
 """
 
+import asyncio
+import threading
 from collections.abc import Callable, Mapping, Sequence
 
 from limen.errors import DeclarationError
@@ -15,44 +25,71 @@ from limen.runtime.declared_policies import GATEWAY, DeclaredPolicies, declared_
 from limen.runtime.host import ActiveConfig
 from limen.runtime.route import Route
 from limen.runtime.state import Runtime
+from limen.runtime.system import SYSTEM, System
 
 _log = logger("limen.app.config")
 
+_NO_LIFESPAN = (
+    "requests come from an event loop in which the gateway has no lifespan, so connections to services are not kept between "
+    "them. Let the server run lifespans; in the lifespan of an application around this one, use `async with "
+    "gateway.running():`; in tests, use `with TestClient(app)`"
+)
+
+
+class _LoopConfig:
+    """What was compiled for one event loop, and the runtime that it was compiled against."""
+
+    __slots__ = ("active", "lifespans", "problems", "runtime", "version")
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.active: ActiveConfig | None = None
+        self.problems: tuple[str, ...] = ()  # of the declarations of ``version``
+        self.version = -1  # of the declarations that were compiled last, with or without success
+        self.lifespans = 0
+
 
 class GatewayConfig:
-    """Collects declarations and their problems, and compiles them.
+    """Collects declarations and their problems, and compiles them, for each event loop.
 
-    ``routes`` are in the order of their declaration. ``runtime`` is what they are compiled against.
+    ``routes`` are in the order of their declaration.
     """
 
     def __init__(
         self,
-        make_runtime: Callable[[], Runtime],
+        make_runtime: Callable[[System, bool], Runtime],
         identity: Mapping[str, Callable[[Principal], str]],
         policies: Sequence[Policy],
         on_compiled: Callable[[], None],
     ) -> None:
-        """Begin with the gateway's own ``policies`` and no route. ``on_compiled`` is called after each successful compile."""
+        """Begin with the gateway's own ``policies`` and no route.
+
+        ``make_runtime`` gets the system that it runs on, and whether to keep idle connections. ``on_compiled`` is called
+        after each successful compile.
+        """
         self._make_runtime = make_runtime
         self._identity = identity
         self._on_compiled = on_compiled
         self._group_prefixes: list[str] = []
         self._policies, self._declaration_problems = declared_policies(GATEWAY, policies)
-        self._compile_problems: tuple[str, ...] = ()  # of what was declared since ``_active`` was compiled
-        self._active: ActiveConfig | None = None
-        self._changed = True
+        self._version = 0  # of what is declared
+        self._lock = threading.RLock()  # loops in several threads may serve one gateway
+        self._with_lifespan: dict[asyncio.AbstractEventLoop, _LoopConfig] = {}
+        self._without_lifespan: dict[asyncio.AbstractEventLoop, _LoopConfig] = {}
+        self._without_loop = self._made(SYSTEM)
+        self._only: ActiveConfig | None = None  # of the only lifespan, if it is up to date
+        self._warned = False
         self.routes: list[Route] = []
-        self.runtime = make_runtime()
 
     def add_route(self, route: Route) -> None:
         """Declare ``route``."""
         self.routes.append(route)
-        self._changed = True
+        self._change()
 
     def add_problems(self, *problems: str) -> None:
         """Keep ``problems`` until the next compile, which fails with them."""
         self._declaration_problems += problems
-        self._changed = True
+        self._change()
 
     def declare_policies(self, place: str, policies: object) -> DeclaredPolicies:
         """Check ``policies`` of ``place``; keep the problems."""
@@ -69,39 +106,140 @@ class GatewayConfig:
 
     def compile(self) -> None:
         """Compile what has changed. Raises DeclarationError with every problem at once."""
-        if self._changed:
-            self._recompile()
-        if self._compile_problems:
-            raise DeclarationError(self._compile_problems)
+        config = self._known() or self._without_loop
+        self._compiled(config)
+        if config.problems:
+            raise DeclarationError(config.problems)
 
     def active(self) -> ActiveConfig:
-        """Return what requests run against. Where the last compile failed, that is what was compiled before."""
-        if self._changed:
-            self._recompile()
-        if self._active is None:
-            raise DeclarationError(self._compile_problems)
-        return self._active
+        """Return what requests in this event loop run against.
 
-    async def restart(self) -> None:
-        """Close the runtime, and begin with a new one."""
-        runtime, self.runtime, self._active = self.runtime, self._make_runtime(), None
-        self._changed = True
-        await runtime.aclose()
+        Where the last compile failed, that is what was compiled before. Without a loop, it is that of the only lifespan, or
+        what is compiled to be looked at.
+        """
+        return self._compiled(self._here())
 
-    def _recompile(self) -> None:
-        self._changed = False
+    def active_of_lifespan(self) -> ActiveConfig:
+        """Return the same in a loop with a lifespan, without a look at the loop as long as there is only one."""
+        only = self._only
+        return self.active() if only is None else only
+
+    @property
+    def runtime(self) -> Runtime:
+        """The runtime of this event loop."""
+        return self._here().runtime
+
+    def new_request_id(self) -> str:
+        """Make an id for a request in this event loop."""
+        return self._here().runtime.new_request_id()
+
+    def start(self, system: System = SYSTEM) -> Runtime:
+        """Begin a lifespan in the running event loop, and return its runtime. A second one in this loop shares it.
+
+        Raises DeclarationError with every problem, and RuntimeError if the gateway runs here on another ``system``.
+        """
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            config = self._with_lifespan.get(loop)
+            if config is not None and system is not SYSTEM:
+                raise RuntimeError("the gateway runs in this event loop already, with a network and a clock of its own")
+            if config is None:
+                config = self._without_loop if system is SYSTEM else self._made(system)
+                self._compiled(config)
+                if config.problems:
+                    raise DeclarationError(config.problems)
+                if config is self._without_loop:
+                    self._without_loop = self._made(SYSTEM)
+                config.runtime.bind(loop)
+                self._with_lifespan[loop] = config
+            config.lifespans += 1
+            self._only = None
+            return config.runtime
+
+    async def stop(self) -> None:
+        """End the lifespan in the running event loop: with the last one, close everything that lives in the loop."""
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            config = self._with_lifespan[loop]
+            config.lifespans -= 1
+            if config.lifespans:
+                return
+            del self._with_lifespan[loop]
+            before = self._without_lifespan.pop(loop, None)  # of requests that came before the lifespan
+            self._only = None
+        await config.runtime.aclose()
+        if before is not None:
+            await before.runtime.aclose()
+
+    def _made(self, system: System, *, keeps_idle: bool = True) -> _LoopConfig:
+        return _LoopConfig(self._make_runtime(system, keeps_idle))
+
+    def _change(self) -> None:
+        with self._lock:
+            self._version += 1
+            self._only = None
+
+    def _known(self) -> _LoopConfig | None:
+        """Return the one of the running loop, if there is one; without a loop, the one of the only lifespan."""
         try:
-            self._active = compile_config(
-                self.routes,
-                runtime=self.runtime,
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            with self._lock:
+                configs = tuple(self._with_lifespan.values())
+            return configs[0] if len(configs) == 1 else None
+        return self._with_lifespan.get(loop) or self._without_lifespan.get(loop)
+
+    def _here(self) -> _LoopConfig:
+        """Return the one for what runs now; a loop without one gets one that lasts as long as the loop."""
+        known = self._known()
+        if known is not None:
+            return known
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return self._without_loop
+        with self._lock:
+            self._discard_closed()
+            config = self._without_lifespan[loop] = self._made(SYSTEM, keeps_idle=False)
+            config.runtime.bind(loop)
+            warned, self._warned = self._warned, True
+        if not warned:
+            _log.warning(_NO_LIFESPAN)
+        return config
+
+    def _discard_closed(self) -> None:
+        """Let go of what lived in loops that are closed."""
+        for configs in (self._with_lifespan, self._without_lifespan):
+            for loop in [loop for loop in configs if loop.is_closed()]:
+                configs.pop(loop).runtime.discard()
+                self._only = None
+
+    def _compiled(self, config: _LoopConfig) -> ActiveConfig:
+        if config.version != self._version:
+            with self._lock:
+                self._recompile(config)
+        if config.active is None:
+            raise DeclarationError(config.problems)
+        if self._only is None and config.lifespans:
+            with self._lock:
+                if len(self._with_lifespan) == 1 and config.version == self._version:
+                    self._only = config.active
+        return config.active
+
+    def _recompile(self, config: _LoopConfig) -> None:
+        config.version = self._version
+        try:
+            config.active = compile_config(
+                tuple(self.routes),
+                runtime=config.runtime,
                 identity=self._identity,
                 policies=self._policies,
                 problems=tuple(self._declaration_problems),
             )
         except DeclarationError as error:
-            self._compile_problems = error.problems
-            if self._active is not None:
+            config.problems = error.problems
+            if config.active is not None:
                 _log.error("what was declared since the start is not served, what was before serves on: %s", error)
         else:
-            self._compile_problems = ()
+            config.problems = ()
             self._on_compiled()

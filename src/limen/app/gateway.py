@@ -35,9 +35,11 @@ from limen.observe import access
 from limen.observe.redaction import logger
 from limen.runtime.declared_policies import DeclaredPolicies
 from limen.runtime.host import ActiveConfig
+from limen.runtime.revocation_relay import RevocationRelay
 from limen.runtime.route import DEFAULT_HELD, Route
 from limen.runtime.route_info import RouteInfo
 from limen.runtime.state import Runtime
+from limen.runtime.system import SYSTEM, System
 from limen.upstream.declared import Timeouts, Upstream
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[Mapping[str, Any] | None]]
@@ -94,7 +96,8 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         """Create the application; nothing is compiled yet."""
         self.auth = Methods.of(auth)
         self._assertion = assertion
-        self._revocations = revocations
+        # Event loops come and go, and a store is told once whom to call.
+        self._revocations = None if revocations is None else RevocationRelay(revocations)
         self.limits = limits or ClientLimits()
         self._trust = trust or Trust()
         self._user_lifespan = lifespan
@@ -115,7 +118,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection; every request gets its id, and its line in the access log."""
-        await recorded(super().__call__, scope, receive, send, self._config.runtime.new_request_id)
+        await recorded(super().__call__, scope, receive, send, self._config.new_request_id)
 
     def declare(
         self, method: str, path: str, options: RouteOptions, groups: Sequence[DeclaredPolicies] = ()
@@ -208,13 +211,17 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         return self.openapi_schema
 
     @asynccontextmanager
-    async def running(self) -> AsyncGenerator[Mapping[str, Any]]:
-        """Compile, run the user's lifespan, and close every connection at the end."""
-        self.compile()
-        self._bound_local_validation()  # and of endpoints that were added since
+    async def running(self, system: System = SYSTEM) -> AsyncGenerator[Mapping[str, Any]]:
+        """Compile, run the user's lifespan, and close every connection at the end.
+
+        Servers enter this by themselves. Where the gateway is mounted under another application, whose lifespan is then the
+        only one, enter it there. ``system`` is the network and the clocks; ``limen.testing.serving`` brings others.
+        """
+        self._bound_local_validation()  # and of endpoints that were added since the last compile
         for name in ("uvicorn.error", "hypercorn.error", "asyncio"):
             logger(name)  # servers log the exceptions of endpoints there: without their text, which may repeat input
-        own_state = {"limen": self, "limen.limits": self.limits, "limen.bodies": self._config.runtime.body_memory}
+        runtime = self._config.start(system)
+        own_state = {"limen": self, "limen.limits": self.limits, "limen.bodies": runtime.body_memory}
         try:
             if self._user_lifespan is None:
                 yield own_state
@@ -222,20 +229,28 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
                 async with self._user_lifespan(self) as state:
                     yield {**(state or {}), **own_state}
         finally:
-            await self._config.restart()
+            await self._config.stop()
             access.LOG.flush()
 
     def active_config(self) -> ActiveConfig:
-        """Return what requests run against now. It is compiled first if something was declared since."""
+        """Return what requests in this event loop run against now. It is compiled first if something was declared since."""
         return self._config.active()
+
+    def active_config_of_lifespan(self) -> ActiveConfig:
+        """Return the same in an event loop in which the lifespan runs, for less."""
+        return self._config.active_of_lifespan()
 
     def direct(self) -> bool:
         """Tell whether an engine may answer by itself: no middleware of the application's has to see the request."""
         return not self._foreign_middleware()
 
-    def _make_runtime(self) -> Runtime:
+    def _make_runtime(self, system: System, keeps_idle: bool) -> Runtime:
         return Runtime(
             self.auth,
+            make_network=system.make_network,
+            keeps_idle=keeps_idle,
+            now=system.now,
+            monotonic=system.monotonic,
             trust=self._trust,
             revocations=self._revocations,
             assertion=self._assertion,

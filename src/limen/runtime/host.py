@@ -25,7 +25,11 @@ class EngineHost(Protocol):
     """An application as an engine sees it. It is asked once per request, so that no request sees half of a change."""
 
     def active_config(self) -> ActiveConfig:
-        """Return what requests run against now."""
+        """Return what requests in this event loop run against now."""
+        ...
+
+    def active_config_of_lifespan(self) -> ActiveConfig:
+        """Return the same for less, in an event loop in which the lifespan of the application runs."""
         ...
 
     def direct(self) -> bool:

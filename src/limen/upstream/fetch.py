@@ -3,7 +3,7 @@
 It is strict, because the document decides whose tokens are accepted: status 200 only, no redirects, plain JSON, bounded.
 """
 
-from time import monotonic
+import asyncio
 
 from limen.errors import Kind
 from limen.http.headers import Headers, is_json, values
@@ -50,9 +50,10 @@ async def fetch(pool: Pool, target: bytes, *, timeouts: Timeouts, limit: int = 2
 
 
 async def _ask(pool: Pool, target: bytes, timeouts: Timeouts) -> UpstreamAnswer:
-    until = monotonic() + timeouts.connect
+    now = asyncio.get_running_loop().time
+    until = now() + timeouts.connect
     while True:
-        connection = pool.idle() or await pool.acquire(max(0.0, until - monotonic()))
+        connection = pool.idle() or await pool.acquire(max(0.0, until - now()))
         try:
             return await send(
                 pool,

@@ -51,6 +51,9 @@ class Engine:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
         active = self._host.active_config()
         if scope["type"] == "websocket" and active.hooks is not NO_HOOKS:
             outcome = scope.get(record.OUTCOME) or record.begun(scope, active.runtime.new_request_id)

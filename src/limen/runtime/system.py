@@ -1,0 +1,25 @@
+"""What a gateway gets from the system that it runs on: a network and clocks. ``limen.testing`` brings others."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic, time
+from typing import Final
+
+from limen.upstream.network import Network, Sockets
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """``make_network`` makes what connections are opened on, once for each runtime.
+
+    ``now`` gives seconds since the epoch, ``monotonic`` seconds of a clock that only goes forward. Timeouts are the event
+    loop's: whoever brings another ``monotonic`` brings a loop that agrees with it.
+    """
+
+    make_network: Callable[[], Network] = Sockets
+    now: Callable[[], float] = time
+    monotonic: Callable[[], float] = monotonic
+
+
+SYSTEM: Final = System()
+"""The real one."""
