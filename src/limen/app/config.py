@@ -25,7 +25,7 @@ from limen.runtime.declared_policies import GATEWAY, DeclaredPolicies, declared_
 from limen.runtime.host import ActiveConfig
 from limen.runtime.route import Route
 from limen.runtime.state import Runtime
-from limen.runtime.system import SYSTEM, System
+from limen.runtime.system import CURRENT, SYSTEM, System
 
 _log = logger("limen.app.config")
 
@@ -39,10 +39,11 @@ _NO_LIFESPAN = (
 class _LoopConfig:
     """What was compiled for one event loop, and the runtime that it was compiled against."""
 
-    __slots__ = ("active", "lifespans", "problems", "runtime", "version")
+    __slots__ = ("active", "lifespans", "problems", "runtime", "system", "version")
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, system: System) -> None:
         self.runtime = runtime
+        self.system = system
         self.active: ActiveConfig | None = None
         self.problems: tuple[str, ...] = ()  # of the declarations of ``version``
         self.version = -1  # of the declarations that were compiled last, with or without success
@@ -133,16 +134,19 @@ class GatewayConfig:
         """Make an id for a request in this event loop."""
         return self._here().runtime.new_request_id()
 
-    def start(self, system: System = SYSTEM) -> Runtime:
-        """Begin a lifespan in the running event loop, and return its runtime. A second one in this loop shares it.
+    def start(self) -> Runtime:
+        """Begin a lifespan in the running event loop, on the ``CURRENT`` system, and return its runtime.
 
-        Raises DeclarationError with every problem, and RuntimeError if the gateway runs here on another ``system``.
+        A second one in this loop shares it. Raises DeclarationError with every problem, and RuntimeError if the gateway runs
+        here on another system.
         """
-        loop = asyncio.get_running_loop()
+        loop, system = asyncio.get_running_loop(), CURRENT.get()
         with self._lock:
             config = self._with_lifespan.get(loop)
-            if config is not None and system is not SYSTEM:
-                raise RuntimeError("the gateway runs in this event loop already, with a network and a clock of its own")
+            if config is not None and config.system is not system:
+                raise RuntimeError(
+                    "the gateway runs in this event loop already, on another network or with another clock"
+                )
             if config is None:
                 config = self._without_loop if system is SYSTEM else self._made(system)
                 self._compiled(config)
@@ -172,7 +176,7 @@ class GatewayConfig:
             await before.runtime.aclose()
 
     def _made(self, system: System, *, keeps_idle: bool = True) -> _LoopConfig:
-        return _LoopConfig(self._make_runtime(system, keeps_idle))
+        return _LoopConfig(self._make_runtime(system, keeps_idle), system)
 
     def _change(self) -> None:
         with self._lock:
@@ -200,7 +204,7 @@ class GatewayConfig:
             return self._without_loop
         with self._lock:
             self._discard_closed()
-            config = self._without_lifespan[loop] = self._made(SYSTEM, keeps_idle=False)
+            config = self._without_lifespan[loop] = self._made(CURRENT.get(), keeps_idle=False)
             config.runtime.bind(loop)
             warned, self._warned = self._warned, True
         if not warned:

@@ -39,7 +39,7 @@ from limen.runtime.revocation_relay import RevocationRelay
 from limen.runtime.route import DEFAULT_HELD, Route
 from limen.runtime.route_info import RouteInfo
 from limen.runtime.state import Runtime
-from limen.runtime.system import SYSTEM, System
+from limen.runtime.system import System
 from limen.upstream.declared import Timeouts, Upstream
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[Mapping[str, Any] | None]]
@@ -211,16 +211,16 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         return self.openapi_schema
 
     @asynccontextmanager
-    async def running(self, system: System = SYSTEM) -> AsyncGenerator[Mapping[str, Any]]:
+    async def running(self) -> AsyncGenerator[Mapping[str, Any]]:
         """Compile, run the user's lifespan, and close every connection at the end.
 
         Servers enter this by themselves. Where the gateway is mounted under another application, whose lifespan is then the
-        only one, enter it there. ``system`` is the network and the clocks; ``limen.testing.serving`` brings others.
+        only one, enter it there.
         """
         self._bound_local_validation()  # and of endpoints that were added since the last compile
         for name in ("uvicorn.error", "hypercorn.error", "asyncio"):
             logger(name)  # servers log the exceptions of endpoints there: without their text, which may repeat input
-        runtime = self._config.start(system)
+        runtime = self._config.start()
         own_state = {"limen": self, "limen.limits": self.limits, "limen.bodies": runtime.body_memory}
         try:
             if self._user_lifespan is None:

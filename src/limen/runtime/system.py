@@ -1,6 +1,7 @@
 """What a gateway gets from the system that it runs on: a network and clocks. ``limen.testing`` brings others."""
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from time import monotonic, time
 from typing import Final
@@ -23,3 +24,6 @@ class System:
 
 SYSTEM: Final = System()
 """The real one."""
+
+CURRENT: Final[ContextVar[System]] = ContextVar("limen.system", default=SYSTEM)
+"""The system of gateways that begin to run in a context."""
