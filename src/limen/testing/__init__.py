@@ -3,6 +3,7 @@
 from limen.testing.caller import as_caller, token_for
 from limen.testing.clock import Clock
 from limen.testing.in_process import serving
+from limen.testing.issuer import IssuerService
 from limen.testing.log import flush_log
 from limen.testing.network import ServiceMissing
 from limen.testing.policy import EveryHook, Record
@@ -26,6 +27,7 @@ __all__ = [
     "Clock",
     "Conversation",
     "EveryHook",
+    "IssuerService",
     "Record",
     "Script",
     "ScriptedUpstream",
