@@ -21,7 +21,7 @@ RUNS: Final = 0.25
 STANDS: Final = 5.0
 """Seconds of real time after which a clock that was not moved runs on."""
 
-_MOST_TURNS: Final = 10_000  # of the loop, in which everything that can happen at one time has happened
+_TURNS: Final = 10_000  # of the loop, in which everything that can happen at one time has happened
 
 
 class Clock:
@@ -123,11 +123,11 @@ class Clock:
 
     async def _settle(self) -> None:
         """Let everything happen that can happen now."""
-        for _ in range(_MOST_TURNS):
+        for _ in range(_TURNS):
             await asyncio.sleep(0)
             if not self._loop._ready and not self._is_due():
                 return
-        raise RuntimeError(f"advance: after {_MOST_TURNS} turns of the event loop something still runs without waiting")
+        raise RuntimeError(f"advance: after {_TURNS} turns of the event loop something still runs without waiting")
 
     def _is_due(self) -> bool:
         now = self.monotonic()
