@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from weakref import WeakSet
 
 import httpx2
 import pytest
@@ -125,6 +126,20 @@ def test_with_and_without_in_turn_and_within_each_other(service: Service) -> Non
 def test_one_loop_after_another(service: Service, run: Any) -> None:
     app = gateway(service)
     assert [run(ask(app, 2)) for _ in range(3)] == [[200, 200]] * 3
+
+
+def test_loops_that_are_closed_are_let_go_of(service: Service) -> None:
+    app = gateway(service)
+    loops: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
+
+    async def noted() -> None:
+        loops.add(asyncio.get_running_loop())
+        await ask(app)
+
+    for _ in range(6):
+        asyncio.run(noted())
+    gc.collect()
+    assert len(loops) == 1  # the last one, until another comes
 
 
 def test_loops_in_several_threads_at_once(service: Service) -> None:
