@@ -16,7 +16,7 @@ class ServiceMissing(LookupError):
 
 
 class MemoryNetwork:
-    """Leads each upstream to the service of its name, or of one of its addresses."""
+    """Leads each upstream to the service of its address, or else of its name."""
 
     def __init__(self, services: Mapping[str, Server]) -> None:
         """``services`` are by name or address."""
@@ -32,7 +32,8 @@ class MemoryNetwork:
         deadline: float,
     ) -> Connection:
         """Connect to the service. Raises ServiceMissing if there is none, and ConnectionRefusedError."""
-        server = self._services.get(upstream.name) or self._services.get(str(target).rstrip("/"))
+        # The address first: the upstreams of all outside issuers have one name.
+        server = self._services.get(str(target).rstrip("/")) or self._services.get(upstream.name)
         if server is None:
             self._missing = ServiceMissing(
                 f"the gateway called upstream {upstream.name!r} at {target}, and services= has "

@@ -246,6 +246,56 @@ async def test_timeouts_of_a_minute_take_none(engine: Engine) -> None:
         assert snapshot(app).upstreams[0].idle == 0
 
 
+@pytest.fixture
+async def running(engine: Engine) -> AsyncGenerator[tuple[Clock, httpx2.AsyncClient]]:
+    clock = Clock()
+    async with serving(gateway(), services={"users": ScriptedUpstream(hanging)}, clock=clock, engine=engine) as client:
+        yield clock, client
+
+
+async def test_it_may_be_a_fixture_with_its_clock(running: tuple[Clock, httpx2.AsyncClient]) -> None:
+    clock, client = running
+    asked = asyncio.create_task(client.get("/raw/x"))
+    await clock.advance(61)
+    assert (await asked).status_code == 504
+
+
+@pytest.mark.parametrize("hangs", ["an application", "a script", "a connection"])
+async def test_what_is_under_way_at_the_end_ends(engine: Engine, hangs: str) -> None:
+    waiting = asyncio.Event()
+    cancelled: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["type"] == "http"
+        waiting.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.append("app")
+            raise
+
+    async def script(conversation: Any) -> None:
+        await conversation.request()
+        waiting.set()
+        await hanging(conversation)
+
+    service = {
+        "an application": app,
+        "a script": ScriptedUpstream(script),
+        "a connection": ScriptedUpstream(unreachable),
+    }
+    async with serving(gateway(), services={"users": service[hangs]}, engine=engine) as client:
+        asked = asyncio.create_task(client.get("/raw/x"))
+        if hangs == "a connection":
+            for _ in range(20):
+                await asyncio.sleep(0)
+        else:
+            await waiting.wait()
+    with pytest.raises(httpx2.TransportError):
+        await asked
+    assert cancelled == (["app"] if hangs == "an application" else [])
+
+
 async def test_tokens_end_by_the_clock(engine: Engine) -> None:
     clock = Clock(1_900_000_000)
     app = gateway()
