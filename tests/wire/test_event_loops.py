@@ -210,6 +210,28 @@ def test_what_is_declared_later_is_served_in_every_loop(service: Service) -> Non
         assert [c.get("/late").status_code for c in (one, other, TestClient(app))] == [200] * 3
 
 
+def test_to_look_at_it_starts_nothing(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+    app = gateway(service)
+
+    async def look() -> None:
+        before = app.active_config()
+        async with app.running():
+            assert app.active_config() is before
+            assert await ask(app) == [200]
+            assert snapshot(app).upstreams[0].idle == 1
+        assert app.active_config() is not before
+
+    asyncio.run(look())
+    with TestClient(app) as client:
+        client.get("/x")
+
+        async def look_from_elsewhere() -> int:
+            return snapshot(app).upstreams[0].idle
+
+        assert asyncio.run(look_from_elsewhere()) == 1
+    assert not [record for record in caplog.records if record.name == "limen.app.config"]
+
+
 def test_policies_live_once_in_each_loop_and_are_closed(service: Service) -> None:
     closed: list[str] = []
 

@@ -107,31 +107,37 @@ class GatewayConfig:
 
     def compile(self) -> None:
         """Compile what has changed. Raises DeclarationError with every problem at once."""
-        config = self._known() or self._without_loop
+        config = self._of(_running_loop()) or self._without_loop
         self._compiled(config)
         if config.problems:
             raise DeclarationError(config.problems)
 
     def active(self) -> ActiveConfig:
-        """Return what requests in this event loop run against.
+        """Return what this event loop has, to look at it; nothing begins to live by that.
 
-        Where the last compile failed, that is what was compiled before. Without a loop, it is that of the only lifespan, or
-        what is compiled to be looked at.
+        Where the last compile failed, that is what was compiled before. Elsewhere it is what the only lifespan has, as of its
+        last request, or what the next one begins with.
         """
+        active = self._looked_at().active
+        assert active is not None
+        return active
+
+    def active_of_loop(self) -> ActiveConfig:
+        """Return what requests in the running event loop run against; one without a lifespan gets a runtime by that."""
         return self._compiled(self._here())
 
     def active_of_lifespan(self) -> ActiveConfig:
         """Return the same in a loop with a lifespan, without a look at the loop as long as there is only one."""
         only = self._only
-        return self.active() if only is None else only
+        return self.active_of_loop() if only is None else only
 
     @property
     def runtime(self) -> Runtime:
-        """The runtime of this event loop."""
-        return self._here().runtime
+        """The runtime of what ``active`` returns."""
+        return self._looked_at().runtime
 
     def new_request_id(self) -> str:
-        """Make an id for a request in this event loop."""
+        """Make an id for a request in the running event loop."""
         return self._here().runtime.new_request_id()
 
     def start(self) -> Runtime:
@@ -183,25 +189,30 @@ class GatewayConfig:
             self._version += 1
             self._only = None
 
-    def _known(self) -> _LoopConfig | None:
-        """Return the one of the running loop, if there is one; without a loop, the one of the only lifespan."""
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            with self._lock:
-                configs = tuple(self._with_lifespan.values())
-            return configs[0] if len(configs) == 1 else None
-        return self._with_lifespan.get(loop) or self._without_lifespan.get(loop)
+    def _of(self, loop: asyncio.AbstractEventLoop | None) -> _LoopConfig | None:
+        return None if loop is None else self._with_lifespan.get(loop) or self._without_lifespan.get(loop)
+
+    def _looked_at(self) -> _LoopConfig:
+        known = self._of(_running_loop())
+        if known is not None:
+            self._compiled(known)
+            return known
+        with self._lock:
+            configs = tuple(self._with_lifespan.values())
+        # One of another loop is not compiled here: connections are closed by that, which only their loop may do.
+        if len(configs) == 1:
+            return configs[0]
+        self._compiled(self._without_loop)
+        return self._without_loop
 
     def _here(self) -> _LoopConfig:
-        """Return the one for what runs now; a loop without one gets one that lasts as long as the loop."""
-        known = self._known()
+        """Return the one of the running loop; a loop without one gets one that lasts as long as the loop."""
+        loop = _running_loop()
+        known = self._of(loop)
         if known is not None:
             return known
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            return self._without_loop
+        if loop is None:
+            return self._looked_at()
         with self._lock:
             self._discard_closed()
             config = self._without_lifespan[loop] = self._made(CURRENT.get(), keeps_idle=False)
@@ -221,7 +232,8 @@ class GatewayConfig:
     def _compiled(self, config: _LoopConfig) -> ActiveConfig:
         if config.version != self._version:
             with self._lock:
-                self._recompile(config)
+                if config.version != self._version:
+                    self._recompile(config)
         if config.active is None:
             raise DeclarationError(config.problems)
         if self._only is None and config.lifespans:
@@ -231,7 +243,7 @@ class GatewayConfig:
         return config.active
 
     def _recompile(self, config: _LoopConfig) -> None:
-        config.version = self._version
+        version = self._version
         try:
             config.active = compile_config(
                 tuple(self.routes),
@@ -247,3 +259,11 @@ class GatewayConfig:
         else:
             config.problems = ()
             self._on_compiled()
+        config.version = version  # the last: other threads look at it without the lock
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

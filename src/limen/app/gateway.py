@@ -233,8 +233,12 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
             access.LOG.flush()
 
     def active_config(self) -> ActiveConfig:
-        """Return what requests in this event loop run against now. It is compiled first if something was declared since."""
+        """Return what this event loop has, to look at it. It is compiled first if something was declared since."""
         return self._config.active()
+
+    def active_config_of_loop(self) -> ActiveConfig:
+        """Return what requests in the running event loop run against now; one without a lifespan gets it by that."""
+        return self._config.active_of_loop()
 
     def active_config_of_lifespan(self) -> ActiveConfig:
         """Return the same in an event loop in which the lifespan runs, for less."""
