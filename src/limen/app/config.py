@@ -25,7 +25,7 @@ from limen.runtime.declared_policies import GATEWAY, DeclaredPolicies, declared_
 from limen.runtime.host import ActiveConfig
 from limen.runtime.route import Route
 from limen.runtime.state import Runtime
-from limen.runtime.system import CURRENT, SYSTEM, System
+from limen.runtime.system import CURRENT, SYSTEM, System, running_loop
 
 _log = logger("limen.app.config")
 
@@ -107,7 +107,7 @@ class GatewayConfig:
 
     def compile(self) -> None:
         """Compile what has changed. Raises DeclarationError with every problem at once."""
-        config = self._of(_running_loop()) or self._without_loop
+        config = self._of(running_loop()) or self._without_loop
         self._compiled(config)
         if config.problems:
             raise DeclarationError(config.problems)
@@ -193,7 +193,7 @@ class GatewayConfig:
         return None if loop is None else self._with_lifespan.get(loop) or self._without_lifespan.get(loop)
 
     def _looked_at(self) -> _LoopConfig:
-        known = self._of(_running_loop())
+        known = self._of(running_loop())
         if known is not None:
             self._compiled(known)
             return known
@@ -207,7 +207,7 @@ class GatewayConfig:
 
     def _here(self) -> _LoopConfig:
         """Return the one of the running loop; a loop without one gets one that lasts as long as the loop."""
-        loop = _running_loop()
+        loop = running_loop()
         known = self._of(loop)
         if known is not None:
             return known
@@ -260,10 +260,3 @@ class GatewayConfig:
             config.problems = ()
             self._on_compiled()
         config.version = version  # the last: other threads look at it without the lock
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None

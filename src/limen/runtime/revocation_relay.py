@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from limen.auth.revocation import PrincipalTest, RevocationStore
 from limen.exchange.principal import Principal
+from limen.runtime.system import running_loop
 
 
 class RevocationRelay:
@@ -56,7 +57,7 @@ class RevocationRelay:
         self._listeners = tuple(listener for listener in self._listeners if listener != callback)
 
     def _notify(self, test: PrincipalTest) -> None:
-        if self._loop is None or _running_loop() is self._loop:
+        if self._loop is None or running_loop() is self._loop:
             self._tell(test)
             return
         with contextlib.suppress(RuntimeError):  # the loop is closed: its verifiers verify nothing any more
@@ -69,10 +70,3 @@ class RevocationRelay:
     def __repr__(self) -> str:
         """Show the number of listeners."""
         return f"<RevocationRelay {len(self._listeners)} listeners>"
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None

@@ -1,5 +1,6 @@
 """What a gateway gets from the system that it runs on: a network and clocks. ``limen.testing`` brings others."""
 
+import asyncio
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -27,3 +28,11 @@ SYSTEM: Final = System()
 
 CURRENT: Final[ContextVar[System]] = ContextVar("limen.system", default=SYSTEM)
 """The system of gateways that begin to run in a context."""
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop that runs in this thread, if one does."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
