@@ -13,6 +13,7 @@ from limen.errors import Kind
 from limen.testing import ScriptedUpstream, saying
 from limen.upstream.error import UpstreamError
 from limen.upstream.names import Addresses, Names
+from limen.upstream.network import Sockets
 from limen.upstream.pool import Pool
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -44,7 +45,7 @@ def pool_at(port: int, *addresses: str, scheme: str = "http") -> Pool:
         return addresses
 
     upstream = Upstream("svc", [f"{scheme}://svc.internal:{port}"], limits=Limits(connections=8))
-    return Pool(upstream, Names(resolver=resolver))
+    return Pool(upstream, Sockets(Names(resolver=resolver)))
 
 
 def peer(pool: Pool) -> set[str]:
@@ -98,8 +99,9 @@ async def test_a_name_that_is_silent_stops_nobody_who_goes_elsewhere(server: Scr
         return ("127.0.0.1",)
 
     names = Names(resolver=resolver)
-    silent = Pool(Upstream("a", ["http://silent:1"]), names)
-    well = Pool(Upstream("b", [f"http://well:{server.port}"]), names)
+    sockets = Sockets(names)
+    silent = Pool(Upstream("a", ["http://silent:1"]), sockets)
+    well = Pool(Upstream("b", [f"http://well:{server.port}"]), sockets)
     callers = [asyncio.create_task(silent.acquire(60)) for _ in range(20)]
     for _ in range(8):
         await well.acquire(10)
@@ -108,7 +110,7 @@ async def test_a_name_that_is_silent_stops_nobody_who_goes_elsewhere(server: Scr
         await silent.acquire(0.01)
     assert caught.value.fault.kind is Kind.CONNECT_TIMEOUT
     assert repr(names) == "<Names 2 known 1 running 0 in line>"
-    names.close()
+    sockets.close()
     for caller in callers:
         with pytest.raises(UpstreamError, match="shutting down"):
             await caller

@@ -42,9 +42,11 @@ from limen.observe.redaction import logger
 from limen.routing.table import Match
 from limen.runtime.host import ActiveConfig
 from limen.runtime.local_route import LocalEntry
+from limen.runtime.revocation_relay import RevocationRelay
 from limen.runtime.route import Route
 from limen.runtime.route_info import RouteInfo
 from limen.runtime.state import Runtime
+from limen.runtime.system import System
 
 
 def _roles(principal: Principal) -> str:
@@ -96,7 +98,8 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         """Create the application; nothing is compiled yet."""
         self.auth = Methods.of(auth)
         self._assertion = assertion
-        self._revocations = revocations
+        # Event loops come and go, and a store is told once whom to call.
+        self._revocations = None if revocations is None else RevocationRelay(revocations)
         self.limits = limits or ClientLimits()
         self._trust = trust or Trust()
         self._collector = Collector()
@@ -129,7 +132,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection; every request gets its id, and its line in the access log."""
         take_prefix(scope, self._trust)
-        await recorded(super().__call__, scope, receive, send, self._config.runtime.new_request_id)
+        await recorded(super().__call__, scope, receive, send, self._config.new_request_id)
 
     def declare(
         self, methods: Sequence[str], path: str, options: RouteOptions, groups: Sequence[GroupPolicies] = ()
@@ -215,32 +218,56 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[Mapping[str, Any]]:
-        """Compile, run the user's lifespan, and close every connection at the end."""
+        """Compile, run the user's lifespan, and close every connection at the end.
+
+        Servers enter this by themselves. Where the gateway is mounted under another application, whose lifespan is then the
+        only one, enter it there.
+        """
         self.compile()
         local_checks.bound_validation(self.routes)  # and of endpoints that were added since
         for name in ("uvicorn.error", "hypercorn.error", "asyncio"):
             logger(name)  # servers log the exceptions of endpoints there: without their text, which may repeat input
-        own_state = {"limen": self, "limen.limits": self.limits, "limen.bodies": self._config.runtime.body_memory}
+        runtime = self._config.start()
+        own_state = {"limen": self, "limen.limits": self.limits, "limen.bodies": runtime.body_memory}
         try:
             async with self._lifespan.running(self) as state:
                 yield {**(state or {}), **own_state}
         finally:
-            await self._config.restart()
+            await self._config.stop()
             access.LOG.flush()
 
     def active_config(self) -> ActiveConfig:
-        """Return what requests run against now. It is compiled first if something was declared since."""
-        if len(self.router.routes) != self._routes_seen:  # by FastAPI's own means, such as mount
-            self._config.changed()
+        """Return what this event loop has, to look at it. It is compiled first if something was declared since."""
+        self._look_for_routes()
         return self._config.active()
+
+    def active_config_of_loop(self) -> ActiveConfig:
+        """Return what requests in the running event loop run against now; one without a lifespan gets it by that."""
+        self._look_for_routes()
+        return self._config.active_of_loop()
+
+    def active_config_of_lifespan(self) -> ActiveConfig:
+        """Return the same in an event loop in which the lifespan runs, for less."""
+        if len(self.router.routes) != self._routes_seen:
+            self._look_for_routes()
+        return self._config.active_of_lifespan()
+
+    def _look_for_routes(self) -> None:
+        """Take note of what was declared by FastAPI's own means, such as ``mount``."""
+        if len(self.router.routes) != self._routes_seen:
+            self._config.changed()
 
     def direct(self) -> bool:
         """Tell whether an engine may answer by itself: no middleware of the application's has to see the request."""
         return not self._foreign_middleware()
 
-    def _make_runtime(self) -> Runtime:
+    def _make_runtime(self, system: System, keeps_idle: bool) -> Runtime:
         return Runtime(
             self.auth,
+            make_network=system.make_network,
+            keeps_idle=keeps_idle,
+            now=system.now,
+            monotonic=system.monotonic,
             trust=self._trust,
             revocations=self._revocations,
             assertion=self._assertion,

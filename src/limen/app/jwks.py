@@ -1,10 +1,11 @@
 """The public keys for verifying tokens and assertions, as a local endpoint (RFC 7517 section 5)."""
 
 from collections.abc import Callable, Mapping, Sequence
-from time import time
 
 from fastapi import FastAPI
 from starlette.responses import JSONResponse, Response
+
+from limen.exchange.clock import now
 
 JwkSetSource = Callable[[float], Mapping[str, Sequence[Mapping[str, str]]]]
 """Returns the JWK Set of a time, in seconds since the epoch."""
@@ -17,8 +18,8 @@ def publish(app: FastAPI, path: str, sets: Sequence[JwkSetSource]) -> None:
     """Answer GET ``path`` with the present keys of ``sets``; a key in two of them is listed once."""
 
     async def jwks() -> Response:
-        now = time()
-        keys = {key["kid"]: key for one in sets for key in one(now)["keys"]}
+        when = now()
+        keys = {key["kid"]: key for one in sets for key in one(when)["keys"]}
         return JSONResponse(
             {"keys": list(keys.values())},
             headers={"cache-control": f"public, max-age={_CACHE_SECONDS}"},

@@ -1,7 +1,6 @@
 """Authentication, as a gateway's code uses it: declare methods, issue tokens (in ``after`` of a login, say), end tokens."""
 
 from collections.abc import Sequence
-from time import time
 
 from limen.auth.api_keys import ApiKeys
 from limen.auth.assertion import Assertion
@@ -13,6 +12,7 @@ from limen.auth.jwt_live import issue as _issue
 from limen.auth.method import Method, Methods
 from limen.auth.revocation import RevocationStore
 from limen.auth.revocation_live import Revocations
+from limen.exchange.clock import now as _now
 
 
 def issue(
@@ -29,7 +29,7 @@ def issue(
     ``session`` becomes the claim ``sid``, by which ``Revocations.end_session`` ends it early. ``now`` is in seconds since
     the epoch, by default this moment. Raises ValueError if there is no private key, and for what cannot be a claim.
     """
-    return _issue(config, subject, role, time() if now is None else now, session=session, scopes=scopes)
+    return _issue(config, subject, role, _now() if now is None else now, session=session, scopes=scopes)
 
 
 __all__ = [

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from time import time
 
 from limen.auth.jose.claims import Claims
 from limen.auth.jose.jwk import ASYMMETRIC, LEAST_SECRET, SYMMETRIC, key_without_kid
 from limen.auth.jose.keyring import Keyring
 from limen.auth.jose.keys import Keys
 from limen.auth.method import Method
+from limen.exchange.clock import now as present
 
 # The default is told by identity from the same list given by the user: with keys=, the default means those of the keys.
 _DEFAULT_ALGORITHMS: Sequence[str] = tuple(["HS256"])  # noqa: C409  # a literal may be one object with the user's
@@ -87,7 +87,7 @@ class Jwt(Method):
 
         ``now`` is in seconds since the epoch, by default this moment. A shared secret is never in it.
         """
-        return self.ring.public(time() if now is None else now)
+        return self.ring.public(present() if now is None else now)
 
     def _check_algorithms(self, algorithms: tuple[str, ...]) -> None:
         if isinstance(self.algorithms, str) or not algorithms:

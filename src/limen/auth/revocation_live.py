@@ -1,6 +1,7 @@
 """Ended tokens, in the memory of one process. A full store refuses too many tokens, never too few."""
 
 import logging
+import threading
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 
@@ -18,9 +19,10 @@ class Revocations:
     With short tokens that matters for minutes: a token that was ended by another worker is refused once it expires, and its
     session cannot be refreshed. An entry is forgotten when its tokens have ended by themselves. Beyond ``most`` entries,
     those that end first are replaced by one rule: every token that ends as early is refused, and its holder has to refresh.
+    Any thread may call it.
     """
 
-    __slots__ = ("_floor", "_heap", "_listeners", "_most", "_sessions", "_subjects")
+    __slots__ = ("_floor", "_heap", "_listeners", "_lock", "_most", "_sessions", "_subjects")
 
     def __init__(self, most: int = MOST) -> None:
         """Begin without entries. ``most`` bounds sessions and subjects together. Raises ValueError below 1."""
@@ -32,14 +34,16 @@ class Revocations:
         self._heap: list[tuple[float, bool, str]] = []
         self._listeners: list[Callable[[PrincipalTest], None]] = []
         self._floor = 0.0
+        self._lock = threading.RLock()
 
     def end_session(self, session: str, until: float) -> None:
         """End the tokens whose ``sid`` is ``session``; the entry is forgotten at ``until``, in seconds since the epoch."""
-        known = self._sessions.get(session)
-        if known is None or known < until:
-            self._sessions[session] = until
-            heappush(self._heap, (until, True, session))
-        self._notify(SessionTest(session))
+        with self._lock:
+            known = self._sessions.get(session)
+            if known is None or known < until:
+                self._sessions[session] = until
+                heappush(self._heap, (until, True, session))
+            self._notify(SessionTest(session))
 
     def end_subject(self, subject: str, before: float, until: float) -> None:
         """End the tokens of the caller ``subject`` that were issued before ``before``; the entry is forgotten at ``until``.
@@ -47,16 +51,21 @@ class Revocations:
         Tokens are issued at whole seconds: one of the same second counts as before. To end some of a caller's tokens and
         issue another at once, end their sessions.
         """
-        known = self._subjects.get(subject)
-        if known is not None:
-            before, until = max(before, known[0]), max(until, known[1])
-        if known is None or known[1] < until:
-            heappush(self._heap, (until, False, subject))
-        self._subjects[subject] = (before, until)
-        self._notify(lambda principal: principal.id == subject and _issued_at(principal) < before)
+        with self._lock:
+            known = self._subjects.get(subject)
+            if known is not None:
+                before, until = max(before, known[0]), max(until, known[1])
+            if known is None or known[1] < until:
+                heappush(self._heap, (until, False, subject))
+            self._subjects[subject] = (before, until)
+            self._notify(lambda principal: principal.id == subject and _issued_at(principal) < before)
 
     def ended(self, principal: Principal, now: float) -> bool:
         """Tell whether the token of ``principal`` has ended early, and forget the entries that are over at ``now``."""
+        with self._lock:
+            return self._ended(principal, now)
+
+    def _ended(self, principal: Principal, now: float) -> bool:
         while self._heap and self._heap[0][0] <= now:
             self._pop()
         if _number(principal.claims.get("exp")) <= self._floor:

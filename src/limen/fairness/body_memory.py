@@ -42,9 +42,9 @@ class BodyMemory:
         self._holders: dict[Holder, tuple[int, float]] = {}
 
     @classmethod
-    def within(cls, memory: int) -> "BodyMemory":
+    def within(cls, memory: int, now: Callable[[], float] = monotonic) -> "BodyMemory":
         """Return one that takes ``memory`` bytes, the overhead of holding bodies included."""
-        return cls(memory * _CONTENT_EIGHTHS // 8)
+        return cls(memory * _CONTENT_EIGHTHS // 8, now)
 
     def add(self, holder: Holder, size: int) -> None:
         """Count ``size`` more bytes for ``holder``; others, or itself, may be cut before this returns."""

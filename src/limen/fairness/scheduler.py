@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Callable
 from time import perf_counter
 from typing import Final, Protocol
-from weakref import WeakKeyDictionary
 
 from limen.fairness.round_robin import RoundRobinQueue
 
@@ -176,12 +175,15 @@ class LoopScheduler:
         return f"<LoopScheduler {len(self._light) + len(self._heavy)} queued>"
 
 
-_schedulers: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, LoopScheduler]] = WeakKeyDictionary()
+_schedulers: Final[dict[asyncio.AbstractEventLoop, LoopScheduler]] = {}
 
 
 def scheduler_of(loop: asyncio.AbstractEventLoop) -> LoopScheduler:
     """Return the one scheduler of ``loop``."""
     scheduler = _schedulers.get(loop)
     if scheduler is None:
+        for old in tuple(_schedulers):
+            if old.is_closed():  # weak references would not do: a scheduler refers to its loop
+                _schedulers.pop(old, None)
         scheduler = _schedulers[loop] = LoopScheduler(loop)
     return scheduler

@@ -28,7 +28,15 @@ class EngineHost(Protocol):
     """An application as an engine sees it. It is asked once per request, so that no request sees half of a change."""
 
     def active_config(self) -> ActiveConfig:
-        """Return what requests run against now."""
+        """Return what this event loop has, to look at it."""
+        ...
+
+    def active_config_of_loop(self) -> ActiveConfig:
+        """Return what requests in the running event loop run against now."""
+        ...
+
+    def active_config_of_lifespan(self) -> ActiveConfig:
+        """Return the same for less, in an event loop in which the lifespan of the application runs."""
         ...
 
     def direct(self) -> bool:

@@ -5,8 +5,6 @@ policies. Only ``commit`` replaces one set of them by another.
 import asyncio
 from collections.abc import Callable
 from random import Random, SystemRandom
-from time import monotonic as monotonic_clock
-from time import time
 
 from limen.auth.api_keys import ApiKeys
 from limen.auth.api_keys_live import ApiKeyVerifier
@@ -31,8 +29,9 @@ from limen.fairness.validations import Validations
 from limen.runtime.reconcile import CredentialVerifier, LiveState, Reconciliation, RemovedState, close
 from limen.runtime.revocation_relay import RevocationRelay
 from limen.runtime.snapshot import Snapshot
+from limen.runtime.system import SYSTEM
 from limen.upstream.declared import Upstream
-from limen.upstream.names import Names
+from limen.upstream.network import Network, Sockets
 from limen.upstream.pool import Pool
 
 NO_TRUSTED_PROXIES = Trust()
@@ -44,8 +43,9 @@ class Runtime:
     __slots__ = (
         "_assertion",
         "_environment",
+        "_keeps_idle",
         "_live_state",
-        "_names",
+        "_network",
         "_retired_pools",
         "_retired_verifiers",
         "_revocation_relay",
@@ -69,8 +69,10 @@ class Runtime:
         assertion: Assertion | None = None,
         body_memory: int = ClientLimits().body_memory,
         body_silence: float = ClientLimits().body_silence,
-        now: Callable[[], float] = time,
-        monotonic: Callable[[], float] = monotonic_clock,
+        make_network: Callable[[], Network] = Sockets,
+        keeps_idle: bool = True,
+        now: Callable[[], float] = SYSTEM.now,
+        monotonic: Callable[[], float] = SYSTEM.monotonic,
         random: Random | None = None,
         new_request_id: Callable[[], str] | None = None,
     ) -> None:
@@ -78,11 +80,13 @@ class Runtime:
 
         ``auth`` are the methods of routes that name none. ``trust`` names the proxies in front. ``revocations`` knows which
         tokens ended early. ``assertion`` says how services are told who calls. ``body_memory`` is in bytes. ``body_silence``
-        is in seconds, for request bodies on routes with ``Timeouts(idle=None)``. ``now`` gives seconds since the epoch,
-        ``monotonic`` seconds of a clock that only goes forward. Policies draw from ``random``, by default the system's, which
-        forked processes do not share. ``new_request_id`` makes one.
+        is in seconds, for request bodies on routes with ``Timeouts(idle=None)``. ``make_network`` makes what connections are
+        opened on; without ``keeps_idle`` each serves one exchange. ``now`` gives seconds since the epoch, ``monotonic``
+        seconds of a clock that only goes forward. Policies draw from ``random``, by default the system's, which forked
+        processes do not share. ``new_request_id`` makes one.
         """
-        self._names = Names()
+        self._network = make_network()
+        self._keeps_idle = keeps_idle
         self._live_state = LiveState()
         self._retired_pools: set[Pool] = set()  # replaced or declared no more, and still in use
         self._retired_verifiers: list[IssuerVerifier | ApiKeyVerifier] = []  # declared no more, and still asked
@@ -92,12 +96,17 @@ class Runtime:
         self._assertion: Asserter | Assertion | None = assertion
         self.auth = Methods.of(auth)
         self.trust = trust
-        self.body_memory = BodyMemory.within(body_memory)
+        self.body_memory = BodyMemory.within(body_memory, monotonic)
         self.body_silence = body_silence
         self.validations = Validations()
         self.now = now
         self._environment = Environment(now, monotonic, SystemRandom() if random is None else random)
         self.new_request_id = RequestIds().fresh if new_request_id is None else new_request_id
+
+    def bind(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Serve in ``loop`` alone from now on."""
+        if self._revocation_relay is not None:
+            self._revocation_relay.bind(loop)
 
     def reconcile(self) -> Reconciliation:
         """Begin a compile; it ends with ``commit`` or ``roll_back``."""
@@ -128,7 +137,8 @@ class Runtime:
         return self._assertion
 
     def _make_pool(self, upstream: Upstream) -> Pool:
-        return Pool(upstream, self._names)
+        clock = self._environment.monotonic
+        return Pool(upstream, self._network, clock=clock, keeps_idle=self._keeps_idle)
 
     def _make_verifier(self, method: Method, pool: Callable[[Upstream], Pool]) -> CredentialVerifier:
         match method:
@@ -136,7 +146,7 @@ class Runtime:
                 return Verifier(method, self._revocation_relay)
             case Issuer():
                 return IssuerVerifier(
-                    method, self._revocation_relay, source=Provider(method, self._names), clock=self.now
+                    method, self._revocation_relay, source=Provider(method, self._make_pool), clock=self.now
                 )
             case ApiKeys():
                 return ApiKeyVerifier(method, pool(method.upstream), self.now)
@@ -190,8 +200,7 @@ class Runtime:
     async def aclose(self) -> None:
         """Cancel what waits, every question about credentials and names, and close every pooled connection."""
         self.validations.close()
-        names, self._names = self._names, Names()
-        names.close()
+        self._network.close()
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()
@@ -204,10 +213,20 @@ class Runtime:
                 verifiers.append(verifier)
         for verifier in verifiers:
             await verifier.aclose()
-        for _, live in live_state.policies.values():
-            close(live)
+        self._close_policies(live_state)
         for pool in (*live_state.pools.values(), *self._retired_pools):
             await pool.aclose()
+
+    def discard(self) -> None:
+        """Let go of what lived in an event loop that is closed. Nothing of it can run any more, and no connection is left."""
+        live_state, self._live_state = self._live_state, LiveState()
+        self._close_policies(live_state)
+
+    def _close_policies(self, live_state: LiveState) -> None:
+        if self._revocation_relay is not None:
+            self._revocation_relay.close()
+        for _, live in live_state.policies.values():
+            close(live)
 
     def __repr__(self) -> str:
         """Show the pools, which say what is busy."""

@@ -1,8 +1,10 @@
-"""A scripted service on a real socket: it reads and writes bytes."""
+"""A scripted service, on a real socket or in memory: it reads and writes bytes."""
 
 import asyncio
+import json
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from http import HTTPStatus
 from types import TracebackType
 
 Script = Callable[["Conversation"], Awaitable[None]]
@@ -41,6 +43,21 @@ class Conversation:
         self.writer.transport.abort()
 
 
+def answer(content: object = None, status: int = 200, headers: Iterable[tuple[str, str]] = ()) -> bytes:
+    """Return the bytes of an answer with ``content`` as JSON; ``bytes`` are sent as they are, and None is no content."""
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{name}: {value}" for name, value in headers)]
+    if content is None:
+        body = b""
+    elif isinstance(content, bytes):
+        body = content
+    else:
+        body = json.dumps(content).encode()
+        lines.append("content-type: application/json")
+    if status != HTTPStatus.NO_CONTENT:
+        lines.append(f"content-length: {len(body)}")
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+
+
 def saying(*answers: bytes) -> Script:
     """Return a script that answers each request with the next of ``answers`` and then closes the connection."""
 
@@ -52,11 +69,46 @@ def saying(*answers: bytes) -> Script:
     return script
 
 
+async def hanging(conversation: Conversation) -> None:
+    """Read what comes, and never answer."""
+    while await conversation.reader.read(65536):
+        pass
+
+
+async def resetting(conversation: Conversation) -> None:
+    """Reset the connection once a request has come."""
+    await conversation.request()
+    conversation.reset()
+
+
+def slowly(answer: bytes, seconds: float) -> Script:
+    """Return a script that answers every request with ``answer``, after ``seconds``."""
+
+    async def script(conversation: Conversation) -> None:
+        while True:
+            await conversation.request()
+            await asyncio.sleep(seconds)
+            await conversation.say(answer)
+
+    return script
+
+
+async def refusing(conversation: Conversation) -> None:
+    """Refuse the connection. On a real socket, where it is accepted before a script sees it, reset it."""
+    conversation.reset()
+
+
+async def unreachable(conversation: Conversation) -> None:
+    """Let nobody connect, and say nothing. On a real socket, accept the connection and read nothing."""
+    await asyncio.Event().wait()
+
+
 class ScriptedUpstream:
-    """An asynchronous context manager around a listening socket.
+    """A service by script: an asynchronous context manager around a listening socket, or one of the services of ``serving``.
 
     Each connection uses the next of ``scripts``, and the last one again and again. ``requests`` holds the heads that were
-    read; ``connections`` counts. ``path`` listens on a Unix socket instead of a loopback port; ``tls`` serves https.
+    read; ``connections`` counts. ``path`` listens on a Unix socket instead of a loopback port; ``tls`` serves https. In
+    memory it needs neither, and is not entered.
     """
 
     def __init__(self, *scripts: Script, path: str = "", tls: ssl.SSLContext | None = None) -> None:
@@ -97,20 +149,29 @@ class ScriptedUpstream:
         """Stop listening, end every conversation, and raise the exception of a script."""
         assert self._server is not None
         self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._end_conversations()
         await self._server.wait_closed()
-        if self.errors and error is None:
-            raise self.errors[0]
+        if error is None:
+            self._raise_first()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def end(self) -> None:
+        """End every conversation of a service in memory, and raise the exception of a script."""
+        await self._end_conversations()
+        self._raise_first()
+
+    def next_script(self) -> Script:
+        """Return the script of the next connection, and count it. Raises ValueError if there is none."""
+        if not self.scripts:
+            raise ValueError("ScriptedUpstream: give at least one script, such as saying(answer('hello'))")
+        script = self.scripts[min(self.connections, len(self.scripts) - 1)]
+        self.connections += 1
+        return script
+
+    async def serve(self, script: Script, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Have ``script`` serve one connection, in this task."""
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        script = self.scripts[min(self.connections, len(self.scripts) - 1)]
-        self.connections += 1
         try:
             await script(Conversation(self, reader, writer))
         except (ConnectionError, asyncio.IncompleteReadError):
@@ -122,3 +183,16 @@ class ScriptedUpstream:
         finally:
             self._tasks.discard(task)
             writer.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self.serve(self.next_script(), reader, writer)
+
+    async def _end_conversations(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _raise_first(self) -> None:
+        if self.errors:
+            raise self.errors[0]

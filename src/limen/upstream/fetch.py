@@ -3,7 +3,7 @@
 It is strict, because the document decides whose tokens are accepted: status 200 only, no redirects, plain JSON, bounded.
 """
 
-from time import monotonic
+import asyncio
 
 from limen.errors import Kind
 from limen.http.headers import Headers, is_json, values
@@ -50,9 +50,10 @@ async def fetch(pool: Pool, target: bytes, *, timeouts: Timeouts, limit: int = 2
 
 
 async def _ask(pool: Pool, target: bytes, timeouts: Timeouts) -> UpstreamAnswer:
-    until = None if timeouts.connect is None else monotonic() + timeouts.connect
+    now = asyncio.get_running_loop().time
+    until = None if timeouts.connect is None else now() + timeouts.connect
     while True:
-        left = None if until is None else max(0.0, until - monotonic())
+        left = None if until is None else max(0.0, until - now())
         connection = pool.idle() or await pool.acquire(left)
         try:
             return await send(

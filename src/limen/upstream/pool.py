@@ -6,6 +6,7 @@ State changes first, I/O after: the synchronous parts leave the pool consistent 
 import asyncio
 import ssl
 from collections import deque
+from collections.abc import Callable
 from time import monotonic
 from typing import Final
 
@@ -14,10 +15,11 @@ from limen.fairness.scheduler import scheduler_of
 from limen.upstream.connection import Connection
 from limen.upstream.declared import Upstream
 from limen.upstream.error import UpstreamError
-from limen.upstream.names import Names, literal, until_next
+from limen.upstream.names import until_next
+from limen.upstream.network import Network, Sockets
 from limen.upstream.snapshot import UpstreamSnapshot
 from limen.upstream.target import Target
-from limen.upstream.tls import TlsConnection, handshake_fault, server_name
+from limen.upstream.tls import handshake_fault
 from limen.upstream.tls_context import UpstreamTlsContext
 
 # The least seconds between two checks of idle connections, and the most connections that one check, or one request, closes.
@@ -28,13 +30,22 @@ _MOST_CLOSED: Final = 64
 class Pool:
     """Connections to every target of ``upstream``."""
 
-    def __init__(self, upstream: Upstream, names: Names | None = None) -> None:
+    def __init__(
+        self,
+        upstream: Upstream,
+        network: Network | None = None,
+        *,
+        clock: Callable[[], float] = monotonic,
+        keeps_idle: bool = True,
+    ) -> None:
         """Load the files that TLS needs, and open nothing yet; raises ValueError for a file that cannot be used.
 
-        ``names`` is a cache that pools share; None makes one for this pool.
+        ``network`` is shared by pools; None is the system's, with a cache of names for this pool. ``clock`` gives seconds
+        that never go back. Without ``keeps_idle`` a connection serves one exchange.
         """
         self.upstream = upstream
-        self._names = Names() if names is None else names
+        self._network: Network = Sockets() if network is None else network
+        self._clock = clock
         self._limits = upstream.limits
         self._most = upstream.limits.connections * len(upstream.addresses)
         self._idle: list[Connection] = []  # the oldest first
@@ -50,6 +61,7 @@ class Pool:
         except ValueError as error:
             raise ValueError(f"upstream {upstream.name!r}: {error}") from None
         self._closed = False
+        self._discards = not keeps_idle  # whatever comes back
         self._retired: set[Pool] | None = None  # of those that are retired: the ones still in use
 
     def idle(self) -> Connection | None:
@@ -67,7 +79,7 @@ class Pool:
         return 2 * used >= self._most
 
     def _take(self) -> Connection | None:
-        now = monotonic()
+        now = self._clock()
         left = _MOST_CLOSED  # the next request, or the next check, closes more
         while self._idle and left:
             connection = self._idle.pop()
@@ -97,10 +109,10 @@ class Pool:
         if connection not in self._busy:
             return
         self._busy.discard(connection)
-        if self._closed or self._retired is not None or not connection.reusable:
+        if self._discards or not connection.reusable:
             connection.abort()
         else:
-            connection.idle_since = monotonic()
+            connection.idle_since = self._clock()
             self._idle.append(connection)
             if self._look is None:
                 self._look_in(max(_LOOK, self._limits.keepalive))
@@ -127,6 +139,7 @@ class Pool:
     def retire(self, in_use: "set[Pool]") -> None:
         """Close idle connections now, and those in use when they come back; while there are any, be in ``in_use``."""
         self._retired = in_use
+        self._discards = True
         doomed, self._idle = self._idle, []
         if self._busy or self._opening or self._waiting:
             in_use.add(self)
@@ -135,7 +148,7 @@ class Pool:
 
     async def aclose(self) -> None:
         """Close every connection; exchanges still running, or waiting for one, end with a fault."""
-        self._closed = True
+        self._closed = self._discards = True
         if self._look is not None:
             self._look.cancel()
             self._look = None
@@ -157,7 +170,7 @@ class Pool:
 
     def _close_old(self) -> None:
         """Close what has been idle for too long. The newest connections serve first, so no request meets the oldest."""
-        least = monotonic() - self._limits.keepalive
+        least = self._clock() - self._limits.keepalive
         doomed: list[Connection] = []
         for connection in self._idle[:_MOST_CLOSED]:
             if connection.idle_since > least:
@@ -256,42 +269,13 @@ class Pool:
             raise
 
     async def _connect(self, target: Target, deadline: float | None) -> Connection:
-        """Try every address of ``target`` once. The caller enforces ``deadline``; no address may use it up alone."""
-        if target.path or literal(target.host):
-            return await self._connect_to(target, target.host)
-        addresses = await self._names.addresses(target.host, deadline)
-        left = len(addresses)
-        for address in addresses[:-1]:
-            left -= 1
-            try:
-                async with asyncio.timeout_at(until_next(deadline, left)):
-                    return await self._connect_to(target, address)
-            except OSError:  # TimeoutError and ssl.SSLError are OSErrors too
-                continue
-        return await self._connect_to(target, addresses[-1])
+        """Return a connection to ``target``. The caller enforces ``deadline``."""
+        scheduler = scheduler_of(asyncio.get_running_loop())
 
-    async def _connect_to(self, target: Target, address: str) -> Connection:
-        loop = asyncio.get_running_loop()
+        def make(kind: type[Connection]) -> Connection:
+            return kind(target, self._limits.head, self._lost, scheduler)
 
-        kind = TlsConnection if target.tls else Connection
-        connection = kind(target, self._limits.head, self._lost, scheduler_of(loop))
-
-        def make() -> Connection:
-            return connection
-
-        try:
-            if target.path:
-                await loop.create_unix_connection(make, target.path)
-            elif target.tls:
-                name = server_name(self.upstream, target)
-                tls = self._tls.context()
-                await loop.create_connection(make, address, target.port, ssl=tls, server_hostname=name)
-            else:
-                await loop.create_connection(make, address, target.port)
-        except BaseException:
-            connection.forget()
-            raise
-        return connection
+        return await self._network.connect(self.upstream, target, make, self._tls.context, deadline)
 
     def __repr__(self) -> str:
         """Show the current counts."""

@@ -9,7 +9,6 @@ import pytest
 
 from calling import counts, pool_for
 from limen import Limits
-from limen.upstream import pool as module
 from limen.upstream.connection import Connection
 from limen.upstream.pool import Pool
 from limen.upstream.target import Target
@@ -58,15 +57,15 @@ class Loose(Pool):
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+def clock() -> Iterator[Clock]:
     loop = Clock()
-    monkeypatch.setattr(module, "monotonic", loop.time)
     yield loop
     loop.close()
 
 
 def opened(clock: Clock, most: int, count: int) -> tuple[Pool, list[Connection]]:
-    pool = Loose(pool_for("http://a", limits=Limits(connections=most, keepalive=KEEPALIVE)).upstream)
+    upstream = pool_for("http://a", limits=Limits(connections=most, keepalive=KEEPALIVE)).upstream
+    pool = Loose(upstream, clock=clock.time)
 
     async def open_all() -> list[Connection]:
         return [await pool.acquire(1) for _ in range(count)]

@@ -5,6 +5,7 @@
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
@@ -13,7 +14,6 @@ from limen.auth.issuer.location import Location
 from limen.auth.jose.json_object import read_json_object
 from limen.upstream.declared import Limits, Upstream
 from limen.upstream.fetch import NotFetchedError, fetch
-from limen.upstream.names import Names
 from limen.upstream.pool import Pool
 
 # One fetch runs at a time, of at most two documents.
@@ -35,13 +35,13 @@ class KeySource(Protocol):
 class Provider:
     """The provider behind ``config``."""
 
-    def __init__(self, config: Issuer, names: Names | None = None) -> None:
+    def __init__(self, config: Issuer, make_pool: Callable[[Upstream], Pool] = Pool) -> None:
         """Connect to nothing, but read the files that TLS needs; raises ValueError for one that cannot be used.
 
-        ``names`` is a cache of looked-up names that is shared with others; None is a cache of its own.
+        ``make_pool`` makes the pool of an origin.
         """
         self._config = config
-        self._names = Names() if names is None else names
+        self._make_pool = make_pool
         self._discovered_location = config.keys
         first = (config.keys or config.location).origin
         self._pools = {first: self._pool(first)}
@@ -121,7 +121,7 @@ class Provider:
             # The client certificate and the server name are for the issuer; authorities are for both.
             tls = replace(tls, certificate=None, key=None, server_name=None)
         try:
-            return Pool(Upstream("issuer", [origin], limits=_LIMITS, tls=tls), self._names)
+            return self._make_pool(Upstream("issuer", [origin], limits=_LIMITS, tls=tls))
         except ValueError as error:
             reason = str(error).removeprefix("upstream 'issuer': ")
             raise ValueError(f"Issuer {self._config.url!r}: {reason}") from None

@@ -60,7 +60,7 @@ class Engine:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        active = self._host.active_config()
+        active = self._host.active_config_of_loop()
         path, root = path_below_root(scope)
         if scope["type"] == "websocket" and active.hooks is not NO_HOOKS:
             outcome = scope.get(record.OUTCOME) or record.begun(scope, active.runtime.new_request_id)

@@ -29,7 +29,9 @@ def may_be_lost(scope: Scope) -> bool:
     uvicorn's httptools protocol takes what follows such a head for the other protocol's: the application is told of an empty
     body, and what comes later is parsed as the next request. ``limen.engines.direct`` reads on, and so do most other servers.
     """
-    if "limen.guard" in (scope.get("state") or {}) or scope.get("http_version") != "1.1" or not framed(scope):
+    if scope["type"] != "http" or "limen.guard" in (scope.get("state") or {}):
+        return False
+    if scope.get("http_version") != "1.1" or not framed(scope):
         return False
     headers = scope["headers"]
     if not any(name == b"connection" and b"upgrade" in value.lower() for name, value in headers):

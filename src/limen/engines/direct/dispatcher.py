@@ -102,7 +102,7 @@ class Dispatcher:
         connection = self._connection
         if connection.limit_concurrency is not None and connection.is_at_its_limit():
             return None
-        active = host.active_config()
+        active = host.active_config_of_lifespan()
         path, mark, query = url.partition(b"?")
         if self._root:
             path = self._below_root(path)

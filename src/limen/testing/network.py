@@ -1,0 +1,63 @@
+"""A network on which there are only the services that a test names."""
+
+import asyncio
+import ssl
+from collections.abc import Callable, Mapping
+
+from limen.testing.server import Server
+from limen.upstream.connection import Connection
+from limen.upstream.declared import Upstream
+from limen.upstream.network import MakeConnection
+from limen.upstream.target import Target
+
+
+class ServiceMissing(LookupError):
+    """The gateway called a service that the test has not given."""
+
+
+class MemoryNetwork:
+    """Leads each upstream to the service of its address, or else of its name."""
+
+    def __init__(self, services: Mapping[str, Server]) -> None:
+        """``services`` are by name or address."""
+        self._services = services
+        self._missing: ServiceMissing | None = None
+
+    async def connect(
+        self,
+        upstream: Upstream,
+        target: Target,
+        make: MakeConnection,
+        tls: Callable[[], ssl.SSLContext | None],
+        deadline: float | None,
+    ) -> Connection:
+        """Connect to the service. Raises ServiceMissing if there is none, and ConnectionRefusedError."""
+        # The address first: the upstreams of all outside issuers have one name.
+        server = self._services.get(str(target).rstrip("/")) or self._services.get(upstream.name)
+        if server is None:
+            self._missing = ServiceMissing(
+                f"the gateway called upstream {upstream.name!r} at {target}, and services= has "
+                f"{', '.join(map(repr, sorted(self._services))) or 'nothing'}; add {upstream.name!r} or {str(target)!r}"
+            )
+            raise self._missing
+        connection = make(Connection)
+        try:
+            await server.accept(connection, peer="127.0.0.1", tls=target.tls)
+        except BaseException:
+            connection.forget()
+            raise
+        await asyncio.sleep(0)  # as a socket does, it takes a turn of the loop
+        return connection
+
+    def close(self) -> None:
+        """Do nothing: nobody waits for names."""
+
+    def raise_missing(self) -> None:
+        """Raise ServiceMissing if one was called since the last time."""
+        missing, self._missing = self._missing, None
+        if missing is not None:
+            raise missing
+
+    def __repr__(self) -> str:
+        """Show which services there are."""
+        return f"<MemoryNetwork {' '.join(sorted(self._services)) or 'without services'}>"
