@@ -7,16 +7,18 @@ from fastapi.routing import APIRoute
 from limen.app.signature_answers import documented_answer, other_answers
 from limen.app.signature_body import declared_body
 from limen.app.signature_parameters import declared_parameter
+from limen.app.unresolved import refuse_unresolved
 from limen.contract.contract import Contract
 from limen.contract.parameters import ParameterLocation
 
 
-def contract(route: APIRoute, answer: object, body: object = None, *, after: bool = False) -> Contract:
+def contract(route: APIRoute, body: object = None, *, after: bool = False) -> Contract:
     """Return the contract of ``route``.
 
-    ``answer`` is the stub's return annotation or its ``response_model``, ``body`` the route's option of that name, and
-    ``after`` tells whether a hook makes the answer. Raises TypeError for what a stub cannot have.
+    ``body`` is the route's option of that name, and ``after`` tells whether a hook makes the answer. Raises TypeError for
+    what a stub cannot have, and for names that are not defined.
     """
+    refuse_unresolved(route)
     dependant = route.dependant
     if dependant.dependencies or route.dependencies:
         raise TypeError("dependencies are not available on a stub; say who may call with allow=")
@@ -44,4 +46,4 @@ def contract(route: APIRoute, answer: object, body: object = None, *, after: boo
             )
     held, streamed = declared_body(route, body)
     answers, rest = other_answers(route)
-    return Contract(params, held, documented_answer(route, answer, after=after), answers, rest, streamed)
+    return Contract(params, held, documented_answer(route, after=after), answers, rest, streamed)

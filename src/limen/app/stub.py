@@ -1,7 +1,7 @@
 """Makes a route of a stub: a function whose signature is the contract, and which a service answers."""
 
 from collections.abc import Callable
-from typing import Any, get_type_hints
+from typing import Any
 
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
@@ -46,7 +46,6 @@ def stub_route(
     Raises TypeError for what a stub cannot have.
     """
     assert "upstream" in options
-    answer = options.get("response_model", get_type_hints(stub, include_extras=True).get("return"))
     after = options.get("after")
     return Route(
         methods=(method,),
@@ -60,7 +59,7 @@ def stub_route(
         session_ended_header=options.get("session_ended_header"),
         timeouts=options.get("timeouts"),
         max_answer=options.get("max_answer", DEFAULT_HELD),
-        contract=(promised := contract(registered, answer, options.get("body"), after=after is not None)),
+        contract=(promised := contract(registered, options.get("body"), after=after is not None)),
         max_body=_max_body(options, app_max_body, held=promised.body is not None),
         policies=policies,
     )
