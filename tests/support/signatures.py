@@ -24,6 +24,12 @@ def parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
 
 
+def body_parameter(name: str, annotation: Any, **arguments: Any) -> inspect.Parameter:
+    """Return a parameter that is a body."""
+    annotated: Any = Annotated
+    return parameter(name, annotated[annotation, Body(**arguments)])
+
+
 def optional_type(annotation: Any) -> Any:
     return annotation if annotation is Any else annotation | None
 

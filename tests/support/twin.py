@@ -41,7 +41,7 @@ class Sent:
 def pass_through(app: Gateway, sent: Sent) -> Sent | Fault:
     """Return what the service gets of a request, as the contract says."""
     head = Head(list(sent.headers))
-    path, _, query = sent.target.partition(b"?")
+    path, mark, query = sent.target.partition(b"?")
     found = find(app.active_config().table, b"POST", path, query)
     if not isinstance(found, Match):
         return found if isinstance(found, Fault) else Fault(Kind.NOT_FOUND)
@@ -54,7 +54,7 @@ def pass_through(app: Gateway, sent: Sent) -> Sent | Fault:
         if isinstance(passed, Fault):
             return passed
         assert passed is None or isinstance(passed, bytes)
-    target, lines = build_upstream_head(plan, found, b"POST", query, head)
+    target, lines = build_upstream_head(plan, found, b"POST", query if mark else None, head)
     return Sent(target, lines, passed if isinstance(passed, bytes) else b"")
 
 
@@ -76,11 +76,16 @@ class Twin:
         self.gateway.post(path, upstream=SVC, allow=anyone)(operation)
         self.gateway.compile()
 
+    @property
+    def apps(self) -> tuple[FastAPI, Gateway]:
+        """Both applications."""
+        return self.plain, self.gateway
+
     def read(self, sent: Sent) -> dict[str, Any] | None:
         """Return the values that plain FastAPI reads of a request; None if it refuses it."""
         self._values.clear()
         try:
-            status = LOOP.run_until_complete(_ask(self.plain, sent))
+            status = LOOP.run_until_complete(ask(self.plain, sent))
         except (
             ValueError,
             RecursionError,
@@ -102,7 +107,8 @@ class Twin:
         return None
 
 
-async def _ask(app: FastAPI, sent: Sent) -> int:
+async def ask(app: FastAPI, sent: Sent) -> int:
+    """Return the status of the answer of ``app``, without a server."""
     path, _, query = sent.target.partition(b"?")
     status: list[int] = []
 

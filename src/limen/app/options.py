@@ -1,7 +1,7 @@
 """The options of route decorators, the gateway's own and FastAPI's, and the decorators that take them."""
 
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any, Literal, TypedDict, TypeVar, Unpack
 
@@ -48,6 +48,8 @@ class RouteOptions(TypedDict, total=False):
     - ``max_body``, or FastAPI's ``max_body_size``: bytes a request body may have; 256 KiB for what is declared and read
       (JSON, a form without files, a text) unless given, and 1 MiB at most; unbounded for streams unless given, or what the
       application has as ``max_body_size``.
+    - ``form_limits``, of FastAPI: ``max_fields`` of a form, 1,000 at most, and ``max_part_size``, the bytes of one as sent
+      with its name; those of the application unless given. A form with files can have them only with ``body="as sent"``.
     - ``max_answer``: bytes an answer may have that must be held to be checked; 256 KiB unless given, 1 MiB at most.
 
     The others are FastAPI's.
@@ -65,6 +67,7 @@ class RouteOptions(TypedDict, total=False):
     max_body: int
     max_answer: int
     max_body_size: int | None
+    form_limits: Mapping[str, int]
     response_model: Any
     response_model_include: IncEx | None
     response_model_exclude: IncEx | None

@@ -14,11 +14,10 @@ from urllib.parse import quote, unquote_plus
 
 import pytest
 from fastapi import Body, Cookie, Form, Header, Path, Query
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import AliasChoices
 
-from examples import part
 from kinds import ANY_TEXT, BODIES, DOCUMENTS, KINDS
 from limen.errors import Fault, Invalid
 from signatures import FORM, JSON, optional_type, parameter, pick_text, signatures
@@ -144,7 +143,6 @@ def test_each_kind_of_body_takes_the_same_documents(optional: bool) -> None:
             _agree(twin, Sent(b"/x", [JSON], text.encode()))
 
 
-@settings(max_examples=part(60))
 @given(st.data())
 def test_signatures(data: st.DataObject) -> None:
     twin, request = data.draw(signatures())
