@@ -157,7 +157,8 @@ async def test_the_documents(own: Article) -> None:
     assert operations >= {(method, path) for method, path, _ in PROTECTED + FOR_USERS if not path[-1].isdigit()}
     assert ("GET", "/api/users/{user_id}") in operations
     one = document["paths"]["/api/users/{user_id}"]["get"]
-    assert (one["operationId"], one["description"]) == ("get_user", "Get one user.")
+    assert one["operationId"] == "get_user"
+    assert one["description"].startswith("Get one user.")
     assert [parameter["name"] for parameter in one["parameters"]] == ["user_id"]
     assert one["security"] == [{"bearer": []}]
     assert one["responses"]["200"]["content"]["application/json"]["schema"] == {

@@ -403,7 +403,8 @@ def test_a_handler_is_a_stub_without_request_and_response() -> None:
     assert found.contract.answer is not None
     assert found.status == 201
     operation = app.openapi()["paths"]["/shops/{shop_id}/items"]["post"]
-    assert (operation["operationId"], operation["description"]) == ("create_item", "Create an item.")
+    assert operation["operationId"] == "create_item"
+    assert operation["description"].startswith("Create an item.")
     assert create_item.__name__ == "create_item"
 
 

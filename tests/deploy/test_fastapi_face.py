@@ -12,9 +12,6 @@ from doc_tables.fastapi_face.row import VERDICTS, Row
 ROOT = Path(__file__).parents[2]
 ROWS = [(place, row) for place in PLACES for row in place.rows]
 
-# Rows whose tests come with what they describe.
-AWAITED = {("Gateway", "strict_content_type")}
-
 
 def test_every_parameter_of_fastapi_has_one_row_and_no_row_is_stale() -> None:
     """If a new FastAPI fails this: find out what the parameter does on a stub, and write its row and its test."""
@@ -25,16 +22,9 @@ def test_every_parameter_of_fastapi_has_one_row_and_no_row_is_stale() -> None:
 def test_every_row_names_a_test_that_exists(place: Place, row: Row, tests_in: Callable[[Path], frozenset[str]]) -> None:
     assert row.verdict in VERDICTS
     assert bool(row.instead) or row.verdict != "refused"
-    if (place.name, row.parameter) in AWAITED:
-        assert not row.test
-        return
     file, _, name = row.test.partition("::")
     assert (ROOT / file).is_file(), row
     assert name in tests_in(ROOT / file), row
-
-
-def test_what_is_awaited_has_a_row() -> None:
-    assert {*AWAITED} <= {(place.name, row.parameter) for place, row in ROWS}
 
 
 def test_a_parameter_without_a_row_and_a_row_without_a_parameter_are_found(monkeypatch: pytest.MonkeyPatch) -> None:

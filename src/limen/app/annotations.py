@@ -13,10 +13,15 @@ def adapter_of(annotation: Any) -> TypeAdapter[object]:
     return TypeAdapter(annotation)
 
 
-def field_adapter(info: FieldInfo) -> TypeAdapter[object]:
-    """Return the adapter of a field with its constraints, which FastAPI's FieldInfo carries."""
+def field_annotation(info: FieldInfo) -> Any:
+    """Return the type of a field with its constraints, which FastAPI's FieldInfo carries."""
     annotated: Any = Annotated
-    return adapter_of(annotated[info.annotation, info])
+    return annotated[info.annotation, info]
+
+
+def field_adapter(info: FieldInfo) -> TypeAdapter[object]:
+    """Return the adapter of a field with its constraints."""
+    return adapter_of(field_annotation(info))
 
 
 def alternatives(annotation: Any) -> Iterator[Any]:

@@ -3,7 +3,7 @@
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from types import NoneType, UnionType
+from types import NoneType, SimpleNamespace, UnionType
 from typing import Annotated, Any, Union, cast, get_args, get_origin, get_type_hints
 
 from starlette.exceptions import HTTPException
@@ -123,17 +123,22 @@ def _name(function: object) -> str:
 
 
 def _hints(name: str, function: object) -> Mapping[str, Any]:
-    """Return the annotations of the function that is called in the end."""
+    """Return the annotations of the arguments of the function that is called in the end."""
     while isinstance(function, functools.partial):
         function = cast("functools.partial[object]", function).func
     if inspect.isclass(function):
         function = function.__init__
     elif not inspect.isroutine(function):
         function = type(function).__call__
+    given = {key: value for key, value in getattr(function, "__annotations__", {}).items() if key != "return"}
+    names: dict[str, Any] = getattr(inspect.unwrap(cast("Any", function)), "__globals__", {})
     try:
-        return get_type_hints(function, include_extras=True)
+        return get_type_hints(SimpleNamespace(__annotations__=given), names, include_extras=True)
     except NameError as error:
-        raise TypeError(f"after={name} has an annotation that is not known when it is declared: {error}") from None
+        raise TypeError(
+            f"after={name} needs {error.name!r}, which is not defined when it is declared; import it outside of "
+            "`if TYPE_CHECKING:`, at the top of the module, or define it above the stub"
+        ) from None
 
 
 def _without_metadata(hint: Any) -> Any:

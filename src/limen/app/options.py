@@ -55,6 +55,8 @@ class RouteOptions(TypedDict, total=False):
     - ``max_body``, or FastAPI's ``max_body_size``: bytes a request body may have; 256 KiB for what is declared and read
       (JSON, a form without files, a text) unless given, and 1 MiB at most; unbounded for streams unless given, or what the
       application has as ``max_body_size``.
+    - ``form_limits``, of FastAPI: ``max_fields`` of a form, 1,000 at most, and ``max_part_size``, the bytes of one as sent
+      with its name; those of the application unless given. A form with files can have them only with ``body="as sent"``.
     - ``max_answer``: bytes an answer may have that must be held to be checked; 256 KiB unless given, 1 MiB at most.
 
     The others are FastAPI's.
@@ -95,7 +97,7 @@ class RouteOptions(TypedDict, total=False):
     callbacks: list[BaseRoute] | None
     openapi_extra: dict[str, Any] | None
     generate_unique_id_function: Callable[[APIRoute], str]
-    form_limits: Mapping[str, int | float] | None
+    form_limits: Mapping[str, int] | None
 
 
 OWN_OPTIONS = frozenset(

@@ -7,16 +7,18 @@ from fastapi.routing import APIRoute
 from limen.app.signature_answers import documented_answer, other_answers
 from limen.app.signature_body import declared_body
 from limen.app.signature_parameters import declared_parameter
+from limen.app.unresolved import refuse_unresolved
 from limen.contract.contract import Contract
-from limen.contract.parameters import ParameterLocation
+from limen.contract.parameters import Parameter, ParameterLocation
 
 
-def contract(route: APIRoute, answer: object, body: object = None, *, after: bool = False) -> Contract:
+def contract(route: APIRoute, body: object = None, *, after: bool = False) -> Contract:
     """Return the contract of ``route``.
 
-    ``answer`` is the stub's return annotation or its ``response_model``, ``body`` the route's option of that name, and
-    ``after`` tells whether a hook makes the answer. Raises TypeError for what a stub cannot have.
+    ``body`` is the route's option of that name, and ``after`` tells whether a hook makes the answer. Raises TypeError for
+    what a stub cannot have, and for names that are not defined.
     """
+    refuse_unresolved(route)
     dependant = route.dependant
     if any(
         (
@@ -38,12 +40,16 @@ def contract(route: APIRoute, answer: object, body: object = None, *, after: boo
         ("header", dependant.header_params),
         ("cookie", dependant.cookie_params),
     )
-    params = tuple(declared_parameter(location, field) for location, fields in fields_by_location for field in fields)
-    for param in params:
-        if param.location == "path" and param.name not in route.param_convertors:
-            raise TypeError(
-                f"the path has no parameter {param.name!r}; give it the name that the path has, without alias="
-            )
+    params: list[Parameter] = []
+    for location, fields in fields_by_location:
+        for field in fields:
+            converters = route.param_convertors if location == "path" else {}
+            params.append(declared_parameter(location, field, converters))
+            name = params[-1].name
+            if location == "path" and name not in route.param_convertors:
+                raise TypeError(
+                    f"the path has no parameter {name!r}; give it the name that the path has, without alias="
+                )
     held, streamed = declared_body(route, body)
     answers, rest = other_answers(route)
-    return Contract(params, held, documented_answer(route, answer, after=after), answers, rest, streamed)
+    return Contract(tuple(params), held, documented_answer(route, after=after), answers, rest, streamed)

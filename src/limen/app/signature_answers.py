@@ -22,11 +22,13 @@ _DEFAULTS: Final[dict[str, object]] = {
 }
 
 
-def documented_answer(route: APIRoute, annotation: Any, *, after: bool) -> AnswerModel | None:
+def documented_answer(route: APIRoute, *, after: bool) -> AnswerModel | None:
     """Return the model of the documented status; None if its answers pass through unread.
 
-    ``after`` tells whether a hook makes the answer. Raises TypeError for options that would have no effect.
+    It is that of ``response_model=``, else of the stub's return annotation, as FastAPI has read them. ``after`` tells
+    whether a hook makes the answer. Raises TypeError for options that would have no effect.
     """
+    annotation: Any = route.response_model
     options: dict[str, Any] = {name: getattr(route, f"response_model_{name}") for name in _DEFAULTS}
     given = [f"response_model_{name}" for name, value in options.items() if value is not _DEFAULTS[name]]
     if _has_no_model(annotation):

@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 from types import NoneType
 from typing import Any, Final
 
+from fastapi.datastructures import DefaultPlaceholder
 from fastapi.params import Form
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from limen.app.annotations import alternatives, field_adapter
-from limen.app.signature_parameters import declared_parameter
-from limen.contract.form_body import FORM, MULTIPART, FormBody
+from limen.app.signature_parameters import declared_parameter, refuse_alias_path, refuse_unfit_default
+from limen.contract.form_body import FORM, MOST_FIELDS, MULTIPART, FormBody
 from limen.contract.json_body import JsonBody
 from limen.contract.text_body import TextBody
 from limen.http.headers import is_json
@@ -31,20 +32,40 @@ def declared_body(route: APIRoute, option: object) -> tuple[JsonBody | FormBody 
     """
     if option not in (None, AS_SENT):
         raise TypeError(f"body={option!r} is unknown; say body={AS_SENT!r}, or leave it out")
-    fields = route.dependant.body_params
+    fields: Sequence[Any] = route.dependant.body_params
+    limits = _form_limits(route)
+    forms = [isinstance(field.field_info, Form) for field in fields]
+    if _own_form_limits(route) and not any(forms):
+        raise TypeError("form_limits= is for a declared form, and there is none; leave it out")
     if not fields:
         if option is not None:
             raise TypeError(f"body={option!r} is for a declared body, and there is none; leave it out")
         return None, None
-    form_fields = [field for field in fields if isinstance(field.field_info, Form)]
-    if form_fields and len(form_fields) == len(fields):
-        return _form(form_fields, option)
-    if len(fields) > 1 or getattr(fields[0].field_info, "embed", None):
-        raise TypeError("a stub takes one body; put the fields into one model")
+    if all(forms):
+        return _form(fields, option, limits)
+    if any(forms):
+        raise TypeError(
+            "a body is a form or it is JSON, and cannot be both; declare all fields of it with Form(), or none"
+        )
+    for field in fields:
+        refuse_unfit_default(field.name, field.field_info)
     info: FieldInfo = fields[0].field_info
+    members = len(fields) > 1 or getattr(info, "embed", None)
+    if members:
+        # FastAPI has put them into one model, of which each is a member.
+        for field in fields:
+            refuse_alias_path(field.name, field.field_info)
+        assert route.body_field is not None
+        info = route.body_field.field_info
     media_type: str = getattr(info, "media_type", "application/json")
     if is_json(media_type.encode()):
-        return JsonBody(field_adapter(info), info.is_required(), option is not None, media_type), None
+        given = route.strict_content_type
+        strict = given.value if isinstance(given, DefaultPlaceholder) else given
+        return JsonBody(
+            field_adapter(info), info.is_required(), option is not None, media_type, untyped=not strict
+        ), None
+    if members:
+        raise TypeError(f"several fields, and those with embed=True, are members of JSON, and {media_type} has none")
     return _text(info, media_type, option), None
 
 
@@ -61,7 +82,19 @@ def _text(info: FieldInfo, media_type: str, option: object) -> TextBody:
     return TextBody(field_adapter(info), essence, info.is_required(), binary=kinds == {bytes})
 
 
-def _form(fields: Sequence[Any], option: object) -> tuple[FormBody | None, str | None]:
+def _form_limits(route: APIRoute) -> Mapping[str, int]:
+    """Return the bounds of a form that ``route`` has, and else its application."""
+    app: Any = route.dependency_overrides_provider
+    inherited: Mapping[str, int] = {} if app is None else app.router.form_limits
+    return {**inherited, **_own_form_limits(route)}
+
+
+def _own_form_limits(route: APIRoute) -> Mapping[str, int]:
+    original: Any = getattr(route, "original_route", route)
+    return cast("Mapping[str, int]", original.form_limits)
+
+
+def _form(fields: Sequence[Any], option: object, limits: Mapping[str, int]) -> tuple[FormBody | None, str | None]:
     media_types = {field.field_info.media_type for field in fields}
     if not media_types <= {FORM, MULTIPART}:
         raise TypeError(f"a form comes as {FORM} or {MULTIPART}; leave out media_type=")
@@ -70,8 +103,18 @@ def _form(fields: Sequence[Any], option: object) -> tuple[FormBody | None, str |
             choices = set(alternatives(field.field_info.annotation)) - {NoneType}
             if len(choices) > 1 and any(isinstance(one, type) and issubclass(one, BaseModel) for one in choices):
                 raise TypeError(f"the form {field.name!r} is one of several types; put the fields into one model")
-        return FormBody(tuple(declared_parameter("form", field) for field in fields), as_sent=option is not None), None
+        return FormBody(
+            tuple(declared_parameter("form", field) for field in fields),
+            as_sent=option is not None,
+            max_fields=limits.get("max_fields", MOST_FIELDS),
+            max_field_size=limits.get("max_part_size"),
+        ), None
     if option is None:
+        if limits:
+            raise TypeError(
+                f"form_limits= cannot hold here: {MULTIPART} streams to the service unread; let the service say it, and the "
+                f"route body={AS_SENT!r}"
+            )
         for field in fields:
             schema = field_adapter(field.field_info).json_schema()
             if (keyword := _checking_keyword(schema, schema.get("$defs", {}))) is not None:

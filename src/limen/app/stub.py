@@ -1,6 +1,6 @@
 """Makes a route of a stub: a function whose signature is the contract, and which a service answers."""
 
-from typing import Final, cast, get_type_hints
+from typing import Final, cast
 
 from fastapi.routing import APIRoute, RouteContext
 
@@ -37,15 +37,10 @@ def stub_route(
 
     Raises TypeError for what a stub cannot have.
     """
-    options, function = declared.options, declared.endpoint
+    options = declared.options
     assert "upstream" in options
-    if options.get("form_limits") is not None:
-        raise TypeError(
-            "form_limits= bounds the forms that FastAPI reads, and FastAPI reads none here; max_body= bounds a stub's form"
-        )
-    answer = options.get("response_model", get_type_hints(function, include_extras=True).get("return"))
     after = options.get("after")
-    promised = contract(cast("APIRoute", context), answer, options.get("body"), after=after is not None)
+    promised = contract(cast("APIRoute", context), options.get("body"), after=after is not None)
     return Route(
         methods=methods,
         path=context.path or "",

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any, Final, cast
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import PydanticCustomError, SchemaValidator
+from pydantic_core import PydanticCustomError, SchemaValidator, from_json
 
 from limen.contract.core_schema import Schema, SchemaChange, copy_schema
 from limen.contract.violations import Violations, from_pydantic
@@ -34,10 +34,14 @@ class Checker:
     ``names`` are the names that the type itself gives to members.
     """
 
-    __slots__ = ("_adapter", "_changes", "_exhaustive", "_fail_fast", "_has_collections", "names")
+    __slots__ = ("_adapter", "_changes", "_decoded", "_exhaustive", "_fail_fast", "_has_collections", "names")
 
-    def __init__(self, adapter: TypeAdapter[object], *changes: SchemaChange) -> None:
-        """Derive the validator that fails fast, if the type has collections or there are further ``changes``."""
+    def __init__(self, adapter: TypeAdapter[object], *changes: SchemaChange, decoded: bool = False) -> None:
+        """Derive the validator that fails fast, if the type has collections or there are further ``changes``.
+
+        ``decoded`` says that JSON is decoded before it is checked.
+        """
+        self._decoded = decoded
         self._adapter = adapter
         fail_fast = _FailFast()
         names = _MemberNames()
@@ -46,23 +50,27 @@ class Checker:
         self.names = frozenset(names.collected)
         # A model's prebuilt validator is of the schema before the changes.
         changed = fail_fast.any or changes
-        self._fail_fast = SchemaValidator(cast("Any", schema), _use_prebuilt=False) if changed else adapter.validator
+        self._fail_fast = (
+            SchemaValidator(cast("Any", schema), _use_prebuilt=False)
+            if changed
+            else cast("SchemaValidator", adapter.validator)
+        )
         self._changes = changes
         self._exhaustive: SchemaValidator | None = None  # made when it is first needed
 
     def check_json(self, content: bytes, at: tuple[str | int, ...]) -> object | Violations:
         """Return the value of the JSON ``content``, or what is wrong with it; ``at`` is the path to it."""
         try:
-            return self._fail_fast.validate_json(content)
+            return self._read_json(self._fail_fast, content)
         except ValidationError as error:
             # Brackets and commas in strings are counted as well: this bounds the work, and need not be exact.
             values = content.count(b",") + content.count(b"{") + content.count(b"[")
-            return self._violations(error, at, values, lambda: self._exhaustive_validator().validate_json(content))
+            return self._violations(error, at, values, lambda: self._read_json(self._exhaustive_validator(), content))
 
     def check_json_unlisted(self, content: bytes) -> object | Violations:
         """Return the value of the JSON ``content``, or ``UNLISTED`` if it does not fit."""
         try:
-            return self._fail_fast.validate_json(content)
+            return self._read_json(self._fail_fast, content)
         except ValidationError:
             return UNLISTED
 
@@ -83,6 +91,15 @@ class Checker:
                 _count_values(value),
                 lambda: self._exhaustive_validator().validate_python(value, from_attributes=True),
             ) from None
+
+    def _read_json(self, validator: SchemaValidator, content: bytes) -> object:
+        if not self._decoded:
+            return validator.validate_json(content)
+        try:
+            value = from_json(content)
+        except ValueError:
+            return validator.validate_json(content)  # which says where it is no JSON
+        return validator.validate_python(value)
 
     def _exhaustive_validator(self) -> SchemaValidator:
         if self._exhaustive is None:

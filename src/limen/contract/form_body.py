@@ -12,7 +12,7 @@ from limen.contract.body_steps import BodySteps, finish
 from limen.contract.parameters import Parameter, names_read_from
 from limen.contract.structure import Structure
 from limen.contract.urlencoded import Pair, ambiguous_names, group_values, parse_pairs_in_steps
-from limen.contract.violations import Violations, merged
+from limen.contract.violations import Violations, merged, violation
 from limen.errors import Invalid
 
 FORM: Final = "application/x-www-form-urlencoded"
@@ -26,20 +26,26 @@ MOST_FIELDS: Final = 1000
 class FormBody:
     """The fields of a form. With ``as_sent``, the service gets the fields that nothing reads as well.
 
-    Raises TypeError, with the place, for JSON within, and where it cannot be known what a type ignores.
+    It may have ``max_fields`` fields, ``MOST_FIELDS`` at most, each of ``max_field_size`` bytes as it is sent, with its name.
+    Raises TypeError for more, for JSON within, and, with the place, where it cannot be known what a type ignores.
     """
 
     params: tuple[Parameter, ...]
     as_sent: bool = False
+    max_fields: int = MOST_FIELDS
+    max_field_size: int | None = None
     names: Container[str] = field(init=False, repr=False, compare=False)
 
     media_type: ClassVar[str] = FORM
     required: ClassVar[bool] = True  # no content is a form without fields, which may lack one
     json: ClassVar[bool] = False
+    untyped: ClassVar[bool] = False
     keeps_parameters: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Derive the names that are read."""
+        if self.max_fields > MOST_FIELDS:
+            raise TypeError(f"max_fields is {self.max_fields}, and a form may have at most {MOST_FIELDS}; give fewer")
         for param in self.params:
             schema = param.adapter.core_schema
             if _reads_json(schema):
@@ -59,7 +65,7 @@ class FormBody:
         """Check the form; return the content for the service.
 
         1. refuse what is not ASCII, and too many fields
-        2. decode the pairs
+        2. decode the pairs, and refuse those that are too many or too long for this form
         3. refuse names that services could read differently
         4. check the fields, all at once
         5. take out the pairs that no field reads
@@ -74,6 +80,13 @@ class FormBody:
                 yield
             else:
                 pairs.append(pair)
+        if len(pairs) > self.max_fields:
+            return Violations((Invalid(("body",), f"A form may have at most {self.max_fields} fields", "too_long"),))
+        if self.max_field_size is not None:
+            long = [pair for pair in pairs if len(pair.sent) - ("=" in pair.sent) > self.max_field_size]
+            if long:
+                message = f"A field and its name may have at most {self.max_field_size} bytes"
+                return Violations((violation(("body", long[0].name), message, "too_long"),))
         ambiguous: list[Invalid] = []
         for one in ambiguous_names(pairs, self.names, "body"):  # 3
             if one is None:

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 from limen.contract.body_steps import BodySteps, finish
 from limen.contract.checker import UNLISTED, Checker, forbid_extra, guard_functions
 from limen.contract.pruning import AmbiguousTypeError, prune
+from limen.contract.python_reading import reads_decoded
 from limen.contract.strict_json import find_ambiguity, scan_json
 from limen.contract.structure import Structure
 from limen.contract.violations import Violations
@@ -34,7 +35,8 @@ _AMBIGUOUS_TYPE = Violations(
 class JsonBody:
     """A declared JSON body. With ``as_sent``, the service gets the members that the type ignores as well.
 
-    ``media_type`` is the documented one; every JSON media type is accepted.
+    ``media_type`` is the documented one; every JSON media type is accepted. With ``untyped``, a body that no ``Content-Type``
+    describes is JSON as well.
 
     Raises TypeError, with the place, where it cannot be known what the type ignores.
     """
@@ -43,6 +45,7 @@ class JsonBody:
     required: bool = True
     as_sent: bool = False
     media_type: str = "application/json"
+    untyped: bool = False
     checker: Checker = field(init=False, repr=False, compare=False)
 
     json: ClassVar[bool] = True
@@ -53,12 +56,13 @@ class JsonBody:
 
     def __post_init__(self) -> None:
         """Derive the checkers, and where the type ignores members."""
-        structure = None if self.as_sent else Structure(self.adapter.core_schema)
+        decoded = reads_decoded(self.adapter)
+        structure = None if self.as_sent else Structure(self.adapter.core_schema, decoded=decoded)
         guards = (guard_functions(structure.guarded),) if structure is not None and structure.guarded else ()
         closed = None
         if structure is not None and structure.root.ignores and not structure.ambiguous:
-            closed = Checker(self.adapter, *guards, forbid_extra(structure.ignoring))
-        object.__setattr__(self, "checker", Checker(self.adapter, *guards))
+            closed = Checker(self.adapter, *guards, forbid_extra(structure.ignoring), decoded=decoded)
+        object.__setattr__(self, "checker", Checker(self.adapter, *guards, decoded=decoded))
         object.__setattr__(self, "_structure", structure if structure is not None and structure.root.ignores else None)
         object.__setattr__(self, "_closed", closed)
 

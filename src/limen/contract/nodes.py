@@ -3,8 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
-from pydantic_core import SchemaValidator
-
 
 class Node:
     """What a type reads at one place: everything, unless a subclass says less.
@@ -77,7 +75,7 @@ class ObjectNode(Node):
 
 
 class UnionNode(Node):
-    """One of several types. ``selector()`` is a validator that returns the number of the one that pydantic chooses.
+    """One of several types. ``selector()`` tells of a document the number of the one that pydantic chooses.
 
     If a member of the object names the type, that is the discriminator ``tag``; ``tags`` has the number for each of its
     values.
@@ -88,7 +86,7 @@ class UnionNode(Node):
     def __init__(
         self,
         nodes: Sequence[Node],
-        selector: Callable[[], SchemaValidator],
+        selector: Callable[[], Callable[[str], int]],
         tag: str | None = None,
         tags: Mapping[object, int] | None = None,
     ) -> None:

@@ -4,7 +4,7 @@ Every value that a service may read is checked: each one of a parameter that is 
 second one is refused, because services differ in which of them they read.
 """
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -23,11 +23,13 @@ ParameterValues = Mapping[str, Sequence[str]]
 class GroupField:
     """A field of a model that reads a group of parameters. One that is ``repeatable`` reads every value.
 
-    ``names`` pairs each name in the request with the one by which the model reads it.
+    ``names`` pairs each name in the request with the one by which the model reads it. With ``empty_is_missing``, an empty
+    text counts as no value.
     """
 
     names: tuple[tuple[str, str], ...]
     repeatable: bool = False
+    empty_is_missing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +46,10 @@ class ParameterGroup:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One declared parameter. If it is ``repeatable``, it reads every value.
+    """One declared parameter. If it is ``repeatable``, it reads every value; if ``empty_is_missing``, an empty one is none.
 
-    ``aliases`` are its further names. ``group`` is there if a model reads all parameters of the location.
+    ``aliases`` are its further names. ``group`` is there if a model reads all parameters of the location. ``convert`` is that
+    of a converter in the path, such as ``{id:int}``: the type reads what it returns. It raises ValueError.
     """
 
     name: str
@@ -56,6 +59,8 @@ class Parameter:
     repeatable: bool = False
     aliases: tuple[str, ...] = ()
     group: ParameterGroup | None = None
+    empty_is_missing: bool = False
+    convert: Callable[[str], object] | None = None
     checker: Checker = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -91,10 +96,15 @@ class Parameter:
             value: object = list(sent)
         elif len(sent) > 1:
             return Violations((self._repeated(name),))
-        elif self.location == "form" and not sent[0]:
+        elif self.empty_is_missing and not sent[0]:
             return self._missing()
         else:
             value = sent[0]
+            if self.convert is not None:
+                try:
+                    value = self.convert(sent[0])
+                except ValueError:
+                    return Violations((violation((self._path_root, name), "Input should fit the path", "path"),))
         checked = self.checker.check_python(value, (self._path_root, name), len(sent))
         return checked if isinstance(checked, Violations) else None
 
@@ -116,7 +126,7 @@ class Parameter:
                 members[key] = list(sent)
             elif len(sent) > 1:
                 ambiguous.append(self._repeated(name))
-            elif sent[0] or self.location != "form":
+            elif sent[0] or not field_.empty_is_missing:
                 members[key] = sent[0]
             if name != key:
                 sent_names[key] = name

@@ -181,7 +181,7 @@ class _Walker:
         if number is None:
             self._work += (end - at) // _BYTES_READ
             try:
-                chosen: int = union.selector().validate_json(self._text[at:end])
+                chosen: int = union.selector()(self._text[at:end])
             except ValidationError:
                 raise AmbiguousTypeError from None
             number = chosen

@@ -1,7 +1,7 @@
 """A request against the contract of its route: what its head says of a body, its parameters, its declared body."""
 
 import re
-from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -110,7 +110,7 @@ def check_body(
     if content and any(value.lower() != b"identity" for value in head.all(b"content-encoding")):
         return Fault(Kind.MEDIA_TYPE, f"This route takes {body.media_type} without a content coding.")
     kinds = head.all(b"content-type")
-    if content and not (len(kinds) == 1 and body.accepts(kinds[0])):
+    if content and not _described(body, kinds):
         return Fault(Kind.MEDIA_TYPE, f"This route takes {body.media_type}.")
     # Of a form, escapes are what takes time.
     if not (heavy(content) if body.json else len(content) + 8 * content.count(b"%") > LIGHT):
@@ -121,6 +121,13 @@ def check_body(
     work: Callable[[], bytes | Fault | NotDone] = partial(_read_on, _reading(body, content, max_body))
     asked: Awaitable[bytes | Fault] | None = validations.ask(len(content), work)
     return FULL if asked is None else asked
+
+
+def _described(body: JsonBody | FormBody | TextBody, kinds: Sequence[bytes]) -> bool:
+    """Tell whether the values of ``Content-Type`` say that this is the declared body."""
+    if not any(kinds) and len(kinds) <= 1:
+        return body.untyped
+    return len(kinds) == 1 and body.accepts(kinds[0])
 
 
 def _reading(

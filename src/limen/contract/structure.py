@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from typing import Any, Final, cast
 
-from pydantic_core import SchemaValidator
-
 from limen.contract import schema_kinds as kinds
 from limen.contract.core_schema import Schema
 from limen.contract.field_names import names_of_field
@@ -52,8 +50,12 @@ class Structure:
     taken out, it could be read as another.
     """
 
-    def __init__(self, schema: Schema) -> None:
-        """Derive it from a core ``schema``. Raises TypeError, with the place, where it cannot be known what is ignored."""
+    def __init__(self, schema: Schema, *, decoded: bool = False) -> None:
+        """Derive it from a core ``schema``. ``decoded`` says that a document is decoded before it is checked.
+
+        Raises TypeError, with the place, where it cannot be known what is ignored.
+        """
+        self._decoded = decoded
         self.ignoring: set[int] = set()
         self.guarded: dict[int, frozenset[str] | None] = {}
         self.ambiguous = False
@@ -253,11 +255,11 @@ class Structure:
             self.ambiguous = True
         if GUARDED_SCALAR in nodes and any(one is not SCALAR and one is not GUARDED_SCALAR for one in nodes):
             self._opaque(at, GUARDED_SCALAR, closed=False)
-        selectors: list[SchemaValidator] = []  # made when first needed
+        selectors: list[Callable[[str], int]] = []  # made when first needed
 
-        def selector() -> SchemaValidator:
+        def selector() -> Callable[[str], int]:
             if not selectors:
-                selectors.append(union_selector(schema, config, self._definitions))
+                selectors.append(union_selector(schema, config, self._definitions, decoded=self._decoded))
             return selectors[0]
 
         if isinstance(discriminator, str):

@@ -29,6 +29,7 @@ class TextBody:
     checker: Checker = field(init=False, repr=False, compare=False)
 
     json: ClassVar[bool] = False
+    untyped: ClassVar[bool] = False
     keeps_parameters: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

@@ -1,19 +1,29 @@
 """Unions of a core schema: which of its types pydantic chooses, and whether choosing takes too long."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from pydantic_core import SchemaValidator
+from pydantic_core import SchemaValidator, from_json
 
 from limen.contract.core_schema import Schema
 from limen.contract.nodes import ObjectNode, UnionNode, reachable, resolved
 
 
-def union_selector(schema: Schema, config: Schema, definitions: list[Schema]) -> SchemaValidator:
-    """Return a validator of the union ``schema`` that gives the number of the chosen type instead of its value."""
+def union_selector(
+    schema: Schema, config: Schema, definitions: list[Schema], *, decoded: bool = False
+) -> Callable[[str], int]:
+    """Return what tells of a JSON document as which type of the union ``schema`` it is read, by its number.
+
+    ``decoded`` says that it is decoded first. What is returned raises pydantic's ValidationError if the document fits none.
+    """
     numbered = cast("Any", _numbered(schema, definitions))
-    return SchemaValidator(numbered, cast("Any", config) or None, _use_prebuilt=False)
+    validator = SchemaValidator(numbered, cast("Any", config) or None, _use_prebuilt=False)
+
+    def select(text: str) -> int:
+        return validator.validate_python(from_json(text)) if decoded else validator.validate_json(text)
+
+    return select
 
 
 def _numbered(schema: Schema, definitions: list[Schema]) -> Schema:

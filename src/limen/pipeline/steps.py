@@ -31,6 +31,10 @@ EMPTY_QUERY = "limen.empty_query"
 _OF_THE_BODY: Final = frozenset((b"content-md5", b"content-digest", b"repr-digest", b"digest"))
 
 
+# What says that a body follows.
+_OF_CONTENT: Final = frozenset((b"content-length", b"transfer-encoding"))
+
+
 def preflight(table: Table[Plan], request: Request) -> Plan | None:
     """1. Return the plan of the method that a CORS preflight asks about; None for any other request."""
     if request.method != b"OPTIONS" or not request.head.all(b"origin"):
@@ -94,8 +98,10 @@ def build_upstream_head(
                 value.partition(b";")[0].strip() if name == b"content-type" and not body.keeps_parameters else value,
             )
             for name, value in lines
-            if name != b"content-encoding"
+            if name != b"content-encoding" and (value or name != b"content-type")
         ]
+        if body.untyped and not head.none(_OF_CONTENT) and not any(name == b"content-type" for name, _ in lines):
+            lines.append((b"content-type", b"application/json"))  # as it was read
     if plan.answer_hooks:
         # An answer that has to be read must not come compressed; the client gets it plain, which it always accepts.
         lines = [line for line in lines if line[0] not in CODING_AND_RANGE_FIELDS]

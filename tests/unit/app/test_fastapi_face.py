@@ -410,16 +410,6 @@ def underscored(x_y: Annotated[int, Header(convert_underscores=False)]) -> None:
 
 
 REFUSED_SAMPLES: dict[Key, tuple[Callable[..., Any], Kwargs, str]] = {
-    ("operation", "form_limits"): (
-        operation,
-        {"form_limits": {"max_fields": 1}},
-        "form_limits= bounds the forms that FastAPI",
-    ),
-    ("parameter", "embed"): (
-        taking(Annotated[int, Body(embed=True)]),
-        {},
-        "a stub takes one body; put the fields into one model",
-    ),
     ("parameter", "convert_underscores"): (underscored, {}, "a name with '_' is dropped: give it with '-'"),
     **{
         ("signature", name): (taking(kind), {}, "a stub is never run, so it cannot take Request, WebSocket, Response")
@@ -628,7 +618,6 @@ LOCAL_SAMPLES: dict[Key, Asked] = {
         of_application({"routes": [Route("/r", hello), Mount("/m", inner())]}, look_at("GET", "/r")),
         of_application({}, look_at("GET", "/r")),
     ),
-    ("Gateway", "form_limits"): (of_application({"form_limits": {"max_fields": 1}}, forms), of_application({}, forms)),
     **{("router", name): included(name, by_router=True) for name in ROUTER_LOOKS},
     **{
         ("include", name): included(name, by_router=False)

@@ -192,7 +192,7 @@ def _nothing(a: str) -> None: ...
         (_number, {}, "multipart/form-data streams to the service unread, so that of 'n' type='integer'", "as sent"),
         (_length, {}, "of 'n' maxLength=3 would be documented and not checked", "declare a plain str"),
         (_items, {}, "of 'files' minItems=1", "put it into the query or a header"),
-        (_both, {}, "a stub takes one body", "put the fields into one model"),
+        (_both, {}, "a body is a form or it is JSON", "declare all fields of it with Form(), or none"),
         (_union, {}, "'form' is one of several types", "put the fields into one model"),
         (_media, {}, "a form comes as application/x-www-form-urlencoded or multipart", "leave out media_type="),
         (_hides, {}, "what is ignored here cannot be known", "as sent"),

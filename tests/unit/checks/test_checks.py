@@ -296,16 +296,15 @@ class Unresolved(BaseModel):
         ({"response_model": list[ForwardRef("Ietm")]}, "the answer", "Ietm"),
         ({"response_model": Unresolved}, "the answer", "Nowhere"),
         ({"responses": {404: {"model": "Ietm"}}}, "responses={404: ...}", "Ietm"),
-        (
-            {"responses": {404: {"model": Unresolved}}, "upstream": SERVICE, "allow": anyone},
-            "responses={404: ...}",
-            "Nowhere",
-        ),
     ],
 )
 def test_types_that_are_not_there(options: dict[str, Any], where: str, name: str) -> None:
     app = gateway()
-    app.get("/x", **options)(nothing)
+
+    async def endpoint() -> Any:
+        return {}
+
+    app.get("/x", **options)(endpoint)
     assert found(app, Kind.UNRESOLVED_MODEL) == [
         ("GET /x", f"the type of {where} cannot be built: nothing is called {name!r} when the gateway starts.")
     ]
@@ -314,12 +313,21 @@ def test_types_that_are_not_there(options: dict[str, Any], where: str, name: str
 def test_a_body_whose_type_is_not_there_is_a_finding_though_nothing_compiles() -> None:
     app = gateway()
 
-    async def take(body: list[Unresolved]) -> None: ...
+    async def take(body: list[Unresolved]) -> None:
+        pass
 
     app.post("/x")(take)
     ((place, message),) = found(app, Kind.UNRESOLVED_MODEL)
     assert place == "POST /x"
     assert "the body 'body' cannot be built: nothing is called 'Nowhere'" in message
+
+
+def test_a_stub_whose_type_is_not_there_does_not_compile() -> None:
+    app = gateway()
+    app.get("/x", responses={404: {"model": Unresolved}}, upstream=SERVICE, allow=anyone)(nothing)
+    ((place, message),) = found(app, Kind.DECLARATION)
+    assert place == "GET /x"
+    assert "the answer 404 needs 'Nowhere'" in message
 
 
 def test_what_does_not_compile_is_a_finding_for_each_problem() -> None:

@@ -4,11 +4,10 @@ has checked; and a service that takes the first of several values reads what one
 Each type has a validator that notes what it was given: in the gateway that is what was checked, in the service what was read.
 """
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from http.cookies import SimpleCookie
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Final
 from urllib.parse import parse_qsl, unquote_plus
 
 import pytest
@@ -17,16 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import AfterValidator, AliasChoices, BaseModel, Field, Json
 
-from limen import Gateway, Upstream, anyone
-from limen.contract.request_check import check_body, check_parameters
+from limen import Gateway, anyone
 from limen.errors import Fault
-from limen.fairness.validations import Validations
-from limen.http.headers import Head
-from limen.pipeline.steps import build_upstream_head
-from limen.routing.find import find
-from limen.routing.table import Match
+from twin import LOOP, SVC, Sent, ask, pass_through
 
-SVC = Upstream("svc", ["http://127.0.0.1:1"])
 NOTED: list[object] = []
 
 
@@ -137,76 +130,19 @@ PLAIN: Final = FastAPI()
 for _stub in STUBS:
     GATEWAY.post(f"/{_stub.__name__}", upstream=SVC, allow=anyone)(_stub)
     PLAIN.post(f"/{_stub.__name__}")(_stub)
-
-
-class Sent(NamedTuple):
-    """What the service gets."""
-
-    target: bytes
-    headers: list[tuple[bytes, bytes]]
-    content: bytes
-
-
-def _through(stub: str, query: bytes, headers: list[tuple[bytes, bytes]], content: bytes) -> Sent | Fault:
-    """Return what the gateway passes on."""
-    head, path = Head(headers), f"/{stub}".encode()
-    found = find(GATEWAY.active_config().table, b"POST", path, query)
-    if isinstance(found, Fault):
-        return found
-    assert isinstance(found, Match)
-    plan = found.plan
-    if (fault := check_parameters(plan.route.contract, found.params, query, head, plan.withheld_headers)) is not None:
-        return fault
-    passed: object = content
-    if (body := plan.route.contract.body) is not None:
-        passed = check_body(body, content, head, plan.route.max_body, Validations())
-        if isinstance(passed, Fault):
-            return passed
-        assert passed is None or isinstance(passed, bytes)
-    target, lines = build_upstream_head(plan, found, b"POST", query, head)
-    return Sent(target, lines, passed if isinstance(passed, bytes) else b"")
-
-
-async def _ask(sent: Sent) -> int:
-    path, _, query = sent.target.partition(b"?")
-    status: list[int] = []
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": sent.content}
-
-    async def send(message: Any) -> None:
-        status.append(message.get("status", 0))
-
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "POST",
-        "scheme": "http",
-        "path": path.decode(),
-        "raw_path": path,
-        "query_string": query,
-        "root_path": "",
-        "headers": sent.headers,
-        "client": ("127.0.0.1", 1),
-        "server": ("127.0.0.1", 2),
-    }
-    await PLAIN(scope, receive, send)
-    return status[0]
-
-
-LOOP: Final = asyncio.new_event_loop()
+GATEWAY.compile()  # which checks defaults
 
 
 def _agree(stub: str, query: bytes, headers: list[tuple[bytes, bytes]], content: bytes) -> Sent | None:
     """Let the request through both; return what was passed on, if anything was."""
+    target = f"/{stub}".encode() + (b"?" + query if query else b"")
     NOTED.clear()
-    sent = _through(stub, query, headers, content)
+    sent = pass_through(GATEWAY, Sent(target, headers, content))
     if isinstance(sent, Fault):
         return None
     checked = sorted(map(repr, NOTED))
     NOTED.clear()
-    assert LOOP.run_until_complete(_ask(sent)) == 200, sent
+    assert LOOP.run_until_complete(ask(PLAIN, sent)) == 200, sent
     assert sorted(map(repr, NOTED)) == checked, sent
     return sent
 

@@ -97,7 +97,11 @@ ROWS: Final = (
     Row("generate_unique_id_function", "document only", test=DOCUMENTED),
     Row("separate_input_output_schemas", "document only", test=DOCUMENTED),
     Row("openapi_external_docs", "document only", test=DOCUMENTED),
-    Row("strict_content_type", "works", "with False, a body without `Content-Type` is read as JSON"),
+    Row(
+        *("strict_content_type", "works", "with False, a body without `Content-Type` is read as JSON"),
+        test="tests/wire/test_prop_stub_and_fastapi.py"
+        "::test_json_may_come_without_a_content_type_where_the_application_says_so",
+    ),
     Row(
         "max_body_size",
         "works",
@@ -105,9 +109,7 @@ ROWS: Final = (
         test=f"{APP}/test_gateway_answers.py::test_how_large_a_body_may_be_is_said_by_the_route_or_by_the_application",
     ),
     Row(
-        "form_limits",
-        "works, local endpoints",
-        "a form that the gateway reads has 1,000 fields at most, and `max_body=` bounds it",
-        test=LOCAL,
+        *("form_limits", "works", "of urlencoded forms: 1,000 fields at most"),
+        test="tests/unit/app/test_signature_options.py::test_a_route_has_its_own_limits_and_else_those_of_the_application",
     ),
 )

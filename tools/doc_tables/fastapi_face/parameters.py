@@ -18,7 +18,10 @@ FUNCTIONS: Final = (
         "a name with `-`, as `alias=`",
         test=REFUSED,
     ),
-    Row("embed", "refused", "of `Body()`: a stub takes one body", "one model that has the field", test=REFUSED),
+    Row(
+        *("embed", "works", "of `Body()`"),
+        test="tests/unit/app/test_signature_options.py::test_several_bodies_are_members_of_one_object",
+    ),
     Row("media_type", "works", "of `Body()`: a text or JSON; `Form()` and `File()` have theirs", test=CHECKED),
     Row("title", "document only", test=CHECKED),
     Row("description", "document only", test=CHECKED),

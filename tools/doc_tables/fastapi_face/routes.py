@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from doc_tables.fastapi_face.row import DOCUMENTED, FACE, LOCAL, REFUSED, Row
+from doc_tables.fastapi_face.row import DOCUMENTED, FACE, LOCAL, Row
 
 ANSWERS: Final = "tests/unit/app/test_gateway_answers.py"
 MODEL_OPTIONS: Final = f"{ANSWERS}::test_the_options_of_fastapi_are_kept"
@@ -67,7 +67,10 @@ OPERATIONS: Final = (
         "the same as `max_body=`, in bytes",
         test=f"{ANSWERS}::test_how_large_a_body_may_be_is_said_by_the_route_or_by_the_application",
     ),
-    Row("form_limits", "refused", "FastAPI reads no form there", "`max_body=`", test=REFUSED),
+    Row(
+        *("form_limits", "works", "of an urlencoded form: 1,000 fields at most"),
+        test="tests/unit/app/test_signature_options.py::test_the_limits_of_a_form_hold",
+    ),
 )
 
 ROUTER: Final = (
@@ -115,7 +118,7 @@ ROUTER: Final = (
     Row("generate_unique_id_function", "document only", test=LOCAL),
     Row("strict_content_type", "works", "as that of the application", test=LOCAL),
     Row("max_body_size", "works", "as that of the application", test=LOCAL),
-    Row("form_limits", "works, local endpoints", "as that of the application", test=LOCAL),
+    Row("form_limits", "works, local endpoints", "for a stub, say it there or at the application", test=LOCAL),
 )
 
 INCLUDE: Final = (
@@ -130,5 +133,5 @@ INCLUDE: Final = (
     Row("callbacks", "document only", test=LOCAL),
     Row("generate_unique_id_function", "document only", test=LOCAL),
     Row("max_body_size", "works", "as that of the application", test=LOCAL),
-    Row("form_limits", "works, local endpoints", "as that of the application", test=LOCAL),
+    Row("form_limits", "works, local endpoints", "for a stub, say it there or at the application", test=LOCAL),
 )
