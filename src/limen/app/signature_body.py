@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from types import NoneType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from fastapi.datastructures import DefaultPlaceholder
 from fastapi.params import Form
