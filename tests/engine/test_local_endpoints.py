@@ -77,7 +77,7 @@ async def test_a_forward_never_takes_what_the_gateway_publishes(path: str) -> No
     async with ScriptedUpstream(saying(OK)) as upstream, serving(mixed(upstream.url)) as gateway:
         answer = await gateway.client.get(path)
         assert answer.status_code == 200
-        assert "service" not in answer.text
+        assert answer.text != '"service"'
         assert upstream.connections == 0
 
 

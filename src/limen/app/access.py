@@ -5,7 +5,7 @@ The endpoint itself asks, whichever way FastAPI has found to it: the table of th
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import NoneType
 from typing import Annotated, Any, cast, get_args, get_origin, get_type_hints
 
@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from limen.app.annotations import alternatives
 from limen.app.options import RouteOptions
+from limen.auth.rules import Rule
 from limen.engines.asgi.downstream import Downstream
 from limen.engines.asgi.engine import EXCHANGE
 from limen.errors import Fault
@@ -32,6 +33,20 @@ class LocalRoute(APIRoute):
     takes_caller: bool = False
     problems: Sequence[str] = ()
 
+    def __eq__(self, other: object) -> bool:
+        """Tell whether it is the same route: two of one path may have two rules."""
+        return self is other
+
+    def __hash__(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride] - Starlette's are not hashable
+        """Return what tells it from all others."""
+        return id(self)
+
+    @property
+    def is_public(self) -> bool:
+        """Tell whether the rule admits everybody."""
+        rule = self.options.get("allow")
+        return isinstance(rule, Rule) and rule.public
+
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Find out who is calling, and whether they may, before anything else of the request is looked at."""
         if "allow" in self.options and (await _refused(self, scope, receive, send)):
@@ -43,7 +58,12 @@ async def _refused(route: LocalRoute, scope: Scope, receive: Receive, send: Send
     """Answer a request of somebody who may not call ``route``; False for all others."""
     active, request, outcome = scope[EXCHANGE]
     request.params = {name: str(value) for name, value in scope["path_params"].items()}
-    access = active.local_access[id(route)]
+    access = active.local_access.get(route)
+    if access is None and not route.is_public:
+        raise RuntimeError(
+            f"{request.method.decode()} {route.path} was declared after the last compile, and nobody knows yet who may call; "
+            "call compile() of the gateway"
+        )
     admitted = admit(access, request, outcome, active.runtime.now())
     if not isinstance(admitted, bytes | Fault):
         admitted = await admitted
@@ -74,7 +94,7 @@ def with_caller(function: Callable[..., Any], *, guarded: bool) -> Callable[...,
 
     Raises TypeError if there are such, and the endpoint is not ``guarded`` by a rule.
     """
-    names = [name for name, hint in _hints(function).items() if name != "return" and _is_principal(hint)]
+    names = [name for name, hint in _hints(function) if _is_principal(hint)]
     if not names:
         return function
     if not guarded:
@@ -97,7 +117,8 @@ def with_caller(function: Callable[..., Any], *, guarded: bool) -> Callable[...,
 
 def _wrapper(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function of the same kind that calls ``function``: FastAPI runs each kind in its own way."""
-    if inspect.isasyncgenfunction(function):
+    called = _called(function)
+    if inspect.isasyncgenfunction(called):
 
         @functools.wraps(function)
         async def stream(*args: Any, **kwargs: Any) -> Any:
@@ -105,14 +126,14 @@ def _wrapper(function: Callable[..., Any]) -> Callable[..., Any]:
                 yield one
 
         return stream
-    if inspect.iscoroutinefunction(function):
+    if inspect.iscoroutinefunction(called):
 
         @functools.wraps(function)
         async def run_async(*args: Any, **kwargs: Any) -> Any:
             return await function(*args, **kwargs)
 
         return run_async
-    if inspect.isgeneratorfunction(function):
+    if inspect.isgeneratorfunction(called):
 
         @functools.wraps(function)
         def generate(*args: Any, **kwargs: Any) -> Any:
@@ -127,11 +148,22 @@ def _wrapper(function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def _hints(function: Callable[..., Any]) -> dict[str, Any]:
-    try:
-        return get_type_hints(function, include_extras=True)
-    except (NameError, TypeError):  # FastAPI says what is wrong, if it needs the name
-        return {}
+def _called(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what runs in the end: of a partial its function, of an object its ``__call__``."""
+    while isinstance(function, functools.partial):
+        function = cast("functools.partial[Any]", function).func
+    return function if inspect.isroutine(function) or inspect.isclass(function) else type(function).__call__
+
+
+def _hints(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the parameters with their annotations; of a name that is not there, FastAPI says so if it needs it."""
+    names: dict[str, Any] = getattr(inspect.unwrap(_called(function)), "__globals__", {})
+    for name, parameter in inspect.signature(function).parameters.items():
+        try:
+            of_one = {"__annotations__": {name: parameter.annotation}}
+            yield name, get_type_hints(type("_One", (), of_one), names, include_extras=True)[name]
+        except (NameError, TypeError):
+            continue
 
 
 def _is_principal(hint: Any) -> bool:

@@ -4,9 +4,10 @@ Each stub and ``forward`` becomes a route of the gateway, and each endpoint of t
 without a plan. Whatever is wrong with one is a problem, and the others are read nevertheless.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from fastapi.routing import RouteContext, iter_route_contexts
 from starlette.convertors import CONVERTOR_TYPES
@@ -46,9 +47,10 @@ class Collected:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What was read of one of FastAPI's routes, which is kept: another could get its id."""
+    """What was read of one of FastAPI's routes. It is kept, with its dependant: others could get their ids."""
 
     route: BaseRoute
+    dependant: object
     entry: Route | LocalEntry | None
     problems: tuple[str, ...]
 
@@ -61,7 +63,7 @@ class Collector:
 
     def __init__(self) -> None:
         """Begin with nothing."""
-        self._read: dict[tuple[int, str], _Read] = {}
+        self._read: dict[tuple[int, int, str], _Read] = {}
         self._declared_groups: dict[int, tuple[GroupPolicies, DeclaredPolicies, list[str]]] = {}
         self._prefixes: list[str] = []
         self.groups: list[GroupPolicies] = []
@@ -69,14 +71,16 @@ class Collector:
     def collect(self, routes: Sequence[BaseRoute], *, app_max_body: int | None) -> Collected:
         """Read ``routes``. ``app_max_body`` is the ``max_body_size`` of the application."""
         collected = Collected()
-        read: dict[tuple[int, str], _Read] = {}
+        read: dict[tuple[int, int, str], _Read] = {}
         for context in iter_route_contexts(routes):
-            key = (id(context.original_route), context.path or "")  # a router may be included twice
+            # A router may be included twice, and again with other dependencies: FastAPI makes a new dependant of it then.
+            dependant: object = getattr(context, "dependant", None)
+            key = (id(context.original_route), id(dependant), context.path or "")
             known = self._read.get(key)
             if known is None:
                 problems: list[str] = []
                 entry = self._entry(context, app_max_body, problems)
-                known = _Read(context.original_route, entry, tuple(problems))
+                known = _Read(context.original_route, dependant, entry, tuple(problems))
             read[key] = known
             if known.entry is not None:
                 collected.entries.append(known.entry)
@@ -122,7 +126,7 @@ class Collector:
         make = stub_route if declared.forward is None else forward_route
         try:
             return make(context, methods, declared, rule=rule, app_max_body=app_max_body, policies=policies)
-        except TypeError as error:
+        except (TypeError, ValueError, NameError) as error:
             problems.append(f"{name}: {error}")
             return None
 
@@ -184,24 +188,35 @@ def _local(context: RouteContext, original: BaseRoute, problems: list[str]) -> L
         auth = Methods.of(original.options["auth"])
         if rule is None:
             problems.append(f"{name}: auth= says how callers prove who they are, and nobody asks; add allow=")
-    return LocalEntry(methods, path, converters, "an endpoint of FastAPI's", id(original), rule, auth)
+    return LocalEntry(methods, path, converters, "an endpoint of FastAPI's", original, rule, auth)
 
 
 def _hidden(routes: Sequence[BaseRoute]) -> Iterator[str]:
     """Yield a problem for each endpoint that FastAPI's router never reaches: an earlier one takes all of its requests."""
-    earlier: list[RouteContext] = []
+    earlier: dict[str, list[_Endpoint]] = {}  # those with parameters, by their first segment
     for context in iter_route_contexts(routes):
         original = context.original_route
         if isinstance(original, Declared) or not isinstance(original, StarletteRoute | Mount):
             continue
-        path, methods = context.path or "/", set(context.methods or ())
-        if "{" not in path and isinstance(original, StarletteRoute):
-            for other in earlier:
-                takes_methods = not other.methods or methods <= set(other.methods)
-                if other.path != path and takes_methods and other.path_regex.match(path):
-                    yield (
-                        f"{'|'.join(sorted(methods))} {path}: can never be reached, since FastAPI takes the first that fits, "
-                        f"and {other.path or '/'} is declared before it; declare it after {path}"
-                    )
-                    break
-        earlier.append(context)
+        path, methods = context.path or "/", frozenset(context.methods or ())
+        first = path.split("/")[1] if path.startswith("/") else ""
+        if "{" in path or isinstance(original, Mount):
+            key = _ANYWHERE if "{" in first or first == "" else first
+            earlier.setdefault(key, []).append(_Endpoint(path, methods, context.path_regex))
+            continue
+        for other in (*earlier.get(first, ()), *earlier.get(_ANYWHERE, ())):
+            if (not other.methods or methods <= other.methods) and other.regex.match(path):
+                yield (
+                    f"{'|'.join(sorted(methods))} {path}: can never be reached, since FastAPI takes the first that fits, "
+                    f"and {other.path} is declared before it; declare it after {path}"
+                )
+                break
+
+
+class _Endpoint(NamedTuple):
+    path: str
+    methods: frozenset[str]
+    regex: re.Pattern[str]
+
+
+_ANYWHERE: Final = "{}"

@@ -1,6 +1,6 @@
 """What a decorator declares, kept on the route that FastAPI makes of it; ``limen.app.collect`` reads it when all is compiled.
 
-A stub is a route of FastAPI's for its documentation alone, and for its dependencies: the gateway's table matches requests.
+A stub is a route of FastAPI's for its documentation and its dependencies: the gateway's table matches requests.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,13 +9,12 @@ from typing import Any, Final
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
 from starlette.routing import Match
-from starlette.types import Receive, Scope, Send
+from starlette.types import Scope
 
 from limen.app.access import LocalRoute, with_caller
 from limen.app.group_policies import GroupPolicies
 from limen.app.options import OWN_OPTIONS, ForwardOptions, RouteOptions, Stub
 from limen.app.placeholder import is_placeholder
-from limen.engines.asgi.guarded import GUARDED
 
 # Options that an endpoint of the application's own may have.
 _OF_LOCAL: Final = frozenset(("allow", "auth"))
@@ -34,19 +33,8 @@ class Declared(APIRoute):
     forward: ForwardOptions | None = None
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match nothing: the gateway's table matches requests. Only the asgi engine asks for a route's dependencies."""
-        guarded = scope.get(GUARDED)
-        if guarded is None or guarded.route is not self:
-            return Match.NONE, {}
-        params = {
-            name: self.param_convertors[name].convert(value) if name in self.param_convertors else value
-            for name, value in guarded.params.items()
-        }
-        return Match.FULL, {"endpoint": self.endpoint, "path_params": params, "route": self}
-
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the dependencies, and then the exchange."""
-        await scope[GUARDED].guard(scope, receive, send)
+        """Match nothing: the gateway's table matches requests."""
+        return Match.NONE, {}
 
 
 def declare(
@@ -107,15 +95,32 @@ def _declare_local(
         endpoint = with_caller(function, guarded="allow" in options)
     except TypeError as error:
         problems.append(str(error))
-        endpoint = function
+        endpoint = _refused
     router.add_api_route(
-        path, endpoint, methods=list(methods), route_class_override=LocalRoute, **_fastapi_options(options)
+        path, endpoint, methods=list(methods), route_class_override=_local_class(router), **_fastapi_options(options)
     )
     local = router.routes[-1]
     assert isinstance(local, LocalRoute)
     local.options = options
     local.takes_caller = endpoint is not function
     local.problems = problems
+
+
+def _refused() -> None:
+    """Stand for an endpoint that FastAPI cannot read: the gateway does not compile with it."""
+
+
+def _local_class(router: APIRouter) -> type[LocalRoute]:
+    """Return the class of the endpoints of ``router``: that of its own ``route_class`` too."""
+    if issubclass(LocalRoute, router.route_class):
+        return LocalRoute
+    made = _LOCAL_CLASSES.get(router.route_class)
+    if made is None:
+        made = _LOCAL_CLASSES[router.route_class] = type("LocalRoute", (LocalRoute, router.route_class), {})
+    return made
+
+
+_LOCAL_CLASSES: Final[dict[type[APIRoute], type[LocalRoute]]] = {}
 
 
 def _fastapi_options(options: RouteOptions) -> dict[str, Any]:

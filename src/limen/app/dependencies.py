@@ -4,10 +4,13 @@
 engine calls what is made here, inside of FastAPI: exception handlers, overrides and ``yield`` are as in an endpoint.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
+from fastapi import APIRouter
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import get_request_handler, request_response
+from starlette.convertors import Convertor
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -16,7 +19,7 @@ from limen.engines.asgi.guarded import GUARDED
 _RESPONSE = "limen.response"  # among the values of dependencies, whose names are identifiers
 
 
-def guard(route: Any) -> ASGIApp | None:
+def guard(route: Any) -> "DependencyGuard | None":
     """Return what runs the dependencies of FastAPI's ``route`` before the exchange; None if it has none.
 
     Raises TypeError for a dependency that reads the body: that goes to the service.
@@ -39,16 +42,48 @@ def guard(route: Any) -> ASGIApp | None:
     handler = get_request_handler(
         dependant=dependant, dependency_overrides_provider=route.dependency_overrides_provider
     )
-    return request_response(handler)
+    return DependencyGuard(request_response(handler), dict(route.param_convertors), ", ".join(map(_name, dependencies)))
+
+
+class DependencyGuard:
+    """Runs the dependencies of one route, and then the exchange. ``names`` names them."""
+
+    def __init__(self, app: ASGIApp, converters: Mapping[str, Convertor[Any]], names: str) -> None:
+        """``app`` is what FastAPI makes of them; ``converters`` are those of the path."""
+        self._app = app
+        self._converters = converters
+        self.names = names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run, with a scope as FastAPI's router makes it."""
+        guarded = scope[GUARDED]
+        scope["endpoint"] = getattr(guarded.route, "endpoint", None)
+        scope["route"] = guarded.route
+        scope["path_params"] = {name: self._converted(name, value) for name, value in guarded.params.items()}
+        await self._app(scope, receive, send)
+
+    def _converted(self, name: str, value: str) -> object:
+        converter = self._converters.get(name)
+        return value if converter is None else converter.convert(value)
+
+
+def guard_first(router: APIRouter) -> None:
+    """Let ``router`` run the guard of a gateway route, where the engine asks for it, before it looks for an endpoint."""
+    inner = router.middleware_stack
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        guarded = scope.get(GUARDED)
+        if guarded is None:
+            await inner(scope, receive, send)
+        else:
+            scope.setdefault("router", router)
+            await guarded.guard(scope, receive, send)
+
+    router.middleware_stack = app
 
 
 def _reads_body(dependant: Dependant) -> bool:
     return bool(dependant.body_params) or any(map(_reads_body, dependant.dependencies))
-
-
-def guard_names(route: Any) -> str:
-    """Name the dependencies of FastAPI's ``route``."""
-    return ", ".join(map(_name, route.dependant.dependencies))
 
 
 def _name(dependant: Dependant) -> str:
@@ -69,7 +104,7 @@ class _Proceed(Response):
         self._injected = injected
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        lines = [(name, value) for name, value in self._injected.headers.raw if name != b"content-length"]
+        lines = [(name.lower(), value) for name, value in self._injected.headers.raw if name != b"content-length"]
         await scope[GUARDED].proceed(lines)
         if self.background is not None:
             await self.background()

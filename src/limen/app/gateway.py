@@ -13,7 +13,7 @@ from limen.app import local_checks
 from limen.app.collect import Collected, Collector
 from limen.app.config import GatewayConfig
 from limen.app.declaration import Declared, declare
-from limen.app.dependencies import guard_names
+from limen.app.dependencies import DependencyGuard, guard_first
 from limen.app.document.endpoint import load_first
 from limen.app.document.operation_ids import FunctionNames, chosen_by_user
 from limen.app.document.public_document import Facts, PublicDocument
@@ -116,6 +116,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         super().__init__(lifespan=cast("Any", lifespan), **fastapi)
         self._lifespan = UserLifespan(self.router, given=lifespan is not None)
         self.router.lifespan_context = _lifespan
+        guard_first(self.router)
         if self.max_body_size is None:
             # Of the router: on the application it would bound what streams to the services.
             self.router.max_body_size = LOCAL_DEFAULT
@@ -131,7 +132,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection; every request gets its id, and its line in the access log."""
-        take_prefix(scope, self._trust)
+        take_prefix(scope, self._trust, self.root_path)
         await recorded(super().__call__, scope, receive, send, self._config.new_request_id)
 
     def declare(
@@ -323,10 +324,11 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
     def _document(self) -> None:
         """Complete what FastAPI documents, and bound what it validates, now that all is known."""
         self.openapi_schema = None
+        own = set(map(id, self.router.routes))
         for route in self._config.routes:
             declared = route.declared_as
-            # What FastAPI has made of an included route is completed with the document.
-            if isinstance(declared, Declared) and declared.path == route.path:
+            # A route of a router may be another gateway's too; it is completed with the document.
+            if isinstance(declared, Declared) and id(declared) in own:
                 document(declared, route, self._methods(route), revocable=self._revocations is not None)
         local_checks.bound_validation(self.routes)
 
@@ -335,7 +337,8 @@ def _route_info(route: Route, middleware: str) -> RouteInfo:
     if middleware:
         engine, reason = "asgi", f"middleware sees every request: {middleware}"
     elif route.guard is not None:
-        engine, reason = "asgi", f"dependencies run before it: {guard_names(route.declared_as)}"
+        names = route.guard.names if isinstance(route.guard, DependencyGuard) else ""
+        engine, reason = "asgi", f"dependencies run before it: {names}"
     else:
         engine, reason = "direct", "nothing stands before the route"
     return RouteInfo(route.methods, route.path, route.upstream.name, str(route.allow), engine, reason)

@@ -12,8 +12,8 @@ def is_placeholder(function: Callable[..., Any]) -> bool:
 
     Who means an endpoint that answers null says ``pass`` or ``return None``.
     """
-    if not inspect.isfunction(function) or function.__code__.co_names:
-        return False  # it names something, which the source need not be read for
+    if not inspect.isfunction(function) or function.__code__.co_names or hasattr(function, "__wrapped__"):
+        return False  # it names something, or a decorator stands around it
     try:
         source = textwrap.dedent(inspect.getsource(function))
         parsed = ast.parse(source).body[0]

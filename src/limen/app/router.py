@@ -17,7 +17,8 @@ class Router(Verbs, APIRouter):  # pyright: ignore[reportIncompatibleMethodOverr
     """Routes of a module of their own: FastAPI's ``APIRouter``, whose path operations may be stubs.
 
     ``Gateway.include_router(router)`` makes them routes of the gateway, with the prefix, tags, dependencies and responses of
-    both. What is declared on it while the gateway runs is served from the next ``Gateway.compile()`` on.
+    both. What is declared on it while the gateway runs needs ``Gateway.compile()``: the gateway's table, and its rules, know
+    it from then on. A plain FastAPI application serves none of its stubs.
     """
 
     def declare(

@@ -17,3 +17,11 @@ class Principal:
     scopes: frozenset[str] = frozenset()
     claims: Mapping[str, object] = field(default_factory=dict[str, object], repr=False)
     memo: dict[object, Any] = field(default_factory=dict[object, Any], repr=False, compare=False)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: object) -> Any:
+        """Raise TypeError: what is read from a request could be anybody."""
+        raise TypeError(
+            "a Principal is who is calling, and is never read from a request or written into an answer; take it as a "
+            "parameter of an endpoint with allow=, or as Annotated[Principal, Depends(limen.caller)] in a dependency"
+        )

@@ -43,6 +43,7 @@ from limen.pipeline.steps import (
     gateway_lines,
     must_buffer_answer,
     preflight,
+    with_more,
     without_digests,
 )
 from limen.routing.table import Match, MethodNotAllowed, Redirect
@@ -91,7 +92,18 @@ class Exchange:
 
     __slots__ = (
         *("active", "answer", "awaited", "body_transform", "content", "fault", "filters", "framing", "hooks", "lines"),
-        *("attempts", "connecting", "outcome", "own_lines", "plan", "reply", "request", "state", "target"),
+        *(
+            "attempts",
+            "connecting",
+            "more_lines",
+            "outcome",
+            "own_lines",
+            "plan",
+            "reply",
+            "request",
+            "state",
+            "target",
+        ),
         *("_at", "_body_length", "_buffered", "_found", "_hook", "_phase", "_settlement"),
     )
 
@@ -120,6 +132,7 @@ class Exchange:
         self.attempts: int = 0
         self.connecting = 0.0  # seconds that getting a connection has taken, all attempts together
         self._found = found
+        self.more_lines: Headers = []  # what dependencies add to the head of the service's answer
         self.own_lines = b""  # what the gateway adds to the head for the service
         self._hook: AnswerHook | None = None
         self._buffered: tuple[int, Headers] = (0, [])
@@ -167,9 +180,10 @@ class Exchange:
         if self.state == SETTLED:
             end(self.outcome)
 
-    def guard_passed(self) -> int:
-        """4. Go on behind the dependencies of the route."""
+    def guard_passed(self, more_lines: Headers) -> int:
+        """4. Go on behind the dependencies of the route, which add ``more_lines`` to the head of the service's answer."""
         assert self.plan is not None
+        self.more_lines = more_lines
         return self._fits(self.plan)
 
     def body_came(self, content: bytes) -> int:
@@ -241,6 +255,8 @@ class Exchange:
             self.state = BUFFERING
             return BUFFERING
         lines = client_head(plan, status, headers, self.request.request_id)
+        if self.more_lines:
+            lines = with_more(lines, self.more_lines)
         self.answer = answer = Answer(status, lines, None, "upstream")
         if self.hooks.sees_answers:
             answer.length = next((int(value) for name, value in lines if name == b"content-length"), None)
@@ -391,6 +407,8 @@ class Exchange:
         if isinstance(made, Fault):
             return self.refuse(made)
         status, headers = self._buffered
+        if self.more_lines:
+            headers = with_more(headers, self.more_lines)
         return self._reply(replaced(status, headers, made, self.request.request_id), "upstream")
 
     # --- inside: policies, one after the other ---

@@ -12,7 +12,16 @@ from limen.errors import Fault, Kind
 from limen.exchange.outcome import Outcome
 from limen.exchange.principal import Principal
 from limen.exchange.request import Request
-from limen.http.headers import CODING_AND_RANGE_FIELDS, Head, Headers, block, to_client, to_upstream, weakened
+from limen.http.headers import (
+    CODING_AND_RANGE_FIELDS,
+    REPEATABLE_FIELDS,
+    Head,
+    Headers,
+    block,
+    to_client,
+    to_upstream,
+    weakened,
+)
 from limen.http.max_forwards import decremented
 from limen.http.via import line, loops
 from limen.routing.table import Match, Table
@@ -114,6 +123,12 @@ def build_upstream_head(
 def without_digests(lines: Headers) -> Headers:
     """Return ``lines`` without what the client says of the bytes of a body that were changed."""
     return [line for line in lines if line[0] not in _OF_THE_BODY]
+
+
+def with_more(lines: Headers, more: Headers) -> Headers:
+    """Return the head of an answer with ``more``: a field that may repeat is added, any other replaces the service's."""
+    replaced = {name for name, _ in more} - REPEATABLE_FIELDS
+    return [*(line for line in lines if line[0] not in replaced), *more]
 
 
 def gateway_lines(origin: bytes, request_id: str, identity: bytes) -> bytes:

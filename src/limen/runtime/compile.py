@@ -71,7 +71,7 @@ def _compile(
     redirects: bool,
 ) -> ActiveConfig:
     rows: list[tuple[str, Pattern, Plan | None]] = []
-    local_access: dict[int, AccessControl] = {}
+    local_access: dict[object, AccessControl] = {}
     upstreams: dict[str, Upstream] = {}
     try:
         asserter = runtime.asserter()
@@ -94,7 +94,7 @@ def _compile(
             try:
                 rows += [(method, route.pattern, None) for method in route.methods]
                 if route.allow is not None and not route.allow.public:
-                    local_access[route.key] = _local_access(route, runtime, change)
+                    local_access[route.route] = _local_access(route, runtime, change)
             except (ValueError, TypeError) as error:
                 problems.append(f"{route.name}: {error}")
             continue

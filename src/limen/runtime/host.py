@@ -15,13 +15,13 @@ class ActiveConfig:
     """The compiled table and the runtime that it was compiled against. A new one replaces the old as a whole.
 
     ``hooks`` are those of the gateway's own policies, for requests that no route answers. Only they have ``enter``.
-    ``local_access`` says who may call endpoints of the application's own, by ``LocalEntry.key``.
+    ``local_access`` says who may call endpoints of the application's own, by ``LocalEntry.route``.
     """
 
     table: Table[Plan]
     runtime: Runtime
     hooks: Hooks = NO_HOOKS
-    local_access: Mapping[int, AccessControl] = field(default_factory=dict[int, AccessControl])
+    local_access: Mapping[object, AccessControl] = field(default_factory=dict[object, AccessControl])
 
 
 class EngineHost(Protocol):

@@ -13,14 +13,15 @@ from limen.routing.table import ANY, WEBSOCKET
 class LocalEntry:
     """One endpoint. ``methods`` may be ``ANY`` or ``WEBSOCKET``; ``converters`` are those that its path may name.
 
-    ``key`` names it, where ``allow`` says who may call; ``auth`` None means the gateway's own methods.
+    ``route`` is the route as the framework knows it, where ``allow`` says who may call; ``auth`` None means the gateway's own
+    methods.
     """
 
     methods: tuple[str, ...]
     path: str
     converters: Mapping[str, str] = field(repr=False)
     kind: str
-    key: int = 0
+    route: object = field(default=None, repr=False, compare=False)
     allow: Rule | None = None
     auth: Methods | None = None
 

@@ -9,13 +9,9 @@ from limen.http.replies import Reply
 
 
 class Downstream:
-    """``status`` is that of the answer, 0 before it has begun; ``whole`` says that all of it was sent.
+    """``status`` is that of the answer, 0 before it has begun; ``whole`` says that all of it was sent."""
 
-    ``more`` are header lines that dependencies of the route have set: a cookie is added, any other field replaces those of
-    its name.
-    """
-
-    __slots__ = ("_receive", "_scope", "_send", "more", "status", "whole")
+    __slots__ = ("_receive", "_scope", "_send", "status", "whole")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Nothing is answered yet."""
@@ -24,14 +20,10 @@ class Downstream:
         self._send = send
         self.status = 0
         self.whole = False
-        self.more: Headers = []
 
     async def start(self, status: int, headers: Headers) -> None:
         """Send a head. Raises ClientGone, as the others do."""
         self.status = status
-        if self.more:
-            replaced = {name for name, _ in self.more} - {b"set-cookie"}
-            headers = [*(line for line in headers if line[0] not in replaced), *self.more]
         try:
             await self._put({"type": "http.response.start", "status": status, "headers": headers})
         except (RuntimeError, ValueError):  # a server does not take such a head: nothing is out

@@ -20,6 +20,7 @@ from limen.engines.asgi.body import BodyCut, BodyLost, BodyTimeout, BodyTooLarge
 from limen.engines.asgi.downstream import Downstream
 from limen.engines.asgi.guarded import GUARDED, ApplicationSide, Guarded
 from limen.engines.asgi.local import answer_heads, as_get, serve_locally, serve_websocket, with_allow
+from limen.engines.asgi.local_body import LocalBody
 from limen.engines.asgi.refusal import LOST, framed, may_be_lost
 from limen.engines.asgi.root_path import path_below_root
 from limen.engines.asgi.waiting import advance
@@ -121,7 +122,7 @@ def _request(active: ActiveConfig, scope: Scope, path: bytes, root: bytes, outco
 class _Exchange:
     """One request, from its plan to its outcome."""
 
-    __slots__ = ("_app", "_body", "_core", "_downstream", "_receive", "_runtime", "_scope", "_send")
+    __slots__ = ("_app", "_body", "_core", "_downstream", "_fault", "_receive", "_runtime", "_scope", "_send")
 
     def __init__(
         self,
@@ -136,6 +137,7 @@ class _Exchange:
     ) -> None:
         self._core = Exchange(active, found, request, outcome)
         self._app = app
+        self._fault: Fault | None = None  # of what comes behind the dependencies
         self._runtime = active.runtime
         self._scope = scope
         self._send = send
@@ -183,27 +185,29 @@ class _Exchange:
 
     async def _guarded(self) -> Fault | None:
         """Go through FastAPI, which runs the dependencies of the route: what they raise is FastAPI's to answer."""
-        core, plan, scope, downstream = self._core, self._core.plan, self._scope, self._downstream
+        core, plan, scope = self._core, self._core.plan, self._scope
         assert plan is not None
         assert plan.guard is not None
-        fault: Fault | None = None
-
-        async def proceed(lines: Headers) -> None:
-            nonlocal fault
-            downstream.more = lines
-            fault = await self._end(self._pass_guard())
-
-        scope[GUARDED] = guarded = Guarded(plan.route.declared_as, plan.guard, core.request.params, proceed)
+        guarded = Guarded(plan.route.declared_as, plan.guard, core.request.params, self._pass_guard)
         send = answer_heads(core, self._send) if core.hooks.answer_head else self._send
-        side = ApplicationSide(downstream, self._receive, send)
-        await self._app(scope, side.receive, side.send)
-        if not guarded.passed and not downstream.status:
+        body = LocalBody(scope, self._receive, send, self._runtime.body_memory, core.outcome)
+        side = ApplicationSide(self._downstream, guarded, body.receive, body.send)
+        scope[GUARDED] = guarded
+        try:
+            await self._app(scope, side.receive, side.send)
+        finally:
+            del scope[GUARDED]  # which holds this
+            body.release()
+        if not guarded.passed and not self._downstream.status:
             raise RuntimeError(f"{core.request.route}: the dependencies neither answered nor let the request pass")
-        return fault
+        return self._fault
 
-    async def _pass_guard(self) -> Fault | None:
+    async def _pass_guard(self, lines: Headers) -> None:
+        self._fault = await self._end(self._behind_guard(lines))
+
+    async def _behind_guard(self, lines: Headers) -> Fault | None:
         core = self._core
-        return await self._serve(await advance(core, core.guard_passed(), self._watched()))
+        return await self._serve(await advance(core, core.guard_passed(lines), self._watched()))
 
     async def _serve(self, state: int) -> Fault | None:
         """Do what the state asks for, behind what stands before the service."""

@@ -6,7 +6,8 @@ from typing import Any, Final
 from starlette.types import Message, Receive, Send
 
 from limen.engines.asgi.downstream import Downstream
-from limen.http.headers import Headers
+from limen.http.declared import kept_of_answers
+from limen.http.headers import Headers, block
 from limen.runtime.route import Guard
 
 GUARDED: Final = "limen.guarded"
@@ -33,7 +34,14 @@ class Guarded:
         self._proceed = proceed
 
     async def proceed(self, lines: Headers) -> None:
-        """Go on with the exchange; ``lines`` are those that dependencies add to the head of the answer."""
+        """Go on with the exchange; ``lines`` are those that dependencies add to the head of the service's answer.
+
+        Raises ValueError for a line that would break the head, or say what only the gateway says.
+        """
+        for name, _ in lines:
+            if (why := kept_of_answers(name)) is not None:
+                raise ValueError(f"a dependency has set the header {name.decode('latin-1')!r}, which {why}")
+        block(lines)
         self.passed = True
         await self._proceed(lines)
 
@@ -41,11 +49,12 @@ class Guarded:
 class ApplicationSide:
     """``receive`` and ``send`` for FastAPI, until the dependencies have passed; what it answers is noted."""
 
-    __slots__ = ("_downstream", "_receive", "_send")
+    __slots__ = ("_downstream", "_guarded", "_receive", "_send")
 
-    def __init__(self, downstream: Downstream, receive: Receive, send: Send) -> None:
+    def __init__(self, downstream: Downstream, guarded: Guarded, receive: Receive, send: Send) -> None:
         """``downstream`` is the exchange's own side of the same connection."""
         self._downstream = downstream
+        self._guarded = guarded
         self._receive = receive
         self._send = send
 

@@ -136,7 +136,7 @@ class _WithoutContent:
     __slots__ = ("_ended", "_raises", "_receive", "_send", "stopped")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        version: str = scope["asgi"].get("spec_version", "2.0")
+        version: str = scope.get("asgi", {}).get("spec_version", "2.0")
         self._raises = tuple(map(int, version.split("."))) >= (2, 4)
         self._ended = False
         self._receive = receive

@@ -23,8 +23,13 @@ def path_below_root(scope: Scope) -> tuple[bytes, bytes]:
     return below_root(raw, root), root
 
 
-def take_prefix(scope: Scope, trust: Trust) -> None:
-    """Put the prefix that a trusted proxy has taken off before the root path, unless there is one already."""
+def take_prefix(scope: Scope, trust: Trust, declared: str) -> None:
+    """Put the prefix that a trusted proxy has taken off before the root path, unless there is one already.
+
+    ``declared`` is the root path of the application.
+    """
+    if declared:
+        return
     if scope["type"] not in ("http", "websocket") or not trust.networks or trust.speaks != "x-forwarded":
         return
     if scope.get("app_root_path", scope.get("root_path", "")):
