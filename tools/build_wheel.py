@@ -64,6 +64,7 @@ COMPILED = (
     "pipeline/settle",
     "pipeline/steps",
     "routing/find",
+    "routing/matcher",
     "routing/path",
     "routing/table",
     "runtime/compile",

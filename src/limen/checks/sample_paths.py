@@ -34,8 +34,7 @@ def samples(route: Route) -> Iterator[Sample]:
     """Yield paths of ``route``, of which the table may still give some to more specific routes; plain ones first."""
     pattern = Pattern.parse(route.path)
     names = pattern.names
-    tail = next((segment.text for segment in pattern.segments if segment.tail), None)
-    choices = {name: _accepted(route, name, _TAILS if name == tail else _VALUES) for name in names}
+    choices = {name: _accepted(route, name, _TAILS if name == pattern.rest else _VALUES) for name in names}
     made: set[str] = set()
     for number in range(max(map(len, choices.values()), default=1)):
         values = {name: fitting[number % len(fitting)] for name, fitting in choices.items()}
@@ -47,7 +46,8 @@ def samples(route: Route) -> Iterator[Sample]:
 
 def filled(pattern: Pattern, values: Mapping[str, str]) -> str:
     """Return the path of ``pattern`` with ``values``, which are percent-encoded where they need it."""
-    return "/" + "/".join(values[part.text] if part.parameter else part.text for part in pattern.segments)
+    between = zip(pattern.names, pattern.literals[1:], strict=True)
+    return pattern.literals[0] + "".join(values[name] + text for name, text in between)
 
 
 def fits_contract(route: Route, values: Mapping[str, str]) -> bool:

@@ -26,8 +26,7 @@ class ServicePath:
         """Return that of ``route``, which compiles."""
         pattern = Pattern.parse(route.path)
         if route.rewrite is None:
-            pieces = ["/" + ("\0" if one.parameter else one.text) for one in pattern.segments]
-            return cls(route, pattern, tuple("".join(pieces).split("\0")), pattern.names)
+            return cls(route, pattern, pattern.literals, pattern.names)
         literals, names = [""], list[str]()
         for part in Rewrite.parse(route.rewrite, frozenset(pattern.names)).parts:
             if isinstance(part, bytes):
@@ -78,7 +77,7 @@ class ServicePath:
 
     @cached_property
     def _tails(self) -> frozenset[str]:
-        return frozenset(one.text for one in self.pattern.segments if one.tail)
+        return frozenset(() if self.pattern.rest is None else (self.pattern.rest,))
 
     @cached_property
     def _marks(self) -> Sequence[str]:

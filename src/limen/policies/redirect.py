@@ -13,6 +13,7 @@ from limen.errors import Fault, Kind
 from limen.exchange.policy import Environment, RouteFacts
 from limen.exchange.request import Request
 from limen.http.replies import Reply
+from limen.routing.matcher import raw_values
 from limen.routing.pattern import Pattern
 
 STATUSES = (301, 302, 303, 307, 308)
@@ -146,12 +147,7 @@ class LiveRedirect:
         pattern = self._patterns.get(request.route)
         if pattern is None:
             pattern = self._patterns[request.route] = Pattern.parse(request.route)
-        pieces = request.path[1:].split(b"/")
-        return {
-            segment.text: b"/".join(pieces[index:]) if segment.tail else pieces[index]
-            for index, segment in enumerate(pattern.segments)
-            if segment.parameter
-        }
+        return raw_values(pattern, request.path)
 
 
 def _encode_parameter(raw: bytes, *, in_query: bool) -> bytes:

@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 from limen.errors import Fault, Kind
 from limen.http.headers import Head
 from limen.http.max_forwards import exhausted
+from limen.routing.matcher import TooLong
 from limen.routing.path import check_path, readings
 from limen.routing.table import Local, Match, MethodNotAllowed, Redirect, Table
 
@@ -30,11 +31,13 @@ def find(
     if (fault := check_path(path)) is not None:
         return fault
     found = table.match(method, path)
+    if isinstance(found, TooLong):
+        return Fault(Kind.URI_TOO_LONG, "A segment of the path is longer than its route takes.")
     if isinstance(found, MethodNotAllowed) and method not in IMPLEMENTED and method not in table.methods:
         return Fault(Kind.NOT_IMPLEMENTED)
     if isinstance(found, Match):
         for other in map(partial(table.match, method), readings(path)):
-            if isinstance(other, Local) or (isinstance(other, Match) and other.plan is not found.plan):
+            if isinstance(other, Local | TooLong) or (isinstance(other, Match) and other.plan is not found.plan):
                 return Fault(Kind.BAD_PATH, "The path is ambiguous. It can be read as that of another route.")
     return found
 

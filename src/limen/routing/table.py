@@ -1,15 +1,17 @@
 """The routing table. A literal path is one dictionary look-up; other paths walk a tree of segments with backtracking, literal
-before parameter before rest-of-path. The cost does not grow with the number of routes. Immutable; a reload replaces it.
+before parameter before rest-of-path. A walk meets each node once at most, and those only whose segments match: among literals
+the cost does not grow with the number of routes, and of segments that have to match ``MOST_SPECIALS`` are asked at each node.
+Immutable; a reload replaces it.
 
 The application's own endpoints are in it as well: without a plan, so that no less specific pattern takes their requests.
 """
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import unquote_to_bytes
 
+from limen.routing.matcher import TOO_LONG, Matcher, TooLong, decoded
 from limen.routing.pattern import Pattern, Segment
 
 P = TypeVar("P")
@@ -61,6 +63,9 @@ ANY: Final = "*"
 
 WEBSOCKET: Final = "websocket"
 """In place of a method, of a local entry: an endpoint for WebSockets."""
+
+MOST_SPECIALS: Final = 64
+"""Segments that have to match, and rests of a path, at one place of a path: they are asked one after the other."""
 
 _NO_METHOD: Final = frozenset((ANY.encode(), WEBSOCKET.encode()))
 
@@ -121,16 +126,12 @@ def _what(plan: object, *, mounted: bool) -> str:
 
 
 class _Special(Generic[P]):
-    """A segment that has to match: a converter, or text around parameters. ``single`` is one parameter and nothing else."""
+    """A segment that has to match, a converter or text around parameters, and the node behind it."""
 
-    __slots__ = ("groups", "longest", "node", "rank", "regex", "single")
+    __slots__ = ("matcher", "node")
 
     def __init__(self, segment: Segment, node: "_Node[P]") -> None:
-        self.regex = re.compile(segment.regex, re.DOTALL)
-        self.groups = [name for name in self.regex.groupindex if name[1:].isdigit()]
-        self.longest = segment.longest
-        self.rank = segment.rank
-        self.single = "{" not in segment.text
+        self.matcher = Matcher(segment)
         self.node = node
 
 
@@ -145,20 +146,22 @@ class _Node(Generic[P]):
         self.tails: list[_Special[P]] = []  # a rest of the path that has to match; the leaf is the node's
         self.tail: _Leaf[P] | None = None
 
-    def special(self, segment: Segment) -> "_Node[P]":
-        """Return the node behind a segment that has to match, made at first use."""
+    def special(self, segment: Segment) -> "_Node[P] | None":
+        """Return the node behind a segment that has to match, made at first use; None where there are too many."""
         specials = self.tails if segment.tail else self.specials
         for one in specials:
-            if one.regex.pattern == segment.regex:
+            if one.matcher.pattern == segment.regex:
                 return one.node
+        if len(specials) == MOST_SPECIALS:
+            return None
         made = _Special(segment, _Node[P]())
         specials.append(made)
-        specials.sort(key=_rank)  # of one rank, the first that was declared stays the first
+        specials.sort(key=_order)  # of one order, the first that was declared stays the first
         return made.node
 
 
-def _rank(special: _Special[P]) -> int:
-    return special.rank
+def _order(special: _Special[P]) -> tuple[int, ...]:
+    return special.matcher.order
 
 
 class Table(Generic[P]):
@@ -204,13 +207,18 @@ class Table(Generic[P]):
         """Return the match of a path that equals a literal pattern, by one look-up of a precomputed match."""
         return self._exact.get((method, raw))
 
-    def match(self, method: bytes, raw: bytes) -> Match[P] | Local | Redirect | MethodNotAllowed | None:
-        """Return the match of a raw path, or why there is none; None for a path that no pattern matches."""
+    def match(self, method: bytes, raw: bytes) -> Match[P] | Local | Redirect | MethodNotAllowed | TooLong | None:
+        """Return the match of a raw path, or why there is none; None for a path that no pattern matches.
+
+        ``TooLong`` is where a more specific pattern may be meant than the next one that matches.
+        """
         allow: set[bytes] = set()
         local = True
         for leaf, values in self._leaves(raw):
             entry = leaf.find(method)
             if entry is not None:
+                if values is None:
+                    return TOO_LONG
                 plan, pattern = entry
                 if plan is None:
                     as_get = method == b"HEAD" and method not in leaf.plans and not leaf.any
@@ -231,9 +239,9 @@ class Table(Generic[P]):
 
     def has_websocket(self, raw: bytes) -> bool:
         """Tell whether a WebSocket is for the application: where it has an endpoint, or nothing else is known."""
-        for leaf, _ in self._leaves(raw):
+        for leaf, values in self._leaves(raw):
             if leaf.any or b"websocket" in leaf.plans:
-                return True
+                return values is not None
             entry = leaf.plans.get(b"GET")
             if entry is not None and entry[0] is not None:
                 return False
@@ -243,7 +251,14 @@ class Table(Generic[P]):
         node = self._root
         for segment in pattern.segments:
             if segment.regex:
-                node = node.special(segment)
+                special = node.special(segment)
+                if special is None:
+                    return (
+                        f"{method.decode()} {pattern.path}: more than {MOST_SPECIALS} paths have a parameter with a "
+                        f"converter, or with text around it, in the place of {segment.text!r}; put a segment of text before "
+                        "some of them, or use one parameter there and tell its values apart in the service"
+                    )
+                node = special
             elif segment.tail:
                 node.tail = node.tail or _Leaf()
                 return node.tail.add(method, plan, pattern)
@@ -257,8 +272,11 @@ class Table(Generic[P]):
             self._literal[pattern.path.encode()] = node.leaf
         return node.leaf.add(method, plan, pattern)
 
-    def _leaves(self, raw: bytes) -> Iterator[tuple[_Leaf[P], tuple[bytes, ...]]]:
-        """Yield every leaf that matches the path, the most specific first, with the parameters' raw values."""
+    def _leaves(self, raw: bytes) -> Iterator[tuple[_Leaf[P], tuple[bytes, ...] | None]]:
+        """Yield every leaf that matches the path, the most specific first, with the parameters' raw values.
+
+        None in place of values: the path is too long to be matched with the leaf's pattern.
+        """
         exact = self._literal.get(raw)
         if exact is not None:
             yield exact, ()
@@ -268,7 +286,7 @@ class Table(Generic[P]):
 
     def _walk(
         self, node: _Node[P], segments: list[bytes], at: int, values: tuple[bytes, ...]
-    ) -> Iterator[tuple[_Leaf[P], tuple[bytes, ...]]]:
+    ) -> Iterator[tuple[_Leaf[P], tuple[bytes, ...] | None]]:
         if at == len(segments):
             if node.leaf is not None:
                 yield node.leaf, values
@@ -280,31 +298,22 @@ class Table(Generic[P]):
         if child is not None:
             yield from self._walk(child, segments, at + 1, values)
         if node.specials:
+            text = decoded(segment)
             for special in node.specials:
-                found = _values(special, segment)
-                if found is not None:
+                found = special.matcher.match(segment, text)
+                if isinstance(found, TooLong):
+                    for leaf, _ in self._walk(special.node, segments, at + 1, ()):
+                        yield leaf, None
+                elif found is not None:
                     yield from self._walk(special.node, segments, at + 1, (*values, *found))
         if node.parameter is not None and segment:
             yield from self._walk(node.parameter, segments, at + 1, (*values, segment))
         if node.tails:
             rest = b"/".join(segments[at:])
+            text = decoded(rest)
             for special in node.tails:
-                found = _values(special, rest)
+                found = special.matcher.match(rest, text)
                 if found is not None and special.node.leaf is not None:
-                    yield special.node.leaf, (*values, *found)
+                    yield special.node.leaf, (None if isinstance(found, TooLong) else (*values, *found))
         if node.tail is not None:
             yield node.tail, (*values, b"/".join(segments[at:]))
-
-
-def _values(special: _Special[P], raw: bytes) -> Sequence[bytes] | None:
-    """Return the raw values of the parameters in a segment, or a rest of the path, that has to match; None if it does not."""
-    if special.longest and len(raw) > special.longest:
-        return None
-    encoded = b"%" in raw
-    found = special.regex.fullmatch((unquote_to_bytes(raw) if encoded else raw).decode(errors="replace"))
-    if found is None:
-        return None
-    if special.single:
-        return (raw,)
-    values = [found[name] for name in special.groups]
-    return [quote(value, "/~").encode() if encoded else value.encode() for value in values]

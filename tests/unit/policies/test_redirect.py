@@ -152,3 +152,10 @@ def test_no_path_chooses_another_host_or_another_parameter(to: str, rest: str, q
     assert there.hostname == ("docs.example" if to.startswith("https") else "shop.example")
     expected = [name for name, wanted in (("q", "q={" in to), ("x", "x=1" in to), ("k", query is not None)) if wanted]
     assert [name for name, _ in parse_qsl(there.query, keep_blank_values=True)] == expected
+
+
+def test_parameters_with_text_around_them_are_filled_in() -> None:
+    path = b"/old/a%20b.csv/x%2Fy/z/edit"
+    reply = sent(Redirect("/new/{name}/{rest}"), "/old/{name}.csv/{rest:path}/edit", path, None)
+    assert not isinstance(reply, Fault)
+    assert dict(reply.headers)[b"location"] == b"/new/a%20b/x%2Fy/z"

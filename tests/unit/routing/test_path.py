@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from counting import calls
 from limen.errors import Kind
 from limen.routing.path import check_path, readings
-from limen.routing.pattern import Pattern, Segment
+from limen.routing.pattern import Pattern, Piece, Segment
 from limen.routing.table import Table
 
 
@@ -137,6 +137,18 @@ def test_what_passes_means_the_same_to_every_reader(path: str) -> None:
         assert not {chr(code) for code in (*range(32), 127)} & set(once)
 
 
+def special(
+    text: str,
+    regex: str,
+    order: tuple[int, ...],
+    literals: tuple[str, ...],
+    longest: int = 0,
+    *,
+    numbers: tuple[str, ...] = (),
+) -> Segment:
+    return Segment(text, parameter=True, regex=regex, order=order, pieces=(Piece(literals, longest),), numbers=numbers)
+
+
 @pytest.mark.parametrize(
     ("path", "segments", "names"),
     [
@@ -144,21 +156,31 @@ def test_what_passes_means_the_same_to_every_reader(path: str) -> None:
         ("/a", [Segment("a")], ()),
         ("/a/", [Segment("a"), Segment("")], ()),
         ("/a/{b}", [Segment("a"), Segment("b", parameter=True)], ("b",)),
-        ("/{b:int}/c", [Segment("b", parameter=True, regex="(?P<_0>[0-9]+)", rank=2), Segment("c")], ("b",)),
-        ("/{b}.csv", [Segment("{b}.csv", parameter=True, regex=r"(?P<_0>[^/]+)\.csv", rank=5)], ("b",)),
+        ("/{b:int}/c", [special("b", "(?P<_0>[0-9]+)", (0, 1), ("", ""), numbers=("_0",)), Segment("c")], ("b",)),
+        ("/{b}.csv", [special("{b}.csv", r"(?P<_0>[^/]+)\.csv", (1, -4, 1), ("", ".csv"))], ("b",)),
         (
             "/{a}-{b:int}",
-            [Segment("{a}-{b:int}", parameter=True, regex=r"(?P<_0>[^/]+)\-(?P<_1>[0-9]+)", rank=5)],
+            [special("{a}-{b:int}", r"(?P<_0>[^/]+)\-(?P<_1>[0-9]+)", (1, -1, 1), ("", "-", ""), 256, numbers=("_1",))],
             ("a", "b"),
         ),
         (
-            "/{a}-{b}",
-            [Segment("{a}-{b}", parameter=True, regex=r"(?P<_0>[^/]+)\-(?P<_1>[^/]+)", rank=6, longest=256)],
+            "/{a:int}-{b}",
+            [special("{a:int}-{b}", r"(?P<_0>[0-9]+)\-(?P<_1>[^/]+)", (1, -1, 1), ("", "-", ""), numbers=("_0",))],
             ("a", "b"),
         ),
         (
             "/a/{p:path}/edit",
-            [Segment("a"), Segment("{p:path}/edit", parameter=True, tail=True, regex="(?P<_0>.*)/edit")],
+            [
+                Segment("a"),
+                Segment(
+                    "{p:path}/edit",
+                    parameter=True,
+                    tail=True,
+                    regex=r"(?P<_0>.*)(?=(?:/[^/]*+){1}\Z)/edit",
+                    order=(1, -5, 1),
+                    pieces=(Piece(("", ""), 0), Piece(("edit",), 0)),
+                ),
+            ],
             ("p",),
         ),
         ("/{a:str}/{b:uuid}/{c:float}", None, ("a", "b", "c")),
@@ -189,7 +211,12 @@ def test_patterns(path: str, segments: list[Segment] | None, names: tuple[str, .
         ("/{a", "must be plain text or {parameters}"),
         ("/{1a}", "must be plain text or {parameters}"),
         ("/{a} b", "must be plain text or {parameters}"),
-        ("/{a}-{b}-{c}", "at most two parameters of any text"),
+        ("/{a}-{b}-{c}", "of more than 2 parameters of '{a}-{b}-{c}' only trying tells where one ends"),
+        ("/{y:int}{m:int}{d:int}", "put text between them that the first cannot hold"),
+        ("/{y:float}.{m:int}.{d:int}", "of more than 2 parameters"),
+        ("/{a:int}{b:int}-{c:int}{d:int}", "of more than 2 parameters"),
+        ("/{p:path}/{a}{b:int}{c}", "of more than 2 parameters"),
+        ("/{p:path}/..", "'..' must be plain text"),
         ("/{p:path}/{q:path}", "of two {:path} nobody can tell where one ends"),
         ("/{p:path}//a", "must be plain text"),
         ("/{a:date}", "uses {a:date}; known: ['float', 'int', 'path', 'str', 'uuid']"),
@@ -239,3 +266,20 @@ def test_ten_thousand_routes_cost_what_ten_do(raw: bytes) -> None:
 
     few, many = table(10), table(10_000)
     assert calls(lambda: many.match(b"GET", raw)) == calls(lambda: few.match(b"GET", raw)) < 60
+
+
+@pytest.mark.parametrize(
+    ("path", "longest"),
+    [
+        ("/{y:int}-{m:int}-{d:int}", 0),
+        ("/{y:float}x{m:float}x{d}", 0),
+        ("/{y:int}{m:int}-{d:int}", 256),
+        ("/{a:uuid}-{b:uuid}-{c:int}-{d}", 0),
+        ("/{a}-{b:uuid}", 0),
+        ("/{a}-{b:uuid}-{c}", 256),
+        ("/{a:float}.{b:int}", 256),
+    ],
+)
+def test_parameters_share_a_segment_unless_text_ends_the_first(path: str, longest: int) -> None:
+    (segment,) = Pattern.parse(path).segments
+    assert [piece.longest for piece in segment.pieces] == [longest]

@@ -21,11 +21,15 @@ from limen.routing.pattern import Pattern
 from limen.routing.table import Match, Table
 
 WORDS = ("a", "b", "admin")
-PIECES = st.sampled_from((*WORDS, "{one}", "{two}"))
+PIECES = st.sampled_from(
+    (*WORDS, "{one}", "{two}", "{n:int}", "{f:float}", "{c}.csv", "a{c}", "{x}-{y}", "{x:int}-{y}", "{v}a-{w}")
+)
 
 
 def _pattern(pieces: list[str], tail: str) -> str:
-    return "/" + "/".join(dict.fromkeys(pieces)) + tail
+    path = "/" + "/".join(dict.fromkeys(pieces)) + tail
+    names = iter(range(20))  # no name twice
+    return re.sub(r"\{\w+", lambda _: f"{{p{next(names)}", path)
 
 
 def _shape(path: str) -> str:
@@ -34,7 +38,21 @@ def _shape(path: str) -> str:
 
 
 PATTERNS = st.builds(
-    _pattern, st.lists(PIECES, min_size=1, max_size=3), st.sampled_from(("", "", "", "/", "/{rest:path}"))
+    _pattern,
+    st.lists(PIECES, min_size=1, max_size=3),
+    st.sampled_from(
+        (
+            "",
+            "",
+            "",
+            "/",
+            "/{rest:path}",
+            "/{rest:path}/admin",
+            "/{rest:path}/{k:int}",
+            "/{z}-{rest:path}",
+            "/{rest:path}.csv",
+        )
+    ),
 )
 TABLES = st.lists(PATTERNS, min_size=1, max_size=6, unique_by=_shape)
 ATOMS = st.sampled_from(
@@ -66,6 +84,9 @@ ATOMS = st.sampled_from(
         "%23",
         "A",
         "~",
+        "7",
+        "-",
+        ".csv",
     )
 )
 PATHS = st.lists(ATOMS, max_size=8).map(lambda atoms: ("/" + "".join(atoms)).encode())
@@ -103,6 +124,29 @@ def refused_or_same(paths: list[str], raw: bytes, reader: Callable[[bytes], byte
     if isinstance(other, Match):
         theirs = cast("Match[str]", other)
         assert theirs.plan == ours.plan, f"{raw!r} is admitted by {ours.plan} and served as {theirs.plan} of {paths}"
+
+
+SLASHES = st.lists(
+    st.sampled_from((*WORDS, "/", "/", "%2F", "%2F", "%2f", "7", "7.5", "-", ".csv", "x")), min_size=1, max_size=8
+).map(lambda atoms: ("/" + "".join(atoms)).encode())
+
+
+@given(TABLES, SLASHES)
+@example(["/a/{name}.csv", "/a/{one}"], b"/a/x%2Fadmin.csv")
+@example(["/a/{rest:path}", "/a/{rest:path}/admin"], b"/a/x%2Fadmin")
+@example(["/a/{one}", "/a/{rest:path}/admin"], b"/a/x%2Fadmin")
+def test_an_encoded_slash_is_data_or_the_path_is_refused(paths: list[str], raw: bytes) -> None:
+    table: Any = Table([("GET", Pattern.parse(path), path) for path in paths])
+    found = find(table, b"GET", raw, b"")
+    if not isinstance(found, Match):
+        return
+    ours = cast("Match[str]", found)
+    # As data it is like any letter that no pattern has; to who decodes first it is a slash.
+    data = table.match(b"GET", re.sub(rb"%2f", b"%C3%A9", raw, flags=re.IGNORECASE))
+    assert isinstance(data, Match)
+    assert cast("Match[str]", data).plan == ours.plan
+    decoded = table.match(b"GET", quote(unquote_to_bytes(raw).decode(), "/~").encode())
+    assert not isinstance(decoded, Match) or cast("Match[str]", decoded).plan == ours.plan
 
 
 @pytest.mark.parametrize("reader", READERS.values(), ids=READERS)

@@ -1,5 +1,6 @@
 """The routing table: precedence, methods, slashes, encodings, clashes, and agreement with Starlette's router."""
 
+import time
 from typing import Any
 
 import pytest
@@ -8,9 +9,12 @@ from hypothesis import strategies as st
 from starlette.routing import Match as Found
 from starlette.routing import Route, Router
 
+from limen.errors import Fault, Kind
+from limen.routing.find import find
+from limen.routing.matcher import TOO_LONG, raw_values
 from limen.routing.path import check_path
 from limen.routing.pattern import Pattern
-from limen.routing.table import LOCAL, Local, Match, MethodNotAllowed, Redirect, Table
+from limen.routing.table import LOCAL, MOST_SPECIALS, Local, Match, MethodNotAllowed, Redirect, Table
 
 
 def table(*entries: str, redirects: bool = True) -> Table[str]:
@@ -223,10 +227,15 @@ _UUID = "11111111-2222-3333-4444-555555555555"
         ("/i/a%20b%2Ecsv", "GET /i/{name}.csv", {"name": "a b"}),
         ("/i/a-b", "GET /i/{a}-{b}", {"a": "a", "b": "b"}),
         ("/i/a-b-c", "GET /i/{a}-{b}", {"a": "a-b", "b": "c"}),
-        ("/i/" + "a-" * 200, "GET /i/{id}", {"id": "a-" * 200}),  # longer than what two parameters may share
+        ("/i/" + "a" * 1000, "GET /i/{id}", {"id": "a" * 1000}),  # long, and no other can be meant
+        ("/i/" + "a" * 1000 + ".csv", "GET /i/{name}.csv", {"name": "a" * 1000}),
+        ("/i/a%2Fb.csv", "GET /i/{name}.csv", {"name": "a/b"}),
+        ("/i/%C3%A9%2f%2F%E2%82%AC%2Dx", "GET /i/{a}-{b}", {"a": "é//€", "b": "x"}),
+        ("/i/7%2F5", "GET /i/{id}", {"id": "7/5"}),
+        ("/only/a%2Fedit/b%2Fc/edit", "GET /only/{rest:path}/edit", {"rest": "a/edit/b/c"}),
         ("/only/7", "GET /only/{id:int}", {"id": "7"}),
         ("/only/a/b/edit", "GET /only/{rest:path}/edit", {"rest": "a/b"}),
-        ("/only/a/2/edit", "GET /only/{rest:path}/edit", {"rest": "a/2"}),  # of two that match, the first
+        ("/only/a/2/edit", "GET /only/{rest:path}/{version:int}/edit", {"rest": "a", "version": "2"}),
     ],
 )
 def test_a_converter_and_text_around_a_parameter_are_matched(raw: str, expected: str, params: dict[str, str]) -> None:
@@ -235,13 +244,163 @@ def test_a_converter_and_text_around_a_parameter_are_matched(raw: str, expected:
     assert (match.plan, match.params) == (expected, params)
 
 
-@pytest.mark.parametrize("raw", ["/only/x", "/only/-7", "/only/7.5", "/only/edit", "/only/%D9%A7"])
+@pytest.mark.parametrize(
+    "raw", ["/only/x", "/only/-7", "/only/7.5", "/only/edit", "/only/%D9%A7", "/only/7%2F7", "/only/a%2Fedit"]
+)
 def test_what_no_converter_takes_is_nothing(raw: str) -> None:
     assert CONVERTED.match(b"GET", raw.encode()) is None
 
 
 def test_a_uuid_is_more_specific_than_a_text() -> None:
     assert plan(CONVERTED, "GET", f"/i/{_UUID}") == "GET /i/{id:uuid}"
+
+
+def test_values_are_kept_as_they_were_received() -> None:
+    match = CONVERTED.match(b"GET", b"/i/%41!%2f%C3%A9%2d~%7E%2Fx")
+    assert isinstance(match, Match)
+    assert match.raw == {"a": b"%41!%2f%C3%A9", "b": b"~%7E%2Fx"}
+    match = CONVERTED.match(b"GET", b"/only/a%20!/b%2Fc/%37/edit")
+    assert isinstance(match, Match)
+    assert match.raw == {"rest": b"a%20!/b%2Fc", "version": b"%37"}
+
+
+@pytest.mark.parametrize(
+    ("path", "raw", "expected"),
+    [
+        ("/a/{b}/{c:int}-{d}", b"/a/x%20/7-%2F", {"b": b"x%20", "c": b"7", "d": b"%2F"}),
+        ("/a/{n:int}/{p:path}/e{f}", b"/a/7/b%20/c/e%21", {"n": b"7", "p": b"b%20/c", "f": b"%21"}),
+        ("/a/{n:int}", b"/a/x", {}),
+    ],
+)
+def test_values_can_be_read_again_from_a_path(path: str, raw: bytes, expected: dict[str, bytes]) -> None:
+    assert raw_values(Pattern.parse(path), raw) == expected
+
+
+@pytest.mark.parametrize(
+    ("entries", "raw", "expected"),
+    [
+        (("/o/{name}", "/o/{a}-{b}"), "/o/1-" + "2" * 255, TOO_LONG),
+        (("/o/{name}", "/o/{a}-{b}"), "/o/1-" + "2" * 254, "GET /o/{a}-{b}"),
+        (("/o/{name}", "/o/{a}-{b}"), "/o/1-" + "%32" * 254, "GET /o/{a}-{b}"),
+        (("/o/{name}", "/o/{a}-{b}"), "/o/1" + "2" * 255, "GET /o/{name}"),
+        (("/o/{name}", "/o/{a}-{b}/x"), "/o/1-" + "2" * 255, "GET /o/{name}"),
+        (("/o/{name}/x", "/o/{a}-{b}/x"), "/o/1-" + "2" * 255 + "/x", TOO_LONG),
+        (("/o/{rest:path}", "/o/{a}-{b}/{c}"), "/o/1-" + "2" * 255 + "/x", TOO_LONG),
+        (("/o/{name}", "LOCAL /o/{a}-{b}"), "/o/1-" + "2" * 255, TOO_LONG),
+        (("/o/{name}", "/o/{n:int}"), "/o/" + "9" * 128, "GET /o/{n:int}"),
+        (("/o/{name}", "/o/{n:int}"), "/o/" + "9" * 129, TOO_LONG),
+        (("/o/{name}", "LOCAL /o/{n:int}"), "/o/" + "9" * 5000, TOO_LONG),
+        (("/o/{name}", "/o/{n:float}"), "/o/" + "9" * 100 + "." + "9" * 100, TOO_LONG),
+        (("/o/{name}", "/o/{n:int}"), "/o/" + "9" * 5000 + "x", "GET /o/{name}"),
+        (("/o/{name}", "/o/v{n:int}-{m:int}"), "/o/v" + "9" * 5000 + "-1", TOO_LONG),
+        (("/{rest:path}", "/{p:path}/{a}-{b}"), "/x/1-" + "2" * 255, TOO_LONG),
+        (("/{rest:path}", "/{p:path}/{a}-{b}"), "/" + "x/" * 2000 + "1-2", "GET /{p:path}/{a}-{b}"),
+        (("/{rest:path}", "/{p:path}/{n:int}/x"), "/a/" + "9" * 129 + "/x", TOO_LONG),
+    ],
+)
+def test_what_is_too_long_for_a_pattern_is_not_the_next_ones(
+    entries: tuple[str, ...], raw: str, expected: object
+) -> None:
+    found = table(*(f"LOCAL GET {one[6:]}" if one.startswith("LOCAL ") else f"GET {one}" for one in entries))
+    match = found.match(b"GET", raw.encode())
+    assert (match.plan if isinstance(match, Match) else match) == expected
+    if expected == TOO_LONG:
+        fault = find(found, b"GET", raw.encode(), b"")
+        assert isinstance(fault, Fault)
+        assert (fault.kind, fault.text) == (
+            Kind.URI_TOO_LONG,
+            "A segment of the path is longer than its route takes.",
+        )
+        assert isinstance(found.match(b"POST", raw.encode()), MethodNotAllowed)
+
+
+def test_a_websocket_with_too_long_a_path_is_not_for_the_application() -> None:
+    found = table("LOCAL websocket /w/{n:int}", "GET /w/{name}")
+    assert found.has_websocket(b"/w/7")
+    assert not found.has_websocket(b"/w/" + b"7" * 129)
+
+
+SPECIFIC = (
+    "/s/{u:uuid}",
+    "/s/{n:int}",
+    "/s/{f:float}",
+    "/s/secret-{name}.csv",
+    "/s/{n:int}.csv",
+    "/s/{name}.csv",
+    "/s/{n:int}-{m:int}",
+    "/s/{n:int}-{b}",
+    "/s/{a}-{b}",
+    "/s/{a}",
+    "/s/{p:path}/users/edit",
+    "/s/{p:path}/{n:int}/edit",
+    "/s/{p:path}/{n}/edit",
+    "/s/{p:path}/edit",
+    "/s/{p:path}/{n:int}",
+    "/s/{p:path}",
+)
+
+
+@given(st.permutations(SPECIFIC))
+def test_the_more_specific_answers_in_whatever_order_they_are_declared(order: list[str]) -> None:
+    found = table(*(f"GET {path}" for path in order))
+    reached = {
+        raw: plan(found, "GET", f"/s/{raw}")
+        for raw in (
+            _UUID,
+            "7",
+            "7.5",
+            "secret-7.csv",
+            "7.csv",
+            "x.csv",
+            "7-7",
+            "7-x",
+            "x-7",
+            "x",
+            "x/users/edit",
+            "x/7/edit",
+            "x/y/edit",
+            "x/edit",
+            "x/7",
+            "x/y",
+        )
+    }
+    assert list(reached.values()) == [f"GET {path}" for path in SPECIFIC]
+
+
+@pytest.mark.parametrize("before", ["/x/{name}.", "/x/{rest:path}/"])
+def test_the_patterns_of_one_place_are_bounded(before: str) -> None:
+    entries = [f"GET {before}{number}" for number in range(MOST_SPECIALS)]
+    assert (
+        plan(
+            table(*entries, f"POST {before}0"), "GET", before.replace("{name}", "n").replace("{rest:path}", "r") + "63"
+        )
+        == entries[63]
+    )
+    with pytest.raises(ValueError, match="more than 64 paths have a parameter"):
+        table(*entries, f"GET {before}{MOST_SPECIALS}")
+
+
+@pytest.mark.parametrize(
+    ("path", "hostile"),
+    [
+        ("/{a:int}", "9" * 8000 + "x"),
+        ("/{a:float}", "9" * 4000 + "." + "9" * 4000 + "x"),
+        ("/{a:int}{b:int}", "9" * 255 + "x"),
+        ("/{a:int}{b:int}", "9" * 8000 + "x"),
+        ("/{a:float}{b:float}", "9" * 120 + "." + "9" * 130 + "x"),
+        ("/{a:int}-{b:int}-{c:int}", "9" * 4000 + "-" + "1" * 3900 + "-x"),
+        ("/{a:float}x{b:float}x{c:float}", "9" * 4000 + "x" + "9" * 2000 + "x" + "9" * 1900 + "y"),
+        ("/{a}1{b:int}", "1" * 255 + "x"),
+        ("/{a}x{p:path}y", "xy/" * 2600 + "y"),
+        ("/{p:path}/{a}/{b}/{c}/{d}/{n:int}.{m:int}", "1.1/" * 1990 + "1.1x"),
+        ("/{p:path}/{a}x{b:int}/{c}x{d:int}", "q/" * 3000 + "x" * 255 + "/x" + "1" * 254),
+    ],
+)
+def test_no_path_costs_more_than_a_moment(path: str, hostile: str) -> None:
+    found = table(f"GET {path}")
+    began = time.process_time()
+    assert not isinstance(found.match(b"GET", f"/{hostile}".encode()), Match)
+    assert time.process_time() - began < 0.1  # 0.003 s at most, where nothing else runs; it was a minute
 
 
 MIXED = table(
