@@ -67,8 +67,15 @@ class Published:
         """Return what a reference leads to; for a list, its items."""
         if schema.get("type") == "array":
             return self.resolve(schema["items"])
-        reference: str | None = schema.get("$ref")
-        return schema if reference is None else self.document["components"]["schemas"][reference.rpartition("/")[2]]
+        return self.follow(schema)
+
+    def follow(self, value: Json) -> Json:
+        """Return ``value``, or what it refers to: a schema, a response or a header of the components."""
+        reference: str | None = value.get("$ref")
+        if reference is None:
+            return value
+        _, components, kind, name = reference.split("/")
+        return self.document[components][kind][name]
 
     def fits(self, schema: Json, value: object) -> bool:
         """Tell whether ``value`` fits, as a validator of JSON Schema reads it: patterns are those of ECMA-262."""
