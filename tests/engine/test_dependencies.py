@@ -5,13 +5,14 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 import pytest
-from fastapi import BackgroundTasks, Cookie, Depends, Header, HTTPException, Request, Response, Security
+from fastapi import BackgroundTasks, Cookie, Depends, FastAPI, Header, HTTPException, Request, Response, Security
 from fastapi.responses import JSONResponse
 from fastapi.security import SecurityScopes
 
 from limen import Gateway, Router, Upstream, anyone, caller, signed_in
 from limen.auth import Jwt, issue
 from limen.exchange.principal import Principal
+from limen.policies import Edits, Headers
 from limen.testing import ScriptedUpstream, saying
 from serving import serving
 from tokens import SECRET
@@ -242,3 +243,107 @@ async def test_each_option_of_a_dependency_is_as_in_fastapi() -> None:
 
 
 def nothing() -> None: ...
+
+
+async def test_no_endpoint_stands_before_a_route_with_dependencies() -> None:
+    """The table has found the route: FastAPI's order of endpoints does not count."""
+    ran = Ran()
+    app = Gateway()
+
+    @app.get("/{page}")
+    def page(page: str) -> str:
+        return f"page {page}"
+
+    mounted = FastAPI()
+    app.mount("/m", mounted)
+    del page
+    async with ScriptedUpstream(saying(*[OK] * 4)) as upstream:
+        service = Upstream("svc", [upstream.url])
+        guards = [Depends(lambda: ran("guard"))]
+        app.forward("/admin", upstream=service, allow=anyone, dependencies=guards)
+        app.forward("/m/api/{path:path}", upstream=service, allow=anyone, dependencies=guards)
+        async with serving(app) as gateway:
+            assert (await gateway.client.get("/admin")).json() is True
+            assert (await gateway.client.get("/m/api/z")).json() is True
+            assert (await gateway.client.get("/other")).json() == "page other"
+    assert ran.names == ["guard", "guard"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("transfer-encoding", "chunked"),
+        ("x-request-id", "mine"),
+        ("x-a", "b\r\nset-cookie: evil=1"),
+        ("Content-Encoding", "gzip"),
+    ],
+)
+async def test_a_header_line_that_would_break_the_answer_is_an_error_before_the_service_is_asked(
+    name: str, value: str
+) -> None:
+    def sets(response: Response) -> None:
+        response.headers.raw.append((name.encode(), value.encode()))
+
+    app = Gateway()
+    async with ScriptedUpstream(saying(OK)) as upstream:
+        app.forward("/x", upstream=Upstream("svc", [upstream.url]), allow=anyone, dependencies=[Depends(sets)])
+        async with serving(app) as gateway:
+            answer = await gateway.client.get("/x")
+        assert upstream.connections == 0
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    assert "evil" not in answer.headers.get("set-cookie", "")
+
+
+async def test_lines_of_dependencies_are_for_answers_of_the_service_and_policies_come_behind_them() -> None:
+    def sets(response: Response) -> None:
+        response.headers["vary"] = "x-mine"
+        response.headers["x-frame-options"] = "SAMEORIGIN"
+
+    said = b"HTTP/1.1 200 OK\r\nvary: accept\r\ncontent-length: 2\r\n\r\nok"
+    app = Gateway(policies=[Headers(answer=Edits(set={"x-frame-options": "DENY"}))])
+    async with ScriptedUpstream(saying(said)) as upstream:
+        group = app.group("", upstream=Upstream("svc", [upstream.url]), allow=anyone, dependencies=[Depends(sets)])
+
+        @group.get("/x")
+        def x(number: int) -> Any: ...
+
+        del x
+        async with serving(app) as gateway:
+            answer = await gateway.client.get("/x?number=1")
+            refused = await gateway.client.get("/x?number=x")
+    assert answer.headers.get_list("vary") == ["accept", "x-mine"]
+    assert answer.headers.get_list("x-frame-options") == ["DENY"]
+    assert refused.status_code == 422
+    assert "vary" not in refused.headers
+
+
+async def test_the_body_of_a_request_that_a_dependency_refuses_does_not_break_the_connection() -> None:
+    def refuse() -> None:
+        raise HTTPException(403)
+
+    app = Gateway()
+    async with ScriptedUpstream(saying(OK)) as upstream:
+        app.forward("/x", upstream=Upstream("svc", [upstream.url]), allow=anyone, dependencies=[Depends(refuse)])
+        async with serving(app) as gateway:
+            size = 3 * 1024 * 1024
+            head = b"POST /x HTTP/1.1\r\nhost: g\r\ncontent-length: %d\r\n\r\n" % size
+            got = await gateway.raw(head + b"x" * 65536)
+    assert got.startswith(b"HTTP/1.1 403 ")
+    assert b"connection: close" in got.lower()
+
+
+async def test_included_again_with_other_dependencies_a_router_has_these() -> None:
+    def deny() -> None:
+        raise HTTPException(403)
+
+    app, router = Gateway(), Router()
+    async with ScriptedUpstream(saying(OK, OK)) as upstream:
+        router.forward("/x", upstream=Upstream("svc", [upstream.url]), allow=anyone)
+        app.include_router(router, prefix="/api")
+        async with serving(app) as gateway:
+            assert (await gateway.client.get("/api/x")).status_code == 200
+            app.router.routes.pop()
+            app.include_router(router, prefix="/api", dependencies=[Depends(deny)])
+            app.compile()
+            assert (await gateway.client.get("/api/x")).status_code == 403
+            assert app.describe()[0].reason == "dependencies run before it: deny"

@@ -208,7 +208,6 @@ async def test_what_mounts_another_way_is_served_from_then_on() -> None:
 
 
 async def test_a_websocket_of_the_gateways_own_is_not_swallowed() -> None:
-    pytest.importorskip("websockets")
     from websockets.asyncio.client import connect
 
     app = Gateway(auth=JWT)

@@ -3,10 +3,13 @@
 import gc
 
 import pytest
+from fastapi import Depends
 
 from limen import Gateway, Upstream, anyone
+from limen.engines.asgi.guarded import Guarded
 from limen.engines.direct import GatewayProtocol
 from limen.engines.direct.exchange import DirectExchange
+from limen.pipeline.exchange import Exchange
 from limen.testing import ScriptedUpstream, saying
 from limen.upstream.connection import Connection
 from serving import serving, until
@@ -32,3 +35,19 @@ async def test_closed_connections_leave_no_reference_cycle(answer: bytes) -> Non
                 await gateway.raw(request)
             # One may be kept for the next request to the service.
             await until(lambda: count_live_objects() <= before + 1)
+
+
+@pytest.mark.usefixtures("no_collector")
+async def test_a_request_with_dependencies_leaves_no_reference_cycle() -> None:
+    app = Gateway()
+
+    def count() -> int:
+        return sum(isinstance(one, Guarded | Exchange) for one in gc.get_objects())
+
+    async with ScriptedUpstream(saying(*[ANSWER] * 20)) as upstream:
+        service = Upstream("svc", [upstream.url])
+        app.forward("/svc/{path:path}", upstream=service, allow=anyone, dependencies=[Depends(lambda: None)])
+        async with serving(app) as gateway:
+            for _ in range(4):
+                await gateway.raw(GET)
+            await until(lambda: count() == 0)

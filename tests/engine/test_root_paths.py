@@ -114,3 +114,16 @@ async def test_nobody_else_names_a_prefix() -> None:
         assert servers(await gateway.client.get("/openapi.json", headers=PREFIX)) is None
         assert (await gateway.client.get("/items/7", headers=PREFIX)).text == "ok"
     assert lines(upstream.requests[0], b"x-forwarded-prefix") == []
+
+
+@pytest.mark.filterwarnings("ignore:The `root_path` parameter is deprecated")
+async def test_a_root_path_that_is_said_wins_over_what_a_proxy_says() -> None:
+    async with ScriptedUpstream(saying(OK, OK)) as upstream:
+        app = build(upstream.url, root_path="/shop", trust=Trust(["127.0.0.0/8"]))
+        async with served.serving(app) as gateway:
+            for prefix in ("/other", "/all"):
+                headers = {"x-forwarded-prefix": prefix}
+                assert (await gateway.client.get("/all/x", headers=headers)).text == "ok"
+                assert (await gateway.client.get("/local", headers=headers)).json() == "local"
+    assert [head.split(b" ")[1] for head in upstream.requests] == [b"/all/x", b"/all/x"]
+    assert lines(upstream.requests[0], b"x-forwarded-prefix") == [b"/shop"]

@@ -293,7 +293,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
             names.append("telemetry=")
         return ", ".join(names)
 
-    def _methods(self, route: Route) -> Methods:
+    def _methods(self, route: Route | LocalEntry) -> Methods:
         return self.auth if route.auth is None else route.auth
 
     def _facts(self) -> Facts:
@@ -301,6 +301,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
             self._config.routes,
             self._methods,
             self._reaches,
+            self._config.local,
             chosen_by_user(self.routes),
             revocable=self._revocations is not None,
             problems=self.exception_handlers.get(RequestValidationError) is on_invalid_request,

@@ -1,6 +1,6 @@
 """The public document of one gateway: FastAPI's, completed in place.
 
-1. what the gateway says of each operation that a stub declares
+1. what the gateway says of each operation that a stub declares, and of each endpoint with a rule
 2. what it answers to a request that does not fit a local endpoint
 3. operation ids that are unique
 4. the operations behind each forward
@@ -25,11 +25,12 @@ from limen.app.document.service_document import ServiceDocument, ServiceDocument
 from limen.app.document.service_operations import PublishedOperation, Reaches, check, documented_tags, published
 from limen.app.document.shared import Shared, drop_empty, drop_unused, free_name, share_problems
 from limen.app.document.sources import FileSource, Sources
-from limen.app.document.who_may_call import requirements, schemes
+from limen.app.document.who_may_call import EXTENSION, line, requirements, schemes, with_line
 from limen.app.options import ForwardOptions
 from limen.auth.method import Methods
 from limen.observe.redaction import logger
 from limen.routing.pattern import Pattern
+from limen.runtime.local_route import LocalEntry
 from limen.runtime.route import Route
 
 _log = logger("limen.app.document")
@@ -42,14 +43,15 @@ class Facts:
     """What a gateway knows besides its forwards.
 
     ``routes`` are all of its routes, stubs and forwards, and ``methods`` gives those by which callers of a route prove who
-    they are. ``reaches`` tells whether a request is one of a route. ``chosen_ids`` has path and method of the operations
-    whose ids the user chose. ``revocable`` says that tokens may end early, and ``problems`` that local endpoints answer a
-    request that does not fit with a problem document.
+    they are. ``local`` are the endpoints of the application's own. ``reaches`` tells whether a request is one of a route.
+    ``chosen_ids`` has path and method of the operations whose ids the user chose. ``revocable`` says that tokens may end
+    early, and ``problems`` that local endpoints answer a request that does not fit with a problem document.
     """
 
     routes: Sequence[Route]
-    methods: Callable[[Route], Methods]
+    methods: Callable[[Route | LocalEntry], Methods]
     reaches: Reaches
+    local: Sequence[LocalEntry] = ()
     chosen_ids: Collection[tuple[str, str]] = ()
     revocable: bool = False
     problems: bool = True
@@ -128,12 +130,14 @@ class PublicDocument:
         """Complete ``document`` in place. What is there already stays."""
         shared = Shared(document)
         served = self._add_stubs(document, facts, shared)
+        served += _add_rules(document, facts)
         if facts.problems:
             _mend_local_problems(document, [operation for operation, _ in served])
         drop_unused(document)
         make_unique(document, facts.chosen_ids)
         served += self._add_forwards(document, facts, shared)
-        methods = Methods(method for route in facts.routes for method in facts.methods(route))
+        ruled = [*facts.routes, *(entry for entry in facts.local if entry.allow is not None)]
+        methods = Methods(method for one in ruled for method in facts.methods(one))
         _name_schemes(document, methods, served)
         share_problems(document, shared)
         drop_empty(document)
@@ -200,6 +204,27 @@ class PublicDocument:
         if tags := documented_tags(document, found, used):
             document.setdefault("tags", []).extend(tags)
         return several
+
+
+def _add_rules(document: Json, facts: Facts) -> list[tuple[Json, Methods]]:
+    """1. Say who may call the endpoints of the application's own that have a rule."""
+    served: list[tuple[Json, Methods]] = []
+    for entry in facts.local:
+        if entry.allow is None:
+            continue
+        item = document.get("paths", {}).get(template(entry.pattern), {})
+        methods = facts.methods(entry)
+        for method in entry.methods:
+            if (operation := item.get(method.lower())) is None:
+                continue
+            operation["description"] = with_line(operation.get("description", ""), line(entry.allow, methods))
+            operation.setdefault(EXTENSION, str(entry.allow))
+            if not entry.allow.public:
+                for status, response in problems(401, 403).items():
+                    operation.setdefault("responses", {}).setdefault(str(status), response)
+                operation.setdefault("security", requirements(methods))
+                served.append((operation, methods))
+    return served
 
 
 def _mend_local_problems(document: Json, stubs: list[Json]) -> None:

@@ -1,0 +1,119 @@
+"""The caller of an endpoint of the application's own: who is calling is never read from a request."""
+
+import functools
+from typing import TYPE_CHECKING, Annotated, Any
+
+import pytest
+from fastapi import APIRouter, Depends
+from fastapi.testclient import TestClient
+
+from limen import Gateway, Principal, Upstream, anyone, signed_in
+from limen.auth import Jwt, issue
+from tokens import SECRET
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+JWT = Jwt(SECRET)
+CALLER = {"authorization": f"Bearer {issue(JWT, 42, 'default')}"}
+FORGED = {"id": "admin", "roles": ["admin"]}
+
+
+class Named:
+    """Something that is called."""
+
+    async def __call__(self, caller: Principal) -> str:
+        """Return who is calling."""
+        return caller.id
+
+
+def greet(greeting: str, caller: Principal) -> str:
+    return f"{greeting} {caller.id}"
+
+
+def annotated(caller: Principal) -> "Decimal":
+    return caller.id  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "options", "said"),
+    [
+        (Named(), {}, "42"),
+        (functools.partial(greet, "hello"), {}, "hello 42"),
+        (annotated, {"response_model": None}, "42"),
+    ],
+    ids=["object", "partial", "under TYPE_CHECKING"],
+)
+def test_whatever_the_endpoint_is_the_caller_is_who_was_verified(
+    endpoint: Any, options: dict[str, Any], said: str
+) -> None:
+    app = Gateway(auth=JWT)
+    app.post("/me", allow=signed_in, **options)(endpoint)
+    answer = TestClient(app).post("/me", json=FORGED, headers=CALLER)
+    assert (answer.status_code, answer.json()) == (200, said)
+
+
+def needs(caller: Principal) -> str:
+    return caller.id
+
+
+def test_no_declaration_reads_a_principal_from_a_request() -> None:
+    app = Gateway(auth=JWT)
+    stub: Any = needs
+    for declare in (
+        lambda: app.get("/a", allow=signed_in, dependencies=[Depends(needs)])(lambda: None),
+        lambda: app.add_api_route("/b", needs),
+        lambda: APIRouter().post("/c")(needs),
+        lambda: app.post("/d", upstream=Upstream("svc", ["http://127.0.0.1:9"]), allow=anyone)(stub),
+    ):
+        with pytest.raises(TypeError, match="a Principal is who is calling, and is never read from a request"):
+            declare()
+
+
+def test_an_endpoint_that_anyone_may_call_says_so() -> None:
+    app = Gateway(auth=JWT)
+
+    @app.get("/open", allow=anyone)
+    def opened() -> str:
+        return "open"
+
+    del opened
+    assert TestClient(app).get("/open").json() == "open"
+
+
+def test_a_class_of_routes_of_ones_own_stays() -> None:
+    from limen import Router
+    from limen.app.access import LocalRoute
+
+    class Counting(APIRouter().route_class):
+        """Counts."""
+
+    router = Router(route_class=Counting)
+
+    @router.get("/x", allow=signed_in)
+    def x(caller: Annotated[Principal, Depends(lambda: None)]) -> str:
+        return ""
+
+    del x
+    assert isinstance(router.routes[0], Counting)
+    assert isinstance(router.routes[0], LocalRoute)
+
+
+def test_an_endpoint_that_a_router_got_later_refuses_until_the_next_compile() -> None:
+    from limen import Router
+
+    app, router = Gateway(auth=JWT), Router()
+    app.include_router(router)
+    client = TestClient(app, raise_server_exceptions=False)
+    assert client.get("/late").status_code == 404
+
+    @router.get("/late", allow=signed_in)
+    def late() -> str:
+        return "late"
+
+    del late
+    assert client.get("/late", headers=CALLER).status_code == 500
+    app.compile()
+    assert client.get("/late").status_code == 401
+    assert client.get("/late", headers=CALLER).json() == "late"
+    assert client.head("/late", headers=CALLER).status_code == 200
