@@ -32,7 +32,7 @@ def find(
         return fault
     found = table.match(method, path)
     if isinstance(found, TooLong):
-        return Fault(Kind.URI_TOO_LONG, "A segment of the path is longer than its route takes.")
+        return _too_long()
     if isinstance(found, MethodNotAllowed) and method not in IMPLEMENTED and method not in table.methods:
         return Fault(Kind.NOT_IMPLEMENTED)
     if isinstance(found, Match):
@@ -40,6 +40,18 @@ def find(
             if isinstance(other, Local | TooLong) or (isinstance(other, Match) and other.plan is not found.plan):
                 return Fault(Kind.BAD_PATH, "The path is ambiguous. It can be read as that of another route.")
     return found
+
+
+def refuse_websocket(table: Table[P], path: bytes) -> Fault | None:
+    """Return why no WebSocket may be had at the raw ``path``; None where the application is to be asked."""
+    fault = check_path(path)
+    if fault is None and isinstance(table.match(b"websocket", path), TooLong):
+        return _too_long()
+    return fault
+
+
+def _too_long() -> Fault:
+    return Fault(Kind.URI_TOO_LONG, "A segment of the path is longer than its route takes.")
 
 
 def final_recipient(

@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from fastapi import APIRouter, Depends, FastAPI, WebSocket
+from fastapi import APIRouter, Depends, FastAPI, WebSocket, WebSocketDisconnect
+from fastapi.testclient import TestClient
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.routing import Host, Route
 
@@ -216,3 +217,20 @@ def test_the_engine_and_the_reason_are_told_of_each_route() -> None:
         (("GET", "POST"), "/d", "svc", "direct", "nothing stands before the route"),
         (("GET",), "/c", "-", "asgi", "an endpoint of FastAPI's"),
     ]
+
+
+def test_a_websocket_of_a_path_that_may_not_be_served_is_refused() -> None:
+    app = gateway()
+
+    @app.websocket("/ws/{number:int}")
+    async def socket(websocket: WebSocket, number: int) -> None:
+        await websocket.accept()
+        await websocket.send_json(number)
+
+    del socket
+    client = TestClient(app)
+    with client.websocket_connect("/ws/7") as websocket:
+        assert websocket.receive_json() == 7
+    for path in ("/ws/" + "7" * 5000, "/ws/%2e%2e"):
+        with pytest.raises(WebSocketDisconnect), client.websocket_connect(path):
+            pass

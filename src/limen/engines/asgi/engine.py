@@ -35,7 +35,7 @@ from limen.observe.redaction import logger
 from limen.pipeline import steps
 from limen.pipeline.exchange import ANSWERING, BUFFERING, GUARDING, READING, REPLYING, SENDING, Exchange, Found
 from limen.pipeline.settle import end
-from limen.routing.find import final_recipient, find
+from limen.routing.find import final_recipient, find, refuse_websocket
 from limen.routing.table import Local, Match, MethodNotAllowed
 from limen.runtime.host import ActiveConfig, EngineHost
 from limen.runtime.plan import Plan
@@ -63,14 +63,8 @@ class Engine:
             return
         active = self._host.active_config_of_loop()
         path, root = path_below_root(scope)
-        if scope["type"] == "websocket" and active.hooks is not NO_HOOKS:
-            outcome = scope.get(record.OUTCOME) or record.begun(scope, active.runtime.new_request_id)
-            await serve_websocket(
-                self._app, active, _request(active, scope, path, root, outcome), outcome, scope, receive, send
-            )
-            return
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self._websocket(active, scope, path, root, receive, send)
             return
         found = find(active.table, scope["method"].encode(), path, scope["query_string"])
         # None is there where middleware has made a scope of its own: then what stands before this knows nothing of the route.
@@ -95,6 +89,18 @@ class Engine:
         finally:
             if known is None:
                 end(outcome)
+
+    async def _websocket(
+        self, active: ActiveConfig, scope: Scope, path: bytes, root: bytes, receive: Receive, send: Send
+    ) -> None:
+        """Hand a WebSocket on, unless its path is none that may be served, or a policy refuses it."""
+        fault = refuse_websocket(active.table, path)
+        if fault is None and active.hooks is NO_HOOKS:
+            await self._app(scope, receive, send)
+            return
+        outcome = scope.get(record.OUTCOME) or record.begun(scope, active.runtime.new_request_id)
+        core = Exchange(active, fault, _request(active, scope, path, root, outcome), outcome)
+        await serve_websocket(self._app, core, outcome, scope, receive, send)
 
 
 def _request(active: ActiveConfig, scope: Scope, path: bytes, root: bytes, outcome: Outcome) -> Request:

@@ -59,16 +59,9 @@ async def serve_locally(
 
 
 async def serve_websocket(
-    app: ASGIApp,
-    active: ActiveConfig,
-    request: Request,
-    outcome: Outcome,
-    scope: Scope,
-    receive: Receive,
-    send: Send,
+    app: ASGIApp, core: Exchange, outcome: Outcome, scope: Scope, receive: Receive, send: Send
 ) -> None:
-    """Hand a WebSocket on to ``app``, unless a policy of the gateway refuses it before its handshake."""
-    core = Exchange(active, None, request, outcome)
+    """Hand a WebSocket on to ``app``, unless ``core`` refuses it before its handshake."""
     if await advance(core, core.begin(), None) != REPLYING:
         await app(scope, receive, send)
         return
