@@ -37,7 +37,7 @@ test: $(STAMP) ## Every check and every test, with one summary at the end
 	@rm -f .coverage .coverage.*
 	@# Four at once, even on two processors: most tests wait, for sockets, for password hashes, or for whole processes.
 	@# What waits most begins first, and what needs a processor all the time fills up what that leaves.
-	@$(CHECKS) --lanes 4 --last coverage compiled command-tests shop-tests conformance-tests service-tests reload-tests engine-tests limen-tests types lint
+	@$(CHECKS) --lanes 4 --last coverage compiled command-tests shop-tests conformance-tests service-tests limen-tests engine-tests reload-tests types lint
 
 lint: $(STAMP) ## ruff, import-linter, deptry
 	$(BIN)/ruff check .

@@ -109,6 +109,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
             redirects=fastapi.get("redirect_slashes", True),
         )
         self._routes_seen = 0
+        self._documented: list[Route] | None = None  # the routes whose documentation is complete
         self._public_document = PublicDocument()
         fastapi.setdefault("generate_unique_id_function", FunctionNames())
         self._observed = observes(fastapi.get("telemetry"))
@@ -324,6 +325,9 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
 
     def _document(self) -> None:
         """Complete what FastAPI documents, and bound what it validates, now that all is known."""
+        if self._config.routes is self._documented:
+            return  # the same, compiled for another event loop
+        self._documented = self._config.routes
         self.openapi_schema = None
         own = set(map(id, self.router.routes))
         for route in self._config.routes:
