@@ -17,7 +17,7 @@ from starlette.routing import Route as StarletteRoute
 from limen.app.access import LocalRoute
 from limen.app.declaration import Declared
 from limen.app.group_policies import GroupPolicies
-from limen.app.stub import forward_route, stub_route
+from limen.app.stub import gateway_route
 from limen.auth.method import Methods
 from limen.auth.rules import Rule, as_rule
 from limen.routing.table import ANY, WEBSOCKET
@@ -123,9 +123,8 @@ class Collector:
             if not any(group is one for one in self.groups):
                 self.groups.append(group)  # of a router
         policies = (*(self._group(one)[1] for one in declared.groups), own)
-        make = stub_route if declared.forward is None else forward_route
         try:
-            return make(context, methods, declared, rule=rule, app_max_body=app_max_body, policies=policies)
+            return gateway_route(context, methods, declared, rule=rule, app_max_body=app_max_body, policies=policies)
         except (TypeError, ValueError, NameError) as error:
             problems.append(f"{name}: {error}")
             return None

@@ -1,4 +1,4 @@
-"""Makes a route of a stub: a function whose signature is the contract, and which a service answers."""
+"""Makes a route of a stub, whose signature is the contract, and of a ``forward``, which has none: a service answers."""
 
 from typing import Final, cast
 
@@ -12,6 +12,7 @@ from limen.app.options import RouteOptions
 from limen.app.signature import contract
 from limen.auth.method import Methods
 from limen.auth.rules import Rule
+from limen.contract.contract import Contract
 from limen.runtime.declared_policies import DeclaredPolicies
 from limen.runtime.route import DEFAULT_HELD, Route
 
@@ -24,7 +25,7 @@ LOCAL_DEFAULT: Final = _Default(DEFAULT_HELD)
 """The ``max_body_size`` of the application's own endpoints where nobody has said another; known again by its identity."""
 
 
-def stub_route(
+def gateway_route(
     context: RouteContext,
     methods: tuple[str, ...],
     declared: Declared,
@@ -33,20 +34,22 @@ def stub_route(
     app_max_body: int | None,
     policies: tuple[DeclaredPolicies, ...],
 ) -> Route:
-    """Return the route that a stub declares. ``app_max_body`` is the ``max_body_size`` of the application.
+    """Return the route that a stub or a ``forward`` declares. ``app_max_body`` is the ``max_body_size`` of the application.
 
-    Raises TypeError for what a stub cannot have.
+    Raises TypeError for what such a route cannot have.
     """
     options = declared.options
     assert "upstream" in options
-    after = options.get("after")
-    promised = contract(cast("APIRoute", context), options.get("body"), after=after is not None)
+    auth, after = options.get("auth"), options.get("after")
+    promised = Contract()
+    if declared.forward is None:
+        promised = contract(cast("APIRoute", context), options.get("body"), after=after is not None)
     return Route(
         methods=methods,
         path=context.path or "",
         upstream=options["upstream"],
         allow=rule,
-        auth=Methods.of(options["auth"]) if "auth" in options else None,
+        auth=None if auth is None else Methods.of(auth),
         identity=options.get("identity"),
         status=context.status_code or 200,
         rewrite=options.get("rewrite"),
@@ -56,34 +59,6 @@ def stub_route(
         max_answer=options.get("max_answer", DEFAULT_HELD),
         contract=promised,
         max_body=_max_body(options, context.max_body_size, app_max_body, held=promised.body is not None),
-        policies=policies,
-        guard=guard(context),
-        declared_as=declared,
-    )
-
-
-def forward_route(
-    context: RouteContext,
-    methods: tuple[str, ...],
-    declared: Declared,
-    *,
-    rule: Rule,
-    app_max_body: int | None,
-    policies: tuple[DeclaredPolicies, ...],
-) -> Route:
-    """Return the route that a ``forward`` declares; as ``stub_route``."""
-    options = declared.options
-    assert "upstream" in options
-    return Route(
-        methods=methods,
-        path=context.path or "",
-        upstream=options["upstream"],
-        allow=rule,
-        auth=Methods.of(auth) if (auth := options.get("auth")) is not None else None,
-        identity=options.get("identity"),
-        rewrite=options.get("rewrite"),
-        timeouts=options.get("timeouts"),
-        max_body=_max_body(options, context.max_body_size, app_max_body, held=False),
         policies=policies,
         guard=guard(context),
         declared_as=declared,
