@@ -69,7 +69,7 @@ def gateway() -> Gateway:
 
 
 def test_the_page() -> None:
-    assert markdown(matrix_of(gateway())).splitlines()[4:-9] == [
+    assert markdown(matrix_of(gateway())).splitlines()[4:-10] == [
         r"| METHOD | PATH | SERVICE | ALLOW | AUTH | anonymous | signed in | role admin | scope r:w | owner user\_id "
         "| API key | API key + scope r:w |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",

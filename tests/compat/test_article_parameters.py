@@ -330,7 +330,7 @@ async def test_headers_of_a_generator_cannot_be_sent_by_clients() -> None:
 
 async def test_a_header_that_nobody_knew_of_is_sent_to_no_service(caplog: pytest.LogCaptureFixture) -> None:
     def generate(payload: dict[str, Any]) -> dict[str, str]:
-        return {f"request-{payload['user_type']}": "yes"}
+        return {f"request-{payload['user_type']}-{payload['id']}": "yes"}
 
     async with ScriptedUpstream(saying(ITEM)) as service:
         app = gateway()
@@ -345,7 +345,30 @@ async def test_a_header_that_nobody_knew_of_is_sent_to_no_service(caplog: pytest
             found = await served.client.get("/items", headers=BEARER)
     assert (found.status_code, found.json()["code"]) == (500, "internal_error")
     assert not service.requests
-    assert "generate makes the header 'request-default' for some callers only" in caplog.text
+    assert "generate makes the header 'request-default-" in caplog.text
+    assert "for some callers only" in caplog.text
+
+
+def test_a_header_that_is_made_for_some_callers_only_is_withheld_from_all() -> None:
+    def generate(payload: dict[str, Any]) -> dict[str, str]:
+        headers = {"request-user-id": str(payload["id"])}
+        if payload.get("vip") is True:
+            headers["x-vip"] = "1"
+        if payload["user_type"] == "default":
+            headers["x-ordinary"] = "1"
+        return headers
+
+    app = gateway()
+    declared(
+        app,
+        authentication_required=True,
+        service_url="http://a",
+        service_authorization_checker=None,
+        service_header_generator=generate,
+    )
+    (route,) = app.declared()
+    assert route.identity is not None
+    assert set(route.identity) == {"request-user-id", "x-vip", "x-ordinary"}
 
 
 async def test_a_decoder_gives_its_payload_to_the_checker_and_the_generator_as_it_is() -> None:

@@ -347,3 +347,19 @@ async def test_included_again_with_other_dependencies_a_router_has_these() -> No
             app.compile()
             assert (await gateway.client.get("/api/x")).status_code == 403
             assert app.describe()[0].reason == "dependencies run before it: deny"
+
+
+async def test_a_dependency_of_a_gateway_route_knows_the_caller() -> None:
+    ran = Ran()
+
+    def note(principal: Annotated[Principal, Depends(caller)]) -> None:
+        ran(principal.id)
+
+    app = Gateway(auth=JWT)
+    async with ScriptedUpstream(saying(OK)) as upstream:
+        service = Upstream("svc", [upstream.url])
+        app.forward("/x", upstream=service, allow=signed_in, dependencies=[Depends(note)])
+        async with serving(app) as gateway:
+            headers = {"authorization": f"Bearer {issue(JWT, 7, 'default')}"}
+            assert (await gateway.client.get("/x", headers=headers)).status_code == 200
+    assert ran.names == ["7"]

@@ -9,21 +9,21 @@ from collections.abc import Callable, Iterator, Sequence
 from types import NoneType
 from typing import Annotated, Any, cast, get_args, get_origin, get_type_hints
 
-from fastapi import Depends, Request
+from fastapi import Depends
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 
 from limen.app.annotations import alternatives
 from limen.app.options import RouteOptions
 from limen.auth.rules import Rule
 from limen.engines.asgi.downstream import Downstream
-from limen.engines.asgi.engine import EXCHANGE
+from limen.engines.asgi.engine import EXCHANGE, PRINCIPAL
 from limen.errors import Fault
 from limen.exchange.principal import Principal
 from limen.http.replies import problem
 from limen.pipeline.steps import admit
-
-_PRINCIPAL = "limen.principal"  # in a scope: who is calling an endpoint with allow=
 
 
 class LocalRoute(APIRoute):
@@ -49,7 +49,11 @@ class LocalRoute(APIRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Find out who is calling, and whether they may, before anything else of the request is looked at."""
-        if "allow" in self.options and (await _refused(self, scope, receive, send)):
+        if (
+            "allow" in self.options
+            and scope["method"] in (self.methods or ())  # else FastAPI answers 405, to whomever
+            and (await _refused(self, scope, receive, send))
+        ):
             return
         await super().handle(scope, receive, send)
 
@@ -71,22 +75,28 @@ async def _refused(route: LocalRoute, scope: Scope, receive: Receive, send: Send
         outcome.code, outcome.cause = admitted.kind.code, admitted.cause
         await Downstream(scope, receive, send).refuse(problem(admitted, request.request_id), None)
         return True
-    scope[_PRINCIPAL] = request.principal
+    scope[PRINCIPAL] = request.principal
     return False
 
 
-def caller(request: Request) -> Principal:
-    """Return who is calling: a dependency for endpoints that have ``allow=``, and for what they depend on.
+def caller(request: HTTPConnection) -> Principal:
+    """Return who is calling: a dependency for routes and endpoints that have ``allow=``, and for what they depend on.
 
-    An endpoint may as well take a parameter of the type ``Principal``. Raises RuntimeError where nobody was asked who calls.
+    An endpoint may as well take a parameter of the type ``Principal``. Raises RuntimeError where nobody was asked who calls,
+    as on a WebSocket.
     """
-    principal: Principal | None = request.scope.get(_PRINCIPAL)
+    principal: Principal | None = request.scope.get(PRINCIPAL)
     if principal is None:
         raise RuntimeError(
-            f"{request.method} {request.scope.get('path')}: nobody knows the caller; give the endpoint allow=signed_in, or "
-            "another rule that asks who is calling"
+            f"{request.scope.get('path')}: nobody knows the caller; give the endpoint allow=signed_in, or another rule that "
+            "asks who is calling"
         )
     return principal
+
+
+def asks_for_caller(dependant: Dependant) -> bool:
+    """Tell whether a dependency of ``dependant`` is ``caller``."""
+    return dependant.call is caller or any(map(asks_for_caller, dependant.dependencies))
 
 
 def with_caller(function: Callable[..., Any], *, guarded: bool) -> Callable[..., Any]:

@@ -9,14 +9,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from fastapi.routing import RouteContext, iter_route_contexts
+from fastapi.routing import APIRoute, APIWebSocketRoute, RouteContext, iter_route_contexts
 from starlette.convertors import CONVERTOR_TYPES
 from starlette.routing import BaseRoute, Host, Mount, WebSocketRoute
 from starlette.routing import Route as StarletteRoute
 
-from limen.app.access import LocalRoute
+from limen.app.access import LocalRoute, asks_for_caller
 from limen.app.declaration import Declared
 from limen.app.group_policies import GroupPolicies
+from limen.app.options import ForwardOptions
+from limen.app.placeholder import PLACEHOLDER, is_placeholder
+from limen.app.router import Router
 from limen.app.stub import gateway_route
 from limen.auth.method import Methods
 from limen.auth.rules import Rule, as_rule
@@ -25,6 +28,10 @@ from limen.runtime.declared_policies import DeclaredPolicies, declared_policies
 from limen.runtime.local_route import LocalEntry
 from limen.runtime.route import Route
 
+_NOBODY_ASKED = (
+    "a dependency takes limen.caller, and nobody is asked who is calling; add allow=signed_in or another rule, or leave the "
+    "dependency out (a WebSocket has no rule)"
+)
 _NEVER_SERVED = frozenset(("CONNECT", "TRACE"))
 
 
@@ -34,6 +41,7 @@ class Collected:
 
     entries: list[Route | LocalEntry] = field(default_factory=list[Route | LocalEntry])
     problems: list[str] = field(default_factory=list[str])
+    forwards: list[tuple[Route, ForwardOptions]] = field(default_factory=list[tuple[Route, ForwardOptions]])
 
     @property
     def routes(self) -> list[Route]:
@@ -53,6 +61,7 @@ class _Read:
     dependant: object
     entry: Route | LocalEntry | None
     problems: tuple[str, ...]
+    forward: ForwardOptions | None
 
 
 class Collector:
@@ -80,10 +89,12 @@ class Collector:
             if known is None:
                 problems: list[str] = []
                 entry = self._entry(context, app_max_body, problems)
-                known = _Read(context.original_route, dependant, entry, tuple(problems))
+                known = _Read(context.original_route, dependant, entry, tuple(problems), _documentation(context))
             read[key] = known
             if known.entry is not None:
                 collected.entries.append(known.entry)
+            if known.forward is not None and isinstance(known.entry, Route):
+                collected.forwards.append((known.entry, known.forward))
             collected.problems += known.problems
         self._read = read
         of_groups = [problem for group in self.groups for problem in self._group(group)[2]]
@@ -117,6 +128,8 @@ class Collector:
         rule = _rule(name, options["allow"], problems)
         if rule is None or declared.problems:
             return None
+        if rule.public and asks_for_caller(context.dependant):
+            problems.append(f"{name}: {_NOBODY_ASKED}")
         own, found = declared_policies(name, options.get("policies", ()))
         problems += found
         for group in declared.groups:
@@ -138,6 +151,41 @@ class Collector:
             place = f"group {group.prefix}" if count == 1 else f"group {group.prefix} ({count})"
             known = self._declared_groups[id(group)] = (group, *declared_policies(place, group.given))
         return known
+
+
+def hide_forwards(routes: Sequence[BaseRoute]) -> None:
+    """Keep FastAPI from documenting each ``forward`` of ``routes`` by itself."""
+    for context in iter_route_contexts(routes):
+        declared = context.original_route
+        if isinstance(declared, Declared) and declared.forward is not None:
+            _hide(context)
+
+
+def _hide(context: RouteContext) -> bool:
+    """Keep FastAPI from documenting ``context``; tell whether it would have, as its routers and their inclusions say."""
+    effective: Any = context._effective_route  # pyright: ignore[reportPrivateUsage] - nothing public has it
+    shown: bool | None = getattr(effective, "limen_shown", None)
+    if shown is None:
+        shown = effective.limen_shown = bool(effective.include_in_schema)
+        effective.include_in_schema = False
+    return shown
+
+
+def _documentation(context: RouteContext) -> ForwardOptions | None:
+    """Return how a ``forward`` is documented, as its routers and their inclusions say; None for any other route.
+
+    FastAPI itself documents none: what it has found out is taken from it.
+    """
+    declared = context.original_route
+    if not isinstance(declared, Declared) or declared.forward is None:
+        return None
+    shown = _hide(context)
+    options: ForwardOptions = {**declared.forward}
+    if not shown and options.get("include_in_schema", True):
+        return {"upstream": options["upstream"], "allow": options["allow"], "include_in_schema": False}
+    if context.tags and not isinstance(options.get("tags"), str):
+        options["tags"] = list(context.tags)
+    return options
 
 
 def _rule(name: str, allow: object, problems: list[str]) -> Rule | None:
@@ -164,18 +212,30 @@ def _local(context: RouteContext, original: BaseRoute, problems: list[str]) -> L
         return None  # a route of a kind of its own: FastAPI's router asks it where nothing else is found
     converters = {name: one.regex for name, one in CONVERTOR_TYPES.items()}
     if isinstance(original, Mount):
+        if isinstance(original.app, Router):
+            problems.append(
+                f"mount {path or '/'}: a limen.Router that is mounted serves no stub, and its rules are not known; use "
+                "include_router(router, prefix=...)"
+            )
         return LocalEntry((ANY,), f"{path}/{{path:path}}", converters, "a mounted application")
     if isinstance(original, WebSocketRoute):
+        if isinstance(original, APIWebSocketRoute) and asks_for_caller(original.dependant):
+            problems.append(f"WebSocket {path}: {_NOBODY_ASKED}")
         return LocalEntry((WEBSOCKET,), path, converters, "a WebSocket")
     if not isinstance(original, StarletteRoute):
         return None
     methods = tuple(sorted(context.methods or (ANY,), key=_method_order))
     name = f"{'|'.join(methods)} {path}"
     problems += [f"{name}: {one}" for one in _never_served(methods)]
+    rule, auth = None, None
     if not isinstance(original, LocalRoute):
+        if isinstance(original, APIRoute):
+            if asks_for_caller(context.dependant):
+                problems.append(f"{name}: {_NOBODY_ASKED}")
+            if is_placeholder(original.endpoint):
+                problems.append(f"{name}: {PLACEHOLDER}")
         return LocalEntry(methods, path, converters, "an endpoint of FastAPI's")
     problems += [f"{name}: {one}" for one in original.problems]
-    rule, auth = None, None
     if "allow" in original.options:
         rule = _rule(name, original.options["allow"], problems)
         if rule is not None and rule.public and original.takes_caller:
@@ -183,6 +243,8 @@ def _local(context: RouteContext, original: BaseRoute, problems: list[str]) -> L
                 f"{name}: the endpoint takes a Principal, and anyone may call: nobody is asked who is calling; say who may "
                 "call, or leave the parameter out"
             )
+    if (rule is None or rule.public) and "allow" not in original.options and asks_for_caller(context.dependant):
+        problems.append(f"{name}: {_NOBODY_ASKED}")
     if "auth" in original.options:
         auth = Methods.of(original.options["auth"])
         if rule is None:

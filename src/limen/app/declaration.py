@@ -14,7 +14,7 @@ from starlette.types import Scope
 from limen.app.access import LocalRoute, with_caller
 from limen.app.group_policies import GroupPolicies
 from limen.app.options import OWN_OPTIONS, ForwardOptions, RouteOptions, Stub
-from limen.app.placeholder import is_placeholder
+from limen.app.placeholder import PLACEHOLDER, is_placeholder
 
 # Options that an endpoint of the application's own may have.
 _OF_LOCAL: Final = frozenset(("allow", "auth"))
@@ -87,10 +87,7 @@ def _declare_local(
     if stray:
         problems.append(f"{', '.join(stray)} given without upstream=; name the service")
     elif is_placeholder(function):
-        problems.append(
-            "the function does nothing, as that of a stub, and there is no upstream=; name the service that answers, or "
-            "write what the endpoint does"
-        )
+        problems.append(PLACEHOLDER)
     try:
         endpoint = with_caller(function, guarded="allow" in options)
     except TypeError as error:

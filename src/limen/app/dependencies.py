@@ -42,16 +42,22 @@ def guard(route: Any) -> "DependencyGuard | None":
     handler = get_request_handler(
         dependant=dependant, dependency_overrides_provider=route.dependency_overrides_provider
     )
-    return DependencyGuard(request_response(handler), dict(route.param_convertors), ", ".join(map(_name, dependencies)))
+    calls = frozenset(one.call for one in dependencies)
+    return DependencyGuard(
+        request_response(handler), dict(route.param_convertors), calls, ", ".join(map(_name, dependencies))
+    )
 
 
 class DependencyGuard:
-    """Runs the dependencies of one route, and then the exchange. ``names`` names them."""
+    """Runs the dependencies of one route, ``calls``, and then the exchange. ``names`` names them."""
 
-    def __init__(self, app: ASGIApp, converters: Mapping[str, Convertor[Any]], names: str) -> None:
+    def __init__(
+        self, app: ASGIApp, converters: Mapping[str, Convertor[Any]], calls: frozenset[object], names: str
+    ) -> None:
         """``app`` is what FastAPI makes of them; ``converters`` are those of the path."""
         self._app = app
         self._converters = converters
+        self.calls = calls
         self.names = names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -7,11 +7,11 @@ from fastapi import APIRouter
 
 from limen.app.declaration import register
 from limen.app.group_policies import GroupPolicies
-from limen.app.options import ForwardOptions, RouteOptions
+from limen.app.options import ForwardOptions, RouteOptions, listed_methods
 
 EVERY_METHOD: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
-_OF_DOCUMENT: Final = frozenset(("document", "tags", "name", "summary", "description", "include_in_schema"))
+_OF_DOCUMENT: Final = frozenset(("document", "name", "summary", "description"))
 _OF_FORWARD: Final = frozenset(ForwardOptions.__annotations__)
 _OF_ROUTE: Final = _OF_FORWARD - _OF_DOCUMENT - {"methods"}
 
@@ -21,10 +21,11 @@ def declare_forward(
 ) -> None:
     """Declare that ``router`` forwards ``path``."""
     stray = sorted(set(options) - _OF_FORWARD)
-    methods = [method.upper() for method in options.get("methods", EVERY_METHOD)]
-    # FastAPI documents none of it: what is behind a forward is documented by ``limen.app.document``.
+    methods = listed_methods(options.get("methods", EVERY_METHOD))
     given: dict[str, Any] = {key: value for key, value in options.items() if key in _OF_ROUTE}
-    declared = register(router, methods, path, _service, cast("RouteOptions", {**given, "include_in_schema": False}))
+    if isinstance(given.get("tags"), str):
+        del given["tags"]  # which is told when it is documented
+    declared = register(router, methods, path, _service, cast("RouteOptions", given))
     declared.forward = options
     declared.groups = groups
     if stray:

@@ -7,10 +7,11 @@ from typing import Any, Unpack, cast
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.middleware import Middleware
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from limen.app import local_checks
-from limen.app.collect import Collected, Collector
+from limen.app.collect import Collected, Collector, hide_forwards
 from limen.app.config import GatewayConfig
 from limen.app.declaration import Declared, declare
 from limen.app.dependencies import DependencyGuard, guard_first
@@ -188,6 +189,12 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         self.compile()
         return tuple(self._config.local)
 
+    @property
+    def routes(self) -> list[BaseRoute]:
+        """Return FastAPI's routes. A ``forward`` among them is documented by the gateway, and not by FastAPI."""
+        hide_forwards(self.router.routes)
+        return self.router.routes
+
     def openapi(self) -> dict[str, Any]:
         """Return the public document: FastAPI's, with what the gateway answers, who may call, and what is behind forwards."""
         self.active_config()  # what documents a route is known once all is compiled
@@ -315,12 +322,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
     def _collect(self) -> Collected:
         self._routes_seen = len(self.router.routes)
         collected = self._collector.collect(self.router.routes, app_max_body=self.max_body_size)
-        forwards = [
-            (route, route.declared_as.forward)
-            for route in collected.routes
-            if isinstance(route.declared_as, Declared) and route.declared_as.forward is not None
-        ]
-        collected.problems += self._public_document.set_forwards(forwards, self.openapi_version)
+        collected.problems += self._public_document.set_forwards(collected.forwards, self.openapi_version)
         return collected
 
     def _document(self) -> None:

@@ -159,6 +159,13 @@ class ForwardOptions(TypedDict, total=False):
     include_in_schema: bool
 
 
+def listed_methods(methods: Sequence[str]) -> list[str]:
+    """Return ``methods`` in upper case. Raises TypeError for one text, whose letters would be taken for methods."""
+    if isinstance(methods, str):
+        raise TypeError(f"methods={methods!r} is no list; write methods=[{methods!r}]")
+    return [method.upper() for method in methods]
+
+
 class Verbs:
     """The decorators, one per method; a gateway, its groups and routers have the same ones.
 
@@ -197,7 +204,7 @@ class Verbs:
         self, path: str, *, methods: Sequence[str] = ("GET",), **options: Unpack[RouteOptions]
     ) -> Callable[[Stub], Stub]:
         """Declare a route of several methods."""
-        return self.declare([method.upper() for method in methods], path, options)
+        return self.declare(listed_methods(methods), path, options)
 
     def get(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[Stub], Stub]:
         """Declare a GET route; HEAD comes with it."""

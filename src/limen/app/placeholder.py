@@ -6,6 +6,11 @@ import textwrap
 from collections.abc import Callable
 from typing import Any
 
+PLACEHOLDER = (
+    "the function does nothing, as that of a stub, and there is no upstream=; name the service that answers, or write what "
+    "the endpoint does"
+)
+
 
 def is_placeholder(function: Callable[..., Any]) -> bool:
     """Tell whether ``function`` has ``...`` or a docstring alone for a body; False where its source is not at hand.

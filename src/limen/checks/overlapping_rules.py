@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
 
+from limen.app.dependencies import DependencyGuard
 from limen.checks.admission import admits_more
 from limen.checks.finding import Finding, Kind
 from limen.checks.sample_paths import Sample, fits_contract, samples
@@ -32,7 +33,7 @@ def check(subject: Subject) -> Iterator[Finding]:
     """Yield a finding for each pair of a route and one that walks round its rule."""
     asked = _Asked(subject)
     for route in subject.routes:
-        if not route.allow.public:
+        if not route.allow.public or _guards(route):
             for other, ways in asked.ways_round(route).items():
                 yield from _findings(route, asked.service_paths[other].route, ways)
 
@@ -167,6 +168,8 @@ class _Asked:
 
     def _admits_more(self, other: int, match: Match[object], number: int, sample: Sample) -> bool:
         lax, strict = self._subject.routes[other], self._subject.routes[number]
+        if not _guards(strict) <= _guards(lax):
+            return True
         read = [match.params[name] for name in sorted(lax.allow.path_params)]
         read += [sample.values[name] for name in sorted(strict.allow.path_params)]
         key = (id(lax.allow), id(lax.auth), id(strict.allow), id(strict.auth), *read)
@@ -179,13 +182,13 @@ class _Asked:
 
 
 def _findings(route: Route, other: Route, ways: _Ways) -> Iterator[Finding]:
-    named = f"{other.name if len(other.methods) < _MANY else other.path} (allow={other.allow})"
+    named = f"{other.name if len(other.methods) < _MANY else other.path} ({_rule(other)})"
     mend = f"give both the same rule, or change {other.path} so that it leaves this path out"
     if ways.exact:
         yield Finding(
             Kind.BYPASSED_RULE,
             place_of(route),
-            f"allow={route.allow} protects nothing: {named} leads to the same path of the service {route.upstream.name!r}.",
+            f"{_rule(route)} protects nothing: {named} leads to the same path of the service {route.upstream.name!r}.",
             mend,
             tuple(ways.exact[:1]),
         )
@@ -195,7 +198,7 @@ def _findings(route: Route, other: Route, ways: _Ways) -> Iterator[Finding]:
         yield Finding(
             Kind.OVERLAPPING_RULES,
             place_of(route),
-            f"allow={route.allow} is not asked where the service {route.upstream.name!r} is lenient. {named} passes on "
+            f"{_rule(route)} is not asked where the service {route.upstream.name!r} is lenient. {named} passes on "
             "requests that it may answer as those of this route:",
             f"{mend}; if the service tells them apart, acknowledge it",
             tuple(_shortened(examples)),
@@ -210,7 +213,18 @@ def _shortened(examples: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 
 
 def _same_rule(one: Route, other: Route) -> bool:
-    return one.allow is other.allow and one.auth is other.auth and not one.allow.path_params
+    same = one.allow is other.allow and one.auth is other.auth and not one.allow.path_params
+    return same and _guards(one) == _guards(other)
+
+
+def _guards(route: Route) -> frozenset[object]:
+    """Return the dependencies that may refuse a request of ``route``."""
+    return route.guard.calls if isinstance(route.guard, DependencyGuard) else frozenset()
+
+
+def _rule(route: Route) -> str:
+    guard = f" with {route.guard.names}" if isinstance(route.guard, DependencyGuard) else ""
+    return f"allow={route.allow}{guard}"
 
 
 def _services(routes: Iterable[Route]) -> list[int]:

@@ -30,6 +30,7 @@ LEGEND: tuple[str, ...] = (
     "owner X: whose id is the path parameter X; - where the rule does not read it",
     "allowed, or the status that refuses; ? where a function decides by what only a real caller has",
     "FastAPI: an endpoint of the gateway's own; one without allow= has no rule and is not judged",
+    "dependencies of a route may refuse besides; limen routes names them",
     "HEAD is answered as GET; OPTIONS of a path with rules tells everybody its methods",
 )
 API_KEY_NOTE = "API key: where AUTH takes keys, one that has roles is answered as a token with them"

@@ -5,6 +5,7 @@ it is the claims of the token, in which ``id`` and ``user_type`` are always thos
 an outside issuer writes there may be anybody.
 """
 
+import contextlib
 from collections.abc import Callable, Mapping
 from enum import Enum
 from functools import cache
@@ -108,6 +109,29 @@ class _MadeUpPayload(Payload):
 _MADE_UP: Final = _MadeUpPayload(id=1, user_type="admin", exp=4_102_444_800)
 
 
+class _Answering(Payload):
+    """A payload that has one answer for every claim, or lacks each that is asked for."""
+
+    def __init__(self, answer: object, user_type: str) -> None:
+        super().__init__(id=1, user_type=user_type, exp=4_102_444_800)
+        self._answer = answer
+
+    def __missing__(self, name: str) -> object:
+        if self._answer is None:
+            raise KeyError(name)
+        return self._answer
+
+    def get(self, name: str, default: object = None) -> Any:
+        return self[name] if name in self or self._answer is not None else default
+
+
+_PROBES: Final = tuple(
+    _Answering(answer, user_type)
+    for answer in ("1", True, False, 1, 0, "", ["1"], None)
+    for user_type in ("admin", "default", "")
+)
+
+
 @cache
 def _identity(generate: Callable[[Payload], object], shown: str, payload_of: PayloadOf) -> Identity:
     """Return one mapping for each generator: a caller caches the lines of each.
@@ -144,8 +168,12 @@ def _identity(generate: Callable[[Payload], object], shown: str, payload_of: Pay
 
 def _header_names(generate: Callable[[Payload], object], shown: str) -> frozenset[str]:
     parameter = f"service_header_generator={shown}"
+    made: dict[str, object] = {}
+    for payload in _PROBES:  # a header may be made for some callers only
+        with contextlib.suppress(Exception):
+            made |= _lower(generate(payload))
     try:
-        made = _lower(generate(_MadeUpPayload(_MADE_UP)))
+        made |= _lower(generate(_MadeUpPayload(_MADE_UP)))
     except Exception as error:
         raise Mistake(
             f"{parameter} raised {type(error).__name__} for a made-up payload, in which every claim is a text: which headers "

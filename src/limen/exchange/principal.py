@@ -22,6 +22,6 @@ class Principal:
     def __get_pydantic_core_schema__(cls, source: object, handler: object) -> Any:
         """Raise TypeError: what is read from a request could be anybody."""
         raise TypeError(
-            "a Principal is who is calling, and is never read from a request or written into an answer; take it as a "
+            "a Principal is who is calling, and is never read from a request; take it as a "
             "parameter of an endpoint with allow=, or as Annotated[Principal, Depends(limen.caller)] in a dependency"
         )

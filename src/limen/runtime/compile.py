@@ -70,6 +70,11 @@ def _compile(
     *,
     redirects: bool,
 ) -> ActiveConfig:
+    try:
+        check_identity(identity)
+    except (TypeError, ValueError) as error:
+        problems.append(f"Gateway: {error}")
+        identity = {}
     rows: list[tuple[str, Pattern, Plan | None]] = []
     local_access: dict[object, AccessControl] = {}
     upstreams: dict[str, Upstream] = {}
@@ -136,7 +141,9 @@ def _plan(
     names = frozenset(pattern.names)
     _check_path_params(route.allow, names)
     if route.identity is not None:
-        _check_identity(route)
+        if route.allow.public:
+            raise ValueError("identity= tells the service who calls, and anyone may call; leave it out")
+        check_identity(route.identity)
     timeouts = route.timeouts or route.upstream.timeouts
     hooks_by_status = answer_hooks(
         route.contract,
@@ -221,11 +228,13 @@ def _lost_header(route: Route, withheld_headers: frozenset[bytes], *, checks_ans
     return None
 
 
-def _check_identity(route: Route) -> None:
-    assert route.identity is not None
-    if route.allow.public:
-        raise ValueError("identity= tells the service who calls, and anyone may call; leave it out")
-    for name in route.identity:
+def check_identity(identity: IdentityHeaders) -> None:
+    """Raise ValueError for a name that breaks a head, or that only the gateway says; TypeError for what is no function."""
+    if not isinstance(identity, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - users may get it wrong
+        raise TypeError(f"identity={type(identity).__name__}(...) is no mapping of header names to functions")
+    for name, make in identity.items():
+        if not callable(make):
+            raise TypeError(f"identity=: {name!r} has no function; write one, such as lambda caller: caller.id")
         try:
             why = kept_of_requests(field_name(name))
         except ValueError as error:

@@ -4,10 +4,10 @@ import functools
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, WebSocket
 from fastapi.testclient import TestClient
 
-from limen import Gateway, Principal, Upstream, anyone, signed_in
+from limen import DeclarationError, Gateway, Principal, Router, Upstream, anyone, caller, signed_in
 from limen.auth import Jwt, issue
 from tokens import SECRET
 
@@ -82,7 +82,6 @@ def test_an_endpoint_that_anyone_may_call_says_so() -> None:
 
 
 def test_a_class_of_routes_of_ones_own_stays() -> None:
-    from limen import Router
     from limen.app.access import LocalRoute
 
     class Counting(APIRouter().route_class):
@@ -100,8 +99,6 @@ def test_a_class_of_routes_of_ones_own_stays() -> None:
 
 
 def test_an_endpoint_that_a_router_got_later_refuses_until_the_next_compile() -> None:
-    from limen import Router
-
     app, router = Gateway(auth=JWT), Router()
     app.include_router(router)
     client = TestClient(app, raise_server_exceptions=False)
@@ -117,3 +114,49 @@ def test_an_endpoint_that_a_router_got_later_refuses_until_the_next_compile() ->
     assert client.get("/late").status_code == 401
     assert client.get("/late", headers=CALLER).json() == "late"
     assert client.head("/late", headers=CALLER).status_code == 200
+
+
+def test_a_dependency_that_takes_the_caller_needs_somebody_to_ask() -> None:
+    app = Gateway(auth=JWT)
+    service = Upstream("svc", ["http://127.0.0.1:9"])
+    who = [Depends(caller)]
+
+    async def socket(websocket: WebSocket) -> None:
+        await websocket.accept()
+
+    app.get("/a", dependencies=who)(lambda: None)
+    app.add_api_route("/b", lambda: None, dependencies=who)
+    app.get("/c", upstream=service, allow=anyone, dependencies=who)(lambda: None)
+    app.add_api_websocket_route("/d", socket, dependencies=who)
+    app.get("/e", upstream=service, allow=signed_in, dependencies=who)(lambda: None)
+    with pytest.raises(DeclarationError) as caught:
+        app.compile()
+    told = [problem.partition(":") for problem in caught.value.problems]
+    assert [one[0] for one in told] == ["GET /a", "GET /b", "GET /c", "WebSocket /d"]
+    assert all("nobody is asked who is calling" in one[2] for one in told)
+
+
+def test_a_mounted_router_and_names_that_are_no_list_are_refused() -> None:
+    app = Gateway(auth=JWT)
+    app.mount("/m", Router())
+    with pytest.raises(DeclarationError, match=r"a limen\.Router that is mounted serves no stub"):
+        app.compile()
+    methods: Any = "GET"
+    for declare in (app.forward, app.api_route):
+        with pytest.raises(TypeError, match=r"methods='GET' is no list; write methods=\['GET'\]"):
+            declare("/x", upstream=Upstream("svc", ["http://127.0.0.1:9"]), allow=anyone, methods=methods)
+
+
+@pytest.mark.parametrize(
+    ("identity", "said"),
+    [
+        ({"content-length": str}, "'content-length'"),
+        ({"x y": str}, "'x y'"),
+        ({"x-a": "constant"}, "'x-a' has no function"),
+        ("x", "identity=str(...) is no mapping"),
+    ],
+)
+def test_the_identity_of_the_gateway_is_checked_as_that_of_a_route(identity: Any, said: str) -> None:
+    with pytest.raises(DeclarationError, match="Gateway: identity=") as caught:
+        Gateway(auth=JWT, identity=identity).compile()
+    assert said in str(caught.value)

@@ -80,7 +80,8 @@ def test_a_route_without_a_method_is_never_reached() -> None:
 
 
 def local(app: Gateway, method: str, path: str) -> None:
-    async def endpoint() -> None: ...
+    async def endpoint() -> None:
+        pass
 
     endpoint.__name__ = f"{method}{path}"
     app.add_api_route(path, endpoint, methods=[method])
@@ -115,10 +116,12 @@ def test_a_mount_hides_what_comes_after_it_and_so_does_an_earlier_endpoint_of_a_
     router = APIRouter(prefix="/inner")
 
     @router.get("/{x}")
-    async def first(x: str) -> None: ...
+    async def first(x: str) -> str:
+        return x
 
     @router.get("/{x:int}")
-    async def late(x: int) -> None: ...
+    async def late(x: int) -> int:
+        return x
 
     @router.websocket("/{x}")
     async def socket(x: str, socket: WebSocket) -> None: ...

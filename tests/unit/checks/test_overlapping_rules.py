@@ -3,13 +3,14 @@
 from typing import Any
 
 import pytest
-from fastapi import Response
+from fastapi import Depends, Response
 
 from limen import Gateway, Principal, Upstream, anyone, owner, role, scope, signed_in
 from limen.auth import ApiKeys, Jwt
 from limen.auth.rules import Rule
 from limen.checks import overlapping_rules
 from limen.checks.finding import Finding, Kind
+from limen.checks.run import run
 from limen.checks.subject import Subject
 from tokens import SECRET
 
@@ -243,3 +244,17 @@ def test_each_route_costs_the_same_however_many_there_are(monkeypatch: pytest.Mo
         return questions / count
 
     assert asked(80) <= asked(20) < 100
+
+
+def test_a_guard_that_is_walked_round_is_reported() -> None:
+    """Dependencies refuse as rules do."""
+
+    def only_admins() -> None: ...
+
+    app = Gateway()
+    service = Upstream("svc", ["http://127.0.0.1:9"])
+    app.forward("/admin", upstream=service, allow=anyone, methods=["GET"], dependencies=[Depends(only_admins)])
+    app.forward("/{path:path}", upstream=service, allow=anyone, methods=["GET"])
+    (finding,) = run(app)
+    assert finding.kind is Kind.OVERLAPPING_RULES
+    assert "allow=anyone with only_admins is not asked" in finding.message

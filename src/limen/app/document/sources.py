@@ -95,7 +95,7 @@ class UrlSource:
             except (NotFetchedError, ServiceDocumentError, TimeoutError, ValueError) as error:
                 said = "no answer in time" if isinstance(error, TimeoutError) else error
                 last = "the one before is published" if self.document else "the forward is documented without"
-                _log.warning("the document at %s cannot be had: %s; %s", self._location, said, last)
+                _log.warning("the document at %s cannot be had: %s; %s", self, said, last)
             else:
                 self._due = self._clock() + FRESH
 
@@ -107,8 +107,8 @@ class UrlSource:
             await pool.aclose()
 
     def __str__(self) -> str:
-        """Show the address."""
-        return str(self._location)
+        """Show the address without a query, which may hold a secret."""
+        return str(self._location).partition("?")[0]
 
 
 DocumentSource = FileSource | UrlSource

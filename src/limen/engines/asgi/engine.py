@@ -47,6 +47,9 @@ _log = logger("limen.asgi")
 EXCHANGE = "limen.exchange"
 """In a scope: the configuration, the request and its outcome, for endpoints of the application's own."""
 
+PRINCIPAL = "limen.principal"
+"""In a scope: who is calling, once the rule of an endpoint, or of a route with dependencies, has been asked."""
+
 
 class Engine:
     """ASGI middleware that answers gateway routes and hands everything else on."""
@@ -199,6 +202,7 @@ class _Exchange:
         body = LocalBody(scope, self._receive, send, self._runtime.body_memory, core.outcome)
         side = ApplicationSide(self._downstream, guarded, body.receive, body.send)
         scope[GUARDED] = guarded
+        scope[PRINCIPAL] = core.request.principal
         try:
             await self._app(scope, side.receive, side.send)
         finally:

@@ -4,7 +4,7 @@ from typing import Any
 
 from openapi_spec_validator import validate
 
-from limen import Gateway, Principal, role
+from limen import Gateway, Principal, Router, Upstream, anyone, role
 from limen.auth import Jwt
 from tokens import SECRET
 
@@ -34,3 +34,19 @@ def test_an_endpoint_with_a_rule_says_who_may_call() -> None:
     assert "security" not in bare
     assert bare["description"] == "Be open."
     assert list(document["components"]["securitySchemes"]) == ["bearer"]
+
+
+def test_a_forward_is_documented_as_its_routers_say() -> None:
+    service = Upstream("svc", ["http://127.0.0.1:9"])
+    shown, hidden = Router(prefix="/shown", tags=["shown"]), Router(prefix="/hidden", include_in_schema=False)
+    for router in (shown, hidden):
+        router.forward("/{path:path}", upstream=service, allow=anyone, methods=["GET"], tags=["own"])
+    app = Gateway(title="T", version="1")
+    app.include_router(shown, prefix="/api", tags=["included"])
+    app.include_router(shown, prefix="/quiet", include_in_schema=False)
+    app.include_router(hidden)
+    for _ in range(2):
+        document: Any = app.openapi()
+        assert list(document["paths"]) == ["/api/shown/{path}"]
+        assert document["paths"]["/api/shown/{path}"]["get"]["tags"] == ["included", "shown", "own"]
+        app.forward("/late", upstream=service, allow=anyone, include_in_schema=False)

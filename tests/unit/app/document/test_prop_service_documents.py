@@ -136,7 +136,7 @@ def test_what_is_wrong_with_a_document_is_told(data: st.DataObject, version: str
     content = deepcopy(RICH | {"openapi": version})
     for _ in range(data.draw(st.integers(1, 2))):
         place, key = data.draw(st.sampled_from(list(_places(content))))
-        place[key] = data.draw(VALUES)
+        place[key] = deepcopy(data.draw(VALUES))  # a part of it may be replaced next
     up = Upstream("svc", ["http://127.0.0.1:1"])
     route = Route(methods=("GET",), path="/s/{rest:path}", upstream=up, allow=anyone, rewrite="/{rest}")
     public = PublicDocument()
