@@ -72,6 +72,8 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
         return _problem(request, 500, _FAILED)
     if not has_content(error):
         return Response(None, error.status_code, error.headers)
+    if error.status_code == 405 and error.detail == title(405):  # of FastAPI's router: said as on gateway routes
+        return _problem(request, 405, Kind.METHOD_NOT_ALLOWED.value.detail, error.headers)
     detail = "There is nothing at this path." if _unknown_path(request, error) else detail_of(error, f"{method} {path}")
     return _problem(request, error.status_code, detail, error.headers)
 

@@ -15,6 +15,7 @@ from limen.auth.rules import Rule
 from limen.contract.contract import Contract
 from limen.runtime.declared_policies import DeclaredPolicies
 from limen.runtime.route import DEFAULT_HELD, Route
+from limen.upstream.declared import Upstream
 
 
 class _Default(int):
@@ -40,6 +41,8 @@ def gateway_route(
     """
     options = declared.options
     assert "upstream" in options
+    if not isinstance(options["upstream"], Upstream):  # pyright: ignore[reportUnnecessaryIsInstance] - users may get it wrong
+        raise TypeError(f"upstream={options['upstream']!r} is no Upstream; write Upstream(name, [address])")
     auth, after = options.get("auth"), options.get("after")
     promised = Contract()
     if declared.forward is None:

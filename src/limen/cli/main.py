@@ -9,8 +9,13 @@ APP = click.argument("app", metavar="MODULE:ATTRIBUTE")
 
 
 def _root_path(context: click.Context, option: click.Parameter, value: str) -> str:
-    if value and (not value.startswith("/") or value.endswith("/") or "//" in value):
-        raise click.BadParameter(f"{value!r} has to begin with one '/' and to end without, such as /shop")
+    from limen.client.root_path import is_prefix
+
+    if value and not is_prefix(value):
+        raise click.BadParameter(
+            f"{value!r} is no prefix: it begins with '/' and ends without, and its segments are letters, digits and - . _ ~, "
+            "such as /shop"
+        )
     return value
 
 

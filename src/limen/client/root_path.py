@@ -16,6 +16,12 @@ def raw_root(root_path: str) -> bytes:
     return quote(root_path.rstrip("/"), "/~!$&'()*+,;=:@").encode()
 
 
+def is_prefix(root_path: str) -> bool:
+    """Tell whether ``root_path`` is one that a proxy could name too, without a final slash."""
+    raw = root_path.encode("utf-8", "surrogateescape")
+    return len(raw) <= LONGEST_PREFIX and not raw.endswith(b"/") and _PREFIX.fullmatch(raw) is not None
+
+
 def below_root(raw: bytes, root: bytes) -> bytes:
     """Return the path below ``root``, as Starlette's router reads it: a path that is not below it stays as it is."""
     if not root:

@@ -147,6 +147,17 @@ def test_a_mounted_router_and_names_that_are_no_list_are_refused() -> None:
             declare("/x", upstream=Upstream("svc", ["http://127.0.0.1:9"]), allow=anyone, methods=methods)
 
 
+def test_what_is_no_upstream_is_refused() -> None:
+    app = Gateway(auth=JWT)
+    nothing: Any = None
+    app.get("/x", upstream=nothing, allow=anyone)(lambda: None)
+    app.forward("/y", upstream=nothing, allow=anyone, methods=["GET"])
+    with pytest.raises(DeclarationError) as caught:
+        app.compile()
+    said = "upstream=None is no Upstream; write Upstream(name, [address])"
+    assert caught.value.problems == (f"GET /x: {said}", f"GET /y: {said}")
+
+
 @pytest.mark.parametrize(
     ("identity", "said"),
     [

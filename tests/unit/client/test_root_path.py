@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette._utils import get_route_path
 
-from limen.client.root_path import below_root, forwarded_prefix, raw_root
+from limen.client.root_path import below_root, forwarded_prefix, is_prefix, raw_root
 
 WORDS = st.sampled_from(["shop", "s", "a b", "é", "shopx", ""])
 PATHS = st.lists(WORDS, max_size=4).map(lambda words: "/" + "/".join(words))
@@ -42,3 +42,8 @@ def test_it_is_the_path_that_starlettes_router_sees(root: str, path: str, under:
 )
 def test_a_prefix_is_a_plain_path_or_none(values: list[bytes], prefix: bytes) -> None:
     assert forwarded_prefix([(b"x-forwarded-prefix", value) for value in values]) == prefix
+
+
+def test_what_may_be_said_on_a_command_line() -> None:
+    assert all(map(is_prefix, ("/shop", "/a/b-1")))
+    assert not any(map(is_prefix, ("", "/", "shop", "/a/", "//a", "/a b", "/a?b", "/..", "/é", "/" + "a" * 256)))
