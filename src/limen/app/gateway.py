@@ -233,7 +233,6 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         only one, enter it there.
         """
         self.compile()
-        local_checks.bound_validation(self.routes)  # and of endpoints that were added since
         for name in ("uvicorn.error", "hypercorn.error", "asyncio"):
             logger(name)  # servers log the exceptions of endpoints there: without their text, which may repeat input
         runtime = self._config.start()
@@ -257,8 +256,8 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
 
     def active_config_of_lifespan(self) -> ActiveConfig:
         """Return the same in an event loop in which the lifespan runs, for less."""
-        if len(self.router.routes) != self._routes_seen:
-            self._look_for_routes()
+        if len(self.router.routes) != self._routes_seen:  # as below, without a call for each request
+            self._config.changed()
         return self._config.active_of_lifespan()
 
     def _look_for_routes(self) -> None:

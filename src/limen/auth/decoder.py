@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from limen.auth.jose.claims import Claims
 from limen.auth.method import Method
+from limen.auth.rules import is_async
 
 Decode = Callable[[str | None], Mapping[str, object]]
 
@@ -40,7 +41,7 @@ class TokenDecoder(Method):
         name = getattr(decode, "__name__", type(decode).__name__)
         if not callable(decode):
             raise TypeError(f"TokenDecoder: {decode!r} is no function of the Authorization header")
-        if inspect.iscoroutinefunction(decode) or inspect.iscoroutinefunction(getattr(decode, "__call__", None)):  # noqa: B004 - the method itself is asked for
+        if is_async(decode):
             raise TypeError(f"TokenDecoder: {name} is async, and nothing may wait here; make it def")
         try:
             inspect.signature(decode).bind(None)

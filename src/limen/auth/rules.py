@@ -131,6 +131,12 @@ def owner(parameter: str) -> Rule:
     return Rule(f"owner({parameter})", test, path_params=frozenset((parameter,)), custom=False)
 
 
+def is_async(function: object) -> bool:
+    """Tell whether calling ``function``, or an object with ``__call__``, gives a coroutine, which is always true."""
+    called: object = getattr(function, "__call__", None)  # noqa: B004 - the method itself is asked for
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called)
+
+
 def as_rule(value: object) -> Rule:
     """Return ``value`` as a rule: a rule, or a plain function of one Principal.
 
@@ -143,7 +149,7 @@ def as_rule(value: object) -> Rule:
             f"allow={value!r} is no rule: use anyone, signed_in, role(...), scope(...), owner(...) or a function"
         )
     name = getattr(value, "__name__", type(value).__name__)
-    if inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(getattr(value, "__call__", None)):  # noqa: B004 - the method itself is asked for
+    if is_async(value):
         raise TypeError(f"allow={name} is async: a coroutine is always true, so it would admit everybody; make it def")
     try:
         inspect.signature(value).bind(None)

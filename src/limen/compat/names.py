@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
+from limen.auth.rules import is_async
 from limen.compat.mistakes import Mistake
 
 
@@ -52,8 +53,7 @@ def function(parameter: str, value: object, *, takes: str) -> Callable[..., Any]
     shown = label(value)
     if not callable(found):
         raise Mistake(f"{parameter}={shown} is {type(found).__name__}, and no function; name a function of {takes}")
-    call: object = getattr(found, "__call__", None)  # noqa: B004 - the method itself is asked for
-    if inspect.iscoroutinefunction(found) or inspect.iscoroutinefunction(call):
+    if is_async(found):
         raise Mistake(f"{parameter}={shown} is async, and nothing waits for it; make it def")
     try:
         signature = inspect.signature(found)
