@@ -74,17 +74,29 @@ class Transport(asyncio.Transport):
     def abort(self) -> None: ...
 
 
+class ServiceTransport(Transport):
+    """Notes the connection that was written to last: of several targets, that is the one to answer."""
+
+    def __init__(self, loop: "Loop", protocol: Any) -> None:
+        super().__init__()
+        self._loop = loop
+        self._protocol = protocol
+
+    def write(self, data: Any) -> None:
+        self._loop.service = self._protocol
+
+
 class Loop(asyncio.SelectorEventLoop):
-    """An event loop with fake connections; ``service`` is the protocol of the last one."""
+    """An event loop with fake connections; ``service`` is the protocol of the one that is to answer."""
 
     service: Any = None
 
     async def create_connection(self, protocol_factory: Callable[[], Any], *args: Any, **kwargs: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride] - one of many overloads
         """Connect a fake transport."""
-        self.service = protocol_factory()
-        transport = Transport()
-        self.service.connection_made(transport)
-        return transport, self.service
+        self.service = protocol = protocol_factory()
+        transport = Transport() if len(service.targets) == 1 else ServiceTransport(self, protocol)
+        protocol.connection_made(transport)
+        return transport, protocol
 
     @property
     def ready(self) -> "deque[Any]":
@@ -164,10 +176,12 @@ async def whole_request(loop: Loop) -> Callable[[], object]:
     protocol = GatewayProtocol(config, ServerState(), {"limen": app}, loop)
     transport = Transport()
     protocol.connection_made(transport)
-    protocol.data_received(REQUEST)
-    while loop.service is None or not loop.service.uses:  # noqa: ASYNC110  # nothing to wait for but the loop's turns
-        await asyncio.sleep(0)  # the pool connects in a task, the first time
-    loop.service.data_received(ANSWER)
+    for _ in range(1 if len(service.targets) == 1 else 20 * len(service.targets)):
+        loop.service = None
+        protocol.data_received(REQUEST)
+        while loop.service is None or not loop.service.uses:  # noqa: ASYNC110  # nothing to wait for but the loop's turns
+            await asyncio.sleep(0)  # the pool connects in a task, the first time
+        loop.service.data_received(ANSWER)
 
     ready = loop.ready
 
@@ -222,20 +236,24 @@ def nanoseconds(operation: Callable[[], object]) -> float:
     return min(means)
 
 
-def instructions(*, log: bool) -> float | None:
-    """Return the instructions of a whole request, with the access ``log`` or without, or None without valgrind."""
+def instructions(*, log: bool, targets: int = 1) -> float | None:
+    """Return the instructions of a whole request, with the access ``log`` or without, or None without valgrind.
+
+    The service has so many ``targets``, with all that is on by default for several.
+    """
     valgrind = shutil.which("valgrind")
     if valgrind is None:
         return None
     with tempfile.TemporaryDirectory() as folder:
         out = f"--callgrind-out-file={folder}/out"
         argv = [valgrind, "--tool=callgrind", out, sys.executable, "-m", "bench.micro", "log" if log else "no-log"]
-        few, many = (_collected([*argv, str(count)]) for count in (_FEW, _MANY))
+        few, many = (_collected([*argv, str(count)], targets) for count in (_FEW, _MANY))
     return (many - few) / (_MANY - _FEW)
 
 
-def _collected(argv: Sequence[str]) -> int:
-    env = os.environ | {"PYTHONHASHSEED": "0"}
+def _collected(argv: Sequence[str], targets: int) -> int:
+    urls = ",".join(f"http://127.0.0.1:{9 + n}" for n in range(targets))
+    env = os.environ | {"PYTHONHASHSEED": "0", "BENCH_UPSTREAM": urls}
     done = subprocess.run(argv, env=env, cwd=Path(__file__).parent.parent, capture_output=True, text=True, check=True)
     means = re.search(r"Collected : (\d+)", done.stderr)
     if means is None:
@@ -256,8 +274,12 @@ async def main(loop: Loop) -> None:
             print(f"{name:40}{nanoseconds(operation):10,.0f} ns")
         with access_log_enabled():
             print(f"{'access log, a line':40}{nanoseconds(add_line):10,.0f} ns")
-    for name, log in (("... instructions", False), ("... instructions, with the access log", True)):
-        counted = instructions(log=log)
+    for name, log, targets in (
+        ("... instructions", False, 1),
+        ("... instructions, with the access log", True, 1),
+        ("... instructions, with three targets", False, 3),
+    ):
+        counted = instructions(log=log, targets=targets)
         print("valgrind is not installed: no instructions counted" if counted is None else f"{name:40}{counted:10,.0f}")
 
 

@@ -11,7 +11,7 @@ from limen import Gateway, Limits, Upstream, anyone, role
 from limen.auth import Assertion, Jwt
 
 # More connections than any scenario has clients, so that the gateway is measured, not its queue.
-service = Upstream("service", [os.environ["BENCH_UPSTREAM"]], limits=Limits(connections=1024))
+service = Upstream("service", os.environ["BENCH_UPSTREAM"].split(","), limits=Limits(connections=1024))
 app = Gateway(
     title="Bench",
     auth=Jwt(os.environ["BENCH_SECRET"]),

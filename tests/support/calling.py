@@ -1,18 +1,35 @@
 """One call through a pool, as an engine makes it, and the counts of the pool afterwards."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from random import Random
+from typing import Any
 
 from limen import Limits, Timeouts, Upstream
 from limen.http.headers import Headers
+from limen.upstream.live import LiveUpstream
+from limen.upstream.network import Network, Sockets
 from limen.upstream.pool import Pool
 from limen.upstream.request_sender import UpstreamAnswer, send
+from limen.upstream.tls_context import UpstreamTlsContext
 
 PATIENT = Timeouts(connect=10, first_byte=10, idle=10)
 
 
-def pool_for(*urls: str, limits: Limits | None = None) -> Pool:
-    """Return a pool of connections to ``urls``."""
-    return Pool(Upstream("svc", urls, limits=limits or Limits()))
+class InOrder(Random):
+    """Takes targets in the order of their declaration, where others take them at random."""
+
+    def sample(self, population: Sequence[Any], k: int, *, counts: Any = None) -> list[Any]:
+        return list(population[:k])
+
+
+def pool_of(upstream: Upstream, network: Network | None = None) -> Pool:
+    """Return a pool of connections to the first target of ``upstream``."""
+    return Pool(upstream, upstream.addresses[0], network or Sockets(), UpstreamTlsContext(upstream).context)
+
+
+def pool_for(url: str, limits: Limits | None = None) -> Pool:
+    """Return a pool of connections to ``url``."""
+    return pool_of(Upstream("svc", [url], limits=limits or Limits()))
 
 
 async def call(
@@ -41,7 +58,7 @@ async def call(
     )
 
 
-def counts(pool: Pool) -> tuple[int, int, int]:
+def counts(pool: Pool | LiveUpstream) -> tuple[int, int, int]:
     """Return how many connections are idle, how many busy, and how many callers wait."""
     now = pool.snapshot()
     return now.idle, now.busy, now.waiting

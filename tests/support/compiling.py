@@ -18,7 +18,6 @@ from limen.runtime.route import Route
 from limen.runtime.state import Runtime
 from limen.upstream.connection import Connection
 from limen.upstream.pool import Pool
-from limen.upstream.target import Target
 from talk import Wire
 from turning import timeless
 
@@ -29,8 +28,8 @@ def fake_network(monkeypatch: pytest.MonkeyPatch) -> list[Connection]:
     """Let pools open fake connections; return those that were."""
     opened: list[Connection] = []
 
-    async def connect(pool: Pool, target: Target, deadline: float) -> Connection:
-        connection = Connection(target, 4096, vars(Pool)["_lost"].__get__(pool), timeless())
+    async def connect(pool: Pool, deadline: float) -> Connection:
+        connection = Connection(pool.target, 4096, vars(Pool)["_lost"].__get__(pool), timeless())
         connection.connection_made(Wire())
         opened.append(connection)
         return connection

@@ -91,8 +91,8 @@ def _declared(draw: Draw, name: str, place: Any) -> Declared:
                 ({}, [name, name.replace("_", "-")]),
                 ({"alias": other}, [other, name]),
                 ({"validation_alias": other}, [other, name]),
-                ({"alias": f"Y-{name[:1]}", "validation_alias": other}, [other, f"Y-{name[:1]}", name]),
-                ({"validation_alias": AliasChoices(other, f"Z-{name[:1]}")}, [other, f"Z-{name[:1]}", name]),
+                ({"alias": f"Y-{name}", "validation_alias": other}, [other, f"Y-{name}", name]),
+                ({"validation_alias": AliasChoices(other, f"Z-{name}")}, [other, f"Z-{name}", name]),
             ]
         )
     )

@@ -6,10 +6,9 @@ from collections.abc import Generator
 
 import pytest
 
-from limen import Upstream
+from calling import pool_for
 from limen.testing import ScriptedUpstream, saying
 from limen.upstream.connection import Connection
-from limen.upstream.pool import Pool
 from serving import until
 
 
@@ -31,7 +30,7 @@ def count_connections() -> int:
 @pytest.mark.parametrize("turns", range(12))
 async def test_a_cancelled_connect_leaves_nothing(turns: int) -> None:
     async with ScriptedUpstream(saying(b"")) as upstream:
-        pool = Pool(Upstream("x", [upstream.url]))
+        pool = pool_for(upstream.url)
         before = count_connections()
         task = asyncio.create_task(pool.acquire(5.0))
         for _ in range(turns):

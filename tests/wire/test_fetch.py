@@ -10,7 +10,7 @@ from certificates import Authority
 from limen import Limits, Timeouts, Tls, Upstream
 from limen.testing import Conversation, Script, ScriptedUpstream, saying
 from limen.upstream.fetch import NotFetchedError, fetch
-from limen.upstream.pool import Pool
+from limen.upstream.live import LiveUpstream
 
 PATIENT = Timeouts(connect=10, first_byte=10, idle=10, total=20)
 DOCUMENT = json.dumps({"keys": []}).encode()
@@ -25,20 +25,20 @@ def answer(
     return b"\r\n".join([*head, b"", content])
 
 
-def pool_to(url: str, tls: Tls | None = None) -> Pool:
-    return Pool(Upstream("issuer", [url], tls=tls, limits=Limits(connections=2)))
+def service_at(url: str, tls: Tls | None = None) -> LiveUpstream:
+    return LiveUpstream(Upstream("issuer", [url], tls=tls, limits=Limits(connections=2)))
 
 
 @pytest.mark.parametrize("kind", [b"application/json", b"application/jwk-set+json; charset=utf-8", b"Application/JSON"])
 async def test_a_document_is_asked_for_plainly(kind: bytes) -> None:
     async with ScriptedUpstream(saying(answer(kind=kind))) as server:
-        pool = pool_to(server.url)
-        assert await fetch(pool, b"/keys?v=1", timeouts=PATIENT) == DOCUMENT
+        service = service_at(server.url)
+        assert await fetch(service, b"/keys?v=1", timeouts=PATIENT) == DOCUMENT
         assert server.requests == [
             b"GET /keys?v=1 HTTP/1.1\r\nhost: localhost:%d\r\naccept: application/json\r\n"
             b"accept-encoding: identity\r\nuser-agent: limen\r\n\r\n" % server.port
         ]
-        await pool.aclose()
+        await service.aclose()
 
 
 REFUSED = {
@@ -70,22 +70,22 @@ REFUSED = {
 @pytest.mark.parametrize(("said", "cause"), REFUSED.values(), ids=REFUSED)
 async def test_documents_that_are_not_accepted(said: bytes, cause: str) -> None:
     async with ScriptedUpstream(saying(said)) as server:
-        pool = pool_to(server.url)
+        service = service_at(server.url)
         with pytest.raises(NotFetchedError, match=cause) as caught:
-            await fetch(pool, b"/keys", timeouts=PATIENT, limit=1000)
+            await fetch(service, b"/keys", timeouts=PATIENT, limit=1000)
         status = caught.value.status
         assert status == (int(cause[:3]) if cause[0].isdigit() else status)
         # No second question, and no connection is kept busy by what was refused.
         assert len(server.requests) == 1
-        assert counts(pool)[1:] == (0, 0)
-        await pool.aclose()
+        assert counts(service)[1:] == (0, 0)
+        await service.aclose()
 
 
 async def test_a_document_of_exactly_the_limit_is_accepted() -> None:
     async with ScriptedUpstream(saying(answer(b"x" * 1000))) as server:
-        pool = pool_to(server.url)
-        assert len(await fetch(pool, b"/keys", timeouts=PATIENT, limit=1000)) == 1000
-        await pool.aclose()
+        service = service_at(server.url)
+        assert len(await fetch(service, b"/keys", timeouts=PATIENT, limit=1000)) == 1000
+        await service.aclose()
 
 
 @pytest.mark.parametrize("timeouts", [Timeouts(first_byte=0.05, total=5), Timeouts(total=0.05)], ids=["silent", "late"])
@@ -95,20 +95,20 @@ async def test_a_slow_provider_is_not_waited_for(timeouts: Timeouts) -> None:
         await conversation.reader.read()
 
     async with ScriptedUpstream(silent) as server:
-        pool = pool_to(server.url)
+        service = service_at(server.url)
         with pytest.raises(NotFetchedError, match="answer_timeout"):
-            await fetch(pool, b"/keys", timeouts=timeouts)
-        assert counts(pool) == (0, 0, 0)
-        await pool.aclose()
+            await fetch(service, b"/keys", timeouts=timeouts)
+        assert counts(service) == (0, 0, 0)
+        await service.aclose()
 
 
 async def test_a_provider_that_refuses_connections() -> None:
     async with ScriptedUpstream(saying()) as server:
         url = server.url
-    pool = pool_to(url)
+    service = service_at(url)
     with pytest.raises(NotFetchedError, match="upstream_refused"):
-        await fetch(pool, b"/keys", timeouts=PATIENT)
-    await pool.aclose()
+        await fetch(service, b"/keys", timeouts=PATIENT)
+    await service.aclose()
 
 
 async def test_a_kept_connection_that_died_is_replaced() -> None:
@@ -123,27 +123,27 @@ async def test_a_kept_connection_that_died_is_replaced() -> None:
         return script
 
     async with ScriptedUpstream(dying(1), dying(1)) as server:
-        pool = pool_to(server.url)
+        service = service_at(server.url)
         for _ in range(2):
-            assert await fetch(pool, b"/keys", timeouts=PATIENT) == DOCUMENT
+            assert await fetch(service, b"/keys", timeouts=PATIENT) == DOCUMENT
         assert (server.connections, len(server.requests)) == (2, 3)
-        await pool.aclose()
+        await service.aclose()
     async with ScriptedUpstream(dying(0)) as server:
-        pool = pool_to(server.url)
+        service = service_at(server.url)
         with pytest.raises(NotFetchedError, match="upstream_closed"):
-            await fetch(pool, b"/keys", timeouts=PATIENT)
+            await fetch(service, b"/keys", timeouts=PATIENT)
         # One that was never any good is not tried again.
         assert server.connections == 1
-        await pool.aclose()
+        await service.aclose()
 
 
 async def test_over_tls_the_provider_has_to_prove_itself(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     async with ScriptedUpstream(saying(answer()), tls=authority.server()) as server:
-        pool = pool_to(server.url, Tls(ca=authority.path))
-        assert await fetch(pool, b"/keys", timeouts=PATIENT) == DOCUMENT
-        await pool.aclose()
-        stranger = pool_to(server.url)
+        service = service_at(server.url, Tls(ca=authority.path))
+        assert await fetch(service, b"/keys", timeouts=PATIENT) == DOCUMENT
+        await service.aclose()
+        stranger = service_at(server.url)
         with pytest.raises(NotFetchedError, match="upstream_tls"):
             await fetch(stranger, b"/keys", timeouts=PATIENT)
         assert len(server.requests) == 1

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from calling import counts
+from calling import counts, pool_of
 from limen import Limits, Upstream
 from limen.errors import Kind
 from limen.testing import ScriptedUpstream, saying
@@ -45,7 +45,7 @@ def pool_at(port: int, *addresses: str, scheme: str = "http") -> Pool:
         return addresses
 
     upstream = Upstream("svc", [f"{scheme}://svc.internal:{port}"], limits=Limits(connections=8))
-    return Pool(upstream, Sockets(Names(resolver=resolver)))
+    return pool_of(upstream, Sockets(Names(resolver=resolver)))
 
 
 def peer(pool: Pool) -> set[str]:
@@ -100,8 +100,8 @@ async def test_a_name_that_is_silent_stops_nobody_who_goes_elsewhere(server: Scr
 
     names = Names(resolver=resolver)
     sockets = Sockets(names)
-    silent = Pool(Upstream("a", ["http://silent:1"]), sockets)
-    well = Pool(Upstream("b", [f"http://well:{server.port}"]), sockets)
+    silent = pool_of(Upstream("a", ["http://silent:1"]), sockets)
+    well = pool_of(Upstream("b", [f"http://well:{server.port}"]), sockets)
     callers = [asyncio.create_task(silent.acquire(60)) for _ in range(20)]
     for _ in range(8):
         await well.acquire(10)

@@ -74,7 +74,7 @@ async def test_a_provider_that_names_another_dead_place_each_time_leaves_nothing
             documents.at = {OPENID: {"issuer": server.url, "jwks_uri": f"http://127.0.0.{number + 2}:9/keys"}}
             with pytest.raises(NotFetchedError, match=f"127.0.0.{number + 2}"):
                 await provider.key_set()
-        assert len(provider._pools) <= 2  # pyright: ignore[reportPrivateUsage] - nothing public shows them
+        assert len(provider._origins) <= 2  # pyright: ignore[reportPrivateUsage] - nothing public shows them
         await provider.aclose()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from calling import call, counts
+from calling import call, counts, pool_of
 from certificates import Authority
 from limen import Tls, Upstream
 from limen.testing import Conversation, ScriptedUpstream
@@ -32,7 +32,7 @@ async def service(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
                 return
 
     async with ScriptedUpstream(script, tls=authority.server() if request.param else None) as server:
-        pool = Pool(Upstream("svc", [server.url], tls=Tls(ca=authority.path) if request.param else None))
+        pool = pool_of(Upstream("svc", [server.url], tls=Tls(ca=authority.path) if request.param else None))
         yield server, pool
         await pool.aclose()
 

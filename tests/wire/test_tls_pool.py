@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from calling import call, counts
+from calling import InOrder, call, counts, pool_of
 from certificates import DAY, Authority
 from limen import Timeouts, Tls, Upstream
 from limen.errors import Kind
 from limen.testing import Conversation, ScriptedUpstream
 from limen.upstream.error import UpstreamError
+from limen.upstream.live import LiveUpstream
 from limen.upstream.pool import Pool
 from limen.upstream.tls import server_name
 from services import OK, ready
@@ -46,7 +47,7 @@ async def test_a_connection_is_verified_and_used_again(authority: Authority) -> 
     context = authority.server()
     context.set_alpn_protocols(["h2", "http/1.1"])
     async with ScriptedUpstream(script, tls=context) as server:
-        pool = Pool(Upstream("svc", [server.url], tls=Tls(ca=authority.path)))
+        pool = pool_of(Upstream("svc", [server.url], tls=Tls(ca=authority.path)))
         for _ in range(3):
             assert await (await call(pool)).read(9) == b"ok"
         assert (server.connections, counts(pool)) == (1, (1, 0, 0))
@@ -65,7 +66,7 @@ async def test_a_certificate_for_another_name_or_time(
     authority: Authority, names: tuple[str, ...], until_: Any, cause: str
 ) -> None:
     async with ScriptedUpstream(ready, tls=authority.server(*names, until=until_)) as server:
-        pool = Pool(Upstream("svc", [server.url], tls=Tls(ca=authority.path)))
+        pool = pool_of(Upstream("svc", [server.url], tls=Tls(ca=authority.path)))
         await refused(pool, Kind.UPSTREAM_TLS, cause)
         assert server.requests == []
 
@@ -73,7 +74,7 @@ async def test_a_certificate_for_another_name_or_time(
 async def test_an_authority_that_is_not_trusted(authority: Authority, tmp_path: Path) -> None:
     async with ScriptedUpstream(ready, tls=Authority(tmp_path, "other").server()) as server:
         for tls in (None, Tls(ca=authority.path)):
-            pool = Pool(Upstream("svc", [server.url], tls=tls))
+            pool = pool_of(Upstream("svc", [server.url], tls=tls))
             await refused(pool, Kind.UPSTREAM_TLS, "unable to get local issuer certificate")
         assert server.requests == []
 
@@ -82,14 +83,14 @@ async def test_tls_1_2_is_the_minimum(authority: Authority) -> None:
     context = authority.server()
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     async with ScriptedUpstream(ready, tls=context) as server:
-        pool = Pool(Upstream("svc", [server.url], tls=Tls(ca=authority.path)))
+        pool = pool_of(Upstream("svc", [server.url], tls=Tls(ca=authority.path)))
         assert await (await call(pool)).read(9) == b"ok"
         await pool.aclose()
     with pytest.warns(DeprecationWarning, match="deprecated"):
         context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
     context.set_ciphers("ALL:@SECLEVEL=0")
     async with TlsService(context, OK, notify=True) as service:
-        pool = Pool(Upstream("svc", [service.url], tls=Tls(ca=authority.path)))
+        pool = pool_of(Upstream("svc", [service.url], tls=Tls(ca=authority.path)))
         await refused(pool, Kind.UPSTREAM_TLS, "PROTOCOL_VERSION")
 
 
@@ -99,7 +100,7 @@ async def test_a_service_that_speaks_no_tls(authority: Authority) -> None:
         await conversation.reader.read()
 
     async with ScriptedUpstream(rude) as server:
-        pool = Pool(Upstream("svc", [f"https://localhost:{server.port}"], tls=Tls(ca=authority.path)))
+        pool = pool_of(Upstream("svc", [f"https://localhost:{server.port}"], tls=Tls(ca=authority.path)))
         await refused(pool, Kind.UPSTREAM_TLS, "SSLError")
 
 
@@ -114,7 +115,7 @@ async def test_a_handshake_is_within_the_time_to_connect(authority: Authority) -
             left.set()
 
     async with ScriptedUpstream(silent) as server:
-        pool = Pool(Upstream("svc", [f"https://localhost:{server.port}"], tls=Tls(ca=authority.path)))
+        pool = pool_of(Upstream("svc", [f"https://localhost:{server.port}"], tls=Tls(ca=authority.path)))
         await refused(pool, Kind.CONNECT_TIMEOUT, "connecting to", connect=0.2)
         await left.wait()  # the connection was not left behind
 
@@ -122,10 +123,12 @@ async def test_a_handshake_is_within_the_time_to_connect(authority: Authority) -
 async def test_another_target_is_tried(authority: Authority, tmp_path: Path) -> None:
     good, bad = authority.server(), Authority(tmp_path, "other").server()
     async with ScriptedUpstream(ready, tls=bad) as one, ScriptedUpstream(ready, tls=good) as two:
-        pool = Pool(Upstream("svc", [one.url, two.url], tls=Tls(ca=authority.path)))
+        live = LiveUpstream(Upstream("svc", [one.url, two.url], tls=Tls(ca=authority.path)), random=InOrder())
+        pool, connection = await live.connect(10)
+        pool.release(connection)
         assert await (await call(pool)).read(9) == b"ok"
         assert (one.requests, two.connections) == ([], 1)
-        await pool.aclose()
+        await live.aclose()
 
 
 async def test_a_server_name_of_its_own(authority: Authority) -> None:
@@ -134,7 +137,7 @@ async def test_a_server_name_of_its_own(authority: Authority) -> None:
     context.sni_callback = lambda session, name, context: seen.append(name)
     async with ScriptedUpstream(ready, tls=context) as server:
         url = f"https://127.0.0.1:{server.port}"
-        pool = Pool(Upstream("svc", [url], tls=Tls(ca=authority.path, server_name="users.internal")))
+        pool = pool_of(Upstream("svc", [url], tls=Tls(ca=authority.path, server_name="users.internal")))
         assert await (await call(pool)).read(9) == b"ok"
         assert seen == ["users.internal"]
         assert f"host: 127.0.0.1:{server.port}".encode() in server.requests[0]
@@ -159,7 +162,7 @@ async def test_a_client_certificate(authority: Authority, tmp_path: Path, togeth
 
     async with ScriptedUpstream(script, tls=authority.server(clients=True)) as server:
         tls = Tls(ca=authority.path, certificate=certificate, key=None if together else key)
-        pool = Pool(Upstream("svc", [server.url], tls=tls))
+        pool = pool_of(Upstream("svc", [server.url], tls=tls))
         assert await (await call(pool)).read(9) == b"ok"
         assert seen == [(("DNS", "gateway.internal"),)]
         await pool.aclose()
@@ -167,7 +170,7 @@ async def test_a_client_certificate(authority: Authority, tmp_path: Path, togeth
 
 async def test_a_client_certificate_that_is_wanted_and_missing(authority: Authority) -> None:
     async with TlsService(authority.server(clients=True), OK, notify=True) as service:
-        pool = Pool(Upstream("svc", [service.url], tls=Tls(ca=authority.path)))
+        pool = pool_of(Upstream("svc", [service.url], tls=Tls(ca=authority.path)))
         # In TLS 1.3 the service says so only after the handshake: in place of an answer.
         with pytest.raises(UpstreamError) as caught:
             await call(pool)
@@ -179,7 +182,7 @@ async def test_a_client_certificate_that_is_wanted_and_missing(authority: Author
 async def test_any_certificate_is_accepted_only_loudly(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "limen.upstream"):
         async with ScriptedUpstream(ready, tls=Authority(tmp_path).server("elsewhere.example")) as server:
-            pool = Pool(Upstream("svc", [server.url], tls=Tls(dangerously_accept_any_certificate=True)))
+            pool = pool_of(Upstream("svc", [server.url], tls=Tls(dangerously_accept_any_certificate=True)))
             assert await (await call(pool)).read(9) == b"ok"
             await pool.aclose()
     assert "upstream svc: no certificate is verified" in caplog.text
@@ -199,7 +202,7 @@ async def test_large_bodies_both_ways(authority: Authority) -> None:
             yield PIECE
 
     async with ScriptedUpstream(script, tls=authority.server()) as server:
-        pool = Pool(Upstream("svc", [server.url], tls=Tls(ca=authority.path)))
+        pool = pool_of(Upstream("svc", [server.url], tls=Tls(ca=authority.path)))
         answer = await call(pool, b"POST", body=pieces(), length=64 * len(PIECE))
         assert sum([len(part) async for part in answer]) == 64 * len(PIECE)
         assert await (await call(pool)).read(9) == b"ok"
@@ -213,7 +216,7 @@ async def test_an_answer_that_ends_with_its_connection(authority: Authority, not
     size = 200_000
     answer = b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * size
     async with TlsService(authority.server(), answer, notify=notify) as service:
-        pool = Pool(Upstream("svc", [service.url], tls=Tls(ca=authority.path)))
+        pool = pool_of(Upstream("svc", [service.url], tls=Tls(ca=authority.path)))
         received = await call(pool)
         if late:
             await asyncio.to_thread(service.over.wait)
@@ -227,7 +230,7 @@ async def test_an_answer_that_ends_with_its_connection(authority: Authority, not
 
 async def test_an_answer_with_a_length_needs_no_close_notify(authority: Authority) -> None:
     async with TlsService(authority.server(), OK, notify=False) as service:
-        pool = Pool(Upstream("svc", [service.url], tls=Tls(ca=authority.path)))
+        pool = pool_of(Upstream("svc", [service.url], tls=Tls(ca=authority.path)))
         assert await (await call(pool)).read(9) == b"ok"
         await until(lambda: counts(pool) == (0, 0, 0))
 
@@ -244,4 +247,4 @@ def test_files_that_cannot_be_used(authority: Authority, tmp_path: Path) -> None
         (Tls(certificate=certificate, key=authority.pair("other")[1]), "does not belong to the first certificate"),
     ):
         with pytest.raises(ValueError, match=r"^upstream 'svc': .*" + message.replace(".", r"\.")):
-            Pool(Upstream("svc", ["https://localhost"], tls=tls))
+            LiveUpstream(Upstream("svc", ["https://localhost"], tls=tls))

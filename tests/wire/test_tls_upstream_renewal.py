@@ -5,14 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from calling import call, counts
+from calling import call, counts, pool_of
 from certificates import Authority
 from limen import Tls, Upstream
 from limen.errors import Kind
 from limen.testing import Conversation, ScriptedUpstream
 from limen.upstream import tls_context
 from limen.upstream.error import UpstreamError
-from limen.upstream.pool import Pool
 from limen.upstream.tls_context import LOOK, REST, UpstreamTlsContext
 from services import OK, ready
 
@@ -56,8 +55,8 @@ async def test_a_new_authority_is_believed_and_open_connections_stay(
         ScriptedUpstream(ready, tls=authority.server()) as old,
         ScriptedUpstream(ready, tls=other.server()) as new,
     ):
-        before = Pool(Upstream("svc", [old.url], tls=Tls(ca=authority.path)))
-        after = Pool(Upstream("svc", [new.url], tls=Tls(ca=authority.path)))
+        before = pool_of(Upstream("svc", [old.url], tls=Tls(ca=authority.path)))
+        after = pool_of(Upstream("svc", [new.url], tls=Tls(ca=authority.path)))
         assert await (await call(before)).read(9) == b"ok"
         with pytest.raises(UpstreamError) as caught:
             await call(after)
@@ -85,7 +84,7 @@ async def test_a_new_certificate_of_the_gateways_own_is_shown(
 
     certificate, key = authority.pair("own", "first.example")
     async with ScriptedUpstream(script, tls=authority.server(clients=True)) as server:
-        pool = Pool(Upstream("svc", [server.url], tls=Tls(ca=authority.path, certificate=certificate, key=key)))
+        pool = pool_of(Upstream("svc", [server.url], tls=Tls(ca=authority.path, certificate=certificate, key=key)))
         assert await (await call(pool)).read(9) == b"ok"
         authority.pair("own", "second.example")
         assert await (await call(pool)).read(9) == b"ok"

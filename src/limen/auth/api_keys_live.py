@@ -27,7 +27,7 @@ from limen.exchange.principal import Principal
 from limen.fairness.fair_queue import FairQueue, Place
 from limen.http.networks import network_of_host
 from limen.upstream.error import UpstreamError
-from limen.upstream.pool import Pool
+from limen.upstream.live import LiveUpstream
 from limen.upstream.request_sender import send
 
 _log = logging.getLogger("limen.identity")
@@ -68,14 +68,14 @@ class _ActiveKey:
 
 
 class ApiKeyVerifier:
-    """Verifies API keys as ``config`` says; ``pool`` leads to the service that knows them."""
+    """Verifies API keys as ``config`` says; ``upstream`` is the service that knows them."""
 
-    def __init__(self, config: ApiKeys, pool: Pool, now: Callable[[], float]) -> None:
+    def __init__(self, config: ApiKeys, upstream: LiveUpstream, now: Callable[[], float]) -> None:
         """Begin without cached answers."""
         _Introspection.model_rebuild()  # now: with the first answer, others would wait for it
         self.header = config.header.encode()
         self._config = config
-        self._pool = pool
+        self._upstream = upstream
         self._now = now
         self._prefix = config.prefix.encode()
         self._active: OrderedDict[bytes, _ActiveKey] = OrderedDict()  # including keys whose answer is over
@@ -166,9 +166,9 @@ class ApiKeyVerifier:
 
     async def _introspect(self, key: bytes) -> _Introspection:
         config = self._config
-        connection = self._pool.idle() or await self._pool.acquire(config.timeouts.connect)
+        pool, connection = await self._upstream.connect(config.timeouts.connect)
         answer = await send(
-            self._pool,
+            pool,
             connection,
             method=b"POST",
             target=config.path.encode(),

@@ -8,9 +8,8 @@
 5.                     the parameters, then the declared body (after 3: an anonymous caller cannot probe schemas)
 6.                     an answer that is there already (``lookup``)
 7.                     the head for the service
-8.                     a connection: the pool's (``must_buffer_body`` says whether a body that streams may have one yet)
-9.  ``attempt_lines``  what one attempt adds to the head
-10. ``attempt_ended``  once for each attempt; ``may_retry``
+8.                     a target and one of its connections (``must_buffer_body``: may a body that streams have one yet)
+9. 10.                 what one attempt adds to the head, and what follows from how it ended (``limen.pipeline.attempts``)
 11. ``answer_begins``  what the answer says of sessions; whether it is read and checked (``answer_whole``) or passes
 12. 13. 14.            policies see its head and content (``limen.exchange.answer_filters``)
 15. ``settle``         exactly once: leases, policies, the access log
@@ -27,14 +26,14 @@ from limen.contract.request_check import BodyFraming, check_body, check_paramete
 from limen.errors import Fault, Kind
 from limen.exchange.answer import Answer, Source
 from limen.exchange.answer_filters import AnswerFilters, filter_reply
-from limen.exchange.attempt import AttemptResult
 from limen.exchange.hooks import NO_HOOKS, Lease, Transform
 from limen.exchange.outcome import Outcome
 from limen.exchange.request import Request
 from limen.exchange.settlement import Settlement
 from limen.exchange.transforms import chain
-from limen.http.headers import Headers, block, values
+from limen.http.headers import Headers, values
 from limen.http.replies import Reply, allowed, complete, problem, redirect
+from limen.pipeline.attempts import Attempts
 from limen.pipeline.settle import end, policy_failed, settle
 from limen.pipeline.steps import (
     admit,
@@ -49,7 +48,6 @@ from limen.pipeline.steps import (
 from limen.routing.table import Match, MethodNotAllowed, Redirect
 from limen.runtime.host import ActiveConfig
 from limen.runtime.plan import Plan
-from limen.upstream.retry import may_retry
 
 # The state of an exchange: what its engine is to do.
 NEW: Final = 0
@@ -94,7 +92,6 @@ class Exchange:
         *("active", "answer", "awaited", "body_transform", "content", "fault", "filters", "framing", "hooks", "lines"),
         *(
             "attempts",
-            "connecting",
             "more_lines",
             "outcome",
             "own_lines",
@@ -129,8 +126,7 @@ class Exchange:
         self.reply: Reply | None = None
         self.fault: Fault | None = None
         self.awaited: Awaitable[Any] | None = None
-        self.attempts: int = 0
-        self.connecting = 0.0  # seconds that getting a connection has taken, all attempts together
+        self.attempts: Attempts | None = None  # once the request may be sent
         self._found = found
         self.more_lines: Headers = []  # what dependencies add to the head of the service's answer
         self.own_lines = b""  # what the gateway adds to the head for the service
@@ -208,34 +204,6 @@ class Exchange:
         """Refuse a body that has passed the bound of its route."""
         assert self.plan is not None
         return self.refuse(too_large(self.plan.route.max_body))
-
-    # --- the attempts ---
-
-    def time_to_connect(self) -> float | None:
-        """8. Return how many seconds are left for a connection; None is no bound."""
-        assert self.plan is not None
-        connect = self.plan.timeouts.connect
-        return None if connect is None else max(0.0, connect - self.connecting)
-
-    def may_retry(self, fault: Fault, *, sent: bool, reused: bool, replayable: bool) -> bool:
-        """10. Tell whether another attempt is safe; ``replayable`` says that all of the body is still at hand."""
-        method = self.request.method
-        return may_retry(fault, sent=sent, reused=reused, method=method, replayable=replayable, attempts=self.attempts)
-
-    def attempt_lines(self, target: str) -> bytes:
-        """9. Return the lines that the gateway adds for one attempt at ``target``."""
-        lines = self.own_lines
-        for hook in self.hooks.attempt_head:
-            lines += block(hook(self.request, target))
-        return lines
-
-    def attempt_ended(self, result: AttemptResult) -> None:
-        """10. Tell the policies; that one of them fails changes nothing for the request."""
-        for hook in self.hooks.attempt_ended:
-            try:
-                hook(self.request, result)
-            except Exception:
-                policy_failed(self.outcome)
 
     # --- the answer ---
 
@@ -384,6 +352,7 @@ class Exchange:
                 lines = change(request, lines)
             lines = self._transform_body(lines)
         self.lines = lines
+        self.attempts = Attempts(plan, request, self.hooks, self.outcome, self.own_lines)
         self.state = SENDING
         return SENDING
 

@@ -145,7 +145,7 @@ def must_buffer_body(plan: Plan, seen: int) -> bool:
     While connections are plenty it streams from its first byte, and the service may answer as it comes. When they are
     scarce, clients that send little and slowly must not take them from all others.
     """
-    return seen < MOST_HELD and plan.pool.scarce()
+    return seen < MOST_HELD and plan.upstream.scarce()
 
 
 def must_buffer_answer(plan: Plan, method: bytes, status: int) -> AnswerHook | None:

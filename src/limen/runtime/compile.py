@@ -28,7 +28,7 @@ from limen.runtime.policy_compiler import PolicyCompiler
 from limen.runtime.reconcile import Reconciliation
 from limen.runtime.route import Route
 from limen.runtime.state import Runtime
-from limen.upstream.declared import Upstream
+from limen.upstream.declared import Timeouts, Upstream
 
 IdentityHeaders = Mapping[str, Callable[[Principal], str | None]]
 
@@ -155,6 +155,9 @@ def _plan(
         seconds=timeouts.first_byte,
     )
     checks_answers = bool(hooks_by_status)
+    deadline_name = _deadline_name(route.upstream, timeouts)
+    if deadline_name:
+        withheld_headers |= {deadline_name}  # the gateway says it itself
     if (lost := _lost_header(route, withheld_headers, checks_answers=checks_answers)) is not None:
         raise ValueError(
             f"the header {lost!r} never reaches the service as the client sent it: the gateway drops it, or says it itself; "
@@ -163,7 +166,7 @@ def _plan(
     facts = _facts(route, names, withheld_headers, checks_answers=checks_answers)
     return Plan(
         route=route,
-        pool=change.pool(route.upstream),
+        upstream=change.upstream(route.upstream),
         timeouts=timeouts,
         body_silence=runtime.body_silence if timeouts.idle is None else timeouts.idle,
         withheld_headers=withheld_headers,
@@ -177,7 +180,15 @@ def _plan(
         else session_ender(route.session_ended_header, runtime.revocations, runtime.auth, runtime.now),
         guard=route.guard,
         hooks=policy_compiler.route_hooks(facts, route.policies),
+        deadline_name=deadline_name,
+        name=route.name,
     )
+
+
+def _deadline_name(upstream: Upstream, timeouts: Timeouts) -> bytes:
+    if timeouts.deadline is None or upstream.deadline_header is None:
+        return b""
+    return upstream.deadline_header.lower().encode()
 
 
 def _check_path_params(rule: Rule, names: frozenset[str]) -> None:

@@ -13,7 +13,7 @@ from limen.exchange.principal import Principal
 from limen.routing.rewrite import Rewrite
 from limen.runtime.route import Guard, Route
 from limen.upstream.declared import Timeouts
-from limen.upstream.pool import Pool
+from limen.upstream.live import LiveUpstream
 
 IdentityLines = Callable[[Principal, str, float], bytes | Fault]
 """Takes the caller, the request id and seconds since the epoch; returns the lines that tell a service who is calling."""
@@ -36,11 +36,12 @@ class Plan:
     by status: such answers are held, bounded by ``route.max_answer``, checked and perhaps replaced; others stream through.
     ``body_silence`` is for how many seconds a request body that passes may bring nothing, or not be read by the service.
     ``session_ender`` ends the sessions that an answer names. ``guard`` runs the dependencies. ``hooks`` are those of the
-    policies, the gateway's included.
+    policies, the gateway's included. ``deadline_name`` is the header that tells the service how much time is left, empty for
+    none. ``name`` is the route's.
     """
 
     route: Route
-    pool: Pool
+    upstream: LiveUpstream
     timeouts: Timeouts
     body_silence: float
     withheld_headers: frozenset[bytes]
@@ -50,3 +51,5 @@ class Plan:
     session_ender: SessionEnder | None
     guard: Guard | None = None
     hooks: Hooks = NO_HOOKS
+    deadline_name: bytes = b""
+    name: str = ""

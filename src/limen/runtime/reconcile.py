@@ -1,7 +1,7 @@
 """From what lives to what is declared now: what is kept, made and removed. Nothing that lives is touched before the whole
 declaration is known to be right, so that a compile that fails changes nothing.
 
-1. ``pool``, ``verifier`` and ``policy`` return what lives for a declaration, or make it beside what lives
+1. ``upstream``, ``verifier`` and ``policy`` return what lives for a declaration, or make it beside what lives
 2. ``apply`` updates what is kept, and returns what is declared no more; ``Runtime.commit`` calls it
 3. ``roll_back`` returns what was made in vain; ``Runtime.roll_back`` calls it
 """
@@ -19,7 +19,7 @@ from limen.auth.method import Method
 from limen.exchange.policy import Environment, Policy
 from limen.observe.redaction import logger
 from limen.upstream.declared import Upstream
-from limen.upstream.pool import Pool
+from limen.upstream.live import LiveUpstream
 
 _log = logger("limen.policies")
 
@@ -31,18 +31,18 @@ PolicyKey = tuple[type[object], str, str]
 
 @dataclass(frozen=True, slots=True)
 class LiveState:
-    """Pools by the name of the upstream, and verifiers and policies, each with its declaration."""
+    """Upstreams by name, and verifiers and policies, each with its declaration."""
 
-    pools: dict[str, Pool] = field(default_factory=dict[str, Pool])
+    upstreams: dict[str, LiveUpstream] = field(default_factory=dict[str, LiveUpstream])
     verifiers: list[tuple[Method, CredentialVerifier]] = field(default_factory=list[tuple[Method, CredentialVerifier]])
     policies: dict[PolicyKey, tuple[Policy, object]] = field(default_factory=dict[PolicyKey, tuple[Policy, object]])
 
 
 @dataclass(frozen=True, slots=True)
 class RemovedState:
-    """What is declared no more, and has to be closed."""
+    """What is declared no more, and has to be closed: an upstream with the one that has taken its place, if any."""
 
-    pools: tuple[Pool, ...]
+    upstreams: tuple[tuple[LiveUpstream, LiveUpstream | None], ...]
     verifiers: tuple[CredentialVerifier, ...]
     policies: tuple[object, ...]
 
@@ -55,35 +55,35 @@ class Reconciliation:
         before: LiveState,
         environment: Environment,
         *,
-        make_pool: Callable[[Upstream], Pool],
-        make_verifier: Callable[[Method, Callable[[Upstream], Pool]], CredentialVerifier],
+        make_upstream: Callable[[Upstream, LiveUpstream | None], LiveUpstream],
+        make_verifier: Callable[[Method, Callable[[Upstream], LiveUpstream]], CredentialVerifier],
     ) -> None:
         """Begin with nothing declared; ``before`` is what lives."""
         self._before = before
         self._environment = environment
-        self._make_pool = make_pool
+        self._make_upstream = make_upstream
         self._make_verifier = make_verifier
         self._upstreams: dict[str, Upstream] = {}
         self._changed_policies: list[tuple[object, Policy]] = []
         self._new_policies: list[object] = []
         self.after = LiveState()
 
-    def pool(self, upstream: Upstream) -> Pool:
-        """Return the pool of ``upstream``. Raises ValueError for files of TLS that cannot be used.
+    def upstream(self, upstream: Upstream) -> LiveUpstream:
+        """Return what lives of ``upstream``. Raises ValueError for files of TLS that cannot be used.
 
-        An equal upstream keeps its pool, with its idle connections; so does one in which only ``timeouts`` differ, which are
-        the plan's. One with other targets, limits or TLS gets a new pool. A pool that changed under the exchanges that use
-        it could give them a connection with another certificate than the one they were to trust, or count them against
-        bounds that they did not begin with. A new pool costs new connections, once for each change.
+        An equal upstream keeps it; so does one in which only ``timeouts`` differ, which are the plan's. Any other gets a new
+        one, which takes over the targets that stay, with what is known of their health. Their connections stay too, unless
+        limits or TLS differ: a pool that changed under the exchanges that use it could give them a connection with another
+        certificate than the one they were to trust, or count them against bounds that they did not begin with.
         """
-        pool = self.after.pools.get(upstream.name)
-        if pool is None:
-            pool = self._before.pools.get(upstream.name)
-            if pool is None or replace(pool.upstream, timeouts=upstream.timeouts) != upstream:
-                pool = self._make_pool(upstream)
-            self.after.pools[upstream.name] = pool
+        live = self.after.upstreams.get(upstream.name)
+        if live is None:
+            live = self._before.upstreams.get(upstream.name)
+            if live is None or replace(live.upstream, timeouts=upstream.timeouts) != upstream:
+                live = self._make_upstream(upstream, live)
+            self.after.upstreams[upstream.name] = live
             self._upstreams[upstream.name] = upstream
-        return pool
+        return live
 
     def verifier(self, method: Method) -> CredentialVerifier:
         """Return the verifier of ``method``; an equal method keeps its verifier, with its cache."""
@@ -91,9 +91,9 @@ class Reconciliation:
             if _same(declared, method):
                 return verifier
         if isinstance(method, ApiKeys):
-            self.pool(method.upstream)  # also for a verifier that is kept: it asks through this pool
+            self.upstream(method.upstream)  # also for a verifier that is kept: it asks this one
         kept = next((verifier for declared, verifier in self._before.verifiers if _same(declared, method)), None)
-        verifier = self._make_verifier(method, self.pool) if kept is None else kept
+        verifier = self._make_verifier(method, self.upstream) if kept is None else kept
         self.after.verifiers.append((method, verifier))
         return verifier
 
@@ -115,21 +115,26 @@ class Reconciliation:
 
     def apply(self) -> RemovedState:
         """Update what is kept, and return what is declared no more."""
-        for name, pool in self.after.pools.items():
-            pool.upstream = self._upstreams[name]
+        for name, live_upstream in self.after.upstreams.items():
+            live_upstream.upstream = self._upstreams[name]
+            live_upstream.activate()
         for live, declared in self._changed_policies:
             _guarded(live, "reconcile", declared)
         before, after = self._before, self.after
         kept_verifiers = [verifier for _, verifier in after.verifiers]
         kept_policies = [live for _, live in after.policies.values()]
         return RemovedState(
-            tuple(pool for name, pool in before.pools.items() if after.pools.get(name) is not pool),
+            tuple(
+                (upstream, after.upstreams.get(name))
+                for name, upstream in before.upstreams.items()
+                if after.upstreams.get(name) is not upstream
+            ),
             tuple(verifier for _, verifier in before.verifiers if not _contains(kept_verifiers, verifier)),
             tuple(live for _, live in before.policies.values() if not _contains(kept_policies, live)),
         )
 
     def roll_back(self) -> RemovedState:
-        """Return what was made for this compile. New pools have no connection yet, and need no end."""
+        """Return what was made for this compile. New upstreams have no connection yet, and need no end."""
         before = [verifier for _, verifier in self._before.verifiers]
         new_verifiers = tuple(verifier for _, verifier in self.after.verifiers if not _contains(before, verifier))
         return RemovedState((), new_verifiers, tuple(self._new_policies))

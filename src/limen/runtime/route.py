@@ -36,6 +36,7 @@ class Route:
     ``policies`` are those of its groups, the outermost first, and its own.
     ``session_ended_header`` is the header in which answers name sessions that have ended; it never reaches the client.
     ``guard`` is an ASGI application that runs the dependencies before the exchange; only the asgi engine has what it takes.
+    ``idempotency_key`` says that the service honours ``Idempotency-Key``: a request with one may be repeated.
     ``declared_as`` is the route as the framework knows it, for middleware that looks there.
     """
 
@@ -55,6 +56,7 @@ class Route:
     contract: Contract = field(default_factory=Contract)
     policies: tuple[DeclaredPolicies, ...] = ()
     guard: Guard | None = None
+    idempotency_key: bool = False
     declared_as: object = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The live side of a gateway: connection pools by the upstream's name, verifiers of credentials with their caches, and live
+"""The live side of a gateway: upstreams by name, with their connections, verifiers of credentials with their caches, and live
 policies. Only ``commit`` replaces one set of them by another.
 """
 
@@ -31,6 +31,7 @@ from limen.runtime.revocation_relay import RevocationRelay
 from limen.runtime.snapshot import Snapshot
 from limen.runtime.system import SYSTEM
 from limen.upstream.declared import Upstream
+from limen.upstream.live import LiveUpstream
 from limen.upstream.network import Network, Sockets
 from limen.upstream.pool import Pool
 
@@ -111,19 +112,20 @@ class Runtime:
     def reconcile(self) -> Reconciliation:
         """Begin a compile; it ends with ``commit`` or ``roll_back``."""
         return Reconciliation(
-            self._live_state, self._environment, make_pool=self._make_pool, make_verifier=self._make_verifier
+            self._live_state, self._environment, make_upstream=self._make_upstream, make_verifier=self._make_verifier
         )
 
     def commit(self, change: Reconciliation) -> None:
         """Replace what lives by what ``change`` has, and close what is declared no more.
 
-        Running exchanges keep the plan that they began with. Its pool still serves them, and keeps no connection afterwards.
+        Running exchanges keep the plan that they began with. Its pools still serve them, and those of targets that have gone
+        keep no connection afterwards.
         A verifier that asks a service answers those who wait before it is closed.
         """
         removed = change.apply()
         self._live_state = change.after
-        for pool in removed.pools:
-            pool.retire(self._retired_pools)
+        for upstream, kept in removed.upstreams:
+            upstream.retire(kept)
         self._close_removed(removed)
 
     def roll_back(self, change: Reconciliation) -> None:
@@ -136,20 +138,29 @@ class Runtime:
             self._assertion = Asserter(self._assertion)
         return self._assertion
 
-    def _make_pool(self, upstream: Upstream) -> Pool:
-        clock = self._environment.monotonic
-        return Pool(upstream, self._network, clock=clock, keeps_idle=self._keeps_idle)
+    def _make_upstream(self, upstream: Upstream, before: LiveUpstream | None = None) -> LiveUpstream:
+        environment = self._environment
+        return LiveUpstream(
+            upstream,
+            self._network,
+            clock=environment.monotonic,
+            now=environment.now,
+            random=Random(environment.random.random()),  # noqa: S311 - to balance; the system's costs a call of the kernel
+            keeps_idle=self._keeps_idle,
+            retired=self._retired_pools,
+            before=before,
+        )
 
-    def _make_verifier(self, method: Method, pool: Callable[[Upstream], Pool]) -> CredentialVerifier:
+    def _make_verifier(self, method: Method, upstream: Callable[[Upstream], LiveUpstream]) -> CredentialVerifier:
         match method:
             case Jwt():
                 return Verifier(method, self._revocation_relay)
             case Issuer():
                 return IssuerVerifier(
-                    method, self._revocation_relay, source=Provider(method, self._make_pool), clock=self.now
+                    method, self._revocation_relay, source=Provider(method, self._make_upstream), clock=self.now
                 )
             case ApiKeys():
-                return ApiKeyVerifier(method, pool(method.upstream), self.now)
+                return ApiKeyVerifier(method, upstream(method.upstream), self.now)
             case TokenDecoder():
                 return DecoderVerifier(method, self._revocation_relay)
             case _:
@@ -187,15 +198,32 @@ class Runtime:
     def snapshot(self) -> Snapshot:
         """Return what lives now as plain values, for a console, a command, or a test.
 
-        A retired pool comes after the others, as long as it is in use.
+        A retired pool comes after the upstreams, as long as it is in use.
         """
-        return Snapshot(tuple(pool.snapshot() for pool in (*self._live_state.pools.values(), *self._retired_pools)))
+        return Snapshot(tuple(one.snapshot() for one in (*self._live_state.upstreams.values(), *self._retired_pools)))
+
+    def drain_target(self, upstream: str, address: str) -> None:
+        """Let the target of ``upstream`` at ``address`` get no new requests; those under way go on.
+
+        Raises LookupError that says what there is.
+        """
+        self._upstream(upstream).drain(address)
+
+    def restore_target(self, upstream: str, address: str) -> None:
+        """Let a drained target get requests again. Raises LookupError that says what there is."""
+        self._upstream(upstream).restore(address)
+
+    def _upstream(self, name: str) -> LiveUpstream:
+        upstreams = self._live_state.upstreams
+        if name not in upstreams:
+            raise LookupError(f"there is no upstream {name!r}; there is {', '.join(map(repr, upstreams)) or 'none'}")
+        return upstreams[name]
 
     async def drained(self) -> None:
         """Return once no connection to any upstream is in use or being opened, and nobody waits for one."""
         while not self.snapshot().drained:
-            for pool in (*self._live_state.pools.values(), *self._retired_pools):
-                await pool.drained()
+            for one in (*self._live_state.upstreams.values(), *self._retired_pools):
+                await one.drained()
 
     async def aclose(self) -> None:
         """Cancel what waits, every question about credentials and names, and close every pooled connection."""
@@ -214,8 +242,8 @@ class Runtime:
         for verifier in verifiers:
             await verifier.aclose()
         self._close_policies(live_state)
-        for pool in (*live_state.pools.values(), *self._retired_pools):
-            await pool.aclose()
+        for one in (*live_state.upstreams.values(), *self._retired_pools):
+            await one.aclose()
 
     def discard(self) -> None:
         """Let go of what lived in an event loop that is closed. Nothing of it can run any more, and no connection is left."""
@@ -229,8 +257,8 @@ class Runtime:
             close(live)
 
     def __repr__(self) -> str:
-        """Show the pools, which say what is busy."""
-        return f"<Runtime {' '.join(map(repr, self._live_state.pools.values())) or 'idle'}>"
+        """Show the upstreams, which say what is busy."""
+        return f"<Runtime {' '.join(map(repr, self._live_state.upstreams.values())) or 'idle'}>"
 
 
 def _everybody(principal: Principal) -> bool:

@@ -9,7 +9,7 @@ from limen.errors import Kind
 from limen.http.headers import Headers, is_json, values
 from limen.upstream.declared import Timeouts
 from limen.upstream.error import UpstreamError
-from limen.upstream.pool import Pool
+from limen.upstream.live import LiveUpstream
 from limen.upstream.request_sender import UpstreamAnswer, send
 
 KiB = 1024
@@ -26,13 +26,13 @@ class NotFetchedError(Exception):
         self.status = status
 
 
-async def fetch(pool: Pool, target: bytes, *, timeouts: Timeouts, limit: int = 256 * KiB) -> bytes:
-    """GET ``target`` through ``pool`` and return its content, at most ``limit`` bytes.
+async def fetch(upstream: LiveUpstream, target: bytes, *, timeouts: Timeouts, limit: int = 256 * KiB) -> bytes:
+    """GET ``target`` of ``upstream`` and return its content, at most ``limit`` bytes.
 
     A reused connection that closes before it answers is replaced by another. Raises NotFetchedError.
     """
     try:
-        answer = await _ask(pool, target, timeouts)
+        answer = await _ask(upstream, target, timeouts)
         try:
             if answer.status != 200:
                 hint = "; redirects are not followed" if 300 <= answer.status < 400 else ""
@@ -49,12 +49,12 @@ async def fetch(pool: Pool, target: bytes, *, timeouts: Timeouts, limit: int = 2
         raise NotFetchedError(str(error)) from None
 
 
-async def _ask(pool: Pool, target: bytes, timeouts: Timeouts) -> UpstreamAnswer:
+async def _ask(upstream: LiveUpstream, target: bytes, timeouts: Timeouts) -> UpstreamAnswer:
     now = asyncio.get_running_loop().time
     until = None if timeouts.connect is None else now() + timeouts.connect
     while True:
         left = None if until is None else max(0.0, until - now())
-        connection = pool.idle() or await pool.acquire(left)
+        pool, connection = await upstream.connect(left)
         try:
             return await send(
                 pool,

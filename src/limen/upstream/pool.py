@@ -1,4 +1,4 @@
-"""The connections of one upstream: idle ones, last in first out; busy ones, bounded; and a queue of requests for one.
+"""The connections to one target: idle ones, last in first out; busy ones, bounded; and a queue of requests for one.
 
 State changes first, I/O after: the synchronous parts leave the pool consistent before anything is awaited or closed.
 """
@@ -15,12 +15,10 @@ from limen.fairness.scheduler import scheduler_of
 from limen.upstream.connection import Connection
 from limen.upstream.declared import Upstream
 from limen.upstream.error import UpstreamError
-from limen.upstream.names import until_next
-from limen.upstream.network import Network, Sockets
+from limen.upstream.network import Network
 from limen.upstream.snapshot import UpstreamSnapshot
 from limen.upstream.target import Target
 from limen.upstream.tls import handshake_fault
-from limen.upstream.tls_context import UpstreamTlsContext
 
 # The least seconds between two checks of idle connections, and the most connections that one check, or one request, closes.
 _LOOK: Final = 0.5
@@ -28,26 +26,30 @@ _MOST_CLOSED: Final = 64
 
 
 class Pool:
-    """Connections to every target of ``upstream``."""
+    """Connections to ``target`` of ``upstream``."""
 
     def __init__(
         self,
         upstream: Upstream,
-        network: Network | None = None,
+        target: Target,
+        network: Network,
+        tls: Callable[[], ssl.SSLContext | None],
         *,
         clock: Callable[[], float] = monotonic,
         keeps_idle: bool = True,
     ) -> None:
-        """Load the files that TLS needs, and open nothing yet; raises ValueError for a file that cannot be used.
+        """Open nothing yet.
 
-        ``network`` is shared by pools; None is the system's, with a cache of names for this pool. ``clock`` gives seconds
-        that never go back. Without ``keeps_idle`` a connection serves one exchange.
+        ``network`` is shared by pools. ``tls`` returns the context for a connection that is opened now. ``clock`` gives
+        seconds that never go back. Without ``keeps_idle`` a connection serves one exchange.
         """
         self.upstream = upstream
-        self._network: Network = Sockets() if network is None else network
+        self.target = target
+        self._network = network
+        self._tls = tls
         self._clock = clock
         self._limits = upstream.limits
-        self._most = upstream.limits.connections * len(upstream.addresses)
+        self._most = upstream.limits.connections
         self._idle: list[Connection] = []  # the oldest first
         self._look: asyncio.TimerHandle | None = None  # the next check of idle connections
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -55,11 +57,6 @@ class Pool:
         self._opening = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._draining: list[asyncio.Future[None]] = []
-        self._turn = 0
-        try:
-            self._tls = UpstreamTlsContext(upstream)
-        except ValueError as error:
-            raise ValueError(f"upstream {upstream.name!r}: {error}") from None
         self._closed = False
         self._discards = not keeps_idle  # whatever comes back
         self._retired: set[Pool] | None = None  # of those that are retired: the ones still in use
@@ -68,15 +65,25 @@ class Pool:
         """Return an idle connection that is fit for use, or None; never waits, and never overtakes waiting requests."""
         return None if self._waiting else self._take()
 
-    def scarce(self) -> bool:
-        """Tell whether half of all connections or more are in use: then no request may hold one before its body is complete.
+    @property
+    def used(self) -> int:
+        """How many connections are in use or being opened."""
+        return len(self._busy) + self._opening
 
-        False once the queue is full as well: a request is then refused at once, and need not send its body first.
-        """
-        used = len(self._busy) + self._opening
-        if self._waiting or used >= self._most:
-            return len(self._waiting) < self._limits.waiting
-        return 2 * used >= self._most
+    @property
+    def waiting(self) -> int:
+        """How many requests are in the queue."""
+        return len(self._waiting)
+
+    @property
+    def full(self) -> bool:
+        """Tell whether a request would have to wait in the queue."""
+        return bool(self._waiting) or self.used >= self._most
+
+    @property
+    def in_use(self) -> bool:
+        """Tell whether any connection is in use or being opened, or a request waits for one."""
+        return bool(self._busy or self._opening or self._waiting)
 
     def _take(self) -> Connection | None:
         now = self._clock()
@@ -101,7 +108,7 @@ class Pool:
         if self._waiting or len(self._busy) + self._opening >= self._most:
             await self._wait(deadline)
         if self._closed:
-            raise UpstreamError(Fault(Kind.UPSTREAM_REFUSED, cause="the gateway is shutting down"))
+            raise UpstreamError(Fault(Kind.SHUT_DOWN, cause="the gateway is shutting down"))
         return self._take() or await self._open(deadline)
 
     def release(self, connection: Connection) -> None:
@@ -237,47 +244,38 @@ class Pool:
             self._tell_drained()
 
     async def _open(self, deadline: float | None) -> Connection:
-        """Try every target once, beginning with the one whose turn it is."""
+        """Connect."""
         self._opening += 1
         if self._retired is not None:
             self._retired.add(self)
-        fault = Fault(Kind.UPSTREAM_REFUSED)
-        left = len(self.upstream.addresses)
+        target = self.target
         try:
-            while left:
-                left -= 1
-                target = self.upstream.addresses[self._turn % len(self.upstream.addresses)]
-                self._turn += 1
-                until = until_next(deadline, left)
-                try:
-                    async with asyncio.timeout_at(until):
-                        connection = await self._connect(target, until)
-                except TimeoutError:
-                    fault = Fault(Kind.CONNECT_TIMEOUT, cause=f"connecting to {target}")
-                except ssl.SSLError as error:
-                    fault = handshake_fault(target, error)
-                except OSError as error:
-                    fault = Fault(Kind.UPSTREAM_REFUSED, cause=f"connecting to {target}: {error}")
-                else:
-                    self._opening -= 1
-                    self._busy.add(connection)
-                    return connection
-            raise UpstreamError(fault)
-        except BaseException:
+            async with asyncio.timeout_at(deadline):
+                connection = await self._connect(deadline)
+        except BaseException as error:
             self._opening -= 1
             self._next()
+            if isinstance(error, TimeoutError):
+                raise UpstreamError(Fault(Kind.CONNECT_TIMEOUT, cause=f"connecting to {target}")) from None
+            if isinstance(error, ssl.SSLError):
+                raise UpstreamError(handshake_fault(target, error)) from None
+            if isinstance(error, OSError):
+                raise UpstreamError(Fault(Kind.UPSTREAM_REFUSED, cause=f"connecting to {target}: {error}")) from None
             raise
+        self._opening -= 1
+        self._busy.add(connection)
+        return connection
 
-    async def _connect(self, target: Target, deadline: float | None) -> Connection:
-        """Return a connection to ``target``. The caller enforces ``deadline``."""
+    async def _connect(self, deadline: float | None) -> Connection:
+        """Return a connection. The caller enforces ``deadline``."""
         scheduler = scheduler_of(asyncio.get_running_loop())
 
         def make(kind: type[Connection]) -> Connection:
-            return kind(target, self._limits.head, self._lost, scheduler)
+            return kind(self.target, self._limits.head, self._lost, scheduler)
 
-        return await self._network.connect(self.upstream, target, make, self._tls.context, deadline)
+        return await self._network.connect(self.upstream, self.target, make, self._tls, deadline)
 
     def __repr__(self) -> str:
         """Show the current counts."""
         now = self.snapshot()
-        return f"<Pool {now.name} {now.idle} idle {now.busy} busy {now.waiting} waiting>"
+        return f"<Pool {now.name} {self.target} {now.idle} idle {now.busy} busy {now.waiting} waiting>"

@@ -275,5 +275,5 @@ def test_what_is_declared_late_is_there_with_the_pools_that_were() -> None:
     second = app.active_config().table.match(b"GET", b"/b")
     assert isinstance(first, Match)
     assert isinstance(second, Match)
-    assert second.plan.pool is first.plan.pool
+    assert second.plan.upstream is first.plan.upstream
     assert second.plan.hooks.arrive == first.plan.hooks.arrive

@@ -14,7 +14,7 @@ from limen.auth.identify import IdentifyResult
 from limen.errors import Fault, Kind
 from limen.exchange.principal import Principal
 from limen.upstream.error import UpstreamError
-from limen.upstream.pool import Pool
+from limen.upstream.live import LiveUpstream
 
 NOW = 1_000_000.0
 THOUSANDS = 5000
@@ -31,7 +31,7 @@ class Service:
         self.at_once = self.most_at_once = 0
         self.open = asyncio.Event()
         self.fails = False
-        self.keys = ApiKeyVerifier(ApiKeys(upstream, **options), Pool(upstream), lambda: self.now)
+        self.keys = ApiKeyVerifier(ApiKeys(upstream, **options), LiveUpstream(upstream), lambda: self.now)
         monkeypatch.setattr(self.keys, "_introspect", self.introspect)
 
     async def introspect(self, key: bytes) -> object:

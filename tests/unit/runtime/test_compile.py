@@ -90,9 +90,9 @@ def test_one_pool_per_upstream_and_one_table_entry_per_method() -> None:
     found = [table.match(*case) for case in ((b"GET", b"/a"), (b"POST", b"/a"), (b"GET", b"/b"), (b"GET", b"/c"))]
     plans = [match.plan for match in found if isinstance(match, Match)]
     assert len(plans) == 4
-    assert plans[0].pool is plans[1].pool is plans[2].pool
-    assert plans[0].pool.upstream is USERS
-    assert plans[3].pool.upstream is ORDERS
+    assert plans[0].upstream is plans[1].upstream is plans[2].upstream
+    assert plans[0].upstream.upstream is USERS
+    assert plans[3].upstream.upstream is ORDERS
     assert [upstream.name for upstream in runtime.snapshot().upstreams] == ["users", "orders"]
 
 
@@ -194,15 +194,15 @@ async def test_the_runtime_shows_and_closes_its_pools() -> None:
     assert repr(runtime) == "<Runtime idle>"
     assert runtime.snapshot() == Snapshot()
     change = runtime.reconcile()
-    pool = change.pool(USERS)
+    live = change.upstream(USERS)
     assert repr(runtime) == "<Runtime idle>"
     runtime.commit(change)
-    assert repr(runtime) == "<Runtime <Pool users 0 idle 0 busy 0 waiting>>"
+    assert repr(runtime) == "<Runtime <LiveUpstream users 0 idle 0 busy 0 waiting>>"
     assert runtime.snapshot() == Snapshot((UpstreamSnapshot("users", 0, 0, 0),))
     assert runtime.snapshot().drained
     await runtime.drained()
     await runtime.aclose()
     assert repr(runtime) == "<Runtime idle>"
-    assert runtime.reconcile().pool(USERS) is not pool
+    assert runtime.reconcile().upstream(USERS) is not live
     assert runtime.new_request_id() != runtime.new_request_id()
     assert runtime.now() > 0

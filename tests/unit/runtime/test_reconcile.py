@@ -9,12 +9,14 @@ from typing import ClassVar
 import pytest
 
 from compiling import A, compiled, fake_network, listeners, plan, route, source, turns, upstreams, verifier
-from limen import DeclarationError, Gateway, Limits, Timeouts, Upstream, signed_in
+from limen import DeclarationError, Gateway, Limits, Timeouts, Tls, Upstream, signed_in
 from limen.auth import Issuer, Jwt, Methods, Revocations
 from limen.exchange.policy import Environment, Policy
 from limen.runtime.declared_policies import DeclaredPolicies
+from limen.runtime.plan import Plan
 from limen.runtime.state import Runtime
 from limen.upstream.connection import Connection
+from limen.upstream.pool import Pool
 from tokens import NOW, SECRET
 
 TOKENS = Jwt(SECRET)
@@ -32,43 +34,81 @@ def _offline(network: list[Connection]) -> None: ...
 # --- upstreams ---
 
 
+def only_pool(plan: Plan) -> Pool:
+    """Return the pool of the only target."""
+    (target,) = plan.upstream.targets
+    return target.pool
+
+
 @pytest.mark.parametrize(
-    ("again", "kept"),
+    ("again", "kept", "pool_kept"),
     [
-        (replace(A), True),
-        (replace(A, timeouts=Timeouts(idle=7)), True),
-        (replace(A, targets=["http://b"]), False),
-        (replace(A, targets=["http://a", "http://b"]), False),
-        (replace(A, limits=Limits(connections=2)), False),
-        (replace(A, name="other"), False),
+        (replace(A), True, True),
+        (replace(A, timeouts=Timeouts(idle=7)), True, True),
+        (replace(A, targets=["http://b"]), False, False),
+        (replace(A, targets=["http://a", "http://b"]), False, True),
+        (replace(A, limits=Limits(connections=2)), False, False),
+        (replace(A, name="other"), False, False),
     ],
     ids=["equal", "timeouts", "target", "targets", "limits", "name"],
 )
-async def test_a_pool_is_kept_while_none_of_its_options_has_changed(again: Upstream, kept: bool) -> None:
+async def test_a_pool_is_kept_while_its_target_limits_and_tls_have_not_changed(
+    again: Upstream, kept: bool, pool_kept: bool
+) -> None:
     runtime = Runtime()
     before = plan(compiled(runtime, route()))
-    connection = await before.pool.acquire(1)
-    before.pool.release(connection)
+    pool = before.upstream.targets[0].pool
+    connection = await pool.acquire(1)
+    pool.release(connection)
     after = plan(compiled(runtime, route(again)))
-    assert (after.pool is before.pool) is kept
-    assert after.pool.upstream is again
+    assert (after.upstream is before.upstream) is kept
+    assert after.upstream.upstream is again
     assert after.timeouts is again.timeouts
-    assert after.pool.idle() is (connection if kept else None)
-    assert connection.reusable is kept
+    now = after.upstream.targets[0].pool
+    assert (now is pool) is pool_kept
+    assert now.idle() is (connection if pool_kept else None)
+    assert connection.reusable is pool_kept
     assert upstreams(runtime) == [again.name]
-    if not kept:
-        assert (await after.pool.acquire(1)).target == again.addresses[0]
+    if not pool_kept:
+        assert (await now.acquire(1)).target == again.addresses[0]
+    await runtime.aclose()
+
+
+async def test_no_connection_outlives_a_change_of_tls() -> None:
+    runtime = Runtime()
+    secure = replace(A, targets=["https://a"])
+    pool = only_pool(plan(compiled(runtime, route(secure))))
+    connection = await pool.acquire(1)
+    pool.release(connection)
+    after = only_pool(plan(compiled(runtime, route(replace(secure, tls=Tls(server_name="a.internal"))))))
+    assert after is not pool
+    assert not connection.reusable
+    await runtime.aclose()
+
+
+async def test_of_several_targets_those_that_go_lose_their_connections_and_the_others_stay() -> None:
+    runtime = Runtime()
+    two = replace(A, targets=["http://a", "http://b"])
+    before = plan(compiled(runtime, route(two))).upstream
+    going, staying = (target.pool for target in before.targets)
+    lost, kept = await going.acquire(1), await staying.acquire(1)
+    going.release(lost)
+    staying.release(kept)
+    after = plan(compiled(runtime, route(replace(A, targets=["http://b", "http://c"])))).upstream
+    assert [str(target.target) for target in after.targets] == ["http://b", "http://c"]
+    assert after.targets[0] is before.targets[1]
+    assert (lost.reusable, staying.idle()) == (False, kept)
     await runtime.aclose()
 
 
 async def test_an_exchange_finishes_with_the_pool_that_it_began_with(network: list[Connection]) -> None:
     runtime = Runtime()
-    before = plan(compiled(runtime, route())).pool
+    before = only_pool(plan(compiled(runtime, route())))
     busy = await before.acquire(1)
     waiting = asyncio.ensure_future(before.acquire(1))
     await turns()
-    after = plan(compiled(runtime, route(replace(A, targets=["http://b"])))).pool
-    assert repr(before) == "<Pool svc 0 idle 1 busy 1 waiting>"
+    after = only_pool(plan(compiled(runtime, route(replace(A, targets=["http://b"])))))
+    assert repr(before) == "<Pool svc http://a 0 idle 1 busy 1 waiting>"
     assert busy.reusable
     assert upstreams(runtime) == ["svc", "svc"]  # what is in use is shown, and waited for
     drained = asyncio.ensure_future(runtime.drained())
@@ -80,7 +120,7 @@ async def test_an_exchange_finishes_with_the_pool_that_it_began_with(network: li
     before.release(late)
     assert not late.reusable
     await drained
-    assert (repr(before), upstreams(runtime)) == ("<Pool svc 0 idle 0 busy 0 waiting>", ["svc"])
+    assert (repr(before), upstreams(runtime)) == ("<Pool svc http://a 0 idle 0 busy 0 waiting>", ["svc"])
     # One that chose its plan before, and comes for a connection only now.
     last = await before.acquire(1)
     assert upstreams(runtime) == ["svc", "svc"]
@@ -94,7 +134,7 @@ async def test_an_exchange_finishes_with_the_pool_that_it_began_with(network: li
 
 async def test_retired_pools_in_use_are_closed_with_the_runtime() -> None:
     runtime = Runtime()
-    pool = plan(compiled(runtime, route())).pool
+    pool = only_pool(plan(compiled(runtime, route())))
     busy = await pool.acquire(1)
     compiled(runtime, route(replace(A, name="other")))
     assert upstreams(runtime) == ["other", "svc"]
@@ -105,7 +145,7 @@ async def test_retired_pools_in_use_are_closed_with_the_runtime() -> None:
 
 async def test_a_place_in_line_that_is_given_up_leaves_nothing() -> None:
     runtime = Runtime()
-    pool = plan(compiled(runtime, route())).pool
+    pool = only_pool(plan(compiled(runtime, route())))
     busy = await pool.acquire(1)
     compiled(runtime, route(replace(A, name="other")))
     waiting = asyncio.ensure_future(pool.acquire(1))
@@ -225,7 +265,7 @@ async def test_a_failed_compile_changes_nothing(monkeypatch: pytest.MonkeyPatch)
         route(allow=signed_in, auth=Methods.of(TOKENS)),
         policies=[Kept(born), Kept(born, "renewable", kind=Renewable)],
     )
-    pool = plan(config).pool
+    pool = only_pool(plan(config))
     idle = await pool.acquire(1)
     pool.release(idle)
     known = verifier(runtime, TOKENS)

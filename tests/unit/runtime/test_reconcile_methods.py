@@ -108,11 +108,11 @@ async def test_a_running_introspection_finishes_at_its_own_service(monkeypatch: 
     other = Upstream("other", ["http://o"])
     compiled(runtime, route(other, allow=signed_in, auth=Methods.of(keys)))
     assert upstreams(runtime) == ["other", "svc"]
-    pool = runtime.reconcile().pool(A)
+    asked_of = runtime.reconcile().upstream(A)
     live = verifier(runtime, keys)
     compiled(runtime, route(other, allow=signed_in, auth=Methods.of(replace(keys))))
     assert verifier(runtime, keys) is live
-    assert runtime.reconcile().pool(A) is pool  # nobody but the keys has declared it
+    assert runtime.reconcile().upstream(A) is asked_of  # nobody but the keys has declared it
     asked = live.verify(b"key", NOW, b"")
     compiled(runtime, route(other))
     await turns()

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from limen import Limits, Upstream
+from calling import pool_for
+from limen import Limits
 from limen.errors import Kind
 from limen.upstream.connection import Connection
 from limen.upstream.error import UpstreamError
@@ -16,22 +17,16 @@ from turning import timeless
 
 
 class Network:
-    """Opens fake connections; targets in ``down`` refuse, and those in ``hanging`` say nothing.
-
-    Nothing opens while ``gate`` is closed.
-    """
+    """Opens fake connections; targets in ``down`` refuse. Nothing opens while ``gate`` is closed."""
 
     def __init__(self) -> None:
         self.opened: list[Connection] = []
         self.down: set[str] = set()
-        self.hanging: set[str] = set()
         self.gate = asyncio.Event()
         self.gate.set()
 
     async def connect(self, target: Target, on_lost: Callable[[Connection], None]) -> Connection:
         await self.gate.wait()
-        if target.url in self.hanging:
-            await asyncio.Event().wait()
         if target.url in self.down:
             raise ConnectionRefusedError("down")
         connection = Connection(target, 4096, on_lost, timeless())
@@ -44,16 +39,15 @@ class Network:
 async def network(monkeypatch: pytest.MonkeyPatch) -> Network:
     made = Network()
 
-    async def connect(pool: Pool, target: Target, deadline: float) -> Connection:
-        return await made.connect(target, vars(Pool)["_lost"].__get__(pool))
+    async def connect(pool: Pool, deadline: float) -> Connection:
+        return await made.connect(pool.target, vars(Pool)["_lost"].__get__(pool))
 
     monkeypatch.setattr(Pool, "_connect", connect)
     return made
 
 
-def pool_of(*targets: str, connections: int = 1, waiting: int = 256, keepalive: float = 4) -> Pool:
-    limits = Limits(connections=connections, waiting=waiting, keepalive=keepalive)
-    return Pool(Upstream("svc", targets or ["http://a"], limits=limits))
+def pool_with(*, connections: int = 1, waiting: int = 256) -> Pool:
+    return pool_for("http://a", Limits(connections=connections, waiting=waiting, keepalive=4))
 
 
 def state(pool: Pool) -> tuple[int, int, int]:
@@ -69,7 +63,7 @@ async def turns() -> None:
 
 
 async def test_the_last_in_is_the_first_out(network: Network) -> None:
-    pool = pool_of(connections=2)
+    pool = pool_with(connections=2)
     first, second = await pool.acquire(1), await pool.acquire(1)
     pool.release(first)
     pool.release(second)
@@ -81,22 +75,20 @@ async def test_the_last_in_is_the_first_out(network: Network) -> None:
     assert len(network.opened) == 2
 
 
-async def test_targets_take_turns_and_a_dead_one_is_passed_over(network: Network) -> None:
-    pool = pool_of("http://a", "http://b", "http://c", connections=2)
-    network.down.add("http://b")
-    used = [(await pool.acquire(1)).target.url for _ in range(4)]
-    assert used == ["http://a", "http://c", "http://a", "http://c"]
-    network.down |= {"http://a", "http://c"}
+async def test_a_target_that_refuses_is_a_fault_that_says_so(network: Network) -> None:
+    pool = pool_with(connections=2)
+    await pool.acquire(1)
+    network.down.add("http://a")
     with pytest.raises(UpstreamError) as caught:
         await pool.acquire(1)
     assert caught.value.fault.kind is Kind.UPSTREAM_REFUSED
     assert "down" in caught.value.fault.cause
     assert not caught.value.sent
-    assert state(pool) == (0, 4, 0)
+    assert state(pool) == (0, 1, 0)
 
 
 async def test_the_line_is_first_in_first_out(network: Network) -> None:
-    pool = pool_of()
+    pool = pool_with()
     connection = await pool.acquire(1)
     served: list[int] = []
 
@@ -117,7 +109,7 @@ async def test_the_line_is_first_in_first_out(network: Network) -> None:
 
 
 async def test_nobody_overtakes_those_in_line(network: Network) -> None:
-    pool = pool_of()
+    pool = pool_with()
     connection = await pool.acquire(1)
     waiting = asyncio.create_task(pool.acquire(5))
     await turns()
@@ -133,20 +125,20 @@ async def test_nobody_overtakes_those_in_line(network: Network) -> None:
 
 
 async def test_a_full_line_refuses_at_once(network: Network) -> None:
-    pool = pool_of(waiting=1)
+    pool = pool_with(waiting=1)
     connection = await pool.acquire(1)
     waiting = asyncio.create_task(pool.acquire(5))
     await turns()
     with pytest.raises(UpstreamError) as caught:
         await pool.acquire(5)
     assert caught.value.fault.kind is Kind.POOL_EXHAUSTED
-    assert caught.value.fault.cause == "<Pool svc 0 idle 1 busy 1 waiting>"
+    assert caught.value.fault.cause == "<Pool svc http://a 0 idle 1 busy 1 waiting>"
     pool.release(connection)
     assert await waiting is connection
 
 
 async def test_waiting_too_long_is_a_fault_and_frees_the_place_in_line(network: Network) -> None:
-    pool = pool_of()
+    pool = pool_with()
     await pool.acquire(1)
     with pytest.raises(UpstreamError) as caught:
         await pool.acquire(0.01)
@@ -155,7 +147,7 @@ async def test_waiting_too_long_is_a_fault_and_frees_the_place_in_line(network: 
 
 
 async def test_leaving_the_line_keeps_the_order_of_the_others(network: Network) -> None:
-    pool = pool_of()
+    pool = pool_with()
     connection = await pool.acquire(1)
     first, second, third = (asyncio.create_task(pool.acquire(5)) for _ in range(3))
     await turns()
@@ -168,7 +160,7 @@ async def test_leaving_the_line_keeps_the_order_of_the_others(network: Network) 
 
 
 async def test_a_place_promised_to_one_who_leaves_goes_to_the_next(network: Network) -> None:
-    pool = pool_of()
+    pool = pool_with()
     connection = await pool.acquire(1)
     first, second = (asyncio.create_task(pool.acquire(5)) for _ in range(2))
     await turns()
@@ -180,7 +172,7 @@ async def test_a_place_promised_to_one_who_leaves_goes_to_the_next(network: Netw
 
 
 async def test_a_failed_opening_passes_the_place_on(network: Network) -> None:
-    pool = pool_of()
+    pool = pool_with()
     network.gate.clear()
     network.down.add("http://a")
     first = asyncio.create_task(pool.acquire(5))
@@ -196,7 +188,7 @@ async def test_a_failed_opening_passes_the_place_on(network: Network) -> None:
 
 
 async def test_a_cancelled_opening_passes_the_place_on(network: Network) -> None:
-    pool = pool_of()
+    pool = pool_with()
     network.gate.clear()
     first, second = (asyncio.create_task(pool.acquire(5)) for _ in range(2))
     await turns()
@@ -207,7 +199,7 @@ async def test_a_cancelled_opening_passes_the_place_on(network: Network) -> None
 
 
 async def test_opening_too_long_is_a_connect_timeout(network: Network) -> None:
-    pool = pool_of()
+    pool = pool_with()
     network.gate.clear()
     with pytest.raises(UpstreamError) as caught:
         await pool.acquire(0.01)
@@ -218,7 +210,7 @@ async def test_opening_too_long_is_a_connect_timeout(network: Network) -> None:
 async def test_what_is_out_of_step_is_not_kept_and_frees_one_place_though_given_back_twice(
     network: Network,
 ) -> None:
-    pool = pool_of()
+    pool = pool_with()
     unfinished = await pool.acquire(1)
     unfinished.start(RecordedAnswer(), b"GET", b"request", whole=True)
     pool.release(unfinished)
@@ -238,7 +230,7 @@ async def test_what_is_out_of_step_is_not_kept_and_frees_one_place_though_given_
 
 
 async def test_a_connection_lost_while_idle_or_busy_is_forgotten(network: Network) -> None:
-    pool = pool_of()
+    pool = pool_with()
     connection = await pool.acquire(1)
     pool.release(connection)
     connection.connection_lost(None)
@@ -253,7 +245,7 @@ async def test_a_connection_lost_while_idle_or_busy_is_forgotten(network: Networ
 
 
 async def test_closing_ends_idle_and_busy_and_keeps_nothing_after(network: Network) -> None:
-    pool = pool_of(connections=3)
+    pool = pool_with(connections=3)
     idle, busy = await pool.acquire(1), await pool.acquire(1)
     seen = RecordedAnswer()
     busy.start(seen, b"GET", b"request", whole=True)
@@ -267,7 +259,7 @@ async def test_closing_ends_idle_and_busy_and_keeps_nothing_after(network: Netwo
 
 
 async def test_closing_ends_those_in_line_at_once(network: Network) -> None:
-    pool = pool_of()
+    pool = pool_with()
     await pool.acquire(5)
     waiting = asyncio.create_task(pool.acquire(5))
     await turns()
@@ -275,49 +267,5 @@ async def test_closing_ends_those_in_line_at_once(network: Network) -> None:
     await pool.aclose()
     with pytest.raises(UpstreamError) as refused:
         await waiting
-    assert refused.value.fault.kind is Kind.UPSTREAM_REFUSED
+    assert refused.value.fault.kind is Kind.SHUT_DOWN
     assert len(network.opened) == 1
-
-
-async def test_connections_are_scarce_when_half_are_in_use(network: Network) -> None:
-    pool = pool_of("http://a", "http://b", connections=2)  # four in all
-    taken = [await pool.acquire(1)]
-    assert not pool.scarce()
-    network.gate.clear()
-    opening = asyncio.create_task(pool.acquire(1))
-    await turns()
-    assert pool.scarce()  # what is being opened is taken
-    network.gate.set()
-    taken.append(await opening)
-    assert pool.scarce()
-    pool.release(taken.pop())
-    assert state(pool) == (1, 1, 0)
-    assert not pool.scarce()  # idle ones are not in use
-    pool.release(taken.pop())
-
-
-@pytest.mark.parametrize("waiting", [0, 1])
-async def test_connections_are_not_scarce_for_whoever_would_be_refused(network: Network, waiting: int) -> None:
-    pool = pool_of(connections=1, waiting=waiting)
-    assert not pool.scarce()
-    taken = await pool.acquire(1)
-    assert pool.scarce() is bool(waiting)
-    line = [asyncio.create_task(pool.acquire(1)) for _ in range(waiting)]
-    await turns()
-    assert not pool.scarce()
-    pool.release(taken)
-    for task in line:
-        pool.release(await task)
-    assert len(network.opened) == 1
-
-
-async def test_a_target_that_hangs_leaves_time_for_those_after_it(network: Network) -> None:
-    network.hanging |= {"http://a", "http://b"}
-    pool = pool_of("http://a", "http://b", "http://c")
-    connection = await pool.acquire(0.05)
-    assert connection.target.url == "http://c"
-    network.hanging.add("http://c")
-    with pytest.raises(UpstreamError) as caught:
-        await pool.acquire(0.01)
-    assert caught.value.fault.kind is Kind.CONNECT_TIMEOUT
-    assert state(pool) == (0, 1, 0)

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from calling import counts, pool_for
-from limen import Limits
+from calling import counts
+from limen import Limits, Upstream
 from limen.upstream.connection import Connection
+from limen.upstream.network import Sockets
 from limen.upstream.pool import Pool
-from limen.upstream.target import Target
 from talk import Wire
 from turning import timeless
 
@@ -49,9 +49,9 @@ class Clock(asyncio.SelectorEventLoop):
 class Loose(Pool):
     """A pool whose connections lead nowhere."""
 
-    async def _connect(self, target: Target, deadline: float | None) -> Connection:
+    async def _connect(self, deadline: float | None) -> Connection:
         lost: Callable[[Connection], None] = self._lost
-        connection = Connection(target, 4096, lost, timeless())
+        connection = Connection(self.target, 4096, lost, timeless())
         connection.connection_made(Wire())
         return connection
 
@@ -64,8 +64,8 @@ def clock() -> Iterator[Clock]:
 
 
 def opened(clock: Clock, most: int, count: int) -> tuple[Pool, list[Connection]]:
-    upstream = pool_for("http://a", limits=Limits(connections=most, keepalive=KEEPALIVE)).upstream
-    pool = Loose(upstream, clock=clock.time)
+    upstream = Upstream("svc", ["http://a"], limits=Limits(connections=most, keepalive=KEEPALIVE))
+    pool = Loose(upstream, upstream.addresses[0], Sockets(), lambda: None, clock=clock.time)
 
     async def open_all() -> list[Connection]:
         return [await pool.acquire(1) for _ in range(count)]

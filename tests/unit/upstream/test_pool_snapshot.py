@@ -11,7 +11,6 @@ from limen.upstream.connection import Connection
 from limen.upstream.error import UpstreamError
 from limen.upstream.pool import Pool
 from limen.upstream.snapshot import UpstreamSnapshot
-from limen.upstream.target import Target
 from talk import Wire
 from turning import timeless
 
@@ -21,9 +20,9 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     """Let every pool open fake connections, once the event is set."""
     opens = asyncio.Event()
 
-    async def connect(pool: Pool, target: Target, deadline: float) -> Connection:
+    async def connect(pool: Pool, deadline: float) -> Connection:
         await opens.wait()
-        connection = Connection(target, 4096, vars(Pool)["_lost"].__get__(pool), timeless())
+        connection = Connection(pool.target, 4096, vars(Pool)["_lost"].__get__(pool), timeless())
         connection.connection_made(Wire())
         return connection
 
@@ -40,7 +39,7 @@ async def turns() -> None:
 async def test_a_snapshot_is_plain_values_of_one_moment(gate: asyncio.Event) -> None:
     pool = pool_for("http://a", limits=Limits(connections=1))
     before = pool.snapshot()
-    assert asdict(before) == {"name": "svc", "idle": 0, "busy": 0, "waiting": 0}
+    assert asdict(before) == {"name": "svc", "idle": 0, "busy": 0, "waiting": 0, "targets": (), "panic": False}
     assert before.drained
     first = asyncio.create_task(pool.acquire(10))
     await turns()

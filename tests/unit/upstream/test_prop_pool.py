@@ -10,18 +10,16 @@ from collections.abc import Callable
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, precondition, rule
 
-from calling import counts, pool_for
-from limen import Limits
+from calling import counts
+from limen import Limits, Upstream
 from limen.upstream.connection import Connection
 from limen.upstream.error import UpstreamError
+from limen.upstream.network import Sockets
 from limen.upstream.pool import Pool
-from limen.upstream.target import Target
 from talk import RecordedAnswer, Wire
 from turning import timeless
 
-TARGETS = ("http://a", "http://b")
-EACH = 2
-MOST = EACH * len(TARGETS)
+MOST = 4
 WAITING = 4
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 CLEAN = (
@@ -49,12 +47,12 @@ class Narrow(Pool):
     fails: bool
     gate: asyncio.Event
 
-    async def _connect(self, target: Target, deadline: float | None) -> Connection:
+    async def _connect(self, deadline: float | None) -> Connection:
         await self.gate.wait()
         if self.fails:
             raise ConnectionRefusedError("told to")
         lost: Callable[[Connection], None] = self._lost
-        connection = Connection(target, 4096, lost, timeless())
+        connection = Connection(self.target, 4096, lost, timeless())
         connection.connection_made(Wire())
         self.made.append(connection)
         return connection
@@ -68,7 +66,8 @@ class PoolMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
-        self.pool = Narrow(pool_for(*TARGETS, limits=Limits(connections=EACH, waiting=WAITING, keepalive=60)).upstream)
+        upstream = Upstream("svc", ["http://a"], limits=Limits(connections=MOST, waiting=WAITING, keepalive=60))
+        self.pool = Narrow(upstream, upstream.addresses[0], Sockets(), lambda: None)
         self.pool.made, self.pool.fails, self.pool.gate = [], False, asyncio.Event()
         self.pool.gate.set()
         self.callers: list[asyncio.Task[Connection]] = []

@@ -15,7 +15,7 @@ from limen.auth.issuer.location import Location
 from limen.observe.redaction import logger
 from limen.upstream.declared import Limits, Timeouts, Upstream
 from limen.upstream.fetch import NotFetchedError, fetch
-from limen.upstream.pool import Pool
+from limen.upstream.live import LiveUpstream
 
 _log = logger("limen.app.document")
 
@@ -100,11 +100,11 @@ class UrlSource:
                 self._due = self._clock() + FRESH
 
     async def _fetch(self) -> bytes:
-        pool = Pool(self._upstream)
+        upstream = LiveUpstream(self._upstream)
         try:
-            return await fetch(pool, self._location.target, timeouts=_TIMEOUTS, limit=MOST_BYTES)
+            return await fetch(upstream, self._location.target, timeouts=_TIMEOUTS, limit=MOST_BYTES)
         finally:
-            await pool.aclose()
+            await upstream.aclose()
 
     def __str__(self) -> str:
         """Show the address without a query, which may hold a secret."""

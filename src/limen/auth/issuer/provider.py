@@ -14,7 +14,7 @@ from limen.auth.issuer.location import Location
 from limen.auth.jose.json_object import read_json_object
 from limen.upstream.declared import Limits, Upstream
 from limen.upstream.fetch import NotFetchedError, fetch
-from limen.upstream.pool import Pool
+from limen.upstream.live import LiveUpstream
 
 # One fetch runs at a time, of at most two documents.
 _LIMITS = Limits(connections=2, waiting=4, head=16384)
@@ -35,16 +35,16 @@ class KeySource(Protocol):
 class Provider:
     """The provider behind ``config``."""
 
-    def __init__(self, config: Issuer, make_pool: Callable[[Upstream], Pool] = Pool) -> None:
+    def __init__(self, config: Issuer, make_upstream: Callable[[Upstream], LiveUpstream] = LiveUpstream) -> None:
         """Connect to nothing, but read the files that TLS needs; raises ValueError for one that cannot be used.
 
-        ``make_pool`` makes the pool of an origin.
+        ``make_upstream`` makes what lives of an origin.
         """
         self._config = config
-        self._make_pool = make_pool
+        self._make_upstream = make_upstream
         self._discovered_location = config.keys
         first = (config.keys or config.location).origin
-        self._pools = {first: self._pool(first)}
+        self._origins = {first: self._origin(first)}
 
     async def key_set(self) -> bytes:
         """Return the present JWK Set, within the total time of the configuration.
@@ -65,9 +65,9 @@ class Provider:
 
     async def aclose(self) -> None:
         """Close every connection."""
-        pools, self._pools = self._pools, {}
-        for pool in pools.values():
-            await pool.aclose()
+        origins, self._origins = self._origins, {}
+        for origin in origins.values():
+            await origin.aclose()
 
     async def _discover(self) -> Location:
         locations = self._config.documents()
@@ -105,23 +105,23 @@ class Provider:
             raise NotFetchedError(f"{location}: jwks_uri: {error}", 200) from None
 
     async def _fetch(self, location: Location) -> bytes:
-        pool = self._pools.get(location.origin)
+        origin = self._origins.get(location.origin)
         try:
-            if pool is None:
-                pool = self._pools[location.origin] = self._pool(location.origin)
-            return await fetch(pool, location.target, timeouts=self._config.timeouts)
+            if origin is None:
+                origin = self._origins[location.origin] = self._origin(location.origin)
+            return await fetch(origin, location.target, timeouts=self._config.timeouts)
         except NotFetchedError as error:
             raise NotFetchedError(f"{location}: {error}", error.status) from None
         except ValueError as error:
             raise NotFetchedError(f"{location}: {error}") from None
 
-    def _pool(self, origin: str) -> Pool:
+    def _origin(self, origin: str) -> LiveUpstream:
         tls = self._config.tls if origin.startswith("https:") else None
         if tls is not None and origin != self._config.location.origin:
             # The client certificate and the server name are for the issuer; authorities are for both.
             tls = replace(tls, certificate=None, key=None, server_name=None)
         try:
-            return self._make_pool(Upstream("issuer", [origin], limits=_LIMITS, tls=tls))
+            return self._make_upstream(Upstream("issuer", [origin], limits=_LIMITS, tls=tls))
         except ValueError as error:
             reason = str(error).removeprefix("upstream 'issuer': ")
             raise ValueError(f"Issuer {self._config.url!r}: {reason}") from None
@@ -129,5 +129,5 @@ class Provider:
     async def _close_unused(self, location: Location) -> None:
         """Close the connections to origins that are no longer used: a provider may move its keys often."""
         used = {self._config.location.origin, location.origin}
-        for origin in [one for one in self._pools if one not in used]:
-            await self._pools.pop(origin).aclose()
+        for origin in [one for one in self._origins if one not in used]:
+            await self._origins.pop(origin).aclose()

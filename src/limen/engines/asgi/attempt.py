@@ -4,8 +4,11 @@ How it ended is told once, as an ``AttemptResult``, whether it was answered, fai
 object.
 """
 
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from functools import partial
 from time import perf_counter
+from typing import Final
 
 from limen.engines.asgi.body import RequestBody
 from limen.errors import Fault
@@ -16,14 +19,27 @@ from limen.upstream.connection import Connection
 from limen.upstream.error import UpstreamError
 from limen.upstream.request_sender import UpstreamAnswer, send
 
+# Seconds that an attempt has at least: none at all is not to be told from no bound.
+_LEAST: Final = 0.001
+
 
 class Attempt:
-    """One attempt; ``answer`` begins it."""
+    """One attempt; ``answer`` begins it. ``trial`` is what the health of its target hears; None where there is but one."""
 
-    __slots__ = ("_answer", "_began", "_body", "_connection", "_core", "_plan", "_reported", "_reused", "_wrote")
+    __slots__ = (
+        *("_answer", "_attempts", "_began", "_body", "_connection", "_core", "_plan", "_pool", "_reported"),
+        *("_reused", "_wrote", "trial"),
+    )
 
-    def __init__(self, core: Exchange, plan: Plan, body: bytes | RequestBody | None) -> None:
-        """Nothing is asked of anybody yet."""
+    def __init__(self, core: Exchange, plan: Plan, body: bytes | AsyncIterator[bytes] | None) -> None:
+        """Pick a target; nothing is asked of anybody yet."""
+        attempts = core.attempts
+        assert attempts is not None
+        self._attempts = attempts
+        self.trial = attempts.begin()
+        target = attempts.upstream.only if self.trial is None else self.trial.target
+        assert target is not None
+        self._pool = target.pool
         self._core = core
         self._plan = plan
         self._body = body
@@ -40,7 +56,7 @@ class Attempt:
         Raises UpstreamError, and what reading ``body`` raises.
         """
         try:
-            connection = self._connection = self._plan.pool.idle() or await self._connect()
+            connection = self._connection = self._pool.idle() or await self._connect()
             self._reused = connection.reused
             self._answer = await self._send(connection)
         except UpstreamError as error:
@@ -49,6 +65,8 @@ class Attempt:
         except BaseException:
             self._report_end(None, sent=self._wrote)
             raise
+        if self.trial is not None:
+            self.trial.answered(self._answer.status)
         return self._answer
 
     def answered(self) -> UpstreamAnswer:
@@ -67,41 +85,57 @@ class Attempt:
             await self._answer.aclose()
 
     async def _connect(self) -> Connection:
-        acquire = partial(self._plan.pool.acquire, self._core.time_to_connect())
+        acquire = partial(self._pool.acquire, self._attempts.time_to_connect())
         try:
             return await (self._body.unless_cut(acquire) if isinstance(self._body, RequestBody) else acquire())
         finally:
-            self._core.connecting += perf_counter() - self._began
+            self._attempts.connecting += perf_counter() - self._began
 
     async def _send(self, connection: Connection) -> UpstreamAnswer:
-        core, body = self._core, self._body
+        core, body, attempts = self._core, self._body, self._attempts
         framing = core.framing
         try:
-            own = core.attempt_lines(str(connection.target))
+            own = attempts.lines(str(connection.target))
         except BaseException:
-            self._plan.pool.release(connection)
+            self._pool.release(connection)
             raise
         self._wrote = True
+        replayable = not isinstance(body, RequestBody) or body.replayable
+        seconds, timeouts = attempts.time_to_answer(replayable), self._plan.timeouts
+        if seconds is not None and seconds != timeouts.first_byte:
+            timeouts = replace(timeouts, first_byte=max(seconds, _LEAST))
+        streams = body is not None and not isinstance(body, bytes)
         return await send(
-            self._plan.pool,
+            self._pool,
             connection,
             method=core.request.method,
             target=core.target,
             headers=core.lines,
             own=own,
             body=body,
-            length=framing.length if framing is not None and isinstance(body, RequestBody) else None,
-            timeouts=self._plan.timeouts,
+            length=framing.length if framing is not None and streams else None,
+            timeouts=timeouts,
             body_silence=self._plan.body_silence,
         )
 
     def _report_end(self, fault: Fault | None, *, sent: bool, reused: bool = False, answered: bool = False) -> None:
-        if self._reported or not self._core.hooks.attempt_ended:
+        if self._reported:
             return
         self._reported = True
-        target = "" if self._connection is None else str(self._connection.target)
         status = 0 if self._answer is None else self._answer.status
+        trial = self.trial
+        if trial is not None:
+            if fault is None:
+                trial.whole(status)
+            else:
+                trial.failed(fault, reused=reused and not answered)
+            trial.end()
+        if not self._core.hooks.attempt_ended:
+            return
+        target = "" if self._connection is None else str(self._connection.target)
+        if trial is not None:
+            target = trial.target.name
         seconds = perf_counter() - self._began
-        self._core.attempt_ended(
+        self._attempts.ended(
             AttemptResult(target, fault, sent=sent, reused=reused, answered=answered, status=status, seconds=seconds)
         )

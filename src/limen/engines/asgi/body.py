@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import TypeVar
 
@@ -45,8 +45,8 @@ class RequestBody:
     """
 
     __slots__ = (
-        *("_bodies", "_cut", "_held", "_limit", "_unreliable", "_idle_timeout", "_receive", "_transform", "_waiting"),
-        *("done", "idle", "length", "seen", "untouched"),
+        *("_again", "_bodies", "_cut", "_held", "_idle_timeout", "_kept", "_kept_size", "_limit", "_receive"),
+        *("_transform", "_unreliable", "_waiting", "done", "idle", "keep_most", "length", "seen", "untouched"),
     )
 
     def __init__(
@@ -78,6 +78,28 @@ class RequestBody:
         self.done = False
         self.idle = empty  # nobody will read it: there is nothing but the final empty message
         self.untouched = True
+        self.keep_most = 0
+        self._kept: list[bytes] | None = []  # what was iterated over; None once it is too much
+        self._kept_size = 0
+        self._again: deque[bytes] = deque()
+
+    @property
+    def replayable(self) -> bool:
+        """Tell whether all that was iterated over can be had again."""
+        return self.untouched or self._kept is not None
+
+    @property
+    def kept_whole(self) -> bool:
+        """Tell whether all of the body has come and is kept."""
+        return self.done and not self.untouched and self._kept is not None and not self._held
+
+    def rewind(self) -> None:
+        """Let the next one iterate from the beginning; only while it is ``replayable``."""
+        self._again = deque(self._kept or ())
+
+    def copy(self) -> AsyncIterator[bytes]:
+        """Return an iterator of its own over a body that is ``kept_whole``."""
+        return _Pieces(self._kept or ())
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         """Iterate over the chunks as they arrive."""
@@ -90,15 +112,28 @@ class RequestBody:
             self.release()  # from here on it streams
         if self._cut:
             raise BodyCut
+        if self._again:
+            return self._again.popleft()
         while chunk := self._held.popleft() if self._held else await self._next_chunk():
             if self._transform is not None:
                 chunk = self._transform.feed(chunk) + self._transform.flush()
             if chunk:
-                return chunk
+                return self._keep(chunk)
         transform, self._transform = self._transform, None
         if transform is not None and (rest := transform.end()):
-            return rest
+            return self._keep(rest)
         raise StopAsyncIteration
+
+    def _keep(self, chunk: bytes) -> bytes:
+        if self._kept is not None:
+            self._kept_size += len(chunk)
+            if self._kept_size > self.keep_most:
+                self._kept = None
+                self.release()
+            else:
+                self._kept.append(chunk)
+                self._bodies.add(self, len(chunk))
+        return chunk
 
     def change_by(self, transform: Transform) -> None:
         """Let whoever iterates have what ``transform`` makes of the body."""
@@ -168,7 +203,13 @@ class RequestBody:
         self._bodies.drop(self)
 
     def cut(self) -> None:
-        """Give up: whoever reads, gathers or iterates over this body, or waits while it is held, gets BodyCut."""
+        """Give up: whoever reads, gathers or iterates over this body, or waits while it is held, gets BodyCut.
+
+        What is only kept for another attempt is dropped, and nobody gets anything.
+        """
+        if self._kept:
+            self._kept = None
+            return
         self._cut = True
         if self._held:
             self._held.clear()
@@ -179,6 +220,23 @@ class RequestBody:
         self._bodies.add(self, len(chunk))
         if self._cut:
             raise BodyCut
+
+
+class _Pieces:
+    """Iterates over what is there."""
+
+    __slots__ = ("_pieces",)
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = deque(pieces)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._pieces:
+            raise StopAsyncIteration
+        return self._pieces.popleft()
 
 
 class Watch:

@@ -10,12 +10,12 @@
 """
 
 from collections.abc import Awaitable
-from functools import partial
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from limen.engines.asgi import record
 from limen.engines.asgi.attempt import Attempt
+from limen.engines.asgi.attempts import answered_attempt
 from limen.engines.asgi.body import BodyCut, BodyLost, BodyTimeout, BodyTooLarge, ClientGone, RequestBody, Watch
 from limen.engines.asgi.downstream import Downstream
 from limen.engines.asgi.guarded import GUARDED, ApplicationSide, Guarded
@@ -283,31 +283,13 @@ class _Exchange:
                 stream.change_by(core.body_transform)
             body = stream if core.framing.framed else None
         with Watch(self._receive, self._body):
-            attempt = await self._attempts(plan, body)
+            attempt = await answered_attempt(core, plan, body)
             if isinstance(attempt, Fault):
                 return attempt
             try:
                 return await self._pass_on(plan, attempt)
             finally:
                 await attempt.aclose()
-
-    async def _attempts(self, plan: Plan, body: bytes | RequestBody | None) -> Attempt | Fault:
-        """Return the attempt that was answered, or the fault of the last one."""
-        core = self._core
-        while True:
-            core.attempts += 1
-            if isinstance(body, RequestBody):
-                await body.gather(partial(steps.must_buffer_body, plan))
-            attempt = Attempt(core, plan, body)
-            try:
-                await attempt.answer()
-            except UpstreamError as error:
-                reused = error.reused and not error.answered
-                replayable = not isinstance(body, RequestBody) or body.untouched
-                if not core.may_retry(error.fault, sent=error.sent, reused=reused, replayable=replayable):
-                    return error.fault
-            else:
-                return attempt
 
     # --- the answer ---
 

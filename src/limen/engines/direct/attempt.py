@@ -16,10 +16,12 @@ from limen.engines.direct.timers import Timer
 from limen.errors import Fault
 from limen.exchange.attempt import AttemptResult
 from limen.http.headers import Headers
+from limen.pipeline.attempts import TargetAttempt
 from limen.runtime.plan import Plan
 from limen.upstream import request
 from limen.upstream.connection import Connection
 from limen.upstream.error import UpstreamError
+from limen.upstream.pool import Pool
 
 if TYPE_CHECKING:
     from limen.engines.direct.exchange import DirectExchange
@@ -27,26 +29,35 @@ if TYPE_CHECKING:
 
 @final
 class Attempt:
-    """``status`` is that of the answer, 0 before its head has come. ``timer`` is the attempt's own while it lasts."""
+    """``status`` is that of the answer, 0 before its head has come. ``timer`` is the attempt's own while it lasts.
 
-    __slots__ = ("_began", "_connection", "_exchange", "_plan", "_sent_at", "_task", "_timer", "status")
+    ``trial`` is what the health of the target hears of it; None where the upstream has but one.
+    """
 
-    def __init__(self, exchange: "DirectExchange", plan: Plan, timer: Timer) -> None:
-        """Nothing is asked of anybody yet."""
+    __slots__ = (
+        *("_began", "_connection", "_exchange", "_plan", "_pool", "_sent_at", "_task", "_timer", "status", "trial"),
+    )
+
+    def __init__(
+        self, exchange: "DirectExchange", plan: Plan, pool: Pool, trial: TargetAttempt | None, timer: Timer
+    ) -> None:
+        """Nothing is asked of anybody yet. ``pool`` is that of the target."""
         self._exchange = exchange
         self._plan = plan
+        self._pool = pool
         self._timer = timer
         self._began = 0.0
         self._sent_at = 0.0
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
         self.status: int = 0
+        self.trial = trial
 
     # --- a connection ---
 
     def begin(self) -> None:
         """Get a connection, and send the request on it."""
-        connection = self._plan.pool.idle()
+        connection = self._pool.idle()
         if connection is not None:
             self._send(connection)
         else:
@@ -54,20 +65,22 @@ class Attempt:
 
     async def _acquire(self) -> None:
         exchange = self._exchange
+        attempts = exchange.attempts
         if exchange.must_wait_for_body():
             self._task = None  # those before it in this turn of the loop have taken what there was
-            exchange.attempt_put_off()
+            exchange.attempt_put_off(self)
             return
         self._began = began = perf_counter()
         try:
             try:
-                connection = await self._plan.pool.acquire(exchange.core.time_to_connect())
+                connection = await self._pool.acquire(attempts.time_to_connect())
             except UpstreamError as error:
-                exchange.core.connecting += perf_counter() - began
+                attempts.connecting += perf_counter() - began
                 self._task = None
-                self._report_end(None, error.fault, sent=False, reused=False, answered=False)
-                exchange.attempt_failed(error.fault, sent=False, reused=False)
+                self._end(None, error.fault, sent=False, reused=False, answered=False)
+                exchange.attempt_failed(self, error.fault, sent=False, reused=False)
                 return
+            attempts.connecting += perf_counter() - began
             self._task = None
             self._send(connection)
         except Exception:
@@ -76,7 +89,7 @@ class Attempt:
 
     def _send(self, connection: Connection) -> None:
         exchange = self._exchange
-        core, body = exchange.core, exchange.body
+        core, body, attempts = exchange.core, exchange.body, exchange.attempts
         self._connection = connection
         self._sent_at = perf_counter()
         if not self._began:
@@ -86,18 +99,15 @@ class Attempt:
         length = framing.length if streams else None if content is None else len(content)
         head = request.framing(core.request.method, streamed=streams, length=length)
         authority = connection.target.authority
-        own = core.attempt_lines(str(connection.target)) if core.hooks.attempt_head else core.own_lines
+        own = attempts.lines(str(connection.target)) if attempts.adds_lines else core.own_lines
         data = request.head(core.request.method, core.target, authority, core.lines, own, head)
         more = streams and not body.whole
         if streams:
             # As the client framed it, and not as it happens to have come.
             data += b"".join(body.parts if length is not None else map(request.chunk, filter(None, body.parts)))
-            if more:
-                body.forwarded = bool(body.parts)
-                body.parts.clear()
-            elif length is None:
+            if not more and length is None:
                 data += request.LAST_CHUNK
-            body.uncount(exchange)
+            body.sent(exchange, more=more)
         elif content:
             data += content
         connection.start(self, core.request.method, data, whole=not more)
@@ -119,7 +129,6 @@ class Attempt:
         assert framing is not None
         if data:
             connection.write(data if framing.length is not None else request.chunk(data))
-        self._exchange.body.forwarded = True
         blocked = connection.blocked()
         if blocked is not None:
             self._exchange.downstream.pause_reading()
@@ -138,8 +147,6 @@ class Attempt:
             return
         framing = self._exchange.core.framing
         assert framing is not None
-        if rest:
-            self._exchange.body.forwarded = True
         if framing.length is None:
             connection.write((request.chunk(rest) if rest else b"") + request.LAST_CHUNK)
         connection.finish()
@@ -160,7 +167,9 @@ class Attempt:
         """Take the head of the answer."""
         self.status = status
         try:
-            self._exchange.answer_begins(status, headers)
+            if self.trial is not None:
+                self.trial.answered(status)
+            self._exchange.answer_begins(self, status, headers)
         except Exception:
             self._exchange.bug()  # raised on, the parser of the connection would take it for the service's mistake
 
@@ -176,9 +185,9 @@ class Attempt:
         """The answer is whole."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            self._plan.pool.release(connection)
-            if self._exchange.core.hooks.attempt_ended:
-                self._report_end(connection, None, sent=True, reused=connection.reused, answered=True)
+            self._pool.release(connection)
+            if self.trial is not None or self._exchange.core.hooks.attempt_ended:
+                self._end(connection, None, sent=True, reused=connection.reused, answered=True)
         self._exchange.answer_whole()
 
     def fault(self, fault: Fault) -> None:
@@ -187,10 +196,10 @@ class Attempt:
         if connection is None or self._exchange.complete:
             return
         reused = connection.reused and not connection.answering
-        self._plan.pool.release(connection)
+        self._pool.release(connection)
         try:
-            self._report_end(connection, fault, sent=True, reused=reused, answered=connection.answering)
-            self._exchange.attempt_failed(fault, sent=True, reused=reused)
+            self._end(connection, fault, sent=True, reused=reused, answered=connection.answering)
+            self._exchange.attempt_failed(self, fault, sent=True, reused=reused)
         except Exception:
             self._exchange.bug()
 
@@ -200,12 +209,14 @@ class Attempt:
         """Set the deadline of what comes next: the head, or more of the content, or more of the client's body."""
         if self._connection is None:
             return
-        timeouts = self._plan.timeouts
+        timeouts, exchange = self._plan.timeouts, self._exchange
         seconds: float | None
-        if self._exchange.streams and not self._exchange.body.whole:
+        if exchange.streams and not exchange.body.whole:
             seconds = self._plan.body_silence
+        elif self.status:
+            seconds = timeouts.idle
         else:
-            seconds = timeouts.idle if self.status else timeouts.first_byte
+            seconds = exchange.attempts.time_to_answer(not exchange.body.forwarded)
         if timeouts.total is not None:
             left = max(timeouts.total - (perf_counter() - self._sent_at), 0.0)
             seconds = left if seconds is None else min(seconds, left)
@@ -230,30 +241,46 @@ class Attempt:
             self._connection.resume()
             self.await_answer()
 
-    def cancel(self) -> None:
-        """Let go of the service; nothing more is heard of this attempt."""
+    def cancel(self, fault: Fault | None = None) -> None:
+        """Let go of the service; nothing more is heard of this attempt. ``fault`` is why, if it is the service's."""
         self._timer.clear()
         connection, self._connection = self._connection, None
         task, self._task = self._task, None
         if connection is not None:
             answered, reused = connection.answering, connection.reused
             connection.abort()
-            self._plan.pool.release(connection)
-            self._report_end(connection, None, sent=True, reused=reused, answered=answered)
+            self._pool.release(connection)
+            self._end(connection, fault, sent=True, reused=reused, answered=answered)
         elif task is not None:
             task.cancel()
-            self._report_end(None, None, sent=False, reused=False, answered=False)
+            self._end(None, fault, sent=False, reused=False, answered=False)
 
-    def _report_end(
+    def lose(self) -> None:
+        """Give up, as another attempt is answered, which began later than this one if this was the first."""
+        if self.trial is not None and not self.status:
+            self.trial.overtaken()
+        self.cancel()
+
+    def _end(
         self, connection: Connection | None, fault: Fault | None, *, sent: bool, reused: bool, answered: bool
     ) -> None:
-        """Say how it ended, if anybody wants to know."""
+        """Say how it ended, to whom it concerns."""
+        trial = self.trial
+        if trial is not None:
+            self._timer.clear()
+            if fault is None:
+                trial.whole(self.status)
+            else:
+                trial.failed(fault, reused=reused and not answered)
+            trial.end()
         core = self._exchange.core
         if not core.hooks.attempt_ended:
             return
         target = "" if connection is None else str(connection.target)
+        if trial is not None:
+            target = trial.target.name
         seconds = perf_counter() - self._began if self._began else 0.0
-        core.attempt_ended(
+        self._exchange.attempts.ended(
             AttemptResult(
                 target, fault, sent=sent, reused=reused, answered=answered, status=self.status, seconds=seconds
             )

@@ -23,6 +23,10 @@ class Downstream:
     """The address of the connection's other end, or what stands for it."""
     timer: Timer
 
+    def hedge_timer(self) -> Timer:
+        """Return the timer of a second attempt, for the request whose turn it is."""
+        return self.timer
+
     def write(self, data: bytes) -> None:
         """Write to the client."""
 

@@ -19,17 +19,35 @@ from limen.engines.direct.attempt import Attempt
 from limen.engines.direct.downstream import CONTINUE, Downstream, reply_bytes
 from limen.engines.direct.pipelined import PipelinedRequest
 from limen.engines.direct.request_body import RequestBody
+from limen.engines.direct.timers import Timer
 from limen.errors import RETRY_AFTER, Fault, Kind
 from limen.fairness.body_memory import BodyMemory
 from limen.http.headers import Headers
 from limen.observe.access import shown
 from limen.observe.redaction import logger
+from limen.pipeline.attempts import Attempts, TargetAttempt
 from limen.pipeline.exchange import ANSWERING, BUFFERING, READING, REPLYING, SENDING, WAITING, Exchange
 from limen.pipeline.steps import MOST_HELD, must_buffer_body
 
 _log = logger("limen.direct")
 
 _BUG: Final = Fault(Kind.INTERNAL_ERROR)
+
+
+@final
+class Overdue:
+    """Waits for the time at which an attempt is late."""
+
+    __slots__ = ("_exchange", "_trial")
+
+    def __init__(self, exchange: "DirectExchange", trial: TargetAttempt) -> None:
+        """It is ``exchange`` that hears of it."""
+        self._exchange = exchange
+        self._trial = trial
+
+    def expired(self) -> None:
+        """It is late."""
+        self._exchange.overdue(self._trial)
 
 
 @final
@@ -43,6 +61,9 @@ class DirectExchange(PipelinedRequest):
             "_attempt",
             "_buffer",
             "_buffered",
+            "_hedge_timer",
+            "_pausing",
+            "_rival",
             "_chunks",
             "_cut_by",
             "_expects",
@@ -77,6 +98,9 @@ class DirectExchange(PipelinedRequest):
         self._refusal: Fault | None = None  # what it is answered with in its turn
         self._waits_for_body = False  # for more of the body, before it may have a connection
         self._attempt: Attempt | None = None
+        self._rival: Attempt | None = None  # one that began later, while the first goes on
+        self._hedge_timer: Timer | None = None
+        self._pausing: asyncio.TimerHandle | None = None  # until the next attempt
         self._owns_awaited = False
         self._awaited: asyncio.Future[Any] | None = (
             None  # somebody else's: an identity provider's, a policy's, a hook's
@@ -168,6 +192,7 @@ class DirectExchange(PipelinedRequest):
                 self.bug()
                 return
             if self._attempt is not None and self._attempt.pass_on(data):
+                body.passed_on(data, self)
                 return
         body.hold(data, self)
         if self.complete or self._refusal is not None:
@@ -197,6 +222,7 @@ class DirectExchange(PipelinedRequest):
                 rest = body.rest()
                 if self._attempt is not None and self._attempt.connected:
                     self._attempt.end_request(rest)
+                    body.passed_on(rest, self)
                 elif rest:
                     body.hold(rest, self)
                 if self._waits_for_body and not self.complete:
@@ -249,8 +275,8 @@ class DirectExchange(PipelinedRequest):
     def cut(self) -> None:
         """Give the body up: the worker holds too much, and this one much for long."""
         self.body.give_up()
-        if self.complete:
-            return
+        if self.complete or (self._attempt is not None and self._attempt.connected):
+            return  # it was only kept for another attempt
         self.keep_alive = False  # the rest of the body is of no use
         fault = Fault(Kind.BODIES_FULL, headers=RETRY_AFTER)
         if self._in_turn:
@@ -280,16 +306,61 @@ class DirectExchange(PipelinedRequest):
             self.body.uncount(self)
         if core.body_transform is not None:
             self.body.change_by(core.body_transform)
+        if self.streams:
+            self.body.keep_most = self.attempts.most_kept()
         self._start_attempt()
 
+    @property
+    def attempts(self) -> Attempts:
+        """What decides about the attempts."""
+        attempts = self.core.attempts
+        assert attempts is not None
+        return attempts
+
     def _start_attempt(self) -> None:
-        core = self.core
-        assert core.plan is not None
+        self._pausing = None
         if self.streams and self.must_wait_for_body():
             return
-        core.attempts += 1
-        self._attempt = attempt = Attempt(self, core.plan, self._timer)
+        attempt = self._new_attempt(self._timer)
+        self._attempt = attempt
         attempt.begin()
+        if attempt.trial is not None and attempt is self._attempt and not self._status_sent:
+            self._watch(attempt.trial)
+
+    def _new_attempt(self, timer: Timer) -> Attempt:
+        plan, attempts = self.core.plan, self.attempts
+        assert plan is not None
+        trial = attempts.begin()
+        if trial is None:
+            only = attempts.upstream.only
+            assert only is not None
+            return Attempt(self, plan, only.pool, None, timer)
+        return Attempt(self, plan, trial.target.pool, trial, timer)
+
+    def _watch(self, trial: TargetAttempt) -> None:
+        """Begin another attempt if this one takes longer than its route does at other times."""
+        seconds = self.attempts.hedge_after(trial)
+        if not seconds:
+            return
+        timer = self._hedge_timer
+        if timer is None:
+            self._hedge_timer = timer = self.downstream.hedge_timer()
+        timer.set(Overdue(self, trial), seconds)
+
+    def overdue(self, trial: TargetAttempt) -> None:
+        """The answer is late: ask another target as well, if that may be done now, or else soon."""
+        attempt = self._attempt
+        if self.complete or attempt is None or attempt.trial is not trial or attempt.status or self._rival is not None:
+            return
+        whole = not self.streams or self.body.whole
+        if not self.attempts.may_hedge(replayable=whole and not self.body.forwarded):
+            self._watch(trial)
+            return
+        try:
+            self._rival = rival = self._new_attempt(Timer(self._timer.timers))
+            rival.begin()
+        except Exception:
+            self.bug()
 
     def must_wait_for_body(self) -> bool:
         """Tell whether more of a body that streams has to come first. Each piece of it asks again, and so does its end."""
@@ -306,22 +377,49 @@ class DirectExchange(PipelinedRequest):
         self._waits_for_body = waits
         return waits
 
-    def attempt_put_off(self) -> None:
+    def attempt_put_off(self, attempt: Attempt) -> None:
         """More of the body has to come after all."""
-        self.core.attempts -= 1
+        self.attempts.put_off(attempt.trial)
         self._attempt = None
 
-    def attempt_failed(self, fault: Fault, *, sent: bool, reused: bool) -> None:
-        """Try once more where that is safe, else tell the client."""
+    def attempt_failed(self, attempt: Attempt, fault: Fault, *, sent: bool, reused: bool) -> None:
+        """Wait for the other attempt if there is one; else try once more where that is safe, or tell the client."""
+        if self._goes_on_without(attempt):
+            return
         self._attempt = None
         if self._writer is not None:
             self._writer.begun()
-        replayable = not self.body.forwarded
-        if not self._status_sent and self.core.may_retry(fault, sent=sent, reused=reused, replayable=replayable):
-            self._timer.clear()
-            self._start_attempt()
-            return
+        if not self._status_sent and not attempt.status:
+            replayable = not self.body.forwarded
+            if self._try_again(self.attempts.after_fault(fault, sent=sent, reused=reused, replayable=replayable)):
+                return
         self._conclude(fault)
+
+    def _goes_on_without(self, attempt: Attempt) -> bool:
+        """Tell whether there is another attempt than ``attempt``, which has ended: then that is the one to wait for."""
+        other = self._rival if attempt is self._attempt else self._attempt
+        if self._rival is None or other is None:
+            return False
+        self._attempt, self._rival = other, None
+        return True
+
+    def _try_again(self, seconds: float) -> bool:
+        """Begin another attempt in so many seconds; False for NEVER."""
+        if seconds < 0.0:
+            return False
+        self._timer.clear()
+        if seconds == 0.0:
+            self._start_attempt()
+        else:
+            self._pausing = self.downstream.loop.call_later(seconds, self._pause_over)
+        return True
+
+    def _pause_over(self) -> None:
+        try:
+            if not self.complete:
+                self._start_attempt()
+        except Exception:
+            self.bug()
 
     def attempt_expired(self, attempt: Attempt) -> None:
         """Somebody took too long."""
@@ -334,14 +432,21 @@ class DirectExchange(PipelinedRequest):
             cause = "the service stopped reading the request"
         else:
             cause = "silence" if self._status_sent else "no answer"
+        fault = Fault(Kind.ANSWER_TIMEOUT, cause=cause)
+        attempt.cancel(fault)
+        if not self._status_sent:
+            self.attempt_failed(attempt, fault, sent=True, reused=False)
+            return
         self._stop()
-        self._conclude(Fault(Kind.ANSWER_TIMEOUT, cause=cause))
+        self._conclude(fault)
 
     # --- the answer ---
 
-    def answer_begins(self, status: int, headers: Headers) -> None:
-        """Take the head of the service's answer."""
+    def answer_begins(self, attempt: Attempt, status: int, headers: Headers) -> None:
+        """Take the head of the answer to ``attempt``: the first one is the answer, unless another attempt replaces it."""
         core = self.core
+        if attempt.trial is not None and self._is_replaced(attempt, status):
+            return
         state = core.answer_begins(status, headers)
         if state == BUFFERING:
             self._buffer = []
@@ -365,6 +470,26 @@ class DirectExchange(PipelinedRequest):
         )
         self.keep_alive = writer.keep_alive
         self._status_sent = core.answer.status
+
+    def _is_replaced(self, attempt: Attempt, status: int) -> bool:
+        """Tell whether another attempt takes the place of one that is answered with ``status``; else no other goes on."""
+        other = self._rival if attempt is self._attempt else self._attempt
+        if self._rival is not None and other is not None:
+            if self.attempts.is_failure(status):
+                attempt.cancel()
+                return self._goes_on_without(attempt)
+            other.lose()
+            self._attempt, self._rival = attempt, None
+        if self._hedge_timer is not None:
+            self._hedge_timer.clear()
+        if status < 500:
+            return False
+        seconds = self.attempts.after_status(status, replayable=not self.body.forwarded)
+        if seconds < 0.0:
+            return False
+        attempt.cancel()
+        self._attempt = None
+        return self._try_again(seconds)
 
     def content_came(self, data: bytes) -> None:
         """Take a piece of the answer's content."""
@@ -463,6 +588,7 @@ class DirectExchange(PipelinedRequest):
         attempt, self._attempt = self._attempt, None
         if attempt is not None:
             attempt.cancel()
+        self._stop_others()
         asked, self._awaited = self._awaited, None
         if asked is not None and self._owns_awaited:
             # Not at once: it may not have begun, and what it would have awaited would never be awaited.
@@ -470,6 +596,17 @@ class DirectExchange(PipelinedRequest):
         self._buffer = None
         if not self._status_sent:
             self._writer = None
+
+    def _stop_others(self) -> None:
+        """Let go of a second attempt, and begin no other."""
+        rival, self._rival = self._rival, None
+        if rival is not None:
+            rival.cancel()
+        if self._hedge_timer is not None:
+            self._hedge_timer.clear()
+        if self._pausing is not None:
+            self._pausing.cancel()
+            self._pausing = None
 
     def _conclude(self, fault: Fault) -> None:
         if self._status_sent:

@@ -98,6 +98,7 @@ class GatewayProtocol(Downstream):
         self._writable: asyncio.Future[None] | None = None  # what waits for the client to read
         self._write_timeout: WriteTimeout | None = None
         self.timer = Timer(state.timers)  # of the exchange whose turn it is
+        self._hedge_timer: Timer | None = None  # of its second attempt
         self.parser = RequestParser(self)
         self.deadline = ConnectionTimer(self)
         self.dispatcher = Dispatcher(self, direct=self._is_direct())
@@ -285,6 +286,13 @@ class GatewayProtocol(Downstream):
         """Write to the client."""
         self.transport.write(data)
 
+    def hedge_timer(self) -> Timer:
+        """Return the timer of a second attempt, for the request whose turn it is."""
+        timer = self._hedge_timer
+        if timer is None:
+            self._hedge_timer = timer = Timer(self.state.fine_timers)
+        return timer
+
     def is_stalled(self) -> bool:
         """Tell whether the client reads slower than we write."""
         return self.input.write_paused
@@ -465,6 +473,8 @@ class GatewayProtocol(Downstream):
             self.state.idle.leaving -= 1
         self.deadline.drop()
         self.timer.drop()
+        if self._hedge_timer is not None:
+            self._hedge_timer.drop()
         if self._write_timeout is not None:
             self._write_timeout.done()
         if self._counted is not None:

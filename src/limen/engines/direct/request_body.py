@@ -10,10 +10,11 @@ from limen.fairness.body_memory import BodyMemory, Holder
 class RequestBody:
     """What has come of a body: ``seen`` bytes, all of them if it is ``whole``; ``parts`` are held.
 
-    ``forwarded`` says that something of it has gone to the service, and another attempt could not have it again.
+    ``keep_most`` bounds, in bytes, what is kept for another attempt once it has gone to the service. ``forwarded`` says that
+    something has gone there and is not kept, so that another attempt could not have it again.
     """
 
-    __slots__ = ("_bodies", "_counted", "_transform", "forwarded", "parts", "seen", "whole")
+    __slots__ = ("_bodies", "_counted", "_kept", "_transform", "forwarded", "keep_most", "parts", "seen", "whole")
 
     def __init__(self, bodies: BodyMemory) -> None:
         """Nothing has come; ``bodies`` are those that the worker holds."""
@@ -24,6 +25,8 @@ class RequestBody:
         self.seen: int = 0
         self.whole = False
         self.forwarded = False
+        self._kept: int = 0  # bytes of ``parts`` that an attempt has got
+        self.keep_most: int = 0
 
     def hold(self, data: bytes, holder: Holder) -> None:
         """Keep a piece, which counts for ``holder``, whose body this is; it may be the one that has to give way."""
@@ -49,8 +52,28 @@ class RequestBody:
         """Return what the service gets behind the last piece."""
         return b"" if self._transform is None else self._transform.end()
 
+    def sent(self, holder: Holder, *, more: bool) -> None:
+        """Take note that an attempt has got all parts, and that ``more`` follow: they are kept if they are few enough."""
+        self._kept = sum(map(len, self.parts))
+        if self._kept > self.keep_most:
+            if more:
+                self.forwarded = True
+                self.parts.clear()
+            self.uncount(holder)  # what is still held is on its way
+
+    def passed_on(self, data: bytes, holder: Holder) -> None:
+        """Take note that an attempt has got ``data`` too."""
+        if self.forwarded or not data:
+            return
+        self._kept += len(data)
+        if self._kept <= self.keep_most:
+            self.hold(data, holder)
+        else:
+            self.forwarded = True
+            self.release(holder)
+
     def uncount(self, holder: Holder) -> None:
-        """Count no longer: what is still held is on its way."""
+        """Count no longer."""
         if self._counted:
             self._counted = False
             self._bodies.drop(holder)
@@ -63,6 +86,7 @@ class RequestBody:
     def give_up(self) -> None:
         """Hold nothing more: the worker has stopped counting it."""
         self._counted = False
+        self.forwarded = True
         self.parts.clear()
 
     def __repr__(self) -> str:

@@ -8,8 +8,9 @@ import asyncio
 import math
 from typing import Final, Protocol
 
-# Seconds between looks, and so how late a deadline may be.
+# Seconds between looks, and so how late a deadline may be; and the same where milliseconds matter.
 TICK: Final = 0.05
+FINE_TICK: Final = 0.01
 
 # Seconds within which a loop has looked at its sockets once more; 0 would not let uvloop look.
 _TURN: Final = 0.001
@@ -68,13 +69,14 @@ class Timer:
 
 
 class Timers:
-    """The looks of one loop. Each has the number of the tick in which it happens."""
+    """The looks of one loop, every ``tick`` seconds. Each has the number of the tick in which it happens."""
 
-    __slots__ = ("_looks", "_loop", "_ticked", "_ticking")
+    __slots__ = ("_looks", "_loop", "_tick_seconds", "_ticked", "_ticking")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, tick: float = TICK) -> None:
         """Nothing runs while nobody waits."""
         self._loop = loop
+        self._tick_seconds = tick
         self._looks: dict[int, dict[Timer, None]] = {}
         self._ticked = 0
         self._ticking = False
@@ -87,18 +89,18 @@ class Timers:
         """Look at ``timer`` in the first tick after its deadline, and in no other."""
         if timer.look is not None:
             del timer.look[timer]
-        before = int(timer.deadline / TICK)
-        timer.least = before * TICK
+        before = int(timer.deadline / self._tick_seconds)
+        timer.least = before * self._tick_seconds
         timer.look = self._looks.setdefault(before + 1, {})
         timer.look[timer] = None
         if not self._ticking:
             self._ticking = True
-            self._ticked = int(self.now() / TICK)
-            self._loop.call_later(TICK, self._tick)
+            self._ticked = int(self.now() / self._tick_seconds)
+            self._loop.call_later(self._tick_seconds, self._tick)
 
     def _tick(self) -> None:
         now = self.now()
-        ticked = int(now / TICK)
+        ticked = int(now / self._tick_seconds)
         for tick in range(self._ticked + 1, ticked + 1):
             for timer in self._looks.pop(tick, ()):
                 timer.look = None
@@ -112,7 +114,7 @@ class Timers:
                     self._loop.call_later(_TURN, timer.passed, timer.deadline)
         self._ticked = ticked
         if self._looks:
-            self._loop.call_later(TICK, self._tick)
+            self._loop.call_later(self._tick_seconds, self._tick)
         else:
             self._ticking = False
 

@@ -9,7 +9,7 @@ from uvicorn.config import Config
 from limen.client.limits import MOST_CONNECTIONS, ClientLimits
 from limen.engines.direct import server_log
 from limen.engines.direct.idle import Idle
-from limen.engines.direct.timers import Timers
+from limen.engines.direct.timers import FINE_TICK, Timers
 from limen.exchange.request_ids import RequestIds
 from limen.fairness.body_memory import BodyMemory
 from limen.fairness.scheduler import scheduler_of
@@ -21,7 +21,18 @@ class WorkerState:
     ``connections`` is how many there may be, and ``idle`` finds those that make room then.
     """
 
-    __slots__ = ("addresses", "bodies", "connections", "fresh", "idle", "limits", "running", "timers", "turns")
+    __slots__ = (
+        "addresses",
+        "bodies",
+        "connections",
+        "fine_timers",
+        "fresh",
+        "idle",
+        "limits",
+        "running",
+        "timers",
+        "turns",
+    )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, limits: ClientLimits, bodies: BodyMemory) -> None:
         """Nobody is connected yet; ``bodies`` are those that the worker holds."""
@@ -30,6 +41,7 @@ class WorkerState:
         self.connections = MOST_CONNECTIONS if limits.connections is None else limits.connections
         self.idle = Idle(loop)
         self.timers = Timers(loop)
+        self.fine_timers = Timers(loop, FINE_TICK)
         self.turns = scheduler_of(loop)
         self.addresses: Counter[str] = Counter()
         self.running = 0

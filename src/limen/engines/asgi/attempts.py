@@ -1,0 +1,130 @@
+"""The attempts of one request under an ASGI server: one after the other, or two at once where the first is late.
+
+``limen.pipeline.attempts`` decides. Each attempt of two runs in a task of its own; the first final head wins.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from functools import partial
+
+from limen.engines.asgi.attempt import Attempt
+from limen.engines.asgi.body import RequestBody
+from limen.errors import Fault
+from limen.pipeline import steps
+from limen.pipeline.attempts import NEVER, Attempts
+from limen.pipeline.exchange import Exchange
+from limen.runtime.plan import Plan
+from limen.upstream.error import UpstreamError
+
+
+async def answered_attempt(core: Exchange, plan: Plan, body: bytes | RequestBody | None) -> Attempt | Fault:
+    """Return the attempt whose answer is that of the exchange, or the fault of the last one.
+
+    Raises what reading the body raises.
+    """
+    attempts = core.attempts
+    assert attempts is not None
+    if isinstance(body, RequestBody):
+        body.keep_most = attempts.most_kept()
+    while True:
+        if isinstance(body, RequestBody):
+            await body.gather(partial(steps.must_buffer_body, plan))
+            if attempts.count:
+                body.rewind()
+        attempt, error = await _answer(core, plan, body)
+        replayable = not isinstance(body, RequestBody) or body.replayable
+        if error is not None:
+            reused = error.reused and not error.answered
+            pause = attempts.after_fault(error.fault, sent=error.sent, reused=reused, replayable=replayable)
+            if pause == NEVER:
+                return error.fault
+        else:
+            if attempt.trial is None:
+                return attempt
+            pause = attempts.after_status(attempt.answered().status, replayable=replayable)
+            if pause == NEVER:
+                return attempt
+            await attempt.aclose()
+        if pause:
+            await asyncio.sleep(pause)
+
+
+async def _answer(core: Exchange, plan: Plan, body: bytes | RequestBody | None) -> tuple[Attempt, UpstreamError | None]:
+    """Return the attempt that was answered, or the last one and why it failed."""
+    first = Attempt(core, plan, body)
+    attempts = core.attempts
+    assert attempts is not None
+    seconds = 0.0 if first.trial is None else attempts.hedge_after(first.trial)
+    if seconds:
+        return await _Race(core, plan, body, attempts).run(first, seconds)
+    try:
+        await first.answer()
+    except UpstreamError as error:
+        return first, error
+    return first, None
+
+
+class _Race:
+    """A first attempt, and a second one once that is late."""
+
+    def __init__(self, core: Exchange, plan: Plan, body: bytes | RequestBody | None, attempts: Attempts) -> None:
+        self._core = core
+        self._plan = plan
+        self._body = body
+        self._attempts = attempts
+        self._running: dict[asyncio.Task[object], Attempt] = {}
+
+    async def run(self, first: Attempt, seconds: float) -> tuple[Attempt, UpstreamError | None]:
+        self._start(first)
+        try:
+            while True:
+                late = seconds if len(self._running) == 1 and seconds else None
+                done, _ = await asyncio.wait(self._running, timeout=late, return_when=asyncio.FIRST_COMPLETED)
+                if not done:
+                    if self._attempts.may_hedge(replayable=self._may_be_copied()):
+                        self._start(Attempt(self._core, self._plan, self._copy()))
+                        seconds = 0.0
+                    continue
+                for task in [one for one in self._running if one in done]:
+                    attempt = self._running.pop(task)
+                    ended = await self._ended(attempt, task)
+                    if ended is not None:
+                        return ended
+        finally:
+            await self._stop()
+
+    def _start(self, attempt: Attempt) -> None:
+        self._running[asyncio.create_task(attempt.answer())] = attempt
+
+    def _may_be_copied(self) -> bool:
+        return not isinstance(self._body, RequestBody) or self._body.kept_whole
+
+    def _copy(self) -> bytes | AsyncIterator[bytes] | None:
+        return self._body.copy() if isinstance(self._body, RequestBody) else self._body
+
+    async def _ended(
+        self, attempt: Attempt, task: "asyncio.Task[object]"
+    ) -> tuple[Attempt, UpstreamError | None] | None:
+        """Return the end of the race; None while there is another to wait for."""
+        error = task.exception()
+        if error is not None:
+            if not isinstance(error, UpstreamError):
+                raise error
+            return None if self._running else (attempt, error)
+        if self._running and self._attempts.is_failure(attempt.answered().status):
+            await attempt.aclose()
+            return None
+        for other in self._running.values():
+            if other.trial is not None:
+                other.trial.overtaken()
+        return attempt, None
+
+    async def _stop(self) -> None:
+        """Cancel what still runs, and free its connection."""
+        running, self._running = self._running, {}
+        for task in running:
+            task.cancel()
+        for task, attempt in running.items():
+            await asyncio.wait((task,))
+            if not task.cancelled() and task.exception() is None:
+                await attempt.aclose()  # it was answered at the same time

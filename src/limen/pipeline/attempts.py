@@ -1,0 +1,318 @@
+"""The attempts of one exchange, steps 8 to 10: at which target, within which time, and whether another one follows.
+
+1. ``begin``         pick a target; the ``Attempt`` of an engine makes the try, and tells ``TargetAttempt`` what came of it
+2. ``hedge_after``   after how long a second attempt begins elsewhere, while the first goes on (``may_hedge``)
+3. ``after_fault``, ``after_status``   after how long another attempt follows the one that has failed, if any may
+
+Where an upstream has one target, nothing is picked, hedged or counted: there is no ``TargetAttempt``.
+"""
+
+from typing import Final, final
+
+from limen.errors import Fault, Kind
+from limen.exchange.attempt import AttemptResult
+from limen.exchange.hooks import Hooks
+from limen.exchange.outcome import Outcome
+from limen.exchange.request import Request
+from limen.http.headers import block
+from limen.pipeline.settle import policy_failed
+from limen.runtime.plan import Plan
+from limen.upstream.live import LiveUpstream
+from limen.upstream.live_target import LiveTarget
+from limen.upstream.retry import IDEMPOTENT, MOST_ATTEMPTS
+from limen.upstream.target_health import PROBING
+
+NO_TARGETS: Final[list[LiveTarget]] = []
+
+NEVER: Final = -1.0
+"""No other attempt follows."""
+
+# What a fault says of the request, or of what the service is to answer, and not of the target.
+_OF_THE_CONTENT: Final = frozenset((Kind.UPSTREAM_TOO_LARGE, Kind.UPSTREAM_CONTRACT))
+
+_KEY: Final = b"idempotency-key"
+
+
+@final
+class TargetAttempt:
+    """One try at ``target``, as its health and the budget see it. ``end`` is called when it is over, perhaps twice."""
+
+    __slots__ = ("_again", "_attempts", "_counted", "_ended", "_probe", "begun_at", "target")
+
+    def __init__(self, attempts: "Attempts", target: LiveTarget, begun_at: float, *, again: bool, probe: bool) -> None:
+        """``again`` says that it is not the first of its exchange, ``probe`` that the target is tried out."""
+        self.target = target
+        self.begun_at = begun_at
+        self._attempts = attempts
+        self._again = again
+        self._probe = probe
+        self._counted = False  # its result is
+        self._ended = False
+
+    def answered(self, status: int) -> None:
+        """Take note of the head of an answer: it may count as a success only once it is whole."""
+        attempts = self._attempts
+        upstream, target = attempts.upstream, self.target
+        now = upstream.clock()
+        if attempts.learns:
+            target.latency(attempts.route, attempts.samples).add(now - self.begun_at, now)
+        if status >= 500 or target.health.state == PROBING:  # else a stream that never ends would be a probe for ever
+            self._counted = True
+            upstream.answered(target, status, now)
+
+    def whole(self, status: int) -> None:
+        """Take note that the answer has ended well, or that nobody waited for the rest of it."""
+        if not self._counted and status:
+            self._counted = True
+            upstream = self._attempts.upstream
+            upstream.answered(self.target, status, upstream.clock())
+
+    def failed(self, fault: Fault, *, reused: bool) -> None:
+        """Take note of a fault. One on a connection that the service had closed meanwhile (``reused``) says nothing of it."""
+        if self._counted or reused or fault.kind.source != "upstream" or fault.kind in _OF_THE_CONTENT:
+            return
+        self._counted = True
+        upstream = self._attempts.upstream
+        upstream.failed(self.target, fault.cause or fault.text, upstream.clock())
+
+    def overtaken(self) -> None:
+        """Take note that an attempt which began later was answered first."""
+        if not self._counted:
+            self._counted = True
+            upstream = self._attempts.upstream
+            now = upstream.clock()
+            upstream.overtaken(self.target, now - self.begun_at, now)
+
+    def end(self) -> None:
+        """It is over, however it ended."""
+        if not self._ended:
+            self._ended = True
+            self._attempts.upstream.ended(self.target, again=self._again, probe=self._probe)
+
+    def __repr__(self) -> str:
+        """Show at which target."""
+        return f"<TargetAttempt {self.target.name}{' ended' if self._ended else ''}>"
+
+
+@final
+class Attempts:
+    """All tries of one exchange. ``connecting`` is how many seconds getting a connection has taken, all tries together."""
+
+    __slots__ = (
+        *("_hooks", "_outcome", "_own_lines", "_plan", "_request", "_since", "_stale", "_tried"),
+        *("connecting", "count", "learns", "repeatable", "route", "samples", "upstream"),
+    )
+
+    def __init__(self, plan: Plan, request: Request, hooks: Hooks, outcome: Outcome, own_lines: bytes) -> None:
+        """``own_lines`` are what the gateway adds to the head for the service."""
+        self._plan = plan
+        self._request = request
+        self._hooks = hooks
+        self._outcome = outcome
+        self._own_lines = own_lines
+        self.upstream: LiveUpstream = plan.upstream
+        self.connecting: float = 0.0
+        self.count: int = 0
+        self.repeatable: bool = False  # known once it may matter
+        self.learns: bool = False
+        self.route: str = plan.name
+        self.samples: int = 0
+        self._since: float = 0.0  # when the first attempt began
+        self._stale: bool = False  # one has met a connection that the service had closed
+        self._tried: list[LiveTarget] = NO_TARGETS
+
+    # --- one attempt ---
+
+    @property
+    def adds_lines(self) -> bool:
+        """Tell whether an attempt adds lines to those that the gateway adds to every request."""
+        return bool(self._hooks.attempt_head) or bool(self._plan.deadline_name)
+
+    def begin(self) -> TargetAttempt | None:
+        """8. Pick the target of the next attempt; None where there is but one (``upstream.only``)."""
+        upstream = self.upstream
+        if upstream.only is not None:
+            self.count += 1
+            return None
+        now = upstream.clock()
+        if not self.count:
+            self._since = now
+            self._tried = []
+            self.repeatable = self._is_repeatable()
+            hedge = upstream.upstream.hedge
+            if hedge is not None and self.repeatable and upstream.sticky is None:
+                self.learns = True
+                self.samples = hedge.samples
+        again = self.count > 0
+        self.count += 1
+        target = upstream.choose(self._request, self._tried, repeatable=self.repeatable)
+        probe = upstream.began(target, again=again)
+        self._tried.append(target)
+        return TargetAttempt(self, target, now, again=again, probe=probe)
+
+    def put_off(self, attempt: TargetAttempt | None) -> None:
+        """Do not make ``attempt``, which was begun last, yet."""
+        self.count -= 1
+        if attempt is not None:
+            attempt.end()
+            self._tried.pop()
+
+    def time_to_connect(self) -> float | None:
+        """8. Return how many seconds there are for a connection; None is no bound.
+
+        While there are other targets, one that does not answer may not use up the time of those that would.
+        """
+        connect = self._plan.timeouts.connect
+        if connect is None:
+            return self._left()
+        left = max(0.0, connect - self.connecting)
+        if self.upstream.only is None and self.upstream.untried(self._tried):
+            left /= 2
+        deadline = self._left()
+        return left if deadline is None else min(left, deadline)
+
+    def lines(self, target: str) -> bytes:
+        """9. Return the lines that the gateway adds for one attempt at ``target``."""
+        lines = self._own_lines
+        if self._plan.deadline_name:
+            left = self._left()
+            lines += b"%b: %d\r\n" % (self._plan.deadline_name, 0 if left is None else int(left * 1000))
+        for hook in self._hooks.attempt_head:
+            lines += block(hook(self._request, target))
+        return lines
+
+    def time_to_answer(self, replayable: bool) -> float | None:
+        """9. Return how many seconds there are for the head of an answer; None is no bound.
+
+        An attempt that could be made again elsewhere has the time that ``Retry`` gives one, if it gives any.
+        """
+        seconds = self._plan.timeouts.first_byte
+        retry = self.upstream.upstream.retry
+        if (
+            retry is not None
+            and retry.timeout is not None
+            and replayable
+            and self.repeatable
+            and self.count < retry.attempts
+            and self.upstream.only is None
+            and self.upstream.another(self._tried)
+        ):
+            seconds = retry.timeout if seconds is None else min(seconds, retry.timeout)
+        left = self._left()
+        return seconds if left is None else left if seconds is None else min(seconds, left)
+
+    def ended(self, result: AttemptResult) -> None:
+        """10. Tell the policies; that one of them fails changes nothing for the request."""
+        for hook in self._hooks.attempt_ended:
+            try:
+                hook(self._request, result)
+            except Exception:
+                policy_failed(self._outcome)
+
+    # --- another attempt ---
+
+    def hedge_after(self, first: TargetAttempt) -> float:
+        """10. Return after how many seconds another attempt may begin while ``first`` goes on; 0 for no time at all."""
+        hedge = self.upstream.upstream.hedge
+        if not self.learns or hedge is None or self.upstream.upstream.retry is None:
+            return 0.0
+        p99 = first.target.latency(self.route, self.samples).p99
+        if p99 == 0.0:  # it is new, or back: the others know how long this takes
+            for target in self.upstream.targets:
+                p99 = max(p99, target.latency(self.route, self.samples).p99)
+        seconds = hedge.initial if p99 == 0.0 else max(hedge.floor, hedge.factor * p99)
+        return seconds if seconds <= hedge.ceiling else 0.0
+
+    def most_kept(self) -> int:
+        """Return how many bytes of a body that streams are kept for another attempt."""
+        retry = self.upstream.upstream.retry
+        return 0 if self.upstream.only is not None or retry is None or not self.repeatable else retry.body
+
+    def is_failure(self, status: int) -> bool:
+        """Tell whether an answer of ``status`` is worse than that of an attempt that has not been answered yet."""
+        retry = self.upstream.upstream.retry
+        return retry is not None and status in retry.statuses
+
+    def may_hedge(self, *, replayable: bool) -> bool:
+        """10. Tell whether a second attempt may begin now, while the first goes on."""
+        return replayable and self._may_go_elsewhere()
+
+    def after_fault(self, fault: Fault, *, sent: bool, reused: bool, replayable: bool) -> float:
+        """10. Return after how many seconds to try again, after an attempt of whose answer nothing has been used.
+
+        ``sent`` says that some of the request was written, ``reused`` that the connection had served before and brought no
+        byte of an answer, ``replayable`` that all of the body is still at hand. NEVER is for no other attempt.
+        """
+        if not replayable or self.count >= MOST_ATTEMPTS or self._late():
+            return NEVER
+        kind = fault.kind
+        stale = kind.retry == "reused" and sent and reused
+        if self.upstream.only is not None:
+            stale = stale and self._is_repeatable()
+            again = kind.retry == "unsent" or (kind.retry == "reused" and not sent) or stale
+            return 0.0 if again and self.count < 2 else NEVER
+        if not sent and kind.stage == "connect":
+            return 0.0 if self.upstream.untried(self._tried) else NEVER
+        if kind.retry == "reused" and not sent:
+            return 0.0
+        if stale and self.repeatable and not self._stale:
+            # The service had closed it before it saw the request: any target will do.
+            self._stale = True
+            return 0.0
+        if kind.source != "upstream" or kind in _OF_THE_CONTENT or not self._may_go_elsewhere():
+            return NEVER
+        return self._pause()
+
+    def after_status(self, status: int, *, replayable: bool) -> float:
+        """10. Return after how many seconds to try again in place of an answer of ``status``; NEVER passes it on."""
+        retry = self.upstream.upstream.retry
+        if retry is None or status not in retry.statuses or not replayable or not self._may_go_elsewhere():
+            return NEVER
+        return self._pause()
+
+    def _is_repeatable(self) -> bool:
+        request = self._request
+        return request.method in IDEMPOTENT or (self._plan.route.idempotency_key and has_key(request))
+
+    def _may_go_elsewhere(self) -> bool:
+        """Tell whether what may have been done may be done again: at another target that is well, and within the budget."""
+        upstream = self.upstream
+        retry = upstream.upstream.retry
+        if not self.repeatable or retry is None or self.count >= retry.attempts or upstream.only is not None:
+            return False
+        if upstream.retrying >= max(retry.least, retry.budget * upstream.in_flight):
+            return False
+        return upstream.another(self._tried) and not self._late()
+
+    def _pause(self) -> float:
+        retry = self.upstream.upstream.retry
+        assert retry is not None
+        return self.upstream.random() * retry.backoff * 2.0 ** (self.count - 1)
+
+    def _left(self) -> float | None:
+        """Return how many seconds are left of the deadline; None where there is none, or where nothing has begun."""
+        timeouts = self._plan.timeouts
+        if timeouts.deadline is None and self.count < 2:
+            return None
+        if not self._since:
+            self._since = self.upstream.clock()
+        seconds = timeouts.deadline
+        if seconds is None:
+            if timeouts.connect is None or timeouts.first_byte is None:
+                return None
+            seconds = timeouts.connect + timeouts.first_byte
+        return max(0.0, seconds - (self.upstream.clock() - self._since))
+
+    def _late(self) -> bool:
+        left = self._left()
+        return left is not None and left <= 0.0
+
+    def __repr__(self) -> str:
+        """Show how many there were, and where."""
+        return f"<Attempts {self.count} {' '.join(target.name for target in self._tried)}>"
+
+
+def has_key(request: Request) -> bool:
+    """Tell whether the request has a key by which the service knows it again (draft-ietf-httpapi-idempotency-key-header)."""
+    keys = request.head.all(_KEY)
+    return len(keys) == 1 and bool(keys[0])

@@ -1,0 +1,74 @@
+"""What one route takes at one target: the 99th percentile of the last minute, from counts in buckets. No I/O, no clock."""
+
+from math import log2
+from typing import Final, final
+
+# Buckets of latency: the first ends at 0.1 ms, and each further one is a quarter of a doubling wider (19 %). The last one
+# has all from 100 s on.
+_FIRST: Final = 0.0001
+_PER_DOUBLING: Final = 4
+_BUCKETS: Final = 81
+
+# Seconds of one window. What is told is that of the current window and the one before: of 30 to 60 seconds.
+_WINDOW: Final = 30.0
+
+# Answers between two calculations.
+_EVERY: Final = 32
+
+
+@final
+class LearnedLatency:
+    """Counts answers, and tells the 99th percentile in seconds: 0 before there are enough of them."""
+
+    __slots__ = ("_before", "_begun", "_counts", "_fresh", "_samples", "count", "p99")
+
+    def __init__(self, samples: int) -> None:
+        """``samples`` are enough."""
+        self._samples = samples
+        self._counts: list[int] = [0] * _BUCKETS
+        self._before: list[int] = [0] * _BUCKETS
+        self._begun: float = 0.0
+        self._fresh: int = 0
+        self.count: int = 0
+        self.p99: float = 0.0
+
+    def add(self, seconds: float, now: float) -> None:
+        """Count an answer that took ``seconds``; ``now`` is in seconds of a clock that never goes back."""
+        if now - self._begun > _WINDOW:
+            self._turn(now)
+        index = 0 if seconds <= _FIRST else int(log2(seconds / _FIRST) * _PER_DOUBLING) + 1
+        self._counts[index if index < _BUCKETS else _BUCKETS - 1] += 1
+        self.count += 1
+        self._fresh += 1
+        if self._fresh >= _EVERY or (self.p99 == 0.0 and self.count >= self._samples):
+            self._calculate()
+
+    def _turn(self, now: float) -> None:
+        """Begin a window. What is older than two of them is forgotten; so is p99 if too little is left."""
+        if now - self._begun > 2 * _WINDOW:
+            self._before = [0] * _BUCKETS
+        else:
+            self._before = self._counts
+        self._counts = [0] * _BUCKETS
+        self._begun = now
+        self.count = sum(self._before)
+        # A quiet route keeps what it has learned: an old figure is better than none.
+        if self.count >= self._samples:
+            self._calculate()
+
+    def _calculate(self) -> None:
+        self._fresh = 0
+        if self.count < self._samples:
+            return
+        above = self.count // 100
+        index = _BUCKETS - 1
+        while index > 0:
+            above -= self._counts[index] + self._before[index]
+            if above < 0:
+                break
+            index -= 1
+        self.p99 = _FIRST * 2.0 ** (index / _PER_DOUBLING)  # the upper edge of the bucket
+
+    def __repr__(self) -> str:
+        """Show what is known."""
+        return f"<LearnedLatency {self.p99 * 1000:.3g} ms of {self.count}>"

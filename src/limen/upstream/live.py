@@ -1,0 +1,419 @@
+"""An upstream while the gateway runs: its targets, who may be picked, and what they share: the budget of retries.
+
+A request picks its target first, then gets one of that target's connections:
+
+1. ``choose``   a target that is due is probed, else the balancer picks among those that are well
+2. ``answered``, ``failed``, ``overtaken``   what became of the attempt: the target's health may change
+3. ``_refresh`` whenever a state changes, who may be picked is found out anew: choosing looks at nothing else
+
+With one target, nothing of this happens: ``only`` is that target.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from math import ceil
+from random import Random
+from time import monotonic, time
+from typing import final
+
+from limen.exchange.request import Request
+from limen.upstream.balance import Sticky, Weights
+from limen.upstream.balance_live import StickyBalancer, balancer_of
+from limen.upstream.connection import Connection
+from limen.upstream.declared import Upstream
+from limen.upstream.error import UpstreamError
+from limen.upstream.live_target import LiveTarget
+from limen.upstream.names import until_next
+from limen.upstream.network import Network, Sockets
+from limen.upstream.pool import Pool
+from limen.upstream.snapshot import TargetSnapshot, UpstreamSnapshot
+from limen.upstream.target import Target
+from limen.upstream.target_health import IN, OUT, PROBING, STATES, TargetHealth
+from limen.upstream.tls_context import UpstreamTlsContext
+
+_log = logging.getLogger("limen.upstream")
+
+# Answers that say that a gateway or a service is out of order, and nothing of the request.
+_GATEWAY_STATUSES = frozenset((502, 503, 504))
+
+
+@final
+class LiveUpstream:
+    """The targets of ``upstream``. ``in_flight`` attempts are under way at them, ``retrying`` of these are no first ones.
+
+    ``only`` is the target where there is one and no other; ``sticky`` binds clients to targets.
+    """
+
+    __slots__ = (
+        *("_balancer", "_keeps_idle", "_make_tls", "_network", "_now", "_out", "_random", "_retired"),
+        *("_well", "changed", "clock", "in_flight", "only", "panic", "retrying", "sticky", "targets", "upstream"),
+    )
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        network: Network | None = None,
+        *,
+        clock: Callable[[], float] = monotonic,
+        now: Callable[[], float] = time,
+        random: Random | None = None,
+        keeps_idle: bool = True,
+        retired: set[Pool] | None = None,
+        before: "LiveUpstream | None" = None,
+    ) -> None:
+        """Load the files that TLS needs, and open nothing yet; raises ValueError for a file that cannot be used.
+
+        ``network`` is shared by upstreams; None is the system's. ``clock`` gives seconds that never go back, ``now`` seconds
+        since the epoch. Without ``keeps_idle`` a connection serves one exchange. Pools of targets that go, and are still in
+        use, are in ``retired``. ``before`` is the same upstream as it was declared before: what lives of its targets is kept
+        by their addresses.
+        """
+        self.upstream = upstream
+        self.clock = clock
+        self._now = now
+        self._random = Random() if random is None else random  # noqa: S311 - to balance
+        self._network: Network = Sockets() if network is None else network
+        self._keeps_idle = keeps_idle
+        self._balancer = balancer_of(upstream.balance, self._random)
+        self.sticky: StickyBalancer | None = self._balancer if isinstance(self._balancer, StickyBalancer) else None
+        self.in_flight: int = 0
+        self.retrying: int = 0
+        self.panic: bool = False
+        self.changed: Callable[[LiveUpstream, LiveTarget], None] | None = None
+        self._retired: set[Pool] = set() if retired is None else retired
+        try:
+            self._make_tls = UpstreamTlsContext(upstream)
+        except ValueError as error:
+            raise ValueError(f"upstream {upstream.name!r}: {error}") from None
+        self.targets: list[LiveTarget] = []
+        self.only: LiveTarget | None = None
+        self._well: list[LiveTarget] = []
+        self._out: list[LiveTarget] = []
+        known = {} if before is None else {target.target: target for target in before.targets}
+        keeps_pools = (
+            before is not None and before.upstream.limits == upstream.limits and before.upstream.tls == upstream.tls
+        )
+        # What lives is changed by ``activate`` alone: this may be made for a compile that fails.
+        self._have([self._live(target, known.get(target), keeps_pool=keeps_pools) for target in upstream.addresses])
+        if before is None:
+            self.activate()
+
+    def _live(self, target: Target, known: LiveTarget | None, *, keeps_pool: bool) -> LiveTarget:
+        if known is not None and keeps_pool:
+            return known
+        pool = Pool(
+            self.upstream, target, self._network, self._make_tls.context, clock=self.clock, keeps_idle=self._keeps_idle
+        )
+        health = TargetHealth(self.upstream.ejection, self.clock, self._now, self._random)
+        live = LiveTarget(target, pool, health)
+        if known is not None:
+            live.adopt(known)
+        return live
+
+    def retarget(self, addresses: Sequence[Target]) -> None:
+        """Have these targets from now on; those that stay keep all that lives of them, and exchanges go on where they are."""
+        known = {target.target: target for target in self.targets}
+        before = self.targets
+        self._have([self._live(address, known.get(address), keeps_pool=True) for address in addresses])
+        self.activate()
+        for target in before:
+            if target not in self.targets:
+                target.pool.retire(self._retired)
+
+    def _have(self, targets: list[LiveTarget]) -> None:
+        self.targets = targets
+        alone = len(targets) == 1 and self.upstream.health is None and self.sticky is None
+        self.only = targets[0] if alone else None
+
+    def activate(self) -> None:
+        """Let the targets live by this declaration from now on."""
+        balance = self.upstream.balance
+        weights: Weights = {} if isinstance(balance, Sticky) else balance.weights
+        for target in self.targets:
+            target.health.follow(self.upstream.ejection)
+            target.weigh(weights.get(target.target.url, 1.0))
+        self._refresh()
+
+    # --- the choice ---
+
+    def choose(self, request: Request, tried: Sequence[LiveTarget], *, repeatable: bool) -> LiveTarget:
+        """Return the target for an attempt; one of ``tried`` only where no other is well.
+
+        ``repeatable`` requests may probe a target that returns: they lose nothing if it fails again.
+        """
+        if self.only is not None:
+            return self.only
+        if self._out and (probed := self._due(tried, repeatable=repeatable)) is not None:
+            return probed
+        candidates = self._well
+        if self.sticky is not None and not tried:
+            bound = self.sticky.named(self.targets, request)
+            # A drained target keeps its sessions.
+            if bound is not None and bound.health.state == IN:
+                return bound
+        if tried:
+            others = [target for target in candidates if target not in tried]
+            candidates = others or [target for target in self.targets if target not in tried] or candidates
+        return self._balancer.pick(candidates, request)
+
+    def random(self) -> float:
+        """Return a number from 0 to 1, 1 excluded."""
+        return self._random.random()
+
+    def another(self, tried: Sequence[LiveTarget]) -> bool:
+        """Tell whether a target is well and not among ``tried``: none that is kept in although it fails."""
+        for target in self._well:  # noqa: SIM110 - compiled, a generator costs several times as much
+            if not target.health.failing and target.health.state == IN and target not in tried:
+                return True
+        return False
+
+    def untried(self, tried: Sequence[LiveTarget]) -> int:
+        """Return how many of those that may be picked are not among ``tried``."""
+        return sum(target not in tried for target in self._well)
+
+    def _due(self, tried: Sequence[LiveTarget], *, repeatable: bool) -> LiveTarget | None:
+        """Return a target that is to be probed by this request, one request at a time."""
+        for target in self._out:
+            health = target.health
+            if health.due():
+                health.probe()
+                self._log_state(target)
+            if health.state != PROBING or health.probe_under_way or health.drained_since or target in tried:
+                continue
+            # What cannot be repeated may be lost: it probes only where nothing else has come for long.
+            if repeatable or health.overdue() >= self._longest():
+                health.probe_under_way = health.probe_chosen = True
+                return target
+        return None
+
+    def _longest(self) -> float:
+        return 0.0 if self.upstream.ejection is None else self.upstream.ejection.longest
+
+    # --- what became of attempts ---
+
+    def began(self, target: LiveTarget, *, again: bool) -> bool:
+        """Count an attempt at ``target``, which ``choose`` has just given; return whether it is a probe.
+
+        ``again`` says that it is not the first attempt of its request.
+        """
+        target.in_flight += 1
+        self.in_flight += 1
+        if again:
+            self.retrying += 1
+        probe, target.health.probe_chosen = target.health.probe_chosen, False
+        return probe
+
+    def ended(self, target: LiveTarget, *, again: bool, probe: bool) -> None:
+        """Count it no longer, however it ended. Called once for each ``began``."""
+        target.in_flight -= 1
+        self.in_flight -= 1
+        if probe:
+            target.health.probe_under_way = False
+        if again:
+            self.retrying -= 1
+
+    def answered(self, target: LiveTarget, status: int, now: float) -> None:
+        """Take note of the head of an answer, at ``now`` of the clock."""
+        health = target.health
+        if status < 500:
+            if health.succeeded(now):
+                self._changed(target)
+            return
+        health.failed(f"an answer of {status}", now, server_error=status not in _GATEWAY_STATUSES)
+        if health.wants_out:
+            self._judge(target)
+
+    def failed(self, target: LiveTarget, what: str, now: float) -> None:
+        """Take note of an attempt that failed at the target: no connection, a cut or invalid answer, no answer in time."""
+        target.health.failed(what, now, server_error=False)
+        if target.health.wants_out:
+            self._judge(target)
+
+    def overtaken(self, target: LiveTarget, seconds: float, now: float) -> None:
+        """Take note that a later attempt at another target was answered first, ``seconds`` after this one had begun."""
+        target.health.overtaken(seconds, now)
+        if target.health.wants_out:
+            self._judge(target)
+
+    def checked(self, target: LiveTarget, problem: str) -> None:
+        """Take note of an active check, which was good if there is no ``problem``."""
+        declared = self.upstream.health
+        if declared is None:
+            return
+        health = target.health
+        changed = health.check_failed(problem, declared.fall) if problem else health.check_passed(declared.rise)
+        if changed:
+            self._changed(target)
+
+    def _judge(self, target: LiveTarget) -> None:
+        """Eject the target, or keep it in if too many are out, or if it is the last that is well."""
+        ejection = self.upstream.ejection
+        if ejection is None or len(self.targets) < 2:
+            target.health.wants_out = ""
+            return
+        others_out = sum(other is not target and other.health.state != IN for other in self.targets)
+        others_well = any(
+            other is not target
+            and other.health.state == IN
+            and not other.health.failing
+            and not other.health.drained_since
+            for other in self.targets
+        )
+        if others_well and others_out < ceil(ejection.most * len(self.targets)):
+            target.health.eject()
+        elif not target.health.keep():
+            return
+        self._changed(target)
+
+    # --- states ---
+
+    def drain(self, address: str) -> None:
+        """Let the target at ``address`` get no new requests; those under way go on. Raises LookupError if there is none."""
+        target = self._at(address)
+        target.health.drain()
+        self._changed(target)
+
+    def restore(self, address: str) -> None:
+        """Let a drained target get requests again. Raises LookupError if there is none at ``address``."""
+        target = self._at(address)
+        target.health.restore()
+        self._changed(target)
+
+    def _at(self, address: str) -> LiveTarget:
+        for target in self.targets:
+            if address in (target.name, target.target.url):
+                return target
+        known = ", ".join(target.name for target in self.targets)
+        raise LookupError(f"upstream {self.upstream.name!r} has no target {address!r}; it has {known}")
+
+    def _changed(self, target: LiveTarget) -> None:
+        self._refresh()
+        self._log_state(target)
+        if self.changed is not None:
+            self.changed(self, target)
+
+    def _log_state(self, target: LiveTarget) -> None:
+        health = target.health
+        if health.drained_since:
+            _log.warning("upstream %s: target %s is drained: it gets no new requests", self.upstream.name, target.name)
+        elif health.state == OUT:
+            _log.warning("upstream %s: target %s is out: %s", self.upstream.name, target.name, health.reason)
+        elif health.failing:
+            _log.warning("upstream %s: target %s fails, and is %s", self.upstream.name, target.name, health.reason)
+        elif health.state == IN:
+            _log.warning("upstream %s: target %s is well again", self.upstream.name, target.name)
+
+    def _refresh(self) -> None:
+        """Find out who may be picked: those that are well, or all in panic."""
+        taking = [target for target in self.targets if not target.health.drained_since] or self.targets
+        well = [target for target in taking if target.health.state == IN]
+        self._out = [target for target in taking if target.health.state != IN]
+        for target in well:
+            target.uneven = target.health.growing or target.weight != 1.0
+        ejection = self.upstream.ejection
+        panic = not well or (ejection is not None and len(well) < ejection.panic * len(taking))
+        if panic != self.panic:
+            self.panic = panic
+            if panic:
+                _log.error(
+                    "upstream %s: panic: %d of %d targets are well, so all are used",
+                    *(self.upstream.name, len(well), len(taking)),
+                )
+            else:
+                _log.warning("upstream %s: enough targets are well again", self.upstream.name)
+        self._well = list(taking) if panic else well
+
+    # --- connections ---
+
+    async def connect(self, timeout: float | None) -> tuple[Pool, Connection]:
+        """Return a connection, and the pool that it goes back to, for a request of the gateway's own.
+
+        Targets that are well come first, and each is tried once. ``timeout`` is in seconds, for waiting and connecting
+        together; None is no bound. Raises UpstreamError with ``sent`` False.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = None if timeout is None else loop.time() + timeout
+        candidates = self._random.sample(self._well, len(self._well))
+        candidates.sort(key=lambda target: target.pool.full)  # one that has room comes first
+        candidates += [target for target in self.targets if target not in candidates]
+        left = len(candidates)
+        while True:
+            target = candidates[-left]
+            left -= 1
+            if (connection := target.pool.idle()) is not None:
+                return target.pool, connection
+            # Whoever has to wait in a queue waits there for as long as there is time.
+            until = deadline if target.pool.full else until_next(deadline, left)
+            try:
+                connection = await target.pool.acquire(None if until is None else max(0.0, until - loop.time()))
+            except UpstreamError as error:
+                if error.fault.kind.source == "gateway":
+                    raise
+                self.failed(target, error.fault.cause or error.fault.text, self.clock())
+                if not left:
+                    raise
+            else:
+                return target.pool, connection
+
+    def scarce(self) -> bool:
+        """Tell whether half of all connections or more are in use: then no request may hold one before its body is complete.
+
+        False once the queues are full as well: a request is then refused at once, and need not send its body first.
+        """
+        most = used = waiting = room = 0
+        limits = self.upstream.limits
+        for target in self._well:
+            pool = target.pool
+            most += limits.connections
+            used += pool.used
+            waiting += pool.waiting
+            room += limits.waiting
+        if waiting or used >= most:
+            return waiting < room
+        return 2 * used >= most
+
+    # --- the end ---
+
+    def snapshot(self) -> UpstreamSnapshot:
+        """Return the current counts, and the state of each target where there are several."""
+        idle = busy = waiting = 0
+        targets: list[TargetSnapshot] = []
+        for target in self.targets:
+            pool, health = target.pool.snapshot(), target.health
+            idle += pool.idle
+            busy += pool.busy
+            waiting += pool.waiting
+            state = STATES[health.state]
+            targets.append(
+                TargetSnapshot(
+                    *(target.name, state, health.reason, health.since, target.in_flight),
+                    *(pool.idle, pool.busy, pool.waiting, health.drained_since, health.failing),
+                )
+            )
+        shown = tuple(targets) if self.only is None else ()
+        return UpstreamSnapshot(self.upstream.name, idle, busy, waiting, shown, self.panic)
+
+    async def drained(self) -> None:
+        """Return once no connection is in use or being opened, and no request waits for one."""
+        while any(target.pool.in_use for target in self.targets):
+            for target in self.targets:
+                await target.pool.drained()
+
+    def retire(self, kept: "LiveUpstream | None") -> None:
+        """Close idle connections now, and those in use when they come back, but for the pools that ``kept`` has too."""
+        self.changed = None
+        still = [] if kept is None else [target.pool for target in kept.targets]
+        for target in self.targets:
+            if target.pool not in still:
+                target.pool.retire(self._retired)
+
+    async def aclose(self) -> None:
+        """Close every connection; exchanges still running, or waiting for one, end with a fault."""
+        for target in self.targets:
+            await target.pool.aclose()
+
+    def __repr__(self) -> str:
+        """Show the current counts."""
+        now = self.snapshot()
+        return f"<LiveUpstream {now.name} {now.idle} idle {now.busy} busy {now.waiting} waiting>"

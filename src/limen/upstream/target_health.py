@@ -1,0 +1,279 @@
+"""The state of one target: in, out or probing, with a reason and a time.
+
+It is one machine with several triggers: failures in a row, the share of failures in a window, attempts that were overtaken,
+and active checks. It decides nothing about other targets: ``limen.upstream.live`` says whether it may go out. No I/O.
+
+::
+
+    IN ──(fails)──► OUT ──(its time is over, or checks are good)──► PROBING ──(probes succeed)──► IN, growing
+                     ▲                                                 │
+                     └──────────────(one fails: longer)────────────────┘
+"""
+
+from collections.abc import Callable
+from math import inf
+from random import Random
+from typing import Final, final
+
+from limen.upstream.ejection import Ejection
+from limen.upstream.snapshot import TargetState
+
+IN: Final = 0
+OUT: Final = 1
+PROBING: Final = 2
+
+STATES: Final[tuple[TargetState, ...]] = ("in", "out", "probing")
+
+# The least share of its requests that a target gets while it returns.
+_LEAST_SHARE: Final = 0.1
+
+
+@final
+class TargetHealth:
+    """``state`` says whether the target gets requests, ``reason`` why, since ``since`` (seconds since the epoch).
+
+    ``wants_out`` is a reason to go out, empty without one. ``failing`` says that the target fails, and stays in because
+    others could not do without it. ``clock`` gives seconds that never go back, ``now`` seconds since the epoch.
+    """
+
+    __slots__ = (
+        *("_checks_failed", "_checks_passed", "_clock", "_ejections", "_errors", "_faults", "_in_since", "_now"),
+        *("_failed", "_failed_before", "_half_began", "_overtaken", "_probed", "_random", "_rules"),
+        *("_total", "_total_before", "check_failing", "checked", "drained_since", "failing", "growing"),
+        *("probe_chosen", "probe_under_way", "reason", "since"),
+        *("state", "until", "wants_out"),
+    )
+
+    def __init__(
+        self, rules: Ejection | None, clock: Callable[[], float], now: Callable[[], float], random: Random
+    ) -> None:
+        """Begin well. Without ``rules`` only active checks, and ``drain``, change anything."""
+        self._rules = rules
+        self._clock = clock
+        self._now = now
+        self._random = random
+        self.state: int = IN
+        self.reason: str = ""
+        self.since: float = now()
+        self.until: float = 0.0  # by ``clock``, while out
+        self.wants_out: str = ""
+        self.failing: bool = False
+        self.growing: bool = False  # its share of requests is less than its own
+        self.drained_since: float = 0.0  # seconds since the epoch; 0 while it is not drained
+        self.checked: bool = False  # actively, at least once
+        self.check_failing: bool = False
+        self.probe_chosen: bool = False  # between the choice of a target and the attempt
+        self.probe_under_way: bool = False
+        self._in_since: float = clock()
+        self._ejections: int = 0
+        self._probed: int = 0
+        self._faults: int = 0
+        self._errors: int = 0
+        self._overtaken: int = 0
+        self._checks_passed: int = 0
+        self._checks_failed: int = 0
+        # Requests and failures within the present half of the window, and within the half before.
+        self._half_began: float = self._in_since
+        self._total: int = 0
+        self._failed: int = 0
+        self._total_before: int = 0
+        self._failed_before: int = 0
+
+    def follow(self, rules: Ejection | None) -> None:
+        """Take other rules; the state stays."""
+        self._rules = rules
+
+    # --- what requests tell ---
+
+    def succeeded(self, now: float) -> bool:
+        """Take note of an answer that is no failure, at ``now`` of the clock; True if the state has changed."""
+        self._faults = self._errors = self._overtaken = 0
+        self.wants_out = ""
+        if self.state == PROBING:
+            self._probed += 1
+            if self._rules is None or self._probed >= self._rules.probes:
+                self._come_in()
+                return True
+            return False
+        self._count(now)
+        if self.failing:
+            self.failing = False
+            self._say("")
+            return True
+        return False
+
+    def failed(self, what: str, now: float, *, server_error: bool) -> None:
+        """Take note of a failure; ``server_error`` is an answer of 5xx that is none of a gateway's (502, 503, 504)."""
+        rules = self._rules
+        if rules is None or self.state == OUT:
+            return
+        self._errors += 1
+        if not server_error:
+            self._faults += 1
+        if self.state == PROBING:
+            self.wants_out = f"a probe failed: {what}"
+        elif self._faults >= rules.faults:
+            self.wants_out = f"{self._faults} failures in a row, the last: {what}"
+        elif self._errors >= rules.errors:
+            self.wants_out = f"{self._errors} answers of 5xx in a row, the last: {what}"
+        else:
+            self._judge_share(what, now)
+
+    def overtaken(self, seconds: float, now: float) -> None:
+        """Take note that another target, asked later, answered first; ``seconds`` had passed without an answer."""
+        rules = self._rules
+        if rules is None or self.state == OUT:
+            return
+        self._overtaken += 1
+        what = f"no answer within {seconds * 1000:.0f} ms, in which another target answered"
+        if self.state == PROBING:
+            self.wants_out = f"a probe failed: {what}"
+        elif self._overtaken >= rules.overtaken:
+            self.wants_out = f"{self._overtaken} times in a row: {what}"
+        else:
+            self._judge_share(what, now)
+
+    def _judge_share(self, what: str, now: float) -> None:
+        rules = self._rules
+        assert rules is not None
+        self._count(now)
+        self._failed += 1
+        total, failed = self._total + self._total_before, self._failed + self._failed_before
+        if total >= rules.volume and failed >= rules.share * total:
+            self.wants_out = f"{failed} of {total} requests failed within {rules.window:g} s, the last: {what}"
+
+    def _count(self, now: float) -> None:
+        """Count a request in the present half of the window."""
+        rules = self._rules
+        if rules is None:
+            return
+        age = 2 * (now - self._half_began)
+        if age > rules.window:
+            self._total_before, self._failed_before = self._total, self._failed
+            if age > 2 * rules.window:
+                self._total_before = self._failed_before = 0
+            self._total = self._failed = 0
+            self._half_began = now
+        self._total += 1
+
+    def _forget_window(self) -> None:
+        self._half_began = self._clock()
+        self._total = self._failed = 0
+        self._total_before = self._failed_before = 0
+
+    # --- what checks tell ---
+
+    def check_passed(self, rise: int) -> bool:
+        """Take note of a good check; True if the state has changed. After ``rise`` in a row the target may return."""
+        self._checks_failed = 0
+        self._checks_passed += 1
+        first = not self.checked
+        self.checked = True
+        if not first and self._checks_passed < rise:
+            return False
+        was_failing, self.check_failing = self.check_failing, False
+        if self.state == OUT:
+            self.until = 0.0  # the next request is its probe, however long it was to stay out
+            return True
+        return was_failing
+
+    def check_failed(self, what: str, fall: int) -> bool:
+        """Take note of a bad check; True if the state has changed. After ``fall`` in a row, or with the first, it is out."""
+        self._checks_passed = 0
+        self._checks_failed += 1
+        first = not self.checked
+        self.checked = True
+        if (not first and self._checks_failed < fall) or self.check_failing:
+            return False
+        self.check_failing = True
+        count = self._checks_failed
+        self._go_out(
+            f"{count} checks in a row failed, the last: {what}" if count > 1 else f"the check failed: {what}", inf
+        )
+        return True
+
+    # --- what the fleet and people decide ---
+
+    def eject(self) -> None:
+        """Go out for a while, for what ``wants_out`` says."""
+        rules = self._rules
+        assert rules is not None
+        if self._clock() - self._in_since > rules.longest and self.state == IN:
+            self._ejections = 0
+        seconds = min(rules.seconds * 2.0**self._ejections, rules.longest)
+        self._ejections = min(self._ejections + 1, 30)
+        reason, self.wants_out = self.wants_out, ""
+        self._go_out(reason, self._clock() + seconds * (0.75 + 0.25 * self._random.random()))
+
+    def keep(self) -> bool:
+        """Stay in, although it fails: others could not do without it. True if that is new."""
+        reason, self.wants_out = self.wants_out, ""
+        if self.state == PROBING:
+            self._come_in()
+            self.growing = False
+        new, self.failing = not self.failing, True
+        if new:
+            self._say(f"kept in, since too many others are out: {reason}")
+        return new
+
+    def drain(self) -> None:
+        """Get no new requests until ``restore``."""
+        self.drained_since = self._now()
+
+    def restore(self) -> None:
+        """Get requests again."""
+        self.drained_since = 0.0
+
+    def due(self) -> bool:
+        """Tell whether the time out is over; then the target is to be probed."""
+        return self.state == OUT and not self.check_failing and self._clock() >= self.until
+
+    def overdue(self) -> float:
+        """Return for how many seconds the target has been due."""
+        return self._clock() - self.until
+
+    def probe(self) -> None:
+        """Let requests through one at a time."""
+        if self.state != PROBING:
+            self.state = PROBING
+            self._probed = 0
+            self._faults = self._errors = self._overtaken = 0
+            self._say(f"probing after: {self.reason}")
+
+    def share(self) -> float:
+        """Return which share of its own requests the target gets, from 0 to 1: it grows after its return."""
+        rules = self._rules
+        if not self.growing or rules is None:
+            return 1.0
+        share = (self._clock() - self._in_since) / rules.slow_start if rules.slow_start else 1.0
+        if share >= 1.0:
+            self.growing = False
+            return 1.0
+        return max(share, _LEAST_SHARE)
+
+    def _come_in(self) -> None:
+        self.state = IN
+        self._in_since = self._clock()
+        self.growing = True
+        self.failing = False
+        self._forget_window()
+        self._say("")
+
+    def _go_out(self, reason: str, until: float) -> None:
+        self.state = OUT
+        self.until = until
+        self.failing = False
+        self.wants_out = ""
+        self._faults = self._errors = self._overtaken = 0
+        self._forget_window()
+        self._say(reason)
+
+    def _say(self, reason: str) -> None:
+        self.reason = reason
+        self.since = self._now()
+
+    def __repr__(self) -> str:
+        """Show state and reason."""
+        drained = "drained, " if self.drained_since else ""
+        reason = f": {self.reason}" if self.reason else ""
+        return f"<TargetHealth {drained}{STATES[self.state]}{reason}>"
