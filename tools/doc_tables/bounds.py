@@ -160,6 +160,10 @@ FIXED: dict[str, Unit] = {
     "cli.unavailable_server.HEAD_TIME": seconds,
     "cli.unavailable_server.CONNECTIONS": count,
     "cli.unavailable_server.LINGER": seconds,
+    "cli.topology.MAX_TARGETS": count,
+    "cli.up._READY_TIMEOUT": seconds,
+    "cli.service_processes._LONGEST_DELAY": seconds,
+    "cli.process.GRACE": seconds,
 }
 # Constants that are the defaults of settings which no dataclass has.
 GIVEN: dict[str, tuple[str, Unit]] = {
