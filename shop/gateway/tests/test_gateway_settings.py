@@ -33,14 +33,28 @@ def test_a_service_has_one_address_or_several(
     assert settings.users_service_url == ("http://users:8000",)
 
 
-@pytest.mark.parametrize("text", ["", ",", "http://a:8000,", "http://a:8000,,http://b:8000"])
-def test_a_missing_address_is_refused(environment: pytest.MonkeyPatch, text: str) -> None:
+MISSING = "an address is missing; write http://one:8000, or http://one:8000,http://two:8000 for several"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", MISSING),
+        (",", MISSING),
+        ("http://a:8000,", MISSING),
+        ("http://a:8000,,http://b:8000", MISSING),
+        ("http://a:8000, http://a:8000", "an address is named twice; every process has its own"),
+    ],
+)
+def test_a_list_that_names_no_address_or_one_twice_is_refused(
+    environment: pytest.MonkeyPatch, text: str, said: str
+) -> None:
     environment.setenv("ORDERS_SERVICE_URL", text)
     with pytest.raises(ValidationError) as refused:
         Settings()  # pyright: ignore[reportCallIssue] - the environment gives the fields
     (problem,) = refused.value.errors()
     assert problem["loc"] == ("orders_service_url",)
-    assert "an address is missing; write http://one:8000, or http://one:8000,http://two:8000" in problem["msg"]
+    assert said in problem["msg"]
 
 
 def test_addresses_in_a_program_are_a_sequence() -> None:

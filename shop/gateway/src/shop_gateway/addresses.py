@@ -7,12 +7,14 @@ from pydantic_settings import NoDecode
 
 
 def split(text: object) -> object:
-    """Return the addresses in ``text``; raises ValueError where one is missing. What is no text stays as it is."""
+    """Return the addresses in ``text``, if it is one; raises ValueError if an address is missing, or named twice."""
     if not isinstance(text, str):
         return text
     found = tuple(address.strip() for address in text.split(","))
     if not all(found):
         raise ValueError("an address is missing; write http://one:8000, or http://one:8000,http://two:8000 for several")
+    if len(set(found)) < len(found):
+        raise ValueError("an address is named twice; every process has its own")
     return found
 
 
