@@ -92,17 +92,24 @@ def repeated(received: Iterable[Received], method: str) -> int:
 
 
 def balance(run: Run, healed: float) -> float:
-    """Return the seconds from ``healed`` until the bad target has its share of what reaches all targets, within 20 %."""
+    """Return the seconds from ``healed`` until the bad target has its share, within 20 %, of what reaches all targets.
+
+    It has its share from a time on if it has it in the seconds that follow, and in all that follows.
+    """
     end = max((sent.due for sent in run.sent), default=0.0)
     steps = 0
     while (start := healed + steps * _STEP) + _WINDOW <= end:
-        window = [entry for entry in run.received if start <= entry.at < start + _WINDOW]
-        own = _count(entry.target in run.bad for entry in window)
-        fair = len(window) * len(run.bad) / len(run.targets)
-        if fair and abs(own / fair - 1) <= _TOLERANCE:
+        if _has_share(run, start, start + _WINDOW) and _has_share(run, start, inf):
             return start - healed
         steps += 1
     return inf
+
+
+def _has_share(run: Run, start: float, end: float) -> bool:
+    """Tell whether the bad target has its share of what is received between these times."""
+    targets = [entry.target for entry in run.received if start <= entry.at < end]
+    fair = len(targets) * len(run.bad) / len(run.targets)
+    return bool(fair) and abs(_count(target in run.bad for target in targets) / fair - 1) <= _TOLERANCE
 
 
 def _attempts(run: Run) -> float | None:

@@ -33,19 +33,18 @@ class Cell:
     problem: str | None = None
 
 
-_FROZEN, _UNAVAILABLE, _RESETTING = (next(one.title for one in SCENARIOS if one.name == name) for name in ONE_BAD)
 MEASURES = (
-    Measure(f"{_FROZEN}: reads failed", ("frozen",), lambda run: run.reads_failed, 0, 0),
-    Measure("the same: reads over 250 ms", ("frozen",), lambda run: run.over_250ms, 0, 0),
-    Measure("the same: reads over 100 ms", ("frozen",), lambda run: run.over_100ms, None, 0),
-    Measure("the same: reads over 1 s", ("frozen",), lambda run: run.over_1s),
-    Measure("the same: the slowest read, ms", ("frozen",), lambda run: run.slowest_ms),
-    Measure(f"{_UNAVAILABLE}: reads failed", ("unavailable",), lambda run: run.reads_failed, 0, 0),
-    Measure("the same: attempts wasted on it", ("unavailable",), lambda run: run.wasted, None, 10),
-    Measure(f"{_RESETTING}: reads failed", ("resetting",), lambda run: run.reads_failed, 0, 0),
-    Measure("the same: attempts wasted on it", ("resetting",), lambda run: run.wasted, None, 10),
-    Measure("POSTs in all of these: repeated at the service", ONE_BAD, lambda run: run.writes_repeated, 0),
-    Measure("POSTs in all of these, begun after the ejection: failed", ONE_BAD, lambda run: run.writes_failed_late, 0),
+    Measure("one of three frozen: reads failed", ("frozen",), lambda run: run.reads_failed, 0, 0),
+    Measure("one of three frozen: reads over 250 ms", ("frozen",), lambda run: run.over_250ms, 0, 0),
+    Measure("one of three frozen: reads over 100 ms", ("frozen",), lambda run: run.over_100ms, None, 0),
+    Measure("one of three frozen: reads over 1 s", ("frozen",), lambda run: run.over_1s),
+    Measure("one of three frozen: the slowest read, ms", ("frozen",), lambda run: run.slowest_ms),
+    Measure("one of three answers 503: reads failed", ("unavailable",), lambda run: run.reads_failed, 0, 0),
+    Measure("one of three answers 503: attempts wasted on it", ("unavailable",), lambda run: run.wasted, None, 10),
+    Measure("one of three resets: reads failed", ("resetting",), lambda run: run.reads_failed, 0, 0),
+    Measure("one of three resets: attempts wasted on it", ("resetting",), lambda run: run.wasted, None, 10),
+    Measure("POSTs in these three: repeated at the service", ONE_BAD, lambda run: run.writes_repeated, 0),
+    Measure("POSTs in these three, begun after the ejection: failed", ONE_BAD, lambda run: run.writes_failed_late, 0),
     Measure("all three answer 503: attempts per request", ("outage",), lambda run: run.attempts, 1.2),
     Measure("all three refuse connections: attempts per request", ("refused",), lambda run: run.attempts, 1.2),
     Measure("one killed and started again: seconds until in balance", ("recovery",), lambda run: run.balance, 10),
@@ -95,7 +94,7 @@ class Results:
     def missed(self) -> list[str]:
         """Return the measures in which limen misses the must, or has no figure though it was to be run."""
         return [
-            f"{gateway.name}: {measure.title}"
+            f"{measure.title} ({gateway.name})"
             for gateway in self.gateways
             if gateway.is_limen
             for measure in MEASURES
@@ -123,9 +122,15 @@ class Results:
         parts += ["", *_markdown_table(self.table()), ""]
         missed = self.missed()
         parts += [
-            f"Limen misses the must in {len(missed)}: {'; '.join(missed)}." if missed else "Limen reaches every must."
+            f"Limen misses the must of {len(missed)}: {'; '.join(missed)}." if missed else "Limen reaches every must."
         ]
-        parts += ["", "Where there are several rounds, the worst one counts. All figures:", ""]
+        parts += [
+            "",
+            "Where there are several rounds, the worst one counts. The scenarios, with their full durations:",
+            "",
+        ]
+        run = {cell.scenario for cell in self.cells}
+        parts += [f"- {scenario}" for scenario in SCENARIOS if scenario.name in run] + ["", "All figures:", ""]
         parts += _markdown_table(self.details())
         return "\n".join(parts) + "\n"
 

@@ -20,6 +20,11 @@ class Scenario:
     lasts: float
     after: float
 
+    def __str__(self) -> str:
+        """Say what happens."""
+        then = f", and {self.after:g} s more" if self.after else ", to the end"
+        return f"`{self.name}`: {self.title}, after {self.before:g} s for {self.lasts:g} s{then}"
+
     @property
     def seconds(self) -> float:
         """The seconds of load."""

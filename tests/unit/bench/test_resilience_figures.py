@@ -118,6 +118,16 @@ def test_balance_is_when_the_target_has_its_share(back_after: float, found: floa
     assert balance(_run([_sent(1, "GET", 150.0)], received), 120.0) == found
 
 
+def test_a_share_for_a_moment_is_no_balance() -> None:
+    received = [
+        Received(120.0 + tick / 20, target, "GET", tick, "well")
+        for tick in range(600)
+        for target in ("a", "b", "c")
+        if target != "a" or 2 <= tick / 20 < 6
+    ]
+    assert balance(_run([_sent(1, "GET", 150.0)], received), 120.0) == inf
+
+
 _GOOD = Figures(
     reads=100,
     reads_failed=0,
@@ -152,8 +162,10 @@ def test_what_is_missing_is_said_and_only_limen_is_judged() -> None:
     assert head == ["measure", "must", "aim", "Limen", "Envoy"]
     assert len(rows) == len(MEASURES)
     assert {row[-1] for row in rows} == {"not installed"}
-    assert rows[0] == ["one of three frozen (SIGSTOP): reads failed", "0", "0", "0 (aim)", "not installed"]
+    assert rows[0] == ["one of three frozen: reads failed", "0", "0", "0 (aim)", "not installed"]
     assert "Limen reaches every must." in results.markdown()
+    assert "- `frozen`: one of three frozen (SIGSTOP), after 5 s for 20 s, and 5 s more\n" in results.markdown()
+    assert "- `outage`: all three answer 503, after 5 s for 15 s, to the end\n" in results.markdown()
     bad = replace(_GOOD, reads_failed=9, attempts=3.0)
     assert _results(_GOOD, bad).missed() == []
 
@@ -189,7 +201,7 @@ def test_the_worst_round_counts_and_the_file_has_all(tmp_path: Path) -> None:
     results.write(tmp_path)
     page = (tmp_path / "results.md").read_text()
     assert page == results.markdown()
-    assert "| one of three frozen (SIGSTOP): reads failed | 0 | 0 | 2 **MISSED** | not installed |" in page
+    assert "| one of three frozen: reads failed | 0 | 0 | 2 **MISSED** | not installed |" in page
     assert "| frozen | Limen | 100 | 2 | 0 | 0 | 0 | 12 | 10 | 0 | 0 | 0 | 4 | 2 x 504 |" in page
     cells = json.loads((tmp_path / "results.json").read_text())["cells"]
     assert [one["reads_failed"] for one in cells[0]["rounds"]] == [0, 2]
