@@ -18,7 +18,7 @@ from bench.processes import commit, machine
 from bench.resilience.figures import figures
 from bench.resilience.gateways import RESILIENCE_GATEWAYS
 from bench.resilience.report import Cell, Results
-from bench.resilience.run import PATIENCE, measure
+from bench.resilience.run import Load, measure
 from bench.resilience.scenarios import SCENARIOS
 from bench.run import LOAD_CPU
 
@@ -40,6 +40,12 @@ def parse_options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--reads", type=float, default=60.0, help="GETs per second (%(default)s)")
     parser.add_argument("--writes", type=float, default=11.0, help="POSTs per second (%(default)s)")
     parser.add_argument(
+        "--patience",
+        type=float,
+        default=20.0,
+        help="seconds that a client waits (%(default)s); longer than the 15 s of the anchors, so that theirs end first",
+    )
+    parser.add_argument(
         "--grace",
         type=float,
         default=3.0,
@@ -59,6 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         one for one in RESILIENCE_GATEWAYS if (one.name in options.gateway if options.gateway else one.by_default)
     ]
     scenarios = [one for one in SCENARIOS if options.only is None or one.name in options.only]
+    load = Load(options.reads, options.writes, options.patience)
     out: Path = options.out or HERE / "results" / f"{datetime.now(UTC):%Y-%m-%d}-{commit()}-resilience"
     about = {
         "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
@@ -66,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         **machine(),
         "command": shlex.join(["python", "-m", "bench.resilience", *(sys.argv[1:] if argv is None else argv)]),
         "load": f"{options.reads:g} GETs and {options.writes:g} POSTs per second, each on a new connection; a client waits "
-        f"for {PATIENCE:g} s",
+        f"for {options.patience:g} s",
         "after the ejection": f"{options.grace:g} s after the target has gone bad, and before it is well again",
         "refused connections": "as the kernel counts them, less those of health checks",
         **{one.name: f"{one.version() or 'not installed'}: {one.setting}" for one in gateways},
@@ -77,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             cells.append(cell := Cell(scenario.name, gateway.name))
             try:
                 for _ in range(options.rounds):
-                    run = measure(scenario.times(options.factor), gateway, options.reads, options.writes)
+                    run = measure(scenario.times(options.factor), gateway, load)
                     cell.rounds.append(figures(run, options.grace))
             except (OSError, RuntimeError, ValueError, subprocess.SubprocessError) as error:
                 cell.problem = str(error) or type(error).__name__

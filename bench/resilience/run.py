@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic, sleep
@@ -20,15 +21,21 @@ from bench.resilience.load import Sent
 from bench.resilience.scenarios import Scenario
 from bench.run import GATEWAY_CPU, LOAD_CPU
 
-PATIENCE = 20.0
-"""Seconds that a client waits: more than the 15 s that the anchors do, so that their own timeouts come first."""
-
 _CHECKS_SECONDS = 4.0  # for which connections of health checks are counted, without any load
 _MARGIN = 60.0
 
 
-def measure(scenario: Scenario, gateway: ResilienceGateway, reads: float, writes: float) -> Run:
-    """Run ``scenario`` with so many reads and writes per second; raises RuntimeError if something did not start."""
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Reads and writes per second, and the seconds that a client waits for its answer."""
+
+    reads: float
+    writes: float
+    patience: float
+
+
+def measure(scenario: Scenario, gateway: ResilienceGateway, load: Load) -> Run:
+    """Run ``scenario``; raises RuntimeError if something did not start."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="limen-resilience-")))
         targets = stack.enter_context(running_fleet(folder, LOAD_CPU))
@@ -36,16 +43,15 @@ def measure(scenario: Scenario, gateway: ResilienceGateway, reads: float, writes
         stack.callback(program.stop)
         if (problem := program.wait()) is not None:
             raise RuntimeError(f"{gateway.name} {problem}")
-        argv = [str(program.port), str(scenario.seconds), str(reads), str(writes), str(PATIENCE)]
-        load = subprocess.Popen(
+        argv = map(str, (program.port, scenario.seconds, load.reads, load.writes, load.patience))
+        clients = subprocess.Popen(
             ["taskset", "-c", str(LOAD_CPU), sys.executable, "-m", "bench.resilience.load", *argv],
             cwd=HERE.parent,
             stdout=subprocess.PIPE,
             text=True,
         )
-        stack.callback(load.kill)
-        assert load.stdout is not None
-        return _during(load, scenario, targets, float(load.stdout.readline()))
+        stack.callback(clients.kill)
+        return _during(clients, scenario, targets, load.patience)
 
 
 def _start(gateway: ResilienceGateway, targets: dict[str, TargetProcess], folder: Path) -> Program:
@@ -58,8 +64,14 @@ def _start(gateway: ResilienceGateway, targets: dict[str, TargetProcess], folder
     return Program(argv, cpu=GATEWAY_CPU, port=port, log=folder / "gateway.log", env=env)
 
 
-def _during(load: subprocess.Popen[str], scenario: Scenario, targets: dict[str, TargetProcess], started: float) -> Run:
+def _during(
+    clients: subprocess.Popen[str], scenario: Scenario, targets: dict[str, TargetProcess], patience: float
+) -> Run:
     """Make targets bad and well again while the load runs."""
+    assert clients.stdout is not None
+    if not (line := clients.stdout.readline()):
+        raise RuntimeError("the load did not start; what it said is above")
+    started = float(line)
     bad = [targets[name] for name in scenario.targets]
     _sleep_until(started + scenario.before)
     began = monotonic()
@@ -72,9 +84,9 @@ def _during(load: subprocess.Popen[str], scenario: Scenario, targets: dict[str, 
         for target in bad:
             target.end()
         healed = monotonic()
-    output, _ = load.communicate(timeout=scenario.seconds + PATIENCE + _MARGIN)
-    if load.returncode:
-        raise RuntimeError(f"the load ended with status {load.returncode}")
+    output, _ = clients.communicate(timeout=scenario.seconds + patience + _MARGIN)
+    if clients.returncode:
+        raise RuntimeError(f"the load ended with status {clients.returncode}")
     sent = [Sent(*json.loads(line)) for line in output.splitlines()]
     refused = None
     if scenario.fault == "killed" and healed is None:
