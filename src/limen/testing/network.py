@@ -11,6 +11,19 @@ from limen.upstream.network import MakeConnection
 from limen.upstream.target import Target
 
 
+def service_key(name: str) -> str:
+    """Return the name of an upstream as it is, and one spelling of an address for all that mean the same.
+
+    Nothing is looked up: in memory, a host is a name and no more. Raises ValueError for an address that is none.
+    """
+    if "://" not in name and not name.startswith("unix:"):
+        return name
+    target = Target.parse(name)
+    if target.path:
+        return name
+    return f"{'https' if target.tls else 'http'}://{target.authority.decode().lower()}"
+
+
 class ServiceMissing(LookupError):
     """The gateway called a service that the test has not given."""
 
@@ -33,7 +46,7 @@ class MemoryNetwork:
     ) -> Connection:
         """Connect to the service. Raises ServiceMissing if there is none, and ConnectionRefusedError."""
         # The address first: the upstreams of all outside issuers have one name.
-        server = self._services.get(str(target).rstrip("/")) or self._services.get(upstream.name)
+        server = self._services.get(service_key(str(target))) or self._services.get(upstream.name)
         if server is None:
             self._missing = ServiceMissing(
                 f"the gateway called upstream {upstream.name!r} at {target}, and services= has "
