@@ -46,11 +46,11 @@ class MemoryNetwork:
     ) -> Connection:
         """Connect to the service. Raises ServiceMissing if there is none, and ConnectionRefusedError."""
         # The address first: the upstreams of all outside issuers have one name.
-        server = self._services.get(service_key(str(target))) or self._services.get(upstream.name)
+        server = self._services.get(service_key(target.url)) or self._services.get(upstream.name)
         if server is None:
             self._missing = ServiceMissing(
                 f"the gateway called upstream {upstream.name!r} at {target}, and services= has "
-                f"{', '.join(map(repr, sorted(self._services))) or 'nothing'}; add {upstream.name!r} or {str(target)!r}"
+                f"{', '.join(map(repr, sorted(self._services))) or 'nothing'}; add {upstream.name!r} or {target.url!r}"
             )
             raise self._missing
         connection = make(Connection)
@@ -61,6 +61,10 @@ class MemoryNetwork:
             raise
         await asyncio.sleep(0)  # as a socket does, it takes a turn of the loop
         return connection
+
+    async def addresses(self, host: str, deadline: float | None) -> tuple[str, ...]:
+        """Return none: services in memory are found by their names."""
+        return ()
 
     def close(self) -> None:
         """Do nothing: nobody waits for names."""
