@@ -133,6 +133,23 @@ async def test_an_application_that_cannot_say_so_is_told_of(folder: Path, port: 
         assert await command.ends() == 0
 
 
+async def test_a_mounted_gateway_says_so_where_the_lifespan_passes_it_on(folder: Path, port: int) -> None:
+    (folder / "outer.py").write_text(
+        "import contextlib\nfrom fastapi import FastAPI\nfrom gate import app as gateway\n"
+        "@contextlib.asynccontextmanager\nasync def lifespan(app):\n"
+        "    async with gateway.running() as state:\n"
+        "        yield {'limen.readiness': state['limen.readiness']}\n"
+        "app = FastAPI(lifespan=lifespan)\napp.mount('/api', gateway)\n"
+    )
+    async with running(folder, "serve", "outer:app", "--port", str(port), "--drain-wait", "3600") as command:
+        await started(command, 0)
+        command.send(signal.SIGTERM)
+        await command.says("draining for 3600 s: not ready")
+        assert (await get(port, "/api/readyz"))[0].startswith(b"http/1.1 503 ")
+        command.send(signal.SIGTERM)
+        assert await command.ends() == 0
+
+
 async def test_a_wait_is_nothing_for_reload(folder: Path) -> None:
     async with running(folder, "serve", "gate:app", "--reload", "--drain-wait", "5") as command:
         assert await command.ends() == 2
