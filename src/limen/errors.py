@@ -38,6 +38,7 @@ class Kind(Enum):
     TOO_MANY_CONNECTIONS = _Row(503, "gateway", "head", "never", "There are too many connections.")
     OVERLOADED = _Row(503, "gateway", "head", "never", "There are too many requests at once.")
     STARTUP_FAILED = _Row(503, "gateway", "head", "never", "The application does not start; the terminal says why.")
+    NOT_READY = _Row(503, "gateway", "route", "never", "The gateway is not ready.")
     BODIES_FULL = _Row(503, "gateway", "body", "never", "Too many request bodies are held at once.")
     LOOP = _Row(508, "gateway", "head", "never", "The request goes round in a circle.")
     NOT_FOUND = _Row(404, "client", "route", "never", "There is nothing at this path.")

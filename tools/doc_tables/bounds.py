@@ -65,6 +65,7 @@ FIXED: dict[str, Unit] = {
     "upstream.happy_eyeballs.LEAST_DELAY": seconds,
     "upstream.happy_eyeballs.MOST_AT_ONCE": count,
     "runtime.route.MOST_HELD": size,
+    "runtime.readiness.MOST_REASONS": count,
     "fairness.validations.BYTES_OF_A_VALUE": count,
     "fairness.validations.BYTES_OF_A_CONTAINER": count,
     "fairness.validations.LIGHT": size,
@@ -182,7 +183,7 @@ SAYS_BOUND = re.compile(r"_?(?:MOST|MAX|LONGEST|LARGEST|DEEPEST)(?:_\w+)?")
 
 _ASSIGNED = re.compile(r"^(\w+)(?:: [^=\n]+)? = ", re.MULTILINE)
 
-OPTIONS: dict[str, Unit] = {"--grace": seconds}
+OPTIONS: dict[str, Unit] = {"--grace": seconds, "--drain-wait": seconds}
 
 
 def bounds() -> dict[str, str]:

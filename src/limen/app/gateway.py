@@ -41,6 +41,7 @@ from limen.exchange.principal import Principal
 from limen.observe import access
 from limen.observe.redaction import logger
 from limen.routing.table import Match
+from limen.runtime.health_paths import HealthPaths
 from limen.runtime.host import ActiveConfig
 from limen.runtime.local_route import LocalEntry
 from limen.runtime.revocation_relay import RevocationRelay
@@ -69,6 +70,8 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
     - ``assertion``: tells the services the same signed, so that they need not trust the network.
     - ``revocations``: knows which tokens ended early; ``limen.auth.Revocations`` does so within one process.
     - ``jwks_path``: where the public keys of tokens and assertions are published, if there are any. None is nowhere.
+    - ``ready_path``, ``live_path``: where the gateway says whether it is ready, and that it lives, unless something else is
+      declared there. None is nowhere.
     - ``policies``: what happens to every request and answer besides, such as ``[Headers(...)]`` (``limen.policies``); those
       of a group or a route come on top, and the nearest wins by kind.
     - ``limits``: those of the clients' side, for servers that use a protocol class of ``limen.engines.direct``.
@@ -91,6 +94,8 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         revocations: RevocationStore | None = None,
         policies: Sequence[Policy] = (),
         jwks_path: str | None = "/.well-known/jwks.json",
+        ready_path: str | None = "/readyz",
+        live_path: str | None = "/healthz",
         limits: ClientLimits | None = None,
         trust: Trust | None = None,
         lifespan: Lifespan | None = None,
@@ -108,6 +113,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
             *(self._make_runtime, identity, policies, self._collect),
             on_compiled=self._document,
             redirects=fastapi.get("redirect_slashes", True),
+            health=HealthPaths(ready_path, live_path),
         )
         self._routes_seen = 0
         self._documented: list[Route] | None = None  # the routes whose documentation is complete
@@ -236,7 +242,12 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         for name in ("uvicorn.error", "hypercorn.error", "asyncio"):
             logger(name)  # servers log the exceptions of endpoints there: without their text, which may repeat input
         runtime = self._config.start()
-        own_state = {"limen": self, "limen.limits": self.limits, "limen.bodies": runtime.body_memory}
+        own_state = {
+            "limen": self,
+            "limen.limits": self.limits,
+            "limen.bodies": runtime.body_memory,
+            "limen.readiness": runtime.readiness,
+        }
         try:
             async with self._lifespan.running(self) as state:
                 yield {**(state or {}), **own_state}

@@ -1,7 +1,7 @@
 """The life of a request, as decisions without I/O: an engine makes an ``Exchange`` and does what its state says.
 
 0.  ``begin``          policies of the whole gateway (``enter``), before anything else is looked at
-1.                     what the table has found: a route, a redirect, 405, 404
+1.                     what the table has found: a route, a redirect, 405, 404, or a health endpoint (without any policy)
 2.                     policies that answer at once (``arrive``)
 3.  ``admit``          who is calling, and may they
 4.                     limits, which may wait (``limit``); then FastAPI's dependencies (``guard_passed``)
@@ -35,6 +35,7 @@ from limen.exchange.settlement import Settlement
 from limen.exchange.transforms import chain
 from limen.http.headers import Headers, block, values
 from limen.http.replies import Reply, allowed, complete, problem, redirect
+from limen.pipeline.health import health_answer
 from limen.pipeline.settle import end, policy_failed, settle
 from limen.pipeline.steps import (
     admit,
@@ -46,7 +47,7 @@ from limen.pipeline.steps import (
     with_more,
     without_digests,
 )
-from limen.routing.table import Match, MethodNotAllowed, Redirect
+from limen.routing.table import HealthEndpoint, Match, MethodNotAllowed, Redirect
 from limen.runtime.host import ActiveConfig
 from limen.runtime.plan import Plan
 from limen.upstream.retry import may_retry
@@ -80,7 +81,7 @@ _BODY: Final = 5
 _LOOKUP: Final = 6
 _ANSWER: Final = 11
 
-Found = Match[Plan] | Redirect | MethodNotAllowed | Fault
+Found = Match[Plan] | HealthEndpoint | Redirect | MethodNotAllowed | Fault
 
 
 class Exchange:
@@ -115,9 +116,8 @@ class Exchange:
         self.request = request
         self.outcome = outcome
         self.hooks = active.hooks if plan is None else plan.hooks
-        if isinstance(found, MethodNotAllowed) and (asked := preflight(active.table, request)) is not None:
-            self.hooks = asked.hooks
-            outcome.route = asked.route.path
+        if plan is None:
+            self._without_route(found)
         self.state: int = NEW
         self.framing: BodyFraming | None = None
         self.content: bytes | None = None  # a declared body, as the service gets it
@@ -151,7 +151,9 @@ class Exchange:
     def begin(self) -> int:
         """0. Set out, and go as far as it goes without waiting."""
         enter = self.active.hooks.enter
-        return self._consult(_ENTER, enter, 0) if enter else self._routed()
+        if not enter or isinstance(self._found, HealthEndpoint):
+            return self._routed()
+        return self._consult(_ENTER, enter, 0)
 
     def resume(self, value: object) -> int:
         """Go on with what ``awaited`` has given."""
@@ -298,6 +300,20 @@ class Exchange:
 
     # --- inside: the steps in order ---
 
+    def _without_route(self, found: Found | None) -> None:
+        """Take other policies than those of the gateway, where no route was ``found``.
+
+        A preflight has those of the route that it asks about. A health endpoint has none: a limit or a list of addresses must
+        not make an orchestrator end a process that is well.
+        """
+        if isinstance(found, MethodNotAllowed):
+            if (asked := preflight(self.active.table, self.request)) is not None:
+                self.hooks = asked.hooks
+                self.outcome.route = asked.route.path
+        elif isinstance(found, HealthEndpoint):
+            self.hooks = NO_HOOKS
+            self.outcome.route = found.path
+
     def _routed(self) -> int:
         """1. Answer what no route answers."""
         found, request = self._found, self.request
@@ -310,6 +326,9 @@ class Exchange:
             return self._consult(_ARRIVE, self.hooks.arrive, 0) if self.hooks.arrive else self._identify(found)
         if isinstance(found, Fault):
             return self.refuse(found)
+        if isinstance(found, HealthEndpoint):
+            answer = health_answer(found, self.active.runtime.readiness, request.request_id)
+            return self.refuse(answer) if isinstance(answer, Fault) else self._reply(answer)
         if isinstance(found, Redirect):
             location = request.root + found.path
             if request.query is not None:

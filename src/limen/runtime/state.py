@@ -26,6 +26,7 @@ from limen.exchange.principal import Principal
 from limen.exchange.request_ids import RequestIds
 from limen.fairness.body_memory import BodyMemory
 from limen.fairness.validations import Validations
+from limen.runtime.readiness import Readiness
 from limen.runtime.reconcile import CredentialVerifier, LiveState, Reconciliation, RemovedState, close
 from limen.runtime.revocation_relay import RevocationRelay
 from limen.runtime.snapshot import Snapshot
@@ -55,6 +56,7 @@ class Runtime:
         "body_silence",
         "new_request_id",
         "now",
+        "readiness",
         "revocations",
         "trust",
         "validations",
@@ -99,6 +101,7 @@ class Runtime:
         self.body_memory = BodyMemory.within(body_memory, monotonic)
         self.body_silence = body_silence
         self.validations = Validations()
+        self.readiness = Readiness()
         self.now = now
         self._environment = Environment(now, monotonic, SystemRandom() if random is None else random)
         self.new_request_id = RequestIds().fresh if new_request_id is None else new_request_id
