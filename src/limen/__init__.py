@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from limen.client.trust import Trust
     from limen.errors import DeclarationError
     from limen.exchange.principal import Principal
+    from limen.runtime.proxy_status import ProxyStatus
     from limen.upstream.declared import Limits, Timeouts, Upstream
     from limen.upstream.tls_declared import Tls
 
@@ -27,6 +28,7 @@ __all__ = [
     "Limits",
     "Principal",
     "Problem",
+    "ProxyStatus",
     "Router",
     "Rule",
     "Timeouts",
@@ -53,6 +55,7 @@ _HOMES = {
     "Limits": "limen.upstream.declared",
     "Principal": "limen.exchange.principal",
     "Problem": "limen.app.document.problem",
+    "ProxyStatus": "limen.runtime.proxy_status",
     "Router": "limen.app.router",
     "Rule": "limen.auth.rules",
     "Timeouts": "limen.upstream.declared",

@@ -153,6 +153,7 @@ FIXED: dict[str, Unit] = {
     "observe.access.MOST_CAUSE": count,
     "observe.access._MOST_METHOD": count,
     "observe.access._MOST_PEER": count,
+    "observe.access._MOST_TARGET": count,
     "observe.access._MOST_KNOWN": count,
     "cli.worker_protocol.LIFESPAN": seconds,
     "cli.worker_process.START": seconds,

@@ -44,11 +44,14 @@ from limen.routing.table import Match
 from limen.runtime.health_paths import HealthPaths
 from limen.runtime.host import ActiveConfig
 from limen.runtime.local_route import LocalEntry
+from limen.runtime.proxy_status import ProxyStatus
 from limen.runtime.revocation_relay import RevocationRelay
 from limen.runtime.route import Route
 from limen.runtime.route_info import RouteInfo
 from limen.runtime.state import Runtime
 from limen.runtime.system import System
+
+PROXY_STATUS = ProxyStatus()
 
 
 def _roles(principal: Principal) -> str:
@@ -76,6 +79,8 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
       of a group or a route come on top, and the nearest wins by kind.
     - ``limits``: those of the clients' side, for servers that use a protocol class of ``limen.engines.direct``.
     - ``trust``: the proxies in front that are believed about their clients, nobody unless given.
+    - ``proxy_status``: what the gateway says of itself, as ``Proxy-Status``, where it answers with a fault, and to whom it
+      names the target. None says nothing.
 
     ``lifespan`` and every other keyword are FastAPI's. Bodies of FastAPI's own endpoints may have 256 KiB, unless the
     ``max_body_size=`` of the endpoint or of its router says otherwise.
@@ -98,6 +103,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         live_path: str | None = "/healthz",
         limits: ClientLimits | None = None,
         trust: Trust | None = None,
+        proxy_status: ProxyStatus | None = PROXY_STATUS,
         lifespan: Lifespan | None = None,
         **fastapi: Any,
     ) -> None:
@@ -108,6 +114,11 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         self._revocations = None if revocations is None else RevocationRelay(revocations)
         self.limits = limits or ClientLimits()
         self._trust = trust or Trust()
+        if not isinstance(proxy_status, ProxyStatus | None):  # pyright: ignore[reportUnnecessaryIsInstance] - users may get it wrong
+            raise TypeError(
+                f"Gateway(proxy_status={proxy_status!r}): write ProxyStatus(name=...), or None for no such header"
+            )
+        self._proxy_status = proxy_status
         self._collector = Collector()
         self._config = GatewayConfig(
             *(self._make_runtime, identity, policies, self._collect),
@@ -247,6 +258,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
             "limen.limits": self.limits,
             "limen.bodies": runtime.body_memory,
             "limen.readiness": runtime.readiness,
+            "limen.proxy_status": runtime.proxy_status,
         }
         try:
             async with self._lifespan.running(self) as state:
@@ -290,6 +302,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
             trust=self._trust,
             revocations=self._revocations,
             assertion=self._assertion,
+            proxy_status=self._proxy_status,
             body_memory=self.limits.body_memory,
             body_silence=self.limits.body_silence,
         )

@@ -204,7 +204,7 @@ class Exchange:
     def refuse(self, fault: Fault) -> int:
         """Answer with ``fault``, wherever it stands; the head of no other answer may be out."""
         self.fault = fault
-        return self._reply(problem(fault, self.request.request_id))
+        return self._reply(self._problem(fault))
 
     def refuse_too_large(self) -> int:
         """Refuse a body that has passed the bound of its route."""
@@ -249,11 +249,11 @@ class Exchange:
             headers = plan.session_ender(headers)
         self._hook = hook = must_buffer_answer(plan, self.request.method, status)
         if hook is not None:
+            self._buffered = (status, headers)
             # Plain was asked for by ``build_upstream_head``.
             if values(headers, b"content-encoding"):
                 cause = "the answer is encoded although identity was asked for"
                 return self.refuse(Fault(Kind.UPSTREAM_CONTRACT, cause=cause))
-            self._buffered = (status, headers)
             self.state = BUFFERING
             return BUFFERING
         lines = client_head(plan, status, headers, self.request.request_id)
@@ -291,6 +291,7 @@ class Exchange:
         outcome = self.outcome
         outcome.status = status
         outcome.cut = cut
+        outcome.attempts = self.attempts
         if fault is not None:
             outcome.code = fault.kind.code
             outcome.cause = fault.cause
@@ -498,9 +499,21 @@ class Exchange:
             else:
                 return REPLYING
             self.fault = Fault(Kind.INTERNAL_ERROR)
-            self.reply = reply = problem(self.fault, request.request_id)  # which goes out as it is if they fail again
+            self.reply = reply = self._problem(self.fault)  # which goes out as it is if they fail again
             source = "local"
         return REPLYING
+
+    def _problem(self, fault: Fault) -> Reply:
+        reply = problem(fault, self.request.request_id)
+        writer, request = self.active.runtime.proxy_status, self.request
+        if writer is not None:
+            target, answered = self.outcome.target, self._buffered
+            reply.headers.extend(
+                writer.lines(
+                    fault, principal=request.principal, params=request.params, target=target, answered=answered
+                )
+            )
+        return reply
 
     def _policy_failed(self) -> None:
         policy_failed(self.outcome)

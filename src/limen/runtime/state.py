@@ -26,6 +26,7 @@ from limen.exchange.principal import Principal
 from limen.exchange.request_ids import RequestIds
 from limen.fairness.body_memory import BodyMemory
 from limen.fairness.validations import Validations
+from limen.runtime.proxy_status import ProxyStatus, ProxyStatusWriter
 from limen.runtime.readiness import Readiness
 from limen.runtime.reconcile import CredentialVerifier, LiveState, Reconciliation, RemovedState, close
 from limen.runtime.revocation_relay import RevocationRelay
@@ -56,6 +57,7 @@ class Runtime:
         "body_silence",
         "new_request_id",
         "now",
+        "proxy_status",
         "readiness",
         "revocations",
         "trust",
@@ -69,6 +71,7 @@ class Runtime:
         trust: Trust = NO_TRUSTED_PROXIES,
         revocations: RevocationStore | None = None,
         assertion: Assertion | None = None,
+        proxy_status: ProxyStatus | None = None,
         body_memory: int = ClientLimits().body_memory,
         body_silence: float = ClientLimits().body_silence,
         make_network: Callable[[], Network] = Sockets,
@@ -81,7 +84,8 @@ class Runtime:
         """Start with nothing that lives.
 
         ``auth`` are the methods of routes that name none. ``trust`` names the proxies in front. ``revocations`` knows which
-        tokens ended early. ``assertion`` says how services are told who calls. ``body_memory`` is in bytes. ``body_silence``
+        tokens ended early. ``assertion`` says how services are told who calls. ``proxy_status`` is what faults
+        tell of the gateway, None is nothing. ``body_memory`` is in bytes. ``body_silence``
         is in seconds, for request bodies on routes with ``Timeouts(idle=None)``. ``make_network`` makes what connections are
         opened on; without ``keeps_idle`` each serves one exchange. ``now`` gives seconds since the epoch, ``monotonic``
         seconds of a clock that only goes forward. Policies draw from ``random``, by default the system's, which forked
@@ -98,6 +102,7 @@ class Runtime:
         self._assertion: Asserter | Assertion | None = assertion
         self.auth = Methods.of(auth)
         self.trust = trust
+        self.proxy_status = None if proxy_status is None else ProxyStatusWriter(proxy_status)
         self.body_memory = BodyMemory.within(body_memory, monotonic)
         self.body_silence = body_silence
         self.validations = Validations()

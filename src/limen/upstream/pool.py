@@ -12,6 +12,7 @@ from typing import Final
 
 from limen.errors import RETRY_AFTER, Fault, Kind
 from limen.fairness.scheduler import scheduler_of
+from limen.upstream.connect_fault import connect_fault
 from limen.upstream.connection import Connection
 from limen.upstream.declared import Upstream
 from limen.upstream.error import UpstreamError
@@ -257,7 +258,7 @@ class Pool:
                 except ssl.SSLError as error:
                     fault = handshake_fault(target, error)
                 except OSError as error:
-                    fault = Fault(Kind.UPSTREAM_REFUSED, cause=f"connecting to {target}: {error}")
+                    fault = connect_fault(target, error)
                 else:
                     self._opening -= 1
                     self._busy.add(connection)

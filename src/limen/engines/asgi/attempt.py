@@ -41,6 +41,7 @@ class Attempt:
         """
         try:
             connection = self._connection = self._plan.pool.idle() or await self._connect()
+            self._core.outcome.target, self._core.outcome.attempts = connection.target.url, self._core.attempts
             self._reused = connection.reused
             self._answer = await self._send(connection)
         except UpstreamError as error:

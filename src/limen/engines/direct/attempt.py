@@ -78,6 +78,7 @@ class Attempt:
         exchange = self._exchange
         core, body = exchange.core, exchange.body
         self._connection = connection
+        core.outcome.target, core.outcome.attempts = connection.target.url, core.attempts
         self._sent_at = perf_counter()
         if not self._began:
             self._began = self._sent_at
