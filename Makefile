@@ -10,7 +10,7 @@ STAMP := .venv/.installed
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up check test lint format types quick-tests limen-tests engine-tests command-tests reload-tests service-tests shop-tests conformance-tests coverage access lock wheel compiled against-wheel audit fuzz soak bench bench-micro bench-logins bench-attacks bench-peers clean
+.PHONY: help up check test lint format types quick-tests limen-tests engine-tests command-tests reload-tests service-tests shop-tests conformance-tests chaos-tests coverage access lock wheel compiled against-wheel audit fuzz soak chaos bench bench-micro bench-logins bench-attacks bench-resilience bench-peers clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -37,7 +37,7 @@ test: $(STAMP) ## Every check and every test, with one summary at the end
 	@rm -f .coverage .coverage.*
 	@# Four at once, even on two processors: most tests wait, for sockets, for password hashes, or for whole processes.
 	@# What waits most begins first, and what needs a processor all the time fills up what that leaves.
-	@$(CHECKS) --lanes 4 --last coverage compiled command-tests shop-tests conformance-tests service-tests limen-tests engine-tests reload-tests types lint
+	@$(CHECKS) --lanes 4 --last coverage compiled command-tests chaos-tests shop-tests conformance-tests service-tests limen-tests engine-tests reload-tests types lint
 
 lint: $(STAMP) ## ruff, import-linter, deptry
 	$(BIN)/ruff check .
@@ -90,6 +90,9 @@ shop-tests: $(STAMP)
 conformance-tests: $(STAMP)
 	$(UNMEASURED) tests/conformance tests/differential tests/fuzz $(REPEATING) $(CONTRACTS)
 
+chaos-tests: $(STAMP)
+	$(UNMEASURED) tests/chaos
+
 # The hot path compiled: the same sources, see docs/decisions/0006-compiled-hot-path.md. What is built is found by its hash.
 wheel: $(STAMP) ## A wheel of limen with its hot path compiled, in dist/ (needs a C compiler)
 	@$(COMPILED) build
@@ -137,6 +140,9 @@ bench: wheel ## Measure gateways on this machine, in turn, and keep the figures
 soak: $(STAMP) ## Mixed, partly hostile load for half an hour: no leak, no wrong response
 	$(BIN)/python -m bench.soak --minutes 30
 
+chaos: $(STAMP) ## Targets that fail at random under load, in a minute; LIMEN_CHAOS=20000 is longer, ARGS are pytest's
+	$(BIN)/python -m pytest -q -rP tests/chaos $(ARGS)
+
 fuzz: $(STAMP) ## Property tests with 2000 examples each, then ten minutes of coverage-guided fuzzing; failures stay in .fuzz/
 	$(BIN)/python -m pytest -q -m hypothesis --hypothesis-profile=thorough
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris
@@ -151,6 +157,9 @@ bench-logins: $(STAMP) ## Measure how a thousand concurrent logins affect all ot
 
 bench-attacks: $(STAMP) ## Measure how one hostile client, or service, affects all others, beside nginx and Envoy
 	$(BIN)/python -m bench.attacks --anchors
+
+bench-resilience: wheel ## Measure what clients notice when targets fail, beside Envoy and HAProxy
+	$(BIN)/python -m bench.resilience
 
 bench-peers: $(STAMP) ## Install the other gateways that bench compares with
 	$(BIN)/python -m bench.peers install

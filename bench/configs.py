@@ -131,7 +131,7 @@ http://127.0.0.1:{setup.port} {{
 """
 
 
-_TYPE = "type.googleapis.com/envoy.extensions.filters"
+ENVOY_FILTERS = "type.googleapis.com/envoy.extensions.filters"
 ACCESS_LOG = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog"
 
 
@@ -147,11 +147,11 @@ def envoy_without_cache(setup: Setup) -> str:
 
 def _envoy(setup: Setup, cache: Mapping[str, object]) -> str:
     filters: list[object] = _envoy_auth_filters(setup.secret, cache) if setup.token else []
-    filters.append({"name": "router", "typed_config": {"@type": f"{_TYPE}.http.router.v3.Router"}})
+    filters.append({"name": "router", "typed_config": {"@type": f"{ENVOY_FILTERS}.http.router.v3.Router"}})
     route = {"match": {"prefix": "/"}, "route": {"cluster": "service", "timeout": "600s"}}
     log = {"@type": ACCESS_LOG, "path": str(setup.folder / "access.log")}
     manager = {
-        "@type": f"{_TYPE}.network.http_connection_manager.v3.HttpConnectionManager",
+        "@type": f"{ENVOY_FILTERS}.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "bench",
         "access_log": [{"name": "file", "typed_config": log}],
         "http_filters": filters,
@@ -165,18 +165,19 @@ def _envoy(setup: Setup, cache: Mapping[str, object]) -> str:
         "circuit_breakers": {"thresholds": [limits]},
         "load_assignment": {
             "cluster_name": "service",
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address(setup.upstream)}}]}],
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": envoy_address(setup.upstream)}}]}],
         },
     }
     listener = {
         "name": "clients",
-        "address": _address(setup.port),
+        "address": envoy_address(setup.port),
         "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
     }
     return json.dumps({"static_resources": {"listeners": [listener], "clusters": [cluster]}}, indent=1)
 
 
-def _address(port: int) -> object:
+def envoy_address(port: int) -> object:
+    """Return a port of this machine as Envoy writes it."""
     return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
 
 
@@ -192,7 +193,7 @@ def _envoy_auth_filters(secret: str, cache: Mapping[str, object]) -> list[object
         **cache,
     }
     authn = {
-        "@type": f"{_TYPE}.http.jwt_authn.v3.JwtAuthentication",
+        "@type": f"{ENVOY_FILTERS}.http.jwt_authn.v3.JwtAuthentication",
         "providers": {"bench": provider},
         "rules": [{"match": {"prefix": "/"}, "requires": {"provider_name": "bench"}}],
     }
@@ -204,7 +205,7 @@ def _envoy_auth_filters(secret: str, cache: Mapping[str, object]) -> list[object
         }
     }
     rbac = {
-        "@type": f"{_TYPE}.http.rbac.v3.RBAC",
+        "@type": f"{ENVOY_FILTERS}.http.rbac.v3.RBAC",
         "rules": {"policies": {"admins": {"permissions": [{"any": True}], "principals": [admin]}}},
     }
     return [

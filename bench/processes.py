@@ -83,15 +83,20 @@ class Program:
         ]
         return sum(int(line.split()[1]) * 1024 for line in lines)
 
-    def stop(self) -> None:
-        """Stop it and its child processes."""
-        self._signal(signal.SIGTERM)
+    def stop(self) -> int:
+        """Stop it and its child processes; return its exit status, which is negative if it had to be killed."""
+        self.send(signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_STOP_SECONDS)
-        self._signal(signal.SIGKILL)
-        self._process.wait()
+        return self.kill()
 
-    def _signal(self, number: signal.Signals) -> None:
+    def kill(self) -> int:
+        """Kill it and its child processes, even if they are stopped; return its exit status."""
+        self.send(signal.SIGKILL)
+        return self._process.wait()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the whole session."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, number)
 

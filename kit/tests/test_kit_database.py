@@ -1,7 +1,9 @@
 """Settings, migrations, and ``limen_kit.testing`` itself."""
 
+import contextlib
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -101,7 +103,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "strict.py").write_text(
         "from limen_kit.settings import ServiceSettings\nServiceSettings(database_url='mysql://s3cret')\n"
     )
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     return tmp_path
 
 
@@ -124,6 +126,114 @@ async def test_migrations_are_applied_once_and_may_be_asked_for_again(package: P
         process = run(package, "-m", "limen_kit", "migrate", "pots.database", POTS_URL=database_url)
         assert process.returncode == 0, process.stderr
         assert process.stdout == "pots.database: the database is up to date.\n"
+
+
+def start(folder: Path, *argv: str, **env: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, *argv],
+        cwd=folder,
+        env=os.environ | env,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_processes_that_migrate_one_file_at_once_take_turns(package: Path) -> None:
+    env = {"POTS_URL": "sqlite://pots.sqlite3"}
+    made = run(package, "-m", "tortoise", "-c", "pots.database.TORTOISE_ORM", "makemigrations", **env)
+    assert made.returncode == 0, made.stderr
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(
+            contextlib.closing(sqlite3.connect(package / ".pots.sqlite3.migrating", isolation_level=None))
+        )
+        first.execute("BEGIN EXCLUSIVE")
+        others = [
+            stack.enter_context(start(package, "-m", "limen_kit", "migrate", "pots.database", **env)) for _ in range(3)
+        ]
+        for process in others:
+            assert process.stderr is not None
+            assert process.stderr.readline() == "another process migrates this database: waiting for its end\n"
+        assert not (package / "pots.sqlite3").exists()
+        first.rollback()
+        for process in others:
+            output, errors = process.communicate(timeout=50)
+            assert (process.returncode, output) == (0, "pots.database: the database is up to date.\n"), errors
+    with contextlib.closing(sqlite3.connect(package / "pots.sqlite3")) as database_file:
+        assert database_file.execute("SELECT count(*) FROM tortoise_migrations").fetchone() == (1,)
+
+
+def test_a_file_that_cannot_be_made_is_one_line(package: Path) -> None:
+    (package / "taken").touch()
+    for folder in ("missing", "taken"):
+        process = run(package, "-m", "limen_kit", "migrate", "pots.database", POTS_URL=f"sqlite://{folder}/x.sqlite3")
+        assert process.returncode == 1
+        assert process.stderr == (
+            f"pots.database: the database cannot be reached: {folder}/x.sqlite3: unable to open database file\n"
+        )
+
+
+SCHEMA = """
+import asyncio
+
+from pots.database import TORTOISE_ORM
+from tortoise import Tortoise
+
+
+async def make() -> None:
+    await Tortoise.init(config=TORTOISE_ORM)
+    await Tortoise.generate_schemas()
+    await Tortoise.close_connections()
+
+
+asyncio.run(make())
+"""
+
+WRITER = """
+import asyncio
+import sys
+
+from pots.database import TORTOISE_ORM
+from pots.models import Pot
+from tortoise import Tortoise
+
+
+async def write() -> None:
+    await Tortoise.init(config=TORTOISE_ORM)
+    await Pot.all().count()
+    print("open", flush=True)
+    sys.stdin.readline()
+    for number in range(100):
+        pot = await Pot.create(name="new")
+        assert await Pot.filter(id=pot.id, name="new").update(name=str(number)) == 1
+    await Tortoise.close_connections()
+
+
+asyncio.run(write())
+"""
+
+
+def test_several_processes_write_to_one_file(package: Path) -> None:
+    env = {"POTS_URL": "sqlite://pots.sqlite3"}
+    made = run(package, "-c", SCHEMA, **env)
+    assert made.returncode == 0, made.stderr
+    with contextlib.ExitStack() as stack:
+        writers = [stack.enter_context(start(package, "-c", WRITER, **env)) for _ in range(3)]
+        for writer in writers:
+            assert writer.stdout is not None
+            assert writer.stdout.readline() == "open\n"
+        for writer in writers:
+            assert writer.stdin is not None
+            writer.stdin.write("go\n")
+            writer.stdin.flush()
+        for writer in writers:
+            _, errors = writer.communicate(timeout=50)
+            assert writer.returncode == 0, errors
+    with contextlib.closing(sqlite3.connect(package / "pots.sqlite3")) as database_file:
+        assert database_file.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        rows = database_file.execute("SELECT name, count(*) FROM pot GROUP BY name").fetchall()
+    assert sorted(rows) == sorted((str(number), 3) for number in range(100))
 
 
 async def test_a_database_that_answers_passes_the_check(database_url: str) -> None:

@@ -15,20 +15,34 @@ if TYPE_CHECKING:
     from limen.client.trust import Trust
     from limen.errors import DeclarationError
     from limen.exchange.principal import Principal
+    from limen.runtime.proxy_status import ProxyStatus
+    from limen.upstream.balance import Hash, LeastRequests, RoundRobin, Sticky
     from limen.upstream.declared import Limits, Timeouts, Upstream
+    from limen.upstream.ejection import Ejection
+    from limen.upstream.health import Health
+    from limen.upstream.retry import Hedge, Retry
     from limen.upstream.tls_declared import Tls
 
 __all__ = [
     "IDENTITY",
     "ClientLimits",
     "DeclarationError",
+    "Ejection",
     "Gateway",
     "Group",
+    "Hash",
+    "Health",
+    "Hedge",
+    "LeastRequests",
     "Limits",
     "Principal",
     "Problem",
+    "ProxyStatus",
+    "Retry",
+    "RoundRobin",
     "Router",
     "Rule",
+    "Sticky",
     "Timeouts",
     "Tls",
     "Trust",
@@ -48,13 +62,22 @@ _HOMES = {
     "IDENTITY": "limen.app.gateway",
     "ClientLimits": "limen.client.limits",
     "DeclarationError": "limen.errors",
+    "Ejection": "limen.upstream.ejection",
     "Gateway": "limen.app.gateway",
     "Group": "limen.app.group",
+    "Hash": "limen.upstream.balance",
+    "Health": "limen.upstream.health",
+    "Hedge": "limen.upstream.retry",
+    "LeastRequests": "limen.upstream.balance",
     "Limits": "limen.upstream.declared",
     "Principal": "limen.exchange.principal",
     "Problem": "limen.app.document.problem",
+    "ProxyStatus": "limen.runtime.proxy_status",
+    "Retry": "limen.upstream.retry",
+    "RoundRobin": "limen.upstream.balance",
     "Router": "limen.app.router",
     "Rule": "limen.auth.rules",
+    "Sticky": "limen.upstream.balance",
     "Timeouts": "limen.upstream.declared",
     "Tls": "limen.upstream.tls_declared",
     "Trust": "limen.client.trust",

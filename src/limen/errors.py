@@ -13,6 +13,42 @@ Source = Literal["client", "gateway", "upstream"]
 Stage = Literal["head", "route", "identity", "admit", "body", "connect", "send", "answer", "after"]
 Retry = Literal["never", "unsent", "reused"]
 
+ProxyError = Literal[
+    "dns_timeout",
+    "dns_error",
+    "destination_not_found",
+    "destination_unavailable",
+    "destination_ip_prohibited",
+    "destination_ip_unroutable",
+    "connection_refused",
+    "connection_terminated",
+    "connection_timeout",
+    "connection_read_timeout",
+    "connection_write_timeout",
+    "connection_limit_reached",
+    "tls_protocol_error",
+    "tls_certificate_error",
+    "tls_alert_received",
+    "http_request_error",
+    "http_request_denied",
+    "http_response_incomplete",
+    "http_response_header_section_size",
+    "http_response_header_size",
+    "http_response_body_size",
+    "http_response_trailer_section_size",
+    "http_response_trailer_size",
+    "http_response_transfer_coding",
+    "http_response_content_coding",
+    "http_response_timeout",
+    "http_upgrade_failed",
+    "http_protocol_error",
+    "proxy_internal_response",
+    "proxy_internal_error",
+    "proxy_configuration_error",
+    "proxy_loop_detected",
+]
+"""The error types that RFC 9209 section 2.3 registers; ``limen.http.proxy_status`` says which kind of fault is which."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Row:
@@ -38,6 +74,7 @@ class Kind(Enum):
     TOO_MANY_CONNECTIONS = _Row(503, "gateway", "head", "never", "There are too many connections.")
     OVERLOADED = _Row(503, "gateway", "head", "never", "There are too many requests at once.")
     STARTUP_FAILED = _Row(503, "gateway", "head", "never", "The application does not start; the terminal says why.")
+    NOT_READY = _Row(503, "gateway", "route", "never", "The gateway is not ready.")
     BODIES_FULL = _Row(503, "gateway", "body", "never", "Too many request bodies are held at once.")
     LOOP = _Row(508, "gateway", "head", "never", "The request goes round in a circle.")
     NOT_FOUND = _Row(404, "client", "route", "never", "There is nothing at this path.")
@@ -114,7 +151,8 @@ class Fault:
 
     ``detail`` is for the client and replaces the text of the kind; ``cause`` is for the log and never leaves the process.
     ``headers`` are added to the answer (``WWW-Authenticate``, ``Allow``); ``errors`` belongs to ``INVALID_REQUEST``, and
-    ``more`` counts further errors that it leaves out.
+    ``more`` counts further errors that it leaves out. ``proxy_error`` is what ``Proxy-Status`` says where more is known than
+    the kind.
     """
 
     kind: Kind
@@ -123,6 +161,7 @@ class Fault:
     headers: tuple[tuple[bytes, bytes], ...] = ()
     errors: tuple[Invalid, ...] = ()
     more: int = 0
+    proxy_error: ProxyError | None = None
 
     @property
     def text(self) -> str:

@@ -69,16 +69,18 @@ def gateway() -> Gateway:
 
 
 def test_the_page() -> None:
-    assert markdown(matrix_of(gateway())).splitlines()[4:-10] == [
+    assert markdown(matrix_of(gateway())).splitlines()[4:-11] == [
         r"| METHOD | PATH | SERVICE | ALLOW | AUTH | anonymous | signed in | role admin | scope r:w | owner user\_id "
         "| API key | API key + scope r:w |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
         r"| GET PUT | `/a_b/{path:path}` | svc | `scope(r:w) \| of_tenant` | ApiKeys "
         "| 401 | 401 | 401 | 401 | - | ? | allowed |",
+        "| GET | `/healthz` | gateway |  |  |  |  |  |  |  |  |  |",
         "| GET | `/inner/ping` | FastAPI |  |  |  |  |  |  |  |  |  |",
         "| ANY | `/inner/ws` | FastAPI |  |  |  |  |  |  |  |  |  |",
         "| GET | `/odd` | svc | `<lambda>` | Jwt | 401 | allowed | allowed | allowed | - | 401 | 401 |",
         "| GET | `/open` | svc | `anyone` |  | allowed | allowed | allowed | allowed | allowed | allowed | allowed |",
+        "| GET | `/readyz` | gateway |  |  |  |  |  |  |  |  |  |",
         "| ANY | `/static/{path:path}` | FastAPI |  |  |  |  |  |  |  |  |  |",
         "| POST | `/users` | svc | `role(admin)` | Jwt | 401 | 403 | allowed | 403 | - | 401 | 401 |",
         r"| GET | `/users/{user_id}` | svc | `owner(user_id) \| role(admin)` | Jwt "

@@ -7,6 +7,8 @@ import pytest
 
 from commands import running
 
+TWO = '[services.a]\napp="plain:app"\nport=1\n'
+
 
 @pytest.mark.parametrize(
     ("text", "said"),
@@ -30,6 +32,27 @@ from commands import running
             "services.b.port: 1 is also that of a",
         ),
         ('[services.a]\napp="plain:app"\nport=1\nenv={X="${c.url}"}', "services.a.env.X: nothing is called ${c.url}"),
+        (f"{TWO}targets=0", "services.a.targets: Input should be greater than or equal to 1"),
+        (f"{TWO}targets=33", "services.a.targets: Input should be less than or equal to 32"),
+        (f'{TWO}targets="two"', "services.a.targets: Input should be a whole number, without quotes"),
+        (f"{TWO}targets=true", "services.a.targets: Input should be a whole number"),
+        (f"{TWO}targets=2.0", "services.a.targets: Input should be a whole number"),
+        (
+            f'{TWO}targets=2\n[services.a-2]\napp="plain:app"\nport=9',
+            "services.a-2: this is also the name of a target of a, which has 2; call the service something else",
+        ),
+        (
+            f'{TWO}targets=2\n[services.b]\napp="plain:app"\nport=9\nenv={{X="${{a.url}}"}}',
+            "services.b.env.X: ${a.url}: a has 2 targets; write ${a.urls} for all, or ${a-1.url} for one",
+        ),
+        (
+            f'[up]\nbanner="${{a.port}}"\n{TWO}targets=2',
+            "up.banner: ${a.port}: a has 2 targets; write ${a.urls} for all, or ${a-1.port} for one",
+        ),
+        (
+            '[services.a]\napp="plain:app"\nport=65535\ntargets=2',
+            "services.a.targets: no port above 65535 is left for a-2; choose one for it: --port a-2=PORT",
+        ),
         ('[up]\nbanner="${c.url}"\n[services.a]\napp="plain:app"\nport=1', "up.banner: nothing is called ${c.url}"),
     ],
 )
@@ -65,6 +88,30 @@ async def test_up_says_when_a_port_is_taken(folder: Path) -> None:
             assert await command.ends() == 1
     assert f"port {port}, for a, cannot be used" in command.text
     assert "--port a=PORT" in command.text
+
+
+async def test_up_names_the_targets_whose_ports_may_be_chosen(folder: Path) -> None:
+    (folder / "limen.toml").write_text(f"{TWO}targets=2")
+    async with running(folder, "up", "--port", "a-3=9") as command:
+        assert await command.ends() == 2
+    assert "--port a-3=9: write NAME=PORT, with a port of 1-65535 and one of: a, a-1, a-2" in command.text
+
+
+async def test_up_refuses_two_targets_on_one_port(folder: Path) -> None:
+    (folder / "limen.toml").write_text(f'{TWO}targets=2\n[services.b]\napp="plain:app"\nport=9\n')
+    async with running(folder, "up", "--port", "a-2=9") as command:
+        assert await command.ends() == 1
+    assert "services.b.port: 9 is also that of a-2; give each its own" in command.text
+
+
+async def test_up_says_which_target_finds_its_port_taken(folder: Path, port: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        other = taken.getsockname()[1]
+        (folder / "limen.toml").write_text(f"{TWO}targets=2")
+        async with running(folder, "up", "--port", f"a={port}", "--port", f"a-2={other}") as command:
+            assert await command.ends() == 1
+    assert f"port {other}, for a-2, cannot be used" in command.text
+    assert "--port a-2=PORT" in command.text
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from commands import get, running
+from commands import Command, get, running
 from limen.cli.process import Process
 from serving import until
 from shop_processes import free_ports
@@ -22,7 +22,7 @@ async def app(scope, receive, send):
     if scope["type"] == "lifespan":
         await receive()
         # In one piece: under PYTHONUNBUFFERED each argument is a write of its own, and lines of the log come between.
-        print(f"hello from {os.environ.get('NAME', '?')} {os.environ.get('OTHER', '')}", flush=True)
+        print(f"hello from {os.environ.get('NAME', 'unknown')} {os.getpid()} {os.environ.get('OTHER', '')}", flush=True)
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await send({"type": "lifespan.shutdown.complete"})
@@ -61,7 +61,7 @@ async def test_up_runs_everything_and_stops_cleanly(folder: Path) -> None:
     )
     async with running(folder, "up", "--port", f"two={two}") as command:
         await command.says(f"open at http://127.0.0.1:{two}")
-        await command.says(f"two | hello from two http://127.0.0.1:{one}")
+        await command.says(rf"two \| hello from two \d+ http://127.0.0.1:{one}")
         assert "one | 42" in command.text
         assert (await get(one, "/"))[0].startswith(b"http/1.1 200")
         command.send(signal.SIGINT)
@@ -91,6 +91,66 @@ async def test_up_ends_when_a_service_dies(folder: Path) -> None:
         assert await command.ends() == 1
     assert "Error: a ended with exit status 7; everything is stopped" in command.text
     socket.create_server(("127.0.0.1", two)).close()
+
+
+def pid(command: Command, name: str) -> int:
+    """Return the process id of the last process called ``name``."""
+    return int(re.findall(rf"{name} *\| hello from \w+ (\d+)", command.text)[-1])
+
+
+async def test_up_runs_several_targets_and_starts_one_again(folder: Path) -> None:
+    one, two, other = free_ports(3)
+    (folder / "limen.toml").write_text(
+        f"""
+        [up]
+        banner = "open at ${{a.urls}} and ${{a-2.port}}"
+        [services.a]
+        app = "plain:app"
+        port = {one}
+        targets = 2
+        env = {{ NAME = "a", OTHER = "${{b.url}}" }}
+        before = ["python -c 'print(6 * 7)'"]
+        [services.b]
+        app = "plain:app"
+        port = {other}
+        env = {{ NAME = "b", OTHER = "${{a.urls}}" }}
+        """
+    )
+    async with running(folder, "up", "--port", f"a-2={two}") as command:
+        both = f"http://127.0.0.1:{one},http://127.0.0.1:{two}"
+        await command.says(f"open at {both} and {two}")
+        assert re.findall(r"(?m)^(\S+) *\| 42$", command.text) == ["a"]
+        assert re.search(rf"b +\| hello from b \d+ {both}", command.text)
+        for name, port in (("a-1", one), ("a-2", two)):
+            assert (await get(port, "/"))[0].startswith(b"http/1.1 200"), name
+        with pytest.raises(ConnectionError):
+            await get(one, "/die")
+        await command.says(r"a-1 +\| ended with exit status 7; it starts again in 0\.5 s\. Of a still run: a-2")
+        assert (await get(two, "/"))[0].startswith(b"http/1.1 200")
+        await command.says(r"a-1 +\| serves again")
+        assert (await get(one, "/"))[0].startswith(b"http/1.1 200")
+        first, second = pid(command, "a-1"), pid(command, "a-2")
+        os.kill(first, signal.SIGSTOP)  # who is frozen does not live longer than the others
+        os.kill(second, signal.SIGKILL)
+        await command.says(r"a-2 +\| was killed by signal 9; it starts again")
+        command.send(signal.SIGINT)
+        assert await command.ends() == 0
+    assert "killed\n" not in command.text
+    for port in (one, two, other):
+        socket.create_server(("127.0.0.1", port)).close()
+
+
+async def test_up_ends_when_all_targets_of_a_service_die(folder: Path) -> None:
+    one, two = free_ports(2)
+    (folder / "limen.toml").write_text(f'[services.a]\napp="plain:app"\nport={one}\ntargets=2\n')
+    async with running(folder, "up", "--port", f"a-2={two}") as command:
+        await command.says("All services are up")
+        for name in ("a-1", "a-2"):
+            os.kill(pid(command, name), signal.SIGKILL)
+        assert await command.ends() == 1
+    assert re.search(r"Error: a-[12] was killed by signal 9; everything is stopped", command.text)
+    for port in (one, two):
+        socket.create_server(("127.0.0.1", port)).close()
 
 
 async def test_up_kills_what_does_not_stop(folder: Path) -> None:

@@ -121,7 +121,7 @@ def test_the_gateways_environment_is_what_its_settings_read(
     assert settings.secret_key is not None
     assert settings.secret_key.get_secret_value() == SECRET
     addresses = {name: getattr(settings, f"{name}_service_url") for name in SERVICES}
-    assert addresses == {name: f"http://{name}:8000" for name in SERVICES}
+    assert addresses == {name: (f"http://{name}:8000",) for name in SERVICES}
 
 
 def test_a_database_is_chosen_by_its_address() -> None:

@@ -1,6 +1,7 @@
 """The shop, started once for all tests that only talk to it."""
 
 from collections.abc import AsyncGenerator, Generator
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -12,6 +13,13 @@ from shop_processes import Shop
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Generator[Shop]:
     """Four real processes."""
     with Shop(tmp_path_factory.mktemp("shop")) as running:
+        yield running
+
+
+@pytest.fixture
+def shop_with_two_orders(tmp_path: Path) -> Generator[Shop]:
+    """The shop with ``orders-1`` and ``orders-2`` on one database, for one test that kills or freezes them."""
+    with Shop(tmp_path, orders=2) as running:
         yield running
 
 

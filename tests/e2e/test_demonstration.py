@@ -49,7 +49,8 @@ async def run_in_shell(text: str) -> Any:
 
 @needs("sh", "curl")
 async def test_the_demonstration(tmp_path: Path) -> None:
-    ports = dict(zip(("users", "orders", "suppliers", "gateway"), free_ports(4), strict=True))
+    names = ("users", "orders-1", "orders-2", "suppliers", "gateway")
+    ports = dict(zip(names, free_ports(len(names)), strict=True))
     options = [word for name, port in ports.items() for word in ("--port", f"{name}={port}")]
     up = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "limen", "up", "--file", str(ROOT / "limen.toml"), "--data", str(tmp_path / "data")),
@@ -67,6 +68,12 @@ async def test_the_demonstration(tmp_path: Path) -> None:
             output += line.decode()
         assert f"http://127.0.0.1:{ports['gateway']}" in output
         assert "admin / a" in output
+        assert ",".join(f"http://127.0.0.1:{ports[name]}" for name in ("orders-1", "orders-2")) in output
+        # Both serve, from one database that one command has migrated.
+        assert {
+            name for name in names if re.search(rf"(?m)^{name} .* listening on http://127.0.0.1:{ports[name]}$", output)
+        } == set(names), output
+        assert re.findall(r"(?m)^(\S+) +\| shop_orders\.database: the database is up to date\.$", output) == ["orders"]
         (login, shown), (paste, _), (create, created), (refuse, refused), (listing, _) = [
             (text.replace("localhost:8001", f"127.0.0.1:{ports['gateway']}"), response) for text, response in steps()
         ]

@@ -13,12 +13,14 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from commands import Command
-from shop_processes import free_ports
+from shop_processes import free_ports, free_ports_in_a_row
 from tools import needs
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "identity.md"
 PORTS: tuple[str, ...] = ("8001", "8011", "8012", "8013", "9000")
+# The service that has two targets: the second has the next port.
+ORDERS = "8012"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # The commands that run in terminals of their own, and the output that shows that they are ready.
 LONG_RUNNING = {"limen up": r"(Ctrl-C) stops everything", "oidc_provider.py": r"^(\d+)$"}
@@ -134,6 +136,7 @@ async def open_terminals(folder: Path) -> AsyncGenerator[Terminals]:
 @needs("sh", "curl", "sed")
 async def test_the_tutorial(tmp_path: Path) -> None:
     ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
+    ports[ORDERS] = str(free_ports_in_a_row(2)[0])
     clone(tmp_path, ports)
     secrets: set[str] = set()
     started: list[str] = []

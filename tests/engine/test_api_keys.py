@@ -10,8 +10,7 @@ from limen import Gateway, Upstream, anyone, role, scope, signed_in
 from limen.auth import Jwt, issue
 from limen.auth.api_keys import ApiKeys
 from limen.engines.asgi import body
-from limen.testing import ScriptedUpstream
-from limen.testing.upstream import Conversation
+from limen.testing import Conversation, ScriptedUpstream
 from serving import Served, serving, until
 from tokens import SECRET
 

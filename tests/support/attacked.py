@@ -15,7 +15,17 @@ from tokens import SECRET
 
 # What no answer and no log may show: what claims hold, and traces of our own code.
 NEVER = (b"mallory", b"intruder", b"Traceback", b"joserfc", b".py", SECRET)
-HEADERS = {b"connection", b"content-length", b"content-type", b"date", b"www-authenticate", b"x-request-id"}
+HEADERS = {
+    *(
+        b"connection",
+        b"content-length",
+        b"content-type",
+        b"date",
+        b"proxy-status",
+        b"www-authenticate",
+        b"x-request-id",
+    ),
+}
 # What a message of HTTP can bring: a field value has no controls (RFC 9110 section 5.5), and white space at its ends is
 # not a part of it.
 _VALUE = re.compile(rb"(?:[^\x00-\x08\x0a-\x1f\x7f]*[^\x00-\x20\x7f])?")

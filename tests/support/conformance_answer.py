@@ -3,7 +3,11 @@
 import asyncio
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
+
+from limen.errors import Kind, ProxyError
+from limen.http.proxy_status import PROXY_ERRORS
+from structured_fields import Member, Token, read_list
 
 
 @dataclass(frozen=True)
@@ -21,11 +25,21 @@ class Answer:
         return [value for found, _, value in pairs if found == name]
 
     def problem(self) -> dict[str, Any]:
-        """Return the problem document."""
+        """Return the problem document; ``Proxy-Status``, where it is, says the same."""
         assert self.header(b"content-type") == [b"application/problem+json"], self
         found: dict[str, Any] = json.loads(self.body)
         assert found["status"] == self.status
+        if said := self.header(b"proxy-status"):
+            self._check_proxy_status(Kind[found["code"].upper()], read_list(*said)[-1])
         return found
+
+    def _check_proxy_status(self, kind: Kind, said: Member) -> None:
+        error = said.parameters.get("error")
+        assert error is None or isinstance(error, Token), self
+        if kind in (Kind.UPSTREAM_REFUSED, Kind.UPSTREAM_TLS):
+            assert error in get_args(ProxyError), self  # the fault knows more than its kind
+        else:
+            assert error == PROXY_ERRORS.get(kind), self
 
 
 async def read_answer(reader: asyncio.StreamReader, *, bodyless: bool) -> Answer:

@@ -18,6 +18,7 @@ from urllib.request import ProxyHandler, build_opener
 from limen import Principal
 from limen.auth import Assertion, Keys
 from limen.auth.assertion_live import Asserter
+from limen.cli.targets import target_names
 
 SERVICES = ("users", "orders", "suppliers")
 SECRET = "a key that only these tests know, long enough"
@@ -38,22 +39,36 @@ def free_ports(count: int) -> list[int]:
 
     Each is kept by the lock on a file, for as long as this process lives.
     """
-    folder = Path(tempfile.gettempdir()) / "limen-test-ports"
-    folder.mkdir(exist_ok=True)
     found: list[int] = []
     for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):
-        lock = (folder / str(port)).open("w")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            socket.create_server(("127.0.0.1", port)).close()
-        except OSError:
-            lock.close()
-            continue
-        _taken.append(lock)
-        found.append(port)
+        if _take(port):
+            found.append(port)
         if len(found) == count:
             return found
     raise RuntimeError(f"no {count} ports of {_PORTS} are free")
+
+
+def free_ports_in_a_row(count: int) -> list[int]:
+    """Return such ports with the numbers of neighbours: what ``limen up`` gives to the targets of one service."""
+    for first in random.SystemRandom().sample(_PORTS[: 1 - count], len(_PORTS) + 1 - count):
+        row = list(range(first, first + count))
+        if all(map(_take, row)):  # what was taken of a row that is no use stays so: there are plenty
+            return row
+    raise RuntimeError(f"no {count} ports in a row of {_PORTS} are free")
+
+
+def _take(port: int) -> bool:
+    folder = Path(tempfile.gettempdir()) / "limen-test-ports"
+    folder.mkdir(exist_ok=True)
+    lock = (folder / str(port)).open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        lock.close()
+        return False
+    _taken.append(lock)
+    return True
 
 
 def wait_for(port: int, path: str, process: subprocess.Popen[bytes], seconds: float = 40) -> None:
@@ -71,16 +86,20 @@ def wait_for(port: int, path: str, process: subprocess.Popen[bytes], seconds: fl
 
 
 class Shop:
-    """Four processes with data in ``folder``; ``ports`` and ``url`` by name.
+    """The processes of the shop with data in ``folder``; ``ports``, ``url`` and ``pid`` by name.
 
-    ``users`` is the application of the users service: ``cheap_users:app`` for tests that make many passwords.
+    ``users`` is the application of the users service: ``cheap_users:app`` for tests that make many passwords. ``orders`` is
+    the number of its targets: from two on, their names are ``orders-1``, ``orders-2`` and so on, and they share a database.
     """
 
-    def __init__(self, folder: Path, *, users: str = "shop_users.app:app", **gateway: str) -> None:
+    def __init__(self, folder: Path, *, users: str = "shop_users.app:app", orders: int = 1, **gateway: str) -> None:
         self.folder = folder
         self._apps = {"users": users}
-        names: tuple[str, ...] = (*SERVICES, "gateway")
-        self.ports: dict[str, int] = dict(zip(names, free_ports(len(names)), strict=True))
+        self.targets: dict[str, list[str]] = {
+            name: target_names(name, orders if name == "orders" else 1) for name in (*SERVICES, "gateway")
+        }
+        self._services = {target: name for name, targets in self.targets.items() for target in targets}
+        self.ports: dict[str, int] = dict(zip(self._services, free_ports(len(self._services)), strict=True))
         self.gateway_env = gateway
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -97,6 +116,7 @@ class Shop:
     def __exit__(self, *error: object) -> None:
         for process in self.processes.values():
             process.terminate()
+            process.send_signal(signal.SIGCONT)  # what is frozen still does not hear it
         for process in self.processes.values():
             try:
                 process.wait(15)
@@ -107,6 +127,10 @@ class Shop:
     def url(self, name: str = "gateway") -> str:
         """Return where ``name`` listens."""
         return f"http://127.0.0.1:{self.ports[name]}"
+
+    def pid(self, name: str) -> int:
+        """Return the id of the process of ``name``, for a signal by hand."""
+        return self.processes[name].pid
 
     def spawn(self, name: str) -> None:
         """Start ``name`` without waiting for it."""
@@ -127,6 +151,14 @@ class Shop:
         """Kill ``name`` with SIGKILL."""
         self.processes[name].send_signal(signal.SIGKILL)
         self.processes[name].wait()
+
+    def freeze(self, name: str) -> None:
+        """Stop ``name`` where it is: its sockets stay open, and nothing answers."""
+        self.processes[name].send_signal(signal.SIGSTOP)
+
+    def thaw(self, name: str) -> None:
+        """Let ``name`` go on."""
+        self.processes[name].send_signal(signal.SIGCONT)
 
     def restart(self, name: str) -> None:
         """Start ``name`` again and wait for it."""
@@ -158,12 +190,16 @@ class Shop:
         )
 
     def _app(self, name: str) -> str:
-        return self._apps.get(name, f"shop_{name}.app:app")
+        service = self._services[name]
+        return self._apps.get(service, f"shop_{service}.app:app")
 
     def _env(self, name: str) -> dict[str, str]:
         env = os.environ | {"DEMO": "1", "PYTHONPATH": _WITH_SUPPORT}
         if name == "gateway":
-            env |= {f"{service.upper()}_SERVICE_URL": self.url(service) for service in SERVICES}
+            env |= {
+                f"{service.upper()}_SERVICE_URL": ",".join(self.url(target) for target in self.targets[service])
+                for service in SERVICES
+            }
             env |= {"SECRET_KEY": SECRET, "IDENTITY_KEYS": "identity-keys"} | self.gateway_env
         else:
             env |= {"IDENTITY_KEYS": f"{self.url('gateway')}/.well-known/jwks.json"}

@@ -84,6 +84,7 @@ def _declared(draw: Draw, name: str, place: Any) -> Declared:
         shape = "optional"
     annotation, arguments, default = _one_or_many(draw, kind, shape)
     other = f"X-{name}".replace("_", "-") if place is Header else f"X.{name}"
+    plain = name.replace("_", "-")
     naming, sent_as = draw(
         st.sampled_from(
             [
@@ -91,8 +92,8 @@ def _declared(draw: Draw, name: str, place: Any) -> Declared:
                 ({}, [name, name.replace("_", "-")]),
                 ({"alias": other}, [other, name]),
                 ({"validation_alias": other}, [other, name]),
-                ({"alias": f"Y-{name}", "validation_alias": other}, [other, f"Y-{name}", name]),
-                ({"validation_alias": AliasChoices(other, f"Z-{name}")}, [other, f"Z-{name}", name]),
+                ({"alias": f"Y-{plain}", "validation_alias": other}, [other, f"Y-{plain}", name]),
+                ({"validation_alias": AliasChoices(other, f"Z-{plain}")}, [other, f"Z-{plain}", name]),
             ]
         )
     )

@@ -182,7 +182,11 @@ async def test_answers_come_while_the_body_is_still_being_sent() -> None:
         finally:
             stopped.set()
 
-    async with ScriptedUpstream(at_once(OK)) as server:
+    async def early(conversation: Conversation) -> None:
+        await conversation.head()
+        await conversation.say(OK)
+
+    async with ScriptedUpstream(early) as server:
         pool = pool_for(server.url)
         answer = await call(pool, b"POST", body=body())
         assert (answer.status, await answer.read(9)) == (200, b"ok")

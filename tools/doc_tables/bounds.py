@@ -57,7 +57,15 @@ FIXED: dict[str, Unit] = {
     "upstream.names.MOST_THREADS": count,
     "upstream.names.MOST_NAMES": count,
     "upstream.names.QUIET": seconds,
+    "upstream.name_watch.INTERVAL": seconds,
+    "upstream.name_watch.RETRY": seconds,
+    "upstream.name_watch.LONGEST_LOOK_UP": seconds,
+    "upstream.name_watch.MOST_ADDRESSES": count,
+    "upstream.happy_eyeballs.DELAY": seconds,
+    "upstream.happy_eyeballs.LEAST_DELAY": seconds,
+    "upstream.happy_eyeballs.MOST_AT_ONCE": count,
     "runtime.route.MOST_HELD": size,
+    "runtime.readiness.MOST_REASONS": count,
     "fairness.validations.BYTES_OF_A_VALUE": count,
     "fairness.validations.BYTES_OF_A_CONTAINER": count,
     "fairness.validations.LIGHT": size,
@@ -145,6 +153,7 @@ FIXED: dict[str, Unit] = {
     "observe.access.MOST_CAUSE": count,
     "observe.access._MOST_METHOD": count,
     "observe.access._MOST_PEER": count,
+    "observe.access._MOST_TARGET": count,
     "observe.access._MOST_KNOWN": count,
     "cli.worker_protocol.LIFESPAN": seconds,
     "cli.worker_process.START": seconds,
@@ -160,6 +169,10 @@ FIXED: dict[str, Unit] = {
     "cli.unavailable_server.HEAD_TIME": seconds,
     "cli.unavailable_server.CONNECTIONS": count,
     "cli.unavailable_server.LINGER": seconds,
+    "cli.topology.MAX_TARGETS": count,
+    "cli.up._READY_TIMEOUT": seconds,
+    "cli.service_processes._LONGEST_DELAY": seconds,
+    "cli.process.GRACE": seconds,
 }
 # Constants that are the defaults of settings which no dataclass has.
 GIVEN: dict[str, tuple[str, Unit]] = {
@@ -171,7 +184,7 @@ SAYS_BOUND = re.compile(r"_?(?:MOST|MAX|LONGEST|LARGEST|DEEPEST)(?:_\w+)?")
 
 _ASSIGNED = re.compile(r"^(\w+)(?:: [^=\n]+)? = ", re.MULTILINE)
 
-OPTIONS: dict[str, Unit] = {"--grace": seconds}
+OPTIONS: dict[str, Unit] = {"--grace": seconds, "--drain-wait": seconds}
 
 
 def bounds() -> dict[str, str]:

@@ -1,10 +1,14 @@
 """The database of a service: configuration, migrations, and whether it answers."""
 
 import asyncio
+import logging
+import sqlite3
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from importlib import import_module
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from tortoise import Tortoise
 from tortoise.connection import get_connection
@@ -14,17 +18,23 @@ from limen_kit.database_url import check_database_url
 
 TortoiseConfig = dict[str, Any]
 
+_log = logging.getLogger("limen_kit.database")
+
 # Seconds until a database that does not answer counts as absent.
 _CHECK_TIMEOUT = 2.0
 
 # Any number will do, as long as all services that share a server use the same one for migrations.
 _MIGRATION_LOCK_ID = 0x6C696D656E
 
+# Seconds between two attempts to get the lock of a file.
+_LOCK_INTERVAL = 0.05
+
 
 def tortoise_config(url: str, label: str, *, models: str, migrations: str) -> TortoiseConfig:
     """Return Tortoise's configuration for one database at ``url``.
 
-    ``models`` and ``migrations`` are modules. SQLite waits 5 s for a lock, and syncs before a write is acknowledged.
+    ``models`` and ``migrations`` are modules. SQLite waits 5 s for a lock, and syncs before a write is acknowledged. Tortoise
+    adds WAL, with which several processes share a file: a write waits for another write, and a read for nothing.
     Raises DatabaseUrlError, which does not repeat the address.
     """
     check_database_url(url)
@@ -39,7 +49,7 @@ def tortoise_config(url: str, label: str, *, models: str, migrations: str) -> To
 
 
 async def migrate(config: TortoiseConfig) -> None:
-    """Apply the missing migrations; on PostgreSQL, one of several processes that try at once does it."""
+    """Apply the missing migrations. Of several processes that try at once, one does it, and the others wait for it."""
     async with _migration_lock(config["connections"]["default"]):
         try:
             await apply_migrations(config=config)
@@ -57,7 +67,9 @@ async def check() -> None:
 @asynccontextmanager
 async def _migration_lock(url: str) -> AsyncGenerator[None]:
     if url.startswith("sqlite"):
-        yield
+        parts = urlsplit(url)
+        async with _file_lock(parts.netloc + parts.path):  # as Tortoise reads it
+            yield
         return
     asyncpg: Any = import_module("asyncpg")  # comes with the extra ``postgres``
     try:
@@ -72,3 +84,40 @@ async def _migration_lock(url: str) -> AsyncGenerator[None]:
         yield
     finally:
         await connection.close()
+
+
+@asynccontextmanager
+async def _file_lock(path: str) -> AsyncGenerator[None]:
+    """Hold the lock of the SQLite file ``path``.
+
+    The lock is a transaction on an empty database beside it: that works wherever SQLite does, and ends with its process. On
+    the file itself, the migration would wait for it.
+    """
+    if path == ":memory:":  # of this process alone
+        yield
+        return
+    database = Path(path)
+    try:
+        lock = sqlite3.connect(database.with_name(f".{database.name}.migrating"), isolation_level=None)
+    except sqlite3.OperationalError as error:  # such as a folder that does not exist
+        raise OSError(f"{path}: {error}") from error
+    with closing(lock):
+        lock.execute("PRAGMA busy_timeout=0")
+        told = False
+        while not _locked(lock, path):
+            if not told:
+                _log.warning("another process migrates this database: waiting for its end")
+                told = True
+            await asyncio.sleep(_LOCK_INTERVAL)
+        yield
+
+
+def _locked(lock: sqlite3.Connection, path: str) -> bool:
+    """Begin the transaction that is the lock; return whether nobody else has it."""
+    try:
+        lock.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+            return False
+        raise OSError(f"{path}: {error}") from error
+    return True

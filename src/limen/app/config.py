@@ -23,6 +23,7 @@ from limen.exchange.principal import Principal
 from limen.observe.redaction import logger
 from limen.runtime.compile import compile_config
 from limen.runtime.declared_policies import GATEWAY, declared_policies
+from limen.runtime.health_paths import HealthPaths, declared_endpoints
 from limen.runtime.host import ActiveConfig
 from limen.runtime.local_route import LocalEntry
 from limen.runtime.route import Route
@@ -67,11 +68,12 @@ class GatewayConfig:
         on_compiled: Callable[[], None],
         *,
         redirects: bool,
+        health: HealthPaths,
     ) -> None:
         """Begin with the gateway's own ``policies``.
 
         ``make_runtime`` gets the system that it runs on, and whether to keep idle connections. ``collect`` reads what is
-        declared. ``on_compiled`` is called after each successful compile.
+        declared. ``on_compiled`` is called after each successful compile. ``health`` are the paths of the health endpoints.
         """
         self._make_runtime = make_runtime
         self._identity = identity
@@ -79,6 +81,7 @@ class GatewayConfig:
         self._on_compiled = on_compiled
         self._redirects = redirects
         self._policies, self._declaration_problems = declared_policies(GATEWAY, policies)
+        self._health = declared_endpoints(health, self._declaration_problems)
         self._collected: Collected | None = None
         self._changed = True  # something may have been declared since ``_collected`` was read
         self._version = 0  # of what is declared
@@ -265,6 +268,7 @@ class GatewayConfig:
                 policies=self._policies,
                 problems=(*self._declaration_problems, *collected.problems),
                 redirects=self._redirects,
+                health=self._health,
             )
         except DeclarationError as error:
             config.problems = error.problems

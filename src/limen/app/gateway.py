@@ -41,13 +41,17 @@ from limen.exchange.principal import Principal
 from limen.observe import access
 from limen.observe.redaction import logger
 from limen.routing.table import Match
+from limen.runtime.health_paths import HealthPaths
 from limen.runtime.host import ActiveConfig
 from limen.runtime.local_route import LocalEntry
+from limen.runtime.proxy_status import ProxyStatus
 from limen.runtime.revocation_relay import RevocationRelay
 from limen.runtime.route import Route
 from limen.runtime.route_info import RouteInfo
 from limen.runtime.state import Runtime
 from limen.runtime.system import System
+
+PROXY_STATUS = ProxyStatus()
 
 
 def _roles(principal: Principal) -> str:
@@ -69,10 +73,14 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
     - ``assertion``: tells the services the same signed, so that they need not trust the network.
     - ``revocations``: knows which tokens ended early; ``limen.auth.Revocations`` does so within one process.
     - ``jwks_path``: where the public keys of tokens and assertions are published, if there are any. None is nowhere.
+    - ``ready_path``, ``live_path``: where the gateway says whether it is ready, and that it lives, unless something else is
+      declared there. None is nowhere.
     - ``policies``: what happens to every request and answer besides, such as ``[Headers(...)]`` (``limen.policies``); those
       of a group or a route come on top, and the nearest wins by kind.
     - ``limits``: those of the clients' side, for servers that use a protocol class of ``limen.engines.direct``.
     - ``trust``: the proxies in front that are believed about their clients, nobody unless given.
+    - ``proxy_status``: what the gateway says of itself, as ``Proxy-Status``, where it answers with a fault, and to whom it
+      names the target. None says nothing.
 
     ``lifespan`` and every other keyword are FastAPI's. Bodies of FastAPI's own endpoints may have 256 KiB, unless the
     ``max_body_size=`` of the endpoint or of its router says otherwise.
@@ -91,8 +99,11 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         revocations: RevocationStore | None = None,
         policies: Sequence[Policy] = (),
         jwks_path: str | None = "/.well-known/jwks.json",
+        ready_path: str | None = "/readyz",
+        live_path: str | None = "/healthz",
         limits: ClientLimits | None = None,
         trust: Trust | None = None,
+        proxy_status: ProxyStatus | None = PROXY_STATUS,
         lifespan: Lifespan | None = None,
         **fastapi: Any,
     ) -> None:
@@ -103,11 +114,17 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         self._revocations = None if revocations is None else RevocationRelay(revocations)
         self.limits = limits or ClientLimits()
         self._trust = trust or Trust()
+        if not isinstance(proxy_status, ProxyStatus | None):  # pyright: ignore[reportUnnecessaryIsInstance] - users may get it wrong
+            raise TypeError(
+                f"Gateway(proxy_status={proxy_status!r}): write ProxyStatus(name=...), or None for no such header"
+            )
+        self._proxy_status = proxy_status
         self._collector = Collector()
         self._config = GatewayConfig(
             *(self._make_runtime, identity, policies, self._collect),
             on_compiled=self._document,
             redirects=fastapi.get("redirect_slashes", True),
+            health=HealthPaths(ready_path, live_path),
         )
         self._routes_seen = 0
         self._documented: list[Route] | None = None  # the routes whose documentation is complete
@@ -236,7 +253,13 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         for name in ("uvicorn.error", "hypercorn.error", "asyncio"):
             logger(name)  # servers log the exceptions of endpoints there: without their text, which may repeat input
         runtime = self._config.start()
-        own_state = {"limen": self, "limen.limits": self.limits, "limen.bodies": runtime.body_memory}
+        own_state = {
+            "limen": self,
+            "limen.limits": self.limits,
+            "limen.bodies": runtime.body_memory,
+            "limen.readiness": runtime.readiness,
+            "limen.proxy_status": runtime.proxy_status,
+        }
         try:
             async with self._lifespan.running(self) as state:
                 yield {**(state or {}), **own_state}
@@ -279,6 +302,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
             trust=self._trust,
             revocations=self._revocations,
             assertion=self._assertion,
+            proxy_status=self._proxy_status,
             body_memory=self.limits.body_memory,
             body_silence=self.limits.body_silence,
         )

@@ -54,6 +54,14 @@ def main() -> None:
     help="Seconds that running requests get to end at a stop.",
 )
 @click.option(
+    "--drain-wait",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, 3600),
+    metavar="SECONDS",
+    help="Before a stop, answer 503 at the readiness endpoint and serve on for so long, until load balancers have noticed.",
+)
+@click.option(
     "--root-path",
     default="",
     metavar="PREFIX",
@@ -106,6 +114,7 @@ def serve(
     log_level: str,
     engine: str,
     grace: int,
+    drain_wait: int,
     root_path: str,
     workers: int | None,
     tls_certificate: Path | None,
@@ -117,8 +126,9 @@ def serve(
 ) -> None:
     """Serve a gateway (or any ASGI application) with safe settings.
 
-    SIGTERM or SIGINT: accept nothing more, let running requests end for --grace seconds, exit with status 0. The second one
-    ends at once. Status 3: the application did not start.
+    SIGTERM or SIGINT: say that it is not ready for --drain-wait seconds, then accept nothing more, let running requests end
+    for --grace seconds, exit with status 0. The next one ends the wait, and where there is none, it ends at once. Status 3:
+    the application did not start.
     """
     from limen.cli.serve import Options
     from limen.cli.serve import serve as run
@@ -136,6 +146,7 @@ def serve(
         None if tls_client_ca is None else str(tls_client_ca),
         tls_client_auth,
         root_path,
+        drain_wait,
     )
     run(options, workers=workers, reload=reload, watch=watch)
 

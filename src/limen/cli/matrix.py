@@ -22,6 +22,7 @@ Format = Literal["text", "markdown", "json"]
 _BY_SUFFIX: dict[str, Format] = {".md": "markdown", ".json": "json"}
 
 FASTAPI = "FastAPI"
+GATEWAY = "gateway"
 BAR = r"\|"
 
 LEGEND: tuple[str, ...] = (
@@ -30,6 +31,7 @@ LEGEND: tuple[str, ...] = (
     "owner X: whose id is the path parameter X; - where the rule does not read it",
     "allowed, or the status that refuses; ? where a function decides by what only a real caller has",
     "FastAPI: an endpoint of the gateway's own; one without allow= has no rule and is not judged",
+    "gateway: its own health endpoint, which has no rule",
     "dependencies of a route may refuse besides; limen routes names them",
     "HEAD is answered as GET; OPTIONS of a path with rules tells everybody its methods",
 )
@@ -56,13 +58,14 @@ def matrix(spec: str, *, form: Format | None, output: Path | None, check: Path |
 
 def matrix_of(app: Gateway) -> Matrix:
     """Return the matrix of ``app``, which must compile."""
-    auth = app.active_config().runtime.auth
+    active = app.active_config()
+    auth = active.runtime.auth
     ruled = [Ruled.of(route) for route in app.declared()]
     local = app.local_endpoints()
     ruled += [Ruled(_methods(one), one.path, FASTAPI, one.allow, one.auth) for one in local if one.allow is not None]
-    return compute_matrix(
-        ruled, auth, [MatrixRow(_methods(one), one.path, FASTAPI) for one in local if one.allow is None]
-    )
+    unruled = [MatrixRow(_methods(one), one.path, FASTAPI) for one in local if one.allow is None]
+    unruled += [MatrixRow(("GET",), one.path, GATEWAY) for one in active.table.health]
+    return compute_matrix(ruled, auth, unruled)
 
 
 def _methods(entry: LocalEntry) -> tuple[str, ...]:

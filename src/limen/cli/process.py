@@ -58,6 +58,7 @@ class Process:
         """End it and its children: SIGTERM, ``grace`` seconds, SIGKILL."""
         if self._process.returncode is None:
             self._signal(signal.SIGTERM)
+            self._signal(signal.SIGCONT)  # one that was frozen by hand would not hear it
             try:
                 async with asyncio.timeout(grace):
                     await self._process.wait()

@@ -70,6 +70,7 @@ class Options:
     tls_client_ca: str | None = None
     tls_client_auth: str = "required"
     root_path: str = ""
+    drain_wait: int = 0
 
     @property
     def tls(self) -> TlsFiles | None:
@@ -83,11 +84,14 @@ class Options:
 def serve(options: Options, *, workers: int | None, reload: bool, watch: Sequence[Path]) -> None:
     """Serve until SIGTERM or SIGINT, then let running requests end for ``options.grace`` seconds.
 
+    ``options.drain_wait`` is for how many seconds it serves on before that, while its readiness endpoint says no.
     Without ``workers`` this process serves; with a number, it supervises that many (``limen.cli.supervisor``).
     """
     validity = check_tls(options)
     if watch and not reload:
         raise click.UsageError("--watch says what --reload watches; give both, or neither")
+    if reload and options.drain_wait:
+        raise click.UsageError("--drain-wait is for those who send requests elsewhere; leave it out with --reload")
     if workers is not None:
         _supervise(options, workers, validity, reload=reload)
         return
@@ -117,7 +121,8 @@ def _serve(options: Options, validity: Validity | None, *, reload: bool, watch: 
         with _listening(options) as listener, contextlib.suppress(KeyboardInterrupt):
             ChangeReload(config, target=uvicorn.Server(config).run, sockets=[listener]).run()
         return
-    server = Server(config, options.tls, hang_up=True, clients=share_out(app, tls=options.tls is not None))
+    clients = share_out(app, tls=options.tls is not None)
+    server = Server(config, options.tls, hang_up=True, clients=clients, drain_wait=options.drain_wait)
     with _listening(options) as listener:
         server.run([listener])
     if not server.started:
@@ -181,7 +186,10 @@ def _supervise(options: Options, workers: int, validity: Validity | None, *, rel
     if options.tls is not None and validity is not None:
         warn(options.tls, validity)
     with _listening(options) as listener:
-        status = asyncio.run(Supervisor(listener, asdict(options), count=workers, grace=options.grace).run())
+        supervisor = Supervisor(
+            listener, asdict(options), count=workers, grace=options.grace, drain_wait=options.drain_wait
+        )
+        status = asyncio.run(supervisor.run())
     sys.exit(status)
 
 

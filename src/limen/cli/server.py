@@ -3,13 +3,15 @@
 uvicorn closes every idle connection as soon as it stops, and a request that is on its way over one of them is lost (RFC 9112
 section 9.6). Here a stop has these steps:
 
+0. for ``drain_wait`` seconds, answer 503 at the readiness endpoint, and serve everything else as before
 1. accept the connections in the kernel's queue, then close the listener
 2. from now on, every answer has ``connection: close``
 3. close a connection once it has been idle for ``LINGER`` seconds: by then, an active client has got such an answer
 4. after ``grace`` seconds, cancel and reset what still runs: a cut answer never looks complete
 5. shut the application's lifespan down, within ``LIFESPAN`` seconds
 
-The first SIGTERM or SIGINT begins the stop, and the process ends with status 0; a second one ends the process at once.
+The first SIGTERM or SIGINT begins the stop, and the process ends with status 0. The next one ends step 0, if it still waits;
+the one after that, or the second one without a wait, ends the process at once.
 
 With TLS, a changed certificate is served without a restart: new connections get a new context, and open ones keep theirs.
 """
@@ -33,12 +35,14 @@ from typing import Any
 import uvicorn
 
 from limen.cli.descriptor_shortage import DescriptorShortage
+from limen.cli.drain import DrainWait
 from limen.cli.listener import Listener
 from limen.cli.tls import CertificateReloader, TlsFiles, warn
 from limen.cli.worker_protocol import CLEANUP, LIFESPAN
 from limen.client.limits import ClientLimits
 from limen.engines.direct.worker_state import WorkerState
 from limen.errors import Fault, Kind
+from limen.runtime.readiness import Readiness
 
 logger = logging.getLogger("limen.serve")
 
@@ -81,10 +85,13 @@ class Server(uvicorn.Server):
         hang_up: bool = False,
         linger: float = LINGER,
         clients: int | None = None,
+        drain_wait: float | None = None,
     ) -> None:
         """``tls`` are the files that ``config`` serves, loaded again when they change; with ``hang_up``, at SIGHUP too.
 
         ``linger`` is in seconds, see step 3. ``clients`` is the most client connections if the application sets no limit.
+        ``drain_wait`` is in seconds, see step 0. None is for one of several that share a listener: who stops them all calls
+        ``drain``, and one that is only replaced stays ready.
         """
         super().__init__(config)
         self._linger = linger
@@ -93,6 +100,8 @@ class Server(uvicorn.Server):
         self._certificates = None if tls is None else CertificateReloader(tls)
         self._hang_up = hang_up
         self._reload_requested = False
+        self._drain_wait = None if drain_wait is None else DrainWait(drain_wait, time.monotonic)
+        self._drains = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then freeze what is there for the garbage collector."""
@@ -121,6 +130,10 @@ class Server(uvicorn.Server):
                 warn(certificates.files, loaded[1])
         if self._shortage.check():
             self._make_room()
+        waiting = self._drain_wait
+        if waiting is not None and waiting.begun:
+            self.drain()
+            self.should_exit = self.should_exit or waiting.over
         return await super().on_tick(counter)
 
     async def _listen(self, listener: socket.socket) -> Any:
@@ -158,12 +171,26 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop gracefully; end at once at the second signal."""
+        """Stop gracefully, after step 0; end at once if the stop has begun."""
         if self.should_exit:
             signal.signal(sig, signal.SIG_DFL)
             signal.raise_signal(sig)
             os._exit(128 + sig)  # the first process of a container is not ended by the default action
-        self.should_exit = True
+        waiting = self._drain_wait
+        self.should_exit = waiting is None or not self.started or not waiting.begin()
+
+    def drain(self) -> None:
+        """0. Say at the readiness endpoint that this server is about to stop."""
+        if self._drains:
+            return
+        self._drains = True
+        readiness: Readiness | None = self.lifespan.state.get("limen.readiness")
+        if readiness is not None:
+            readiness.drain()
+        waiting = self._drain_wait
+        if waiting is not None and waiting.begun:
+            told = "not ready" if readiness is not None else "no gateway that could say so"
+            logger.info("draining for %g s: %s; all is served, and the next signal ends this", waiting.seconds, told)
 
     def _request_reload(self, sig: int, frame: FrameType | None) -> None:
         self._reload_requested = True
@@ -175,6 +202,8 @@ class Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         deadline = loop.time() + grace
         state = self.server_state
+        if self._drain_wait is not None:
+            self.drain()
         logger.info("stopping: %d connections, at most %d s", len(state.connections), grace)
 
         # 2 comes first, so that it holds for the connections that 1 accepts.

@@ -6,11 +6,13 @@ group and outlive a killed parent; and it ends with status 0 when the applicatio
 
 Signals to the supervisor:
 
-- SIGTERM, SIGINT: accept nothing more, let each worker stop gracefully (``limen.cli.server``), exit with status 0. A worker
-  that has not ended ``MARGIN`` seconds after ``grace`` is killed.
-- a second SIGTERM or SIGINT: kill every worker, and end by that signal.
+- SIGTERM, SIGINT: tell every worker not to be ready any more, and go on for ``drain_wait`` seconds. Then accept nothing more,
+  let each worker stop gracefully (``limen.cli.server``), exit with status 0. A worker that has not ended ``MARGIN`` seconds
+  after ``grace`` is killed.
+- the next SIGTERM or SIGINT: end the wait; where there is none (any more), kill every worker, and end by that signal.
 - SIGHUP: replace every worker, one at a time. A new one serves before an old one is stopped, and the next one starts when
-  that has ended. Code is imported anew, options stay. If a new one does not start, the old ones stay.
+  that has ended. Code is imported anew, options stay. If a new one does not start, the old ones stay. Those that are replaced
+  stay ready to the end: the others accept from the same socket, so there is nobody to be turned away.
 
 A worker that ends by itself is replaced: at once, or after a pause that doubles if it did not live long. A worker that hangs
 is killed and replaced (``limen.cli.heartbeat``), even if its replacement does not start. A start that fails, for lack of
@@ -48,12 +50,25 @@ _LONGEST_PAUSE = 30.0
 class Supervisor:
     """``options`` are those of ``limen.cli.serve.Options``, as a mapping that JSON can hold."""
 
-    def __init__(self, listener: socket.socket, options: Mapping[str, Any], *, count: int, grace: float) -> None:
-        """Keep ``count`` workers that accept from ``listener``; ``grace`` bounds the stop of each, in seconds."""
+    def __init__(
+        self,
+        listener: socket.socket,
+        options: Mapping[str, Any],
+        *,
+        count: int,
+        grace: float,
+        drain_wait: float = 0.0,
+    ) -> None:
+        """Keep ``count`` workers that accept from ``listener``; ``grace`` bounds the stop of each, in seconds.
+
+        ``drain_wait`` is for how many seconds they serve on before a stop, while they are not ready.
+        """
         self._listener = listener
         self._options = options
         self._count = count
         self._grace = grace
+        self._drain_wait = drain_wait
+        self._draining: asyncio.TimerHandle | None = None
         self._workers: list[WorkerProcess] = []
         self._generation = 0
         self._changed = asyncio.Event()
@@ -108,9 +123,17 @@ class Supervisor:
     # --- events ---
 
     def _on_stop_signal(self, number: int) -> None:
+        name = signal.Signals(number).name
+        if not self._stopping and self._draining is None and self._served and self._drain_wait > 0:
+            self._draining = asyncio.get_running_loop().call_later(self._drain_wait, self._stop, 0)
+            self._drain_workers()
+            logger.info(
+                "%s: draining for %g s: not ready; all is served, and the next signal ends this", name, self._drain_wait
+            )
+            return
         if not self._stopping:
             self._stop(0)
-            logger.info("%s: the workers end, in at most %g s", signal.Signals(number).name, self._grace + MARGIN)
+            logger.info("%s: the workers end, in at most %g s", name, self._grace + MARGIN)
             return
         for worker in self._workers:
             self._send(worker, signal.SIGKILL)
@@ -119,7 +142,7 @@ class Supervisor:
         signal.raise_signal(number)
 
     def _on_hangup(self) -> None:
-        if not self._stopping:
+        if not self._stopping and self._draining is None:
             logger.info("SIGHUP: the workers are replaced, one at a time")
             self._generation += 1
             self._pause = 0.0
@@ -137,6 +160,8 @@ class Supervisor:
         worker.since = asyncio.get_running_loop().time()
         if worker.deadline is not None:
             worker.deadline.cancel()
+        if self._draining is not None:
+            self._send(worker, signal.SIGUSR1)
         logger.info("worker %d serves", worker.process.pid)
         self._changed.set()
 
@@ -240,10 +265,18 @@ class Supervisor:
     def _stop(self, status: int) -> None:
         self._stopping = True
         self._status = status
+        if self._draining is not None:
+            self._draining.cancel()
+        self._drain_workers()
         self._listener.close()  # else clients would connect to nobody
         for worker in self._workers:
             self._stop_worker(worker)
         self._changed.set()
+
+    def _drain_workers(self) -> None:
+        """Have the readiness endpoint of each worker answer 503."""
+        for worker in self._serving():  # one that does not serve yet would end by the signal
+            self._send(worker, signal.SIGUSR1)
 
     def _stop_worker(self, worker: WorkerProcess) -> None:
         if worker.stopping:

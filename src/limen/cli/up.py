@@ -3,9 +3,9 @@
 1. read the file, resolve secrets and references
 2. check that every port is free
 3. run the commands that come before each service (migrations)
-4. start the services
-5. wait until each is healthy, then show the banner; with --reload, for as long as it takes
-6. wait for Ctrl-C, SIGTERM or the end of a service
+4. start the services, each with all its targets
+5. wait until each target is healthy, then show the banner; with --reload, for as long as it takes
+6. wait for Ctrl-C, SIGTERM or the end of a service; a target of several that ends starts again (``service_processes``)
 7. stop: first the last service of the file, so that the gateway stops before the services it calls; then the others together
 """
 
@@ -21,7 +21,9 @@ from pathlib import Path
 import click
 
 from limen.cli.process import Process
-from limen.cli.topology import Service, Topology, command, load_secrets, read
+from limen.cli.service_processes import ServiceProcesses, failure
+from limen.cli.targets import Target
+from limen.cli.topology import Layout, Service, command, load_secrets, read
 
 # Seconds a service may take until it is healthy: a cold start imports much on a small machine.
 _READY_TIMEOUT = 60.0
@@ -35,28 +37,29 @@ _COLOURS = ("cyan", "green", "magenta", "yellow", "blue")
 
 def up(path: Path, *, data: Path, ports: Sequence[str], reload: bool) -> None:
     """Run the topology at ``path`` until a signal; a failure is one clear line and exit status 1."""
-    topology = read(path, ports)
-    _check_ports_free(topology)
+    layout = read(path, ports)
+    _check_ports_free(layout)
     data.mkdir(parents=True, exist_ok=True)
-    run = _Run(topology, load_secrets(topology, data.parent), path.resolve().parent, data, reload=reload)
-    if failure := asyncio.run(run.run()):
-        raise click.ClickException(failure)
+    run = _Run(layout, load_secrets(layout.declared, data.parent), path.resolve().parent, data, reload=reload)
+    if failed := asyncio.run(run.run()):
+        raise click.ClickException(failed)
 
 
 class _Run:
     """One run of a topology."""
 
-    def __init__(
-        self, topology: Topology, secrets: Mapping[str, str], folder: Path, data: Path, *, reload: bool
-    ) -> None:
-        self._topology = topology
+    def __init__(self, layout: Layout, secrets: Mapping[str, str], folder: Path, data: Path, *, reload: bool) -> None:
+        self._layout = layout
+        self._services = layout.declared.services
         self._secrets = secrets
         self._folder = folder
         self._data = data
         self._reload = reload
-        self._width = max(map(len, topology.services))
-        self._colour = dict(zip(topology.services, _COLOURS * len(topology.services), strict=False))
-        self._processes: list[Process] = []
+        # A command that comes before a service speaks in the service's name, each process in that of its target.
+        colours = dict(zip(self._services, _COLOURS * len(self._services), strict=False))
+        self._colour = colours | {target.name: colours[target.service] for target in layout.all_targets()}
+        self._width = max(map(len, self._colour))
+        self._processes: dict[str, Process] = {}
 
     async def run(self) -> str:
         """Run until the end; return what failed, or an empty string."""
@@ -79,87 +82,94 @@ class _Run:
             await self._stop()
 
     async def _work(self) -> str:
-        for name, service in self._topology.services.items():
+        for name, service in self._services.items():
             for line in service.before:
                 try:
                     process = await self._start(name, service, command(line))
                 except OSError as error:
                     return f"{name}: {line!r} cannot run: {error.strerror}"
                 if code := await process.wait():
-                    return _failure(process, f"{name}: {line!r} failed with exit status {code}")
-                self._processes.remove(process)
-        ends: list[asyncio.Task[str]] = []
-        for name, service in self._topology.services.items():
-            process = await self._start(name, service, self._serve(service))
-            ends.append(asyncio.create_task(_wait_for_end(process)))
-        ready = asyncio.create_task(self._wait_until_ready())
+                    return failure(f"{name}: {line!r} failed with exit status {code}", process.tail)
+                del self._processes[name]
+        running: list[ServiceProcesses] = []
+        tasks: list[asyncio.Task[str]] = []
         try:
-            await asyncio.wait((ready, *ends), return_when=asyncio.FIRST_COMPLETED)
+            for targets in self._layout.targets.values():
+                service = ServiceProcesses(targets, self._start_target, self._serves, self._report)
+                await service.start()
+                running.append(service)
+                tasks.append(asyncio.create_task(service.ended()))
+            ends = tuple(tasks)
+            ready = asyncio.create_task(self._wait_until_ready())
+            tasks.append(ready)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if ready.done():
-                if failure := ready.result():
-                    return failure
-                click.echo(self._topology.resolve(self._topology.up.banner, {}) or "All services are up.")
+                if late := ready.result():
+                    return late
+                for service in running:
+                    service.allow_restarts()
+                click.echo(self._layout.resolve(self._layout.declared.up.banner, {}) or "All services are up.")
             done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             return next(iter(done)).result()
         finally:
-            for task in (ready, *ends):
+            # Until the end: what is stopped next must not be started again.
+            for task in tasks:
                 task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _start(self, name: str, service: Service, argv: Sequence[str]) -> Process:
         env = os.environ | {"PYTHONUNBUFFERED": "1"}
-        env |= {key: self._topology.resolve(text, self._secrets) for key, text in service.env.items()}
+        env |= {key: self._layout.resolve(text, self._secrets) for key, text in service.env.items()}
         roots = [str(self._folder / service.dir), os.environ.get("PYTHONPATH", "")]
         env["PYTHONPATH"] = os.pathsep.join(root for root in roots if root)
         process = await Process.start(name, argv, env=env, cwd=self._data, show=self._show)
-        self._processes.append(process)
+        self._processes[name] = process
         return process
 
-    def _serve(self, service: Service) -> list[str]:
-        argv = [sys.executable, "-m", "limen", "serve", service.app, "--port", str(service.port)]
+    async def _start_target(self, target: Target) -> Process:
+        service = self._services[target.service]
+        return await self._start(target.name, service, self._serve(service, target.port))
+
+    def _serve(self, service: Service, port: int) -> list[str]:
+        argv = [sys.executable, "-m", "limen", "serve", service.app, "--port", str(port)]
         if self._reload:
             argv.append("--reload")
-            for folder in (service.dir, *self._topology.up.watch):
+            for folder in (service.dir, *self._layout.declared.up.watch):
                 argv += ["--watch", str(self._folder / folder)]
         return argv
 
     async def _wait_until_ready(self) -> str:
         # Without a bound for --reload: a service that fails waits for the next save.
         bound = None if self._reload else _READY_TIMEOUT
-        waits = [_healthy(service.port, service.health, bound) for service in self._topology.services.values()]
-        results = await asyncio.gather(*waits)
-        late = [name for name, healthy in zip(self._topology.services, results, strict=True) if not healthy]
+        targets = list(self._layout.all_targets())
+        results = await asyncio.gather(*(self._serves(target, bound) for target in targets))
+        late = [target.name for target, healthy in zip(targets, results, strict=True) if not healthy]
         return f"not healthy after {_READY_TIMEOUT:g} s: {', '.join(late)}; see the log above" if late else ""
 
+    async def _serves(self, target: Target, bound: float | None = None) -> bool:
+        return await _healthy(target.port, self._services[target.service].health, bound)
+
     async def _stop(self) -> None:
-        if self._processes:
-            *others, last = self._processes
-            await last.stop()
-            await asyncio.gather(*(process.stop() for process in others))
+        first = {target.name for target in self._layout.targets[next(reversed(self._services))]}
+        for last in (True, False):
+            stops = [process.stop() for name, process in self._processes.items() if (name in first) == last]
+            await asyncio.gather(*stops)
+
+    def _report(self, target: Target, text: str) -> None:
+        self._show(target.name, click.style(text, bold=True))
 
     def _show(self, name: str, line: str) -> None:
         click.echo(f"{click.style(name.ljust(self._width), fg=self._colour[name])} | {line}")
 
 
-async def _wait_for_end(process: Process) -> str:
-    code = await process.wait()
-    status = f"was killed by signal {-code}" if code < 0 else f"ended with exit status {code}"
-    return _failure(process, f"{process.name} {status}")
-
-
-def _failure(process: Process, what: str) -> str:
-    # An indented line belongs to the line above it: it shows the source that a message is about.
-    last = next((line for line in reversed(process.tail) if line.strip() and not line.startswith(" ")), "")
-    return f"{what}; everything is stopped" + (f". Its last line: {last}" if last else "")
-
-
-def _check_ports_free(topology: Topology) -> None:
-    for name, service in topology.services.items():
+def _check_ports_free(layout: Layout) -> None:
+    for target in layout.all_targets():
         try:
-            socket.create_server(("127.0.0.1", service.port)).close()
+            socket.create_server(("127.0.0.1", target.port)).close()
         except OSError as error:
             raise click.ClickException(
-                f"port {service.port}, for {name}, cannot be used: {os.strerror(error.errno or 0)}; "
-                f"stop what listens there, or choose another: --port {name}=PORT"
+                f"port {target.port}, for {target.name}, cannot be used: {os.strerror(error.errno or 0)}; "
+                f"stop what listens there, or choose another: --port {target.name}=PORT"
             ) from error
 
 

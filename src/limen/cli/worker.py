@@ -9,7 +9,8 @@ With ``reload`` in OPTIONS, the worker imports limen, then waits for the byte ``
 that does not start, the worker sends the byte ``FAILED`` and a text that says why. A thread watches for the supervisor's end,
 even while the application is being imported, or when one of its functions does not return.
 
-SIGTERM stops the worker gracefully. SIGHUP is for the supervisor only, and ignored here if it is sent to a whole group.
+SIGTERM stops the worker gracefully. SIGUSR1, from the supervisor, says that all workers are about to stop: the readiness
+endpoint answers 503 from then on. SIGHUP is for the supervisor only, and ignored here if it is sent to a whole group.
 """
 
 import asyncio
@@ -22,7 +23,9 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Generator
 from importlib import import_module
+from types import FrameType
 from typing import Any, cast
 
 import click
@@ -69,6 +72,20 @@ class Worker(Server):
         loop.add_reader(self._control.fileno(), self._on_supervisor_end)
         await super().startup(sockets)
         self._beat(loop)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Handle the signals."""
+        before = signal.signal(signal.SIGUSR1, self._on_drain)
+        try:
+            with super().capture_signals():
+                yield
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+
+    def _on_drain(self, sig: int, frame: FrameType | None) -> None:
+        if self.started:
+            self.drain()
 
     async def _start_and_explain(self, sockets: Any) -> None:
         recorder = _StartupRecorder(cast(Any, self.config.loaded_app))  # pyright: ignore[reportUnknownMemberType] - uvicorn's

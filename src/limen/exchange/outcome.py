@@ -8,7 +8,9 @@ class Outcome:
 
     ``route`` is the pattern, never the raw path. ``seconds`` is the whole time at the gateway; it ended at ``ended_at``, in
     seconds since the epoch. ``code`` is the fault's stable name, empty without one; ``cause`` is for operators only.
-    ``caller`` is the id of the identified caller, ``peer`` the address of the connection's other end. ``cut`` says that the
+    ``caller`` is the id of the identified caller, ``peer`` the address of the connection's other end. ``attempts`` counts how
+    often a service was asked, or a connection to it was tried; ``target`` is the address that was asked last, ``-`` if none
+    was. ``cut`` says that the
     head of the answer went out and the rest will not. ``on_settled`` is called with the settled outcome: it releases the
     leases of the exchange and calls the ``settle`` hooks of its policies.
 
@@ -16,8 +18,8 @@ class Outcome:
     """
 
     __slots__ = (
-        *("on_settled", "caller", "cause", "code", "cut", "ended_at", "method", "path"),
-        *("peer", "request_id", "route", "seconds", "status", "upstream"),
+        *("attempts", "on_settled", "caller", "cause", "code", "cut", "ended_at", "method", "path"),
+        *("peer", "request_id", "route", "seconds", "status", "target", "upstream"),
     )
 
     def __init__(self, method: bytes, path: bytes, request_id: str, peer: bytes) -> None:
@@ -30,6 +32,8 @@ class Outcome:
         self.on_settled: Callable[[Outcome], None] | None = None
         self.route = "-"
         self.upstream = "-"
+        self.target = "-"
+        self.attempts: int = 0
         self.status = 0
         self.seconds = 0.0
         self.ended_at = 0.0

@@ -8,7 +8,7 @@ Writing a line while the request waits would cost more than most of the work for
    library, so that other handlers get what any logger gives, with the time when the request ended
 
 Of a client's data only the method, the path, the ids of the request and of the caller, and the address of the connection are
-logged, all of them escaped and bounded.
+logged, all of them escaped and bounded. The target and the number of attempts are logged where a service was asked.
 """
 
 import asyncio
@@ -45,6 +45,7 @@ DELAY: Final = 0.05
 
 _MOST_METHOD: Final = 32
 _MOST_PEER: Final = 64
+_MOST_TARGET: Final = 256
 
 _log: Final = logging.getLogger("limen.access")
 _INFO: Final = logging.INFO
@@ -59,10 +60,11 @@ _MILLISECONDS: Final = [f",{number:03d} " for number in range(1000)]
 _TENTHS: Final = [f"{number // 10}.{number % 10}ms" for number in range(2000)]
 _STATUSES: Final = [str(number) for number in range(600)]
 
-# Caches of callers and peers as they are shown. A cache is cleared when it holds so many.
+# Caches of callers, peers and targets as they are shown. A cache is cleared when it holds so many.
 _MOST_KNOWN: Final = 4096
 _callers: Final[dict[str, str]] = {}
 _peers: Final[dict[bytes, str]] = {}
+_targets: Final[dict[str, str]] = {}
 
 
 def level_of(outcome: Outcome) -> int:
@@ -97,12 +99,17 @@ def message(outcome: Outcome) -> str:
     peer = _peers.get(outcome.peer)
     if peer is None:
         peer = _shown_peer(outcome.peer)
+    asked = (
+        f" target={_targets.get(outcome.target) or _shown_target(outcome.target)} attempts={outcome.attempts}"
+        if outcome.attempts
+        else ""
+    )
     cut = " cut=true" if outcome.cut else ""
     code = f" code={outcome.code}" if outcome.code else ""
     cause = f" cause={quoted(outcome.cause, MOST_CAUSE)}" if outcome.cause else ""
     return (
         f"{method} {path} {status} {milliseconds} route={outcome.route}"
-        f" upstream={outcome.upstream} request_id={outcome.request_id} caller={caller} peer={peer}{cut}{code}{cause}"
+        f" upstream={outcome.upstream}{asked} request_id={outcome.request_id} caller={caller} peer={peer}{cut}{code}{cause}"
     )
 
 
@@ -112,6 +119,13 @@ def _shown_caller(caller: str) -> str:
     shown = escaped(caller, MOST_CALLER) or "-"
     if len(caller) <= MOST_CALLER:
         _callers[caller] = shown
+    return shown
+
+
+def _shown_target(target: str) -> str:
+    if len(_targets) >= _MOST_KNOWN:
+        _targets.clear()
+    shown = _targets[target] = escaped(target, _MOST_TARGET) or "-"
     return shown
 
 

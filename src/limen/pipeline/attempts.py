@@ -14,13 +14,13 @@ from limen.exchange.attempt import AttemptResult
 from limen.exchange.hooks import Hooks
 from limen.exchange.outcome import Outcome
 from limen.exchange.request import Request
-from limen.http.headers import block
+from limen.http.headers import Headers, block
 from limen.pipeline.settle import policy_failed
 from limen.runtime.plan import Plan
 from limen.upstream.live import LiveUpstream
 from limen.upstream.live_target import LiveTarget
 from limen.upstream.retry import IDEMPOTENT, MOST_ATTEMPTS
-from limen.upstream.target_health import PROBING
+from limen.upstream.target_health import IN, PROBING
 
 NO_TARGETS: Final[list[LiveTarget]] = []
 
@@ -53,6 +53,7 @@ class TargetAttempt:
         """Take note of the head of an answer: it may count as a success only once it is whole."""
         attempts = self._attempts
         upstream, target = attempts.upstream, self.target
+        attempts.answering(target)
         now = upstream.clock()
         if attempts.learns:
             target.latency(attempts.route, attempts.samples).add(now - self.begun_at, now)
@@ -99,7 +100,7 @@ class Attempts:
     """All tries of one exchange. ``connecting`` is how many seconds getting a connection has taken, all tries together."""
 
     __slots__ = (
-        *("_hooks", "_outcome", "_own_lines", "_plan", "_request", "_since", "_stale", "_tried"),
+        *("_answering", "_hooks", "_outcome", "_own_lines", "_plan", "_request", "_since", "_stale", "_tried"),
         *("connecting", "count", "learns", "repeatable", "route", "samples", "upstream"),
     )
 
@@ -120,6 +121,7 @@ class Attempts:
         self._since: float = 0.0  # when the first attempt began
         self._stale: bool = False  # one has met a connection that the service had closed
         self._tried: list[LiveTarget] = NO_TARGETS
+        self._answering: LiveTarget | None = None
 
     # --- one attempt ---
 
@@ -131,8 +133,10 @@ class Attempts:
     def begin(self) -> TargetAttempt | None:
         """8. Pick the target of the next attempt; None where there is but one (``upstream.only``)."""
         upstream = self.upstream
-        if upstream.only is not None:
-            self.count += 1
+        only = upstream.only
+        if only is not None:
+            self._outcome.attempts = self.count = self.count + 1
+            self._outcome.target = only.name
             return None
         now = upstream.clock()
         if not self.count:
@@ -144,18 +148,32 @@ class Attempts:
                 self.learns = True
                 self.samples = hedge.samples
         again = self.count > 0
-        self.count += 1
+        self._outcome.attempts = self.count = self.count + 1
         target = upstream.choose(self._request, self._tried, repeatable=self.repeatable)
         probe = upstream.began(target, again=again)
         self._tried.append(target)
+        self._outcome.target = target.name
         return TargetAttempt(self, target, now, again=again, probe=probe)
 
     def put_off(self, attempt: TargetAttempt | None) -> None:
         """Do not make ``attempt``, which was begun last, yet."""
-        self.count -= 1
+        self._outcome.attempts = self.count = self.count - 1
         if attempt is not None:
             attempt.end()
             self._tried.pop()
+
+    def answering(self, target: LiveTarget) -> None:
+        """Take note which target answers: of two that were asked, it may be the first or the second."""
+        self._answering = target
+        self._outcome.target = target.name
+
+    def binding_lines(self) -> Headers:
+        """11. Return the header lines that bind the client to the target that answers, where it is not bound to a well one."""
+        sticky, target = self.upstream.sticky, self._answering
+        if sticky is None or target is None:
+            return []
+        bound = sticky.named(self.upstream.targets, self._request)
+        return sticky.lines(target, self._request) if bound is None or bound.health.state != IN else []
 
     def time_to_connect(self) -> float | None:
         """8. Return how many seconds there are for a connection; None is no bound.
@@ -246,6 +264,8 @@ class Attempts:
         if not replayable or self.count >= MOST_ATTEMPTS or self._late():
             return NEVER
         kind = fault.kind
+        if not sent and kind.stage == "connect":
+            self.upstream.look_up_soon()
         stale = kind.retry == "reused" and sent and reused
         if self.upstream.only is not None:
             stale = stale and self._is_repeatable()

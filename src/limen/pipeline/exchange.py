@@ -1,7 +1,7 @@
 """The life of a request, as decisions without I/O: an engine makes an ``Exchange`` and does what its state says.
 
 0.  ``begin``          policies of the whole gateway (``enter``), before anything else is looked at
-1.                     what the table has found: a route, a redirect, 405, 404
+1.                     what the table has found: a route, a redirect, 405, 404, or a health endpoint (without any policy)
 2.                     policies that answer at once (``arrive``)
 3.  ``admit``          who is calling, and may they
 4.                     limits, which may wait (``limit``); then FastAPI's dependencies (``guard_passed``)
@@ -34,6 +34,7 @@ from limen.exchange.transforms import chain
 from limen.http.headers import Headers, values
 from limen.http.replies import Reply, allowed, complete, problem, redirect
 from limen.pipeline.attempts import Attempts
+from limen.pipeline.health import health_answer
 from limen.pipeline.settle import end, policy_failed, settle
 from limen.pipeline.steps import (
     admit,
@@ -45,7 +46,7 @@ from limen.pipeline.steps import (
     with_more,
     without_digests,
 )
-from limen.routing.table import Match, MethodNotAllowed, Redirect
+from limen.routing.table import HealthEndpoint, Match, MethodNotAllowed, Redirect
 from limen.runtime.host import ActiveConfig
 from limen.runtime.plan import Plan
 
@@ -78,7 +79,7 @@ _BODY: Final = 5
 _LOOKUP: Final = 6
 _ANSWER: Final = 11
 
-Found = Match[Plan] | Redirect | MethodNotAllowed | Fault
+Found = Match[Plan] | HealthEndpoint | Redirect | MethodNotAllowed | Fault
 
 
 class Exchange:
@@ -112,9 +113,8 @@ class Exchange:
         self.request = request
         self.outcome = outcome
         self.hooks = active.hooks if plan is None else plan.hooks
-        if isinstance(found, MethodNotAllowed) and (asked := preflight(active.table, request)) is not None:
-            self.hooks = asked.hooks
-            outcome.route = asked.route.path
+        if plan is None:
+            self._without_route(found)
         self.state: int = NEW
         self.framing: BodyFraming | None = None
         self.content: bytes | None = None  # a declared body, as the service gets it
@@ -147,7 +147,9 @@ class Exchange:
     def begin(self) -> int:
         """0. Set out, and go as far as it goes without waiting."""
         enter = self.active.hooks.enter
-        return self._consult(_ENTER, enter, 0) if enter else self._routed()
+        if not enter or isinstance(self._found, HealthEndpoint):
+            return self._routed()
+        return self._consult(_ENTER, enter, 0)
 
     def resume(self, value: object) -> int:
         """Go on with what ``awaited`` has given."""
@@ -198,7 +200,7 @@ class Exchange:
     def refuse(self, fault: Fault) -> int:
         """Answer with ``fault``, wherever it stands; the head of no other answer may be out."""
         self.fault = fault
-        return self._reply(problem(fault, self.request.request_id))
+        return self._reply(self._problem(fault))
 
     def refuse_too_large(self) -> int:
         """Refuse a body that has passed the bound of its route."""
@@ -213,13 +215,17 @@ class Exchange:
         assert plan is not None
         if plan.session_ender is not None:
             headers = plan.session_ender(headers)
+        attempts = self.attempts
+        assert attempts is not None
+        if attempts.upstream.sticky is not None:
+            self.more_lines = [*self.more_lines, *attempts.binding_lines()]
         self._hook = hook = must_buffer_answer(plan, self.request.method, status)
         if hook is not None:
+            self._buffered = (status, headers)
             # Plain was asked for by ``build_upstream_head``.
             if values(headers, b"content-encoding"):
                 cause = "the answer is encoded although identity was asked for"
                 return self.refuse(Fault(Kind.UPSTREAM_CONTRACT, cause=cause))
-            self._buffered = (status, headers)
             self.state = BUFFERING
             return BUFFERING
         lines = client_head(plan, status, headers, self.request.request_id)
@@ -266,6 +272,20 @@ class Exchange:
 
     # --- inside: the steps in order ---
 
+    def _without_route(self, found: Found | None) -> None:
+        """Take other policies than those of the gateway, where no route was ``found``.
+
+        A preflight has those of the route that it asks about. A health endpoint has none: a limit or a list of addresses must
+        not make an orchestrator end a process that is well.
+        """
+        if isinstance(found, MethodNotAllowed):
+            if (asked := preflight(self.active.table, self.request)) is not None:
+                self.hooks = asked.hooks
+                self.outcome.route = asked.route.path
+        elif isinstance(found, HealthEndpoint):
+            self.hooks = NO_HOOKS
+            self.outcome.route = found.path
+
     def _routed(self) -> int:
         """1. Answer what no route answers."""
         found, request = self._found, self.request
@@ -278,6 +298,9 @@ class Exchange:
             return self._consult(_ARRIVE, self.hooks.arrive, 0) if self.hooks.arrive else self._identify(found)
         if isinstance(found, Fault):
             return self.refuse(found)
+        if isinstance(found, HealthEndpoint):
+            answer = health_answer(found, self.active.runtime.readiness, request.request_id)
+            return self.refuse(answer) if isinstance(answer, Fault) else self._reply(answer)
         if isinstance(found, Redirect):
             location = request.root + found.path
             if request.query is not None:
@@ -448,9 +471,21 @@ class Exchange:
             else:
                 return REPLYING
             self.fault = Fault(Kind.INTERNAL_ERROR)
-            self.reply = reply = problem(self.fault, request.request_id)  # which goes out as it is if they fail again
+            self.reply = reply = self._problem(self.fault)  # which goes out as it is if they fail again
             source = "local"
         return REPLYING
+
+    def _problem(self, fault: Fault) -> Reply:
+        reply = problem(fault, self.request.request_id)
+        writer, request = self.active.runtime.proxy_status, self.request
+        if writer is not None:
+            target, answered = self.outcome.target, self._buffered
+            reply.headers.extend(
+                writer.lines(
+                    fault, principal=request.principal, params=request.params, target=target, answered=answered
+                )
+            )
+        return reply
 
     def _policy_failed(self) -> None:
         policy_failed(self.outcome)

@@ -9,7 +9,7 @@ from limen.http.headers import Head
 from limen.http.max_forwards import exhausted
 from limen.routing.matcher import TooLong
 from limen.routing.path import check_path, readings
-from limen.routing.table import Local, Match, MethodNotAllowed, Redirect, Table
+from limen.routing.table import HealthEndpoint, Local, Match, MethodNotAllowed, Redirect, Table
 
 P = TypeVar("P")
 
@@ -22,7 +22,7 @@ IMPLEMENTED: Final = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DE
 
 def find(
     table: Table[P], method: bytes, path: bytes, query: bytes
-) -> Match[P] | Local | Redirect | MethodNotAllowed | Fault | None:
+) -> Match[P] | Local | HealthEndpoint | Redirect | MethodNotAllowed | Fault | None:
     """Find the plan on raw bytes; None means that the table knows nothing of this path."""
     if query and _UNSAFE_QUERY.search(query):
         return check_path(path) or Fault(Kind.BAD_PATH, "The query holds bytes that must be percent-encoded.")
@@ -37,7 +37,9 @@ def find(
         return Fault(Kind.NOT_IMPLEMENTED)
     if isinstance(found, Match):
         for other in map(partial(table.match, method), readings(path)):
-            if isinstance(other, Local | TooLong) or (isinstance(other, Match) and other.plan is not found.plan):
+            if isinstance(other, Local | HealthEndpoint | TooLong) or (
+                isinstance(other, Match) and other.plan is not found.plan
+            ):
                 return Fault(Kind.BAD_PATH, "The path is ambiguous. It can be read as that of another route.")
     return found
 
@@ -55,8 +57,8 @@ def _too_long() -> Fault:
 
 
 def final_recipient(
-    table: Table[P], found: Match[P] | Redirect | MethodNotAllowed | Fault, path: bytes, head: Head
-) -> Match[P] | Redirect | MethodNotAllowed | Fault:
+    table: Table[P], found: Match[P] | HealthEndpoint | Redirect | MethodNotAllowed | Fault, path: bytes, head: Head
+) -> Match[P] | HealthEndpoint | Redirect | MethodNotAllowed | Fault:
     """Return what was ``found`` for an OPTIONS request, unless it may not be passed on: that one is answered here."""
     if isinstance(found, Match) and exhausted(head):
         here = table.match(b"", path)  # no route has this method: all that it has are named

@@ -3,7 +3,8 @@ before parameter before rest-of-path. A walk meets each node once at most, and t
 the cost does not grow with the number of routes, and of segments that have to match ``MOST_SPECIALS`` are asked at each node.
 Immutable; a reload replaces it.
 
-The application's own endpoints are in it as well: without a plan, so that no less specific pattern takes their requests.
+The application's own endpoints are in it as well: without a plan, so that no less specific pattern takes their requests. So
+are the health endpoints, where nothing was declared at their paths.
 """
 
 from collections.abc import Iterable, Iterator
@@ -55,6 +56,14 @@ class Local:
     as_get: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class HealthEndpoint:
+    """The gateway itself answers GET and HEAD at ``path``: whether it is ready, or else whether it lives."""
+
+    path: str
+    ready: bool
+
+
 LOCAL: Final = Local()
 _LOCAL_AS_GET: Final = Local(as_get=True)
 
@@ -71,13 +80,17 @@ _NO_METHOD: Final = frozenset((ANY.encode(), WEBSOCKET.encode()))
 
 
 class _Leaf(Generic[P]):
-    """The plans of one path by method, with their patterns. An endpoint of the application's own has None for a plan."""
+    """The plans of one path by method, with their patterns. An endpoint of the application's own has None for a plan.
 
-    __slots__ = ("any", "plans")
+    ``health`` is there where nothing else has the path.
+    """
+
+    __slots__ = ("any", "health", "plans")
 
     def __init__(self) -> None:
         self.plans: dict[bytes, tuple[P | None, Pattern]] = {}
         self.any = False
+        self.health: HealthEndpoint | None = None
 
     def add(self, method: bytes, plan: P | None, pattern: Pattern) -> str | None:
         taken = self.plans.get(method) or (self.plans[b"*"] if self.any else None)
@@ -105,11 +118,11 @@ class _Leaf(Generic[P]):
 
     @property
     def methods(self) -> set[bytes]:
-        return set(self.plans) - _NO_METHOD
+        return {b"GET"} if self.health is not None else set(self.plans) - _NO_METHOD
 
     @property
     def is_local(self) -> bool:
-        return all(plan is None for plan, _ in self.plans.values())
+        return self.health is None and all(plan is None for plan, _ in self.plans.values())
 
     @property
     def allow(self) -> set[bytes]:
@@ -170,10 +183,17 @@ class Table(Generic[P]):
     ``redirects``: a path that differs from a known one by its final slash is redirected there.
     """
 
-    def __init__(self, entries: Iterable[tuple[str, Pattern, P | None]], *, redirects: bool = True) -> None:
+    def __init__(
+        self,
+        entries: Iterable[tuple[str, Pattern, P | None]],
+        *,
+        redirects: bool = True,
+        health: Iterable[HealthEndpoint] = (),
+    ) -> None:
         """Build from ``(method, pattern, plan)``, in the order of declaration.
 
-        None in place of a plan is an endpoint of the application's own, whose method may be ``ANY`` or ``WEBSOCKET``.
+        None in place of a plan is an endpoint of the application's own, whose method may be ``ANY`` or ``WEBSOCKET``. One of
+        ``health`` whose path an entry has is left out; a pattern that matches the path does not have it.
         """
         self._root: _Node[P] = _Node()
         self._literal: dict[bytes, _Leaf[P]] = {}
@@ -181,6 +201,8 @@ class Table(Generic[P]):
         clashes = [clash for method, pattern, plan in entries if (clash := self._add(method.encode(), pattern, plan))]
         if clashes:
             raise ValueError("\n".join(clashes))
+        self.health = tuple(one for one in health if self._add_health(one))
+        """The health endpoints that it has."""
         self.methods = frozenset(method for leaf in self._all() for method in leaf.methods)
         """The methods of all routes."""
         self._exact = {
@@ -207,7 +229,9 @@ class Table(Generic[P]):
         """Return the match of a path that equals a literal pattern, by one look-up of a precomputed match."""
         return self._exact.get((method, raw))
 
-    def match(self, method: bytes, raw: bytes) -> Match[P] | Local | Redirect | MethodNotAllowed | TooLong | None:
+    def match(
+        self, method: bytes, raw: bytes
+    ) -> Match[P] | Local | HealthEndpoint | Redirect | MethodNotAllowed | TooLong | None:
         """Return the match of a raw path, or why there is none; None for a path that no pattern matches.
 
         ``TooLong`` is where a more specific pattern may be meant than the next one that matches.
@@ -225,6 +249,8 @@ class Table(Generic[P]):
                     return _LOCAL_AS_GET if as_get else LOCAL
                 named = dict(zip(pattern.names, values, strict=True))
                 return Match(plan, raw, {n: unquote_to_bytes(v).decode() for n, v in named.items()}, named)
+            if leaf.health is not None and method in (b"GET", b"HEAD"):
+                return leaf.health
             allow |= leaf.allow
             local = local and leaf.is_local
         if allow:
@@ -242,6 +268,8 @@ class Table(Generic[P]):
         for leaf, values in self._leaves(raw):
             if leaf.any or b"websocket" in leaf.plans:
                 return values is not None
+            if leaf.health is not None:
+                return False
             entry = leaf.plans.get(b"GET")
             if entry is not None and entry[0] is not None:
                 return False
@@ -271,6 +299,18 @@ class Table(Generic[P]):
         if not pattern.names:
             self._literal[pattern.path.encode()] = node.leaf
         return node.leaf.add(method, plan, pattern)
+
+    def _add_health(self, endpoint: HealthEndpoint) -> bool:
+        """Add ``endpoint``, unless something was declared at its path."""
+        node = self._root
+        for text in endpoint.path[1:].encode().split(b"/"):
+            node = node.literals.setdefault(text, _Node())
+        node.leaf = leaf = node.leaf or _Leaf()
+        if leaf.plans:
+            return False
+        leaf.health = endpoint
+        self._literal[endpoint.path.encode()] = leaf
+        return True
 
     def _leaves(self, raw: bytes) -> Iterator[tuple[_Leaf[P], tuple[bytes, ...] | None]]:
         """Yield every leaf that matches the path, the most specific first, with the parameters' raw values.

@@ -19,7 +19,7 @@ from limen.http.declared import field_name, kept_of_requests
 from limen.http.headers import CODING_AND_RANGE_FIELDS, block, withheld
 from limen.routing.pattern import Pattern
 from limen.routing.rewrite import Rewrite
-from limen.routing.table import Table
+from limen.routing.table import HealthEndpoint, Table
 from limen.runtime.declared_policies import GATEWAY, DeclaredPolicies
 from limen.runtime.host import ActiveConfig
 from limen.runtime.local_route import LocalEntry
@@ -43,16 +43,19 @@ def compile_config(
     policies: DeclaredPolicies = NO_POLICIES,
     problems: Sequence[str] = (),
     redirects: bool = True,
+    health: Sequence[HealthEndpoint] = (),
 ) -> ActiveConfig:
     """Compile ``entries``, in their order, against ``runtime``. Afterwards exactly what they declare lives there.
 
     ``policies`` are the gateway's own; ``problems`` are those that were found before. ``redirects``: a path that differs from
-    a known one by its final slash is redirected there. Raises DeclarationError with all problems together; then nothing that
-    lives has changed.
+    a known one by its final slash is redirected there. ``health`` are the gateway's health endpoints. Raises DeclarationError
+    with all problems together; then nothing that lives has changed.
     """
     change = runtime.reconcile()
     try:
-        config = _compile(entries, runtime, change, identity, policies, list(problems), redirects=redirects)
+        config = _compile(
+            entries, runtime, change, identity, policies, list(problems), redirects=redirects, health=health
+        )
     except BaseException:
         runtime.roll_back(change)
         raise
@@ -69,6 +72,7 @@ def _compile(
     problems: list[str],
     *,
     redirects: bool,
+    health: Sequence[HealthEndpoint],
 ) -> ActiveConfig:
     try:
         check_identity(identity)
@@ -120,7 +124,7 @@ def _compile(
                 problems.append(f"auth: two different upstreams are named {one.upstream.name!r}; rename one")
     problems += policy_compiler.problems
     try:
-        table: Table[Plan] = Table(rows, redirects=redirects)
+        table: Table[Plan] = Table(rows, redirects=redirects, health=health)
     except ValueError as error:
         problems += str(error).splitlines()
     else:

@@ -26,6 +26,8 @@ from limen.exchange.principal import Principal
 from limen.exchange.request_ids import RequestIds
 from limen.fairness.body_memory import BodyMemory
 from limen.fairness.validations import Validations
+from limen.runtime.proxy_status import ProxyStatus, ProxyStatusWriter
+from limen.runtime.readiness import Readiness
 from limen.runtime.reconcile import CredentialVerifier, LiveState, Reconciliation, RemovedState, close
 from limen.runtime.revocation_relay import RevocationRelay
 from limen.runtime.snapshot import Snapshot
@@ -46,6 +48,7 @@ class Runtime:
         "_environment",
         "_keeps_idle",
         "_live_state",
+        "_loop",
         "_network",
         "_retired_pools",
         "_retired_verifiers",
@@ -56,6 +59,8 @@ class Runtime:
         "body_silence",
         "new_request_id",
         "now",
+        "proxy_status",
+        "readiness",
         "revocations",
         "trust",
         "validations",
@@ -68,6 +73,7 @@ class Runtime:
         trust: Trust = NO_TRUSTED_PROXIES,
         revocations: RevocationStore | None = None,
         assertion: Assertion | None = None,
+        proxy_status: ProxyStatus | None = None,
         body_memory: int = ClientLimits().body_memory,
         body_silence: float = ClientLimits().body_silence,
         make_network: Callable[[], Network] = Sockets,
@@ -80,7 +86,8 @@ class Runtime:
         """Start with nothing that lives.
 
         ``auth`` are the methods of routes that name none. ``trust`` names the proxies in front. ``revocations`` knows which
-        tokens ended early. ``assertion`` says how services are told who calls. ``body_memory`` is in bytes. ``body_silence``
+        tokens ended early. ``assertion`` says how services are told who calls. ``proxy_status`` is what faults
+        tell of the gateway, None is nothing. ``body_memory`` is in bytes. ``body_silence``
         is in seconds, for request bodies on routes with ``Timeouts(idle=None)``. ``make_network`` makes what connections are
         opened on; without ``keeps_idle`` each serves one exchange. ``now`` gives seconds since the epoch, ``monotonic``
         seconds of a clock that only goes forward. Policies draw from ``random``, by default the system's, which forked
@@ -89,6 +96,7 @@ class Runtime:
         self._network = make_network()
         self._keeps_idle = keeps_idle
         self._live_state = LiveState()
+        self._loop: asyncio.AbstractEventLoop | None = None  # in which upstreams look after themselves
         self._retired_pools: set[Pool] = set()  # replaced or declared no more, and still in use
         self._retired_verifiers: list[IssuerVerifier | ApiKeyVerifier] = []  # declared no more, and still asked
         self._tasks: set[asyncio.Task[None]] = set()
@@ -97,15 +105,21 @@ class Runtime:
         self._assertion: Asserter | Assertion | None = assertion
         self.auth = Methods.of(auth)
         self.trust = trust
+        self.proxy_status = None if proxy_status is None else ProxyStatusWriter(proxy_status)
         self.body_memory = BodyMemory.within(body_memory, monotonic)
         self.body_silence = body_silence
         self.validations = Validations()
+        self.readiness = Readiness()
         self.now = now
         self._environment = Environment(now, monotonic, SystemRandom() if random is None else random)
         self.new_request_id = RequestIds().fresh if new_request_id is None else new_request_id
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
         """Serve in ``loop`` alone from now on."""
+        if self._keeps_idle:  # else nobody says when the loop ends, and nothing may run in it by itself
+            self._loop = loop
+            for upstream in self._live_state.upstreams.values():
+                upstream.start(loop)
         if self._revocation_relay is not None:
             self._revocation_relay.bind(loop)
 
@@ -126,6 +140,9 @@ class Runtime:
         self._live_state = change.after
         for upstream, kept in removed.upstreams:
             upstream.retire(kept)
+        if self._loop is not None:
+            for upstream in self._live_state.upstreams.values():
+                upstream.start(self._loop)
         self._close_removed(removed)
 
     def roll_back(self, change: Reconciliation) -> None:
@@ -228,6 +245,9 @@ class Runtime:
     async def aclose(self) -> None:
         """Cancel what waits, every question about credentials and names, and close every pooled connection."""
         self.validations.close()
+        self._loop = None
+        for upstream in self._live_state.upstreams.values():
+            upstream.stop()
         self._network.close()
         tasks = tuple(self._tasks)
         for task in tasks:

@@ -11,6 +11,19 @@ from limen.upstream.network import MakeConnection
 from limen.upstream.target import Target
 
 
+def service_key(name: str) -> str:
+    """Return the name of an upstream as it is, and one spelling of an address for all that mean the same.
+
+    Nothing is looked up: in memory, a host is a name and no more. Raises ValueError for an address that is none.
+    """
+    if "://" not in name and not name.startswith("unix:"):
+        return name
+    target = Target.parse(name)
+    if target.path:
+        return name
+    return f"{'https' if target.tls else 'http'}://{target.authority.decode().lower()}"
+
+
 class ServiceMissing(LookupError):
     """The gateway called a service that the test has not given."""
 
@@ -33,11 +46,11 @@ class MemoryNetwork:
     ) -> Connection:
         """Connect to the service. Raises ServiceMissing if there is none, and ConnectionRefusedError."""
         # The address first: the upstreams of all outside issuers have one name.
-        server = self._services.get(str(target).rstrip("/")) or self._services.get(upstream.name)
+        server = self._services.get(service_key(target.url)) or self._services.get(upstream.name)
         if server is None:
             self._missing = ServiceMissing(
                 f"the gateway called upstream {upstream.name!r} at {target}, and services= has "
-                f"{', '.join(map(repr, sorted(self._services))) or 'nothing'}; add {upstream.name!r} or {str(target)!r}"
+                f"{', '.join(map(repr, sorted(self._services))) or 'nothing'}; add {upstream.name!r} or {target.url!r}"
             )
             raise self._missing
         connection = make(Connection)
@@ -48,6 +61,10 @@ class MemoryNetwork:
             raise
         await asyncio.sleep(0)  # as a socket does, it takes a turn of the loop
         return connection
+
+    async def addresses(self, host: str, deadline: float | None) -> tuple[str, ...]:
+        """Return none: services in memory are found by their names."""
+        return ()
 
     def close(self) -> None:
         """Do nothing: nobody waits for names."""

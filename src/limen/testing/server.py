@@ -10,8 +10,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from limen.engines.direct import GatewayProtocol
+from limen.testing.listener import Listener
 from limen.testing.transport import connect
-from limen.testing.upstream import ScriptedUpstream, refusing, unreachable
 
 Engine = Literal["direct", "asgi"]
 
@@ -66,30 +66,26 @@ class AppServer:
 
 
 class ScriptServer:
-    """Serves connections by the scripts of ``upstream``."""
+    """Serves connections by the scripts of a service that has no socket."""
 
-    def __init__(self, upstream: ScriptedUpstream, context: Context) -> None:
-        """``upstream`` is not entered: it has no socket."""
-        self._upstream = upstream
+    def __init__(self, listener: Listener, context: Context) -> None:
+        """``listener`` is not started."""
+        self._listener = listener
         self._context = context
-        self._transports: list[asyncio.BaseTransport] = []
 
     async def accept(self, client: asyncio.Protocol, *, peer: str, tls: bool) -> None:
         """Connect ``client`` to the next script."""
-        script = self._upstream.next_script()
-        if script is refusing:
-            raise ConnectionRefusedError("the scripted service refuses connections")
-        if script is unreachable:
-            await asyncio.Event().wait()
+        script = await self._listener.admit()
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(loop=loop)
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await self._upstream.serve(script, reader, writer)
+            await self._listener.serve(script, reader, writer)
 
         protocol = asyncio.StreamReaderProtocol(reader, serve, loop=loop)
         connect(client, protocol, peer=(peer, PORT), context=self._context, tls=tls)
 
     async def close(self) -> None:
         """End every conversation; raises what a script has raised."""
-        await self._upstream.end()
+        await self._listener.end()
+        self._listener.raise_first()

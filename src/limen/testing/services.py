@@ -11,11 +11,12 @@ from limen.exchange.clock import NOW
 from limen.runtime.system import CURRENT, SYSTEM, System
 from limen.testing.clock import Clock
 from limen.testing.lifespan import lifespan
-from limen.testing.network import MemoryNetwork
+from limen.testing.network import MemoryNetwork, service_key
 from limen.testing.server import AppServer, ScriptServer, Server
+from limen.testing.target import ScriptedTarget
 from limen.testing.upstream import ScriptedUpstream
 
-Service = ASGIApp | ScriptedUpstream
+Service = ASGIApp | ScriptedUpstream | ScriptedTarget
 """A service in memory: any ASGI application, such as a FastAPI, or a script."""
 
 
@@ -62,7 +63,7 @@ class WithServices:
             stack.callback(self._servers.clear)
             for name, service in self._services.items():
                 server = await stack.enter_async_context(_served(name, service, outside))
-                self._servers[name.rstrip("/")] = server
+                self._servers[service_key(name)] = server
             yield
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -98,15 +99,17 @@ class WithServices:
 
 @asynccontextmanager
 async def _served(name: str, service: Service, context: Context) -> AsyncGenerator[Server]:
-    if isinstance(service, ScriptedUpstream):
-        scripted = ScriptServer(service, context)
+    if isinstance(service, ScriptedUpstream | ScriptedTarget):
+        scripted = ScriptServer(service.listener, context)
         try:
             yield scripted
         finally:
             await scripted.close()
         return
     if not callable(service):
-        raise TypeError(f"services[{name!r}] is {service!r}, and neither an ASGI application nor a ScriptedUpstream")
+        raise TypeError(
+            f"services[{name!r}] is {service!r}, and neither an ASGI application nor a ScriptedUpstream or ScriptedTarget"
+        )
     async with lifespan(service, f"the service {name!r}", context.copy()) as state:
         server = AppServer(service, state, context)
         try:

@@ -1,106 +1,13 @@
-"""A scripted service, on a real socket or in memory: it reads and writes bytes."""
+"""A scripted service whose scripts serve one connection each, on a real socket or in memory."""
 
-import asyncio
-import json
 import ssl
-from collections.abc import Awaitable, Callable, Iterable
-from http import HTTPStatus
+from collections.abc import Sequence
 from types import TracebackType
 
-Script = Callable[["Conversation"], Awaitable[None]]
-
-
-class Conversation:
-    """One connection, as its script uses it."""
-
-    def __init__(self, server: "ScriptedUpstream", reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """The server makes one for each connection."""
-        self._server = server
-        self.reader = reader
-        self.writer = writer
-
-    async def head(self) -> bytes:
-        """Read one request head, with its empty line, and record it in ``server.requests``."""
-        data = await self.reader.readuntil(b"\r\n\r\n")
-        self._server.requests.append(data)
-        return data
-
-    async def request(self) -> bytes:
-        """Read one whole request with a content-length or none; return head and body."""
-        head = await self.head()
-        length = next(
-            (int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0
-        )
-        return head + await self.reader.readexactly(length)
-
-    async def say(self, data: bytes) -> None:
-        """Write ``data``."""
-        self.writer.write(data)
-        await self.writer.drain()
-
-    def reset(self) -> None:
-        """Reset the connection."""
-        self.writer.transport.abort()
-
-
-def answer(content: object = None, status: int = 200, headers: Iterable[tuple[str, str]] = ()) -> bytes:
-    """Return the bytes of an answer with ``content`` as JSON; ``bytes`` are sent as they are, and None is no content."""
-    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{name}: {value}" for name, value in headers)]
-    if content is None:
-        body = b""
-    elif isinstance(content, bytes):
-        body = content
-    else:
-        body = json.dumps(content).encode()
-        lines.append("content-type: application/json")
-    if status != HTTPStatus.NO_CONTENT:
-        lines.append(f"content-length: {len(body)}")
-    return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
-
-
-def saying(*answers: bytes) -> Script:
-    """Return a script that answers each request with the next of ``answers`` and then closes the connection."""
-
-    async def script(conversation: Conversation) -> None:
-        for answer in answers:
-            await conversation.request()
-            await conversation.say(answer)
-
-    return script
-
-
-async def hanging(conversation: Conversation) -> None:
-    """Read what comes, and never answer."""
-    while await conversation.reader.read(65536):
-        pass
-
-
-async def resetting(conversation: Conversation) -> None:
-    """Reset the connection once a request has come."""
-    await conversation.request()
-    conversation.reset()
-
-
-def slowly(answer: bytes, seconds: float) -> Script:
-    """Return a script that answers every request with ``answer``, after ``seconds``."""
-
-    async def script(conversation: Conversation) -> None:
-        while True:
-            await conversation.request()
-            await asyncio.sleep(seconds)
-            await conversation.say(answer)
-
-    return script
-
-
-async def refusing(conversation: Conversation) -> None:
-    """Refuse the connection. On a real socket, where it is accepted before a script sees it, reset it."""
-    conversation.reset()
-
-
-async def unreachable(conversation: Conversation) -> None:
-    """Let nobody connect, and say nothing. On a real socket, accept the connection and read nothing."""
-    await asyncio.Event().wait()
+from limen.testing.conversation import Script
+from limen.testing.freeze import Freeze
+from limen.testing.listener import Listener
+from limen.testing.recording import ReceivedRequest, Recording
 
 
 class ScriptedUpstream:
@@ -114,85 +21,66 @@ class ScriptedUpstream:
     def __init__(self, *scripts: Script, path: str = "", tls: ssl.SSLContext | None = None) -> None:
         """Listen only once entered."""
         self.scripts = list(scripts)
-        self.requests: list[bytes] = []
-        self.connections = 0
-        self.errors: list[Exception] = []
-        self._path = path
-        self._tls = tls
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
+        self._next = 0
+        self._recording = Recording()
+        self.listener = Listener(self._next_script, self._recording, Freeze(), path=path, tls=tls)
+
+    @property
+    def requests(self) -> list[bytes]:
+        """The heads that were read: the latest 10,000."""
+        return self._recording.heads
+
+    @property
+    def received(self) -> Sequence[ReceivedRequest]:
+        """The same requests, with what was read of their bodies."""
+        return self._recording.received
+
+    @property
+    def connections(self) -> int:
+        """How many connections there were, those included that were refused in memory."""
+        return self._recording.connections
+
+    @connections.setter
+    def connections(self, count: int) -> None:
+        """Go on as after so many connections: after 0, the next one uses the first script."""
+        self._recording.connections = self._next = count
+
+    @property
+    def resets(self) -> int:
+        """How many connections a script has reset."""
+        return self._recording.resets
+
+    @property
+    def errors(self) -> list[Exception]:
+        """What scripts have raised."""
+        return self.listener.errors
 
     @property
     def url(self) -> str:
         """The address as an ``Upstream`` takes it."""
-        if self._path:
-            return f"unix:{self._path}"
-        return f"{'https' if self._tls else 'http'}://localhost:{self.port}"
+        return self.listener.url
 
     @property
     def port(self) -> int:
         """The loopback port."""
-        assert self._server is not None
-        return self._server.sockets[0].getsockname()[1]
+        return self.listener.port
 
     async def __aenter__(self) -> "ScriptedUpstream":
         """Listen."""
-        if self._path:
-            self._server = await asyncio.start_unix_server(self._serve, self._path)
-        else:
-            self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
+        await self.listener.start()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop listening, end every conversation, and raise the exception of a script."""
-        assert self._server is not None
-        self._server.close()
-        await self._end_conversations()
-        await self._server.wait_closed()
+        await self.listener.stop()
         if error is None:
-            self._raise_first()
+            self.listener.raise_first()
 
-    async def end(self) -> None:
-        """End every conversation of a service in memory, and raise the exception of a script."""
-        await self._end_conversations()
-        self._raise_first()
-
-    def next_script(self) -> Script:
-        """Return the script of the next connection, and count it. Raises ValueError if there is none."""
+    def _next_script(self) -> Script:
         if not self.scripts:
             raise ValueError("ScriptedUpstream: give at least one script, such as saying(answer('hello'))")
-        script = self.scripts[min(self.connections, len(self.scripts) - 1)]
-        self.connections += 1
+        script = self.scripts[min(self._next, len(self.scripts) - 1)]
+        self._next += 1
         return script
-
-    async def serve(self, script: Script, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Have ``script`` serve one connection, in this task."""
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        try:
-            await script(Conversation(self, reader, writer))
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # the gateway closed the connection; scripts need not expect it
-        except asyncio.CancelledError:
-            pass  # the server is closing
-        except Exception as error:
-            self.errors.append(error)
-        finally:
-            self._tasks.discard(task)
-            writer.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await self.serve(self.next_script(), reader, writer)
-
-    async def _end_conversations(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
-
-    def _raise_first(self) -> None:
-        if self.errors:
-            raise self.errors[0]

@@ -24,6 +24,7 @@ from limen.upstream.connection import Connection
 from limen.upstream.declared import Upstream
 from limen.upstream.error import UpstreamError
 from limen.upstream.live_target import LiveTarget
+from limen.upstream.name_watch import NameWatch, named
 from limen.upstream.names import until_next
 from limen.upstream.network import Network, Sockets
 from limen.upstream.pool import Pool
@@ -47,7 +48,19 @@ class LiveUpstream:
 
     __slots__ = (
         *("_balancer", "_keeps_idle", "_make_tls", "_network", "_now", "_out", "_random", "_retired"),
-        *("_well", "changed", "clock", "in_flight", "only", "panic", "retrying", "sticky", "targets", "upstream"),
+        *(
+            "_watch",
+            "_well",
+            "changed",
+            "clock",
+            "in_flight",
+            "only",
+            "panic",
+            "retrying",
+            "sticky",
+            "targets",
+            "upstream",
+        ),
     )
 
     def __init__(
@@ -90,12 +103,15 @@ class LiveUpstream:
         self.only: LiveTarget | None = None
         self._well: list[LiveTarget] = []
         self._out: list[LiveTarget] = []
-        known = {} if before is None else {target.target: target for target in before.targets}
+        self._watch: NameWatch | None = None
+        known = {} if before is None else {target.target.key: target for target in before.targets}
         keeps_pools = (
             before is not None and before.upstream.limits == upstream.limits and before.upstream.tls == upstream.tls
         )
         # What lives is changed by ``activate`` alone: this may be made for a compile that fails.
-        self._have([self._live(target, known.get(target), keeps_pool=keeps_pools) for target in upstream.addresses])
+        self._have(
+            [self._live(target, known.get(target.key), keeps_pool=keeps_pools) for target in _placed(upstream, before)]
+        )
         if before is None:
             self.activate()
 
@@ -111,11 +127,50 @@ class LiveUpstream:
             live.adopt(known)
         return live
 
+    # --- what lives beside requests ---
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Look names up in ``loop`` from now on."""
+        if self._watch is None and any(named(target) for target in self.upstream.addresses):
+            self._watch = NameWatch(
+                self.upstream.name,
+                self.upstream.addresses,
+                self._network,
+                self.retarget,
+                self._random,
+                self.upstream.resolve_every,
+            )
+            self._watch.start(loop)
+
+    def stop(self) -> None:
+        """End what ``start`` has begun."""
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            watch.close()
+
+    def look_up_soon(self) -> None:
+        """Look names up, as a target could not be connected to: the service may have moved."""
+        if self._watch is not None:
+            self._watch.refresh()
+
     def retarget(self, addresses: Sequence[Target]) -> None:
-        """Have these targets from now on; those that stay keep all that lives of them, and exchanges go on where they are."""
-        known = {target.target: target for target in self.targets}
+        """Have these targets from now on; those that stay keep all that lives of them, and exchanges go on where they are.
+
+        The first address of a name takes over what lives of the name, which was a target before it was looked up.
+        """
         before = self.targets
-        self._have([self._live(address, known.get(address), keeps_pool=True) for address in addresses])
+        known = {target.target.key: target for target in before}
+        wanted = {address.key for address in addresses}
+        unplaced = {
+            target.target.url: target for target in before if target.target.key not in wanted and named(target.target)
+        }
+        after: list[LiveTarget] = []
+        for address in addresses:
+            live = known.get(address.key) or unplaced.pop(address.url, None)
+            if live is not None:
+                live.move(address)
+            after.append(self._live(address, live, keeps_pool=True))
+        self._have(after)
         self.activate()
         for target in before:
             if target not in self.targets:
@@ -402,6 +457,7 @@ class LiveUpstream:
 
     def retire(self, kept: "LiveUpstream | None") -> None:
         """Close idle connections now, and those in use when they come back, but for the pools that ``kept`` has too."""
+        self.stop()
         self.changed = None
         still = [] if kept is None else [target.pool for target in kept.targets]
         for target in self.targets:
@@ -410,6 +466,7 @@ class LiveUpstream:
 
     async def aclose(self) -> None:
         """Close every connection; exchanges still running, or waiting for one, end with a fault."""
+        self.stop()
         for target in self.targets:
             await target.pool.aclose()
 
@@ -417,3 +474,12 @@ class LiveUpstream:
         """Show the current counts."""
         now = self.snapshot()
         return f"<LiveUpstream {now.name} {now.idle} idle {now.busy} busy {now.waiting} waiting>"
+
+
+def _placed(upstream: Upstream, before: LiveUpstream | None) -> list[Target]:
+    """Return the targets of ``upstream``, and for a name its addresses if they were known before."""
+    found: list[Target] = []
+    for target in upstream.addresses:
+        places = [] if before is None else [one.target for one in before.targets if one.target.url == target.url]
+        found += places or [target]
+    return found

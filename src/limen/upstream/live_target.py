@@ -35,7 +35,7 @@ class LiveTarget:
         self.in_flight: int = 0
         self.weight: float = 1.0
         self.uneven: bool = False
-        self.hash_key: bytes = blake2b(self.name.encode("utf-8", "replace"), digest_size=32).digest()
+        self.hash_key: bytes = _hashed(target)
         self.cookie: bytes = self.hash_key.hex()[:16].encode()
         self._latencies: dict[str, LearnedLatency] = {}
 
@@ -43,6 +43,14 @@ class LiveTarget:
         """Take ``weight`` for its declared share."""
         self.weight = weight
         self.uneven = weight != 1.0 or self.health.growing
+
+    def move(self, target: Target) -> None:
+        """Be ``target`` from now on: the same one, with other addresses to fall back to, or a name that was looked up."""
+        if target != self.target:
+            self.target = self.pool.target = target
+            self.name = str(target)
+            self.hash_key = _hashed(target)
+            self.cookie = self.hash_key.hex()[:16].encode()
 
     def share(self) -> float:
         """Return which share of its own requests it gets, from 0 to 1."""
@@ -70,3 +78,7 @@ class LiveTarget:
     def __repr__(self) -> str:
         """Show where it is and how it is."""
         return f"<LiveTarget {self.name} {self.in_flight} in flight {self.health!r}>"
+
+
+def _hashed(target: Target) -> bytes:
+    return blake2b(target.key.encode("utf-8", "replace"), digest_size=32).digest()

@@ -7,7 +7,9 @@ The system's resolver blocks, and a look-up that was given up goes on blocking. 
 3. older addresses are used when the name server fails or is too slow; "there is no such name" is an answer, and drops them
 4. a failure is cached for ``FAILED`` seconds, so that a flood of requests is no flood of look-ups
 
-Nothing runs while nobody connects. The resolver gives no TTL, hence fixed times: nginx has ``valid=`` for them, Envoy
+Who keeps addresses itself, as a ``NameWatch`` does, asks for a look-up that ends after it has asked (``look_up``).
+
+Nothing runs while nobody asks. The resolver gives no TTL, hence fixed times: nginx has ``valid=`` for them, Envoy
 ``dns_refresh_rate``. IP addresses and Unix sockets are not looked up.
 """
 
@@ -92,6 +94,7 @@ class _Name:
         "host",
         "logged_at",
         "logged_trouble",
+        "quiet",
         "trouble",
         "turn",
     )
@@ -103,6 +106,7 @@ class _Name:
         self.error = ""  # of the last look-up
         self.failed_at = -math.inf
         self.done: asyncio.Future[None] | None = None  # of the look-up that runs, or is queued
+        self.quiet = False  # nobody who connects waits for the look-up that runs: who asked for it logs what fails
         self.trouble = False  # the last look-up failed, or the one that runs takes too long
         self.logged_trouble = False  # the last line in the log says so
         self.logged_at = -math.inf
@@ -134,6 +138,7 @@ class Names:
         self._names: dict[str, _Name] = {}
         self._running = 0
         self._queue: deque[_Name] = deque()
+        self._renewals: deque[_Name] = deque()  # by ``look_up``; they have no more threads than refreshes have
         self._closed = False
 
     async def addresses(self, host: str, deadline: float | None) -> Addresses:
@@ -147,11 +152,29 @@ class Names:
         age = self._clock() - name.found_at
         if age >= FRESH and name.done is None and not self._closed:
             self._ask(name, refresh=bool(name.addresses) and (age < OLD or name.trouble))
+        if name.done is not None:
+            name.quiet = False
         if age >= OLD and name.done is not None and not (name.addresses and name.trouble):
             await self._wait(name, name.done, deadline)
         if not name.addresses:
-            raise OSError(name.error or f"the name {host!r} is not looked up any more: the gateway is shutting down")
+            raise OSError(name.error or self._shutting_down(host))
         return name.next()
+
+    async def look_up(self, host: str) -> Addresses:
+        """Return the addresses of ``host`` that a look-up finds which ends after this call, in the system's order.
+
+        It waits for as long as that takes; the caller may leave at any time, and a later call waits for the same look-up. A
+        failure is the caller's to log. Raises OSError.
+        """
+        name = self._named(host)
+        if name.done is None and not self._closed:
+            name.quiet = True
+            self._renew(name)
+        if name.done is not None:
+            await asyncio.wait((name.done,))
+        if self._closed or name.error:
+            raise OSError(name.error or self._shutting_down(host))
+        return name.addresses
 
     async def _wait(self, name: _Name, done: "asyncio.Future[None]", deadline: float | None) -> None:
         loop = asyncio.get_running_loop()
@@ -167,6 +190,7 @@ class Names:
         """End all waiting. Threads in the resolver end by themselves, and their results are dropped."""
         self._closed = True
         self._queue.clear()
+        self._renewals.clear()
         for name in self._names.values():
             done, name.done = name.done, None
             if done is not None and not done.done():
@@ -191,6 +215,17 @@ class Names:
             return
         if refresh and self._running >= MOST_THREADS // 2:
             return
+        self._begin(name)
+
+    def _renew(self, name: _Name) -> None:
+        """Begin a look-up, even if one has just failed. One of a name that has addresses waits for a refresh's thread."""
+        if name.addresses and self._running >= MOST_THREADS // 2:
+            name.done = asyncio.get_running_loop().create_future()
+            self._renewals.append(name)
+        else:
+            self._begin(name)
+
+    def _begin(self, name: _Name) -> None:
         name.done = asyncio.get_running_loop().create_future()
         if self._running < MOST_THREADS:
             self._start(name)
@@ -237,6 +272,8 @@ class Names:
             done.set_result(None)
         if self._queue:
             self._start(self._queue.popleft())
+        elif self._renewals and self._running < MOST_THREADS // 2:
+            self._start(self._renewals.popleft())
 
     def _fail(self, name: _Name, error: OSError) -> None:
         name.failed_at = self._clock()
@@ -244,7 +281,14 @@ class Names:
         name.error = f"the name {name.host!r} cannot be looked up: {error.strerror or error}"
         if isinstance(error, socket.gaierror) and error.errno in _NO_SUCH_NAME:
             name.addresses = ()
-        self._set_trouble(name, name.error)
+        if name.quiet:
+            name.trouble = True
+        else:
+            self._set_trouble(name, name.error)
+
+    @staticmethod
+    def _shutting_down(host: str) -> str:
+        return f"the name {host!r} is not looked up any more: the gateway is shutting down"
 
     # --- the log ---
 
@@ -268,4 +312,6 @@ class Names:
 
     def __repr__(self) -> str:
         """Show how many names are cached, and how many are being looked up."""
-        return f"<Names {len(self._names)} known {self._running} running {len(self._queue)} in line>"
+        return (
+            f"<Names {len(self._names)} known {self._running} running {len(self._queue) + len(self._renewals)} in line>"
+        )

@@ -5,12 +5,13 @@ Everything above a transport is the same on any network: the pool, the parser, t
 
 import asyncio
 import ssl
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
 
 from limen.upstream.connection import Connection
 from limen.upstream.declared import Upstream
-from limen.upstream.names import Names, literal, until_next
+from limen.upstream.happy_eyeballs import connect_to_first
+from limen.upstream.names import Names, literal
 from limen.upstream.target import Target
 from limen.upstream.tls import TlsConnection, server_name
 
@@ -36,6 +37,13 @@ class Network(Protocol):
         """
         ...
 
+    async def addresses(self, host: str, deadline: float | None) -> tuple[str, ...]:
+        """Return the IP addresses that the name ``host`` has now, the preferred family first; none if names lead elsewhere.
+
+        ``deadline`` is in the loop's time; None is no bound. Raises OSError, of which TimeoutError is one.
+        """
+        ...
+
     def close(self) -> None:
         """End what waits in ``connect`` for something else than a connection."""
         ...
@@ -58,19 +66,25 @@ class Sockets:
         tls: Callable[[], ssl.SSLContext | None],
         deadline: float | None,
     ) -> Connection:
-        """Try every address of ``target`` once; no address may use up the time of the others."""
-        if target.path or literal(target.host):
+        """Connect to the first address of ``target`` that answers; none may use up the time of the others."""
+        if target.path or (not target.addresses and literal(target.host)):
             return await self._connect_to(upstream, target, target.host, make, tls)
-        addresses = await self._names.addresses(target.host, deadline)
-        left = len(addresses)
-        for address in addresses[:-1]:
-            left -= 1
-            try:
-                async with asyncio.timeout_at(until_next(deadline, left)):
-                    return await self._connect_to(upstream, target, address, make, tls)
-            except OSError:  # TimeoutError and ssl.SSLError are OSErrors too
-                continue
-        return await self._connect_to(upstream, target, addresses[-1], make, tls)
+        addresses = target.addresses or await self._names.addresses(target.host, deadline)
+        if len(addresses) == 1:
+            return await self._connect_to(upstream, target, addresses[0], make, tls)
+
+        def attempt(address: str) -> Coroutine[Any, Any, Connection]:
+            return self._connect_to(upstream, target, address, make, tls)
+
+        return await connect_to_first(addresses, attempt, deadline)
+
+    async def addresses(self, host: str, deadline: float | None) -> tuple[str, ...]:
+        """Look ``host`` up, whatever the cache knows."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await self._names.look_up(host)
+        except TimeoutError:
+            raise TimeoutError(f"the name {host!r} cannot be looked up: the name server takes too long") from None
 
     def close(self) -> None:
         """Look no name up any more."""

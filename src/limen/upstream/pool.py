@@ -12,6 +12,7 @@ from typing import Final
 
 from limen.errors import RETRY_AFTER, Fault, Kind
 from limen.fairness.scheduler import scheduler_of
+from limen.upstream.connect_fault import connect_fault
 from limen.upstream.connection import Connection
 from limen.upstream.declared import Upstream
 from limen.upstream.error import UpstreamError
@@ -260,7 +261,7 @@ class Pool:
             if isinstance(error, ssl.SSLError):
                 raise UpstreamError(handshake_fault(target, error)) from None
             if isinstance(error, OSError):
-                raise UpstreamError(Fault(Kind.UPSTREAM_REFUSED, cause=f"connecting to {target}: {error}")) from None
+                raise UpstreamError(connect_fault(target, error)) from None
             raise
         self._opening -= 1
         self._busy.add(connection)

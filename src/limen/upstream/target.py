@@ -1,7 +1,7 @@
 """One address of an upstream, parsed: ``http://host:port``, ``https://host`` or ``unix:/path/to.sock``."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 # Labels as the resolver accepts them (63 characters, none empty but the root's), or an IPv6 address.
@@ -13,8 +13,9 @@ _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]+")
 class Target:
     """An address to connect to, and the authority that requests to it name.
 
-    ``path`` is set for Unix sockets only; then ``host`` is ``localhost`` and ``port`` 0. Two spellings of one address
-    are equal.
+    ``path`` is set for Unix sockets only; then ``host`` is ``localhost`` and ``port`` 0. ``addresses`` are IP addresses of
+    ``host``, the preferred one first; without any, the host is looked up for each connection. Two spellings of one address
+    are equal; two addresses of one name are two targets.
     """
 
     url: str = field(compare=False)
@@ -23,6 +24,7 @@ class Target:
     tls: bool
     path: str
     authority: bytes
+    addresses: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, url: str) -> "Target":
@@ -53,6 +55,23 @@ class Target:
         authority = shown if port in (None, standard) else f"{shown}:{port}"
         return cls(url, host, port or standard, tls, "", authority.encode())
 
+    @property
+    def key(self) -> str:
+        """What state of this target is kept by, and what hashes are made of: where it is, however that is spelled.
+
+        Of several addresses the first one counts: a target is the same if only its fallback is another.
+        """
+        if self.path:
+            return f"unix:{self.path}"
+        return f"http{'s' if self.tls else ''}://{self.authority.decode()}{self._place()}"
+
+    def at(self, addresses: tuple[str, ...]) -> "Target":
+        """Return this target at ``addresses``, which are tried in this order. Authority and TLS stay those of the name."""
+        return replace(self, addresses=addresses)
+
+    def _place(self) -> str:
+        return f" [{self.addresses[0]}]" if self.addresses else ""
+
     def __str__(self) -> str:
-        """Show the address as it was given."""
-        return self.url
+        """Show the address as it was given, and where it leads if that is known."""
+        return f"{self.url}{self._place()}"

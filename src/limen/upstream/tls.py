@@ -8,7 +8,7 @@ import logging
 import ssl
 from pathlib import Path
 
-from limen.errors import Fault, Kind
+from limen.errors import Fault, Kind, ProxyError
 from limen.upstream.connection import Connection
 from limen.upstream.declared import Upstream
 from limen.upstream.target import Target
@@ -81,7 +81,12 @@ def server_name(upstream: Upstream, target: Target) -> str:
 def handshake_fault(target: Target, error: ssl.SSLError) -> Fault:
     """Return the fault for a failed handshake: the target is not down, but cannot be trusted."""
     cause = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else str(error.reason or error)
-    return Fault(Kind.UPSTREAM_TLS, cause=f"TLS with {target}: {type(error).__name__}: {cause}")
+    why: ProxyError | None = None
+    if isinstance(error, ssl.SSLCertVerificationError):
+        why = "tls_certificate_error"
+    elif "_ALERT_" in (error.reason or ""):
+        why = "tls_alert_received"
+    return Fault(Kind.UPSTREAM_TLS, cause=f"TLS with {target}: {type(error).__name__}: {cause}", proxy_error=why)
 
 
 # --- files ---

@@ -89,6 +89,11 @@ def test_a_line() -> None:
     made = outcome()
     made.route, made.upstream, made.caller = "/x/{id}", "svc", "7"
     assert message(made) == ("GET /x 200 12.3ms route=/x/{id} upstream=svc request_id=id-0 caller=7 peer=192.0.2.1")
+    made.attempts = 1  # no connection to any target has come about
+    assert " upstream=svc target=- attempts=1 request_id=id-0 " in message(made)
+    made.attempts, made.target = 2, "unix:/run/a b\n" + "c" * 300
+    assert " upstream=svc target=unix:/run/a\\x20b\\nccc" in message(made)
+    assert "c... attempts=2 request_id=id-0 " in message(made)
     made.cut, made.code, made.cause = True, "upstream_closed", "reset by 'peer'\n\x85" + "y" * 300
     line = message(made)
     assert " peer=192.0.2.1 cut=true code=upstream_closed cause='reset by" in line

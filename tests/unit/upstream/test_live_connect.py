@@ -48,6 +48,9 @@ class FakeNetwork:
         connection.connection_made(Wire())
         return connection
 
+    async def addresses(self, host: str, deadline: float | None) -> tuple[str, ...]:
+        return ()
+
     def close(self) -> None: ...
 
 

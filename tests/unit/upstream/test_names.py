@@ -32,6 +32,14 @@ class Resolver:
         deadline = asyncio.get_running_loop().time() + seconds
         return asyncio.create_task(self.names.addresses(host, deadline))
 
+    def wants_now(self, host: str) -> "asyncio.Task[Addresses]":
+        return asyncio.create_task(self.names.look_up(host))
+
+    async def find_now(self, host: str) -> Addresses:
+        task = self.wants_now(host)
+        await self.answer()
+        return await task
+
     async def answer(self) -> None:
         """Let every thread come to its end, and whoever waited go on."""
         await turns()
@@ -253,6 +261,75 @@ async def test_a_name_that_comes_and_goes_does_not_fill_the_log(caplog: pytest.L
     assert 0 < len(caplog.records) <= 100 * FAILED / QUIET
 
 
+async def test_who_keeps_addresses_gets_what_a_look_up_finds_now_in_the_systems_order() -> None:
+    resolver = Resolver({"a": ("fd00::1", "10.0.0.2", "10.0.0.1")})
+    for _ in range(3):
+        assert await resolver.find_now("a") == ("fd00::1", "10.0.0.2", "10.0.0.1")
+    assert resolver.asked == ["a", "a", "a"]
+    # Who connects has the use of it.
+    resolver.now += FRESH - 1
+    assert await resolver.wants("a")
+    assert len(resolver.asked) == 3
+
+
+async def test_all_share_the_look_up_that_runs() -> None:
+    resolver = Resolver({"a": ("10.0.0.1",)})
+    tasks = [resolver.wants("a"), resolver.wants_now("a"), resolver.wants_now("a"), resolver.wants("a")]
+    await turns()
+    assert len(resolver.threads) == 1
+    tasks[1].cancel()
+    await resolver.answer()
+    assert [await task for task in tasks if task is not tasks[1]] == [("10.0.0.1",)] * 3
+
+
+async def test_a_failure_is_told_to_who_keeps_addresses_and_another_look_up_begins_at_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    resolver = Resolver({"a": ("10.0.0.1",)})
+    await resolver.find_now("a")
+    for error, cause in ((RETRY_AFTER, "Temporary failure"), (NO_NAME, "Name or service not known"), (NO_NAME, "Name")):
+        resolver.answers["a"] = error
+        task = resolver.wants_now("a")
+        await resolver.answer()
+        assert f"the name 'a' cannot be looked up: {cause}" in await failure(task)
+    assert len(resolver.asked) == 4
+    assert not caplog.records  # it is theirs to log: nobody who connects has met the failure
+    resolver.answers["a"] = ("10.0.0.1",)
+    assert await resolver.find_now("a") == ("10.0.0.1",)
+
+
+async def test_a_failure_is_logged_if_somebody_who_connects_waits_for_the_same_look_up(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    resolver = Resolver({"a": RETRY_AFTER})
+    tasks = [resolver.wants_now("a"), resolver.wants("a")]
+    await resolver.answer()
+    for task in tasks:
+        await failure(task)
+    assert "name a: no address is known" in caplog.text
+
+
+async def test_renewals_wait_for_the_threads_of_refreshes_and_get_them_in_their_order() -> None:
+    half = MOST_THREADS // 2
+    names: dict[str, Addresses | Exception] = {f"n{n}": ("10.0.0.1",) for n in range(half + 2)}
+    resolver = Resolver(names)
+    for name in names:
+        await resolver.find(name)
+    tasks = [resolver.wants_now(name) for name in names]
+    await turns()
+    assert len(resolver.threads) == half
+    assert "2 in line" in repr(resolver.names)
+    new = [resolver.wants(f"new-{n}") for n in range(half + 1)]
+    await turns()
+    assert len(resolver.threads) == MOST_THREADS
+    resolver.answers.update({f"new-{n}": ("10.0.0.2",) for n in range(half + 1)})
+    resolver.asked.clear()
+    await resolver.answer()
+    await resolver.answer()
+    assert resolver.asked[-3:] == [f"new-{half}", f"n{half}", f"n{half + 1}"]
+    assert all([await task for task in (*tasks, *new)])
+
+
 async def test_addresses_take_turns_within_their_family() -> None:
     resolver = Resolver({"a": ("fd00::1", "10.0.0.1", "10.0.0.2", "10.0.0.3")})
     assert [await resolver.find("a") for _ in range(4)] == [
@@ -303,7 +380,7 @@ async def test_a_process_that_may_have_no_more_threads_says_so() -> None:
 
 async def test_closing_sends_away_who_waits_and_drops_what_comes_later() -> None:
     resolver = Resolver({"a": ("10.0.0.1",)})
-    tasks = [resolver.wants("a"), *(resolver.wants(f"n{n}") for n in range(MOST_THREADS))]
+    tasks = [resolver.wants("a"), *(resolver.wants(f"n{n}") for n in range(MOST_THREADS)), resolver.wants_now("n1")]
     await turns()
     resolver.names.close()
     for task in tasks:
@@ -311,6 +388,7 @@ async def test_closing_sends_away_who_waits_and_drops_what_comes_later() -> None
     del resolver.threads[1:]
     await resolver.answer()
     assert "shutting down" in await failure(resolver.wants("a"))
+    assert "shutting down" in await failure(resolver.wants_now("a"))
     assert resolver.threads == []
 
 

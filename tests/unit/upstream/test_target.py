@@ -103,3 +103,37 @@ def test_whatever_is_given_it_parses_or_says_why(url: str) -> None:
 def test_two_spellings_of_one_address_are_equal() -> None:
     assert Target.parse("http://users") == Target.parse("HTTP://Users:80/")
     assert Target.parse("http://users") != Target.parse("https://users:80")
+
+
+def test_a_target_at_an_address_keeps_the_authority_of_its_name() -> None:
+    target = Target.parse("https://users:8443").at(("fd00::7", "10.0.0.7"))
+    assert (target.host, target.port, target.tls, target.authority) == ("users", 8443, True, b"users:8443")
+    assert target.addresses == ("fd00::7", "10.0.0.7")
+    assert str(target) == "https://users:8443 [fd00::7]"
+
+
+def test_two_addresses_of_one_name_are_two_targets() -> None:
+    name = Target.parse("http://users")
+    assert name.addresses == ()
+    assert name.at(("10.0.0.7",)) == Target.parse("HTTP://Users:80/").at(("10.0.0.7",))
+    assert len({name, name.at(("10.0.0.7",)), name.at(("10.0.0.8",)), name.at(("10.0.0.7", "fd00::7"))}) == 4
+    assert name.at(("10.0.0.7",)).at(()) == name
+
+
+@pytest.mark.parametrize(
+    ("url", "key"),
+    [
+        ("HTTP://Users:80/", "http://users"),
+        ("https://users:443", "https://users"),
+        ("https://users:80", "https://users:80"),
+        ("http://[::1]:8000", "http://[::1]:8000"),
+        ("unix:/run/users.sock", "unix:/run/users.sock"),
+    ],
+)
+def test_the_key_of_a_target_is_where_it_is_however_that_is_spelled(url: str, key: str) -> None:
+    assert Target.parse(url).key == key
+
+
+def test_the_key_of_a_target_at_addresses_is_the_first_of_them() -> None:
+    name = Target.parse("http://users:8000")
+    assert name.at(("10.0.0.7",)).key == name.at(("10.0.0.7", "fd00::7")).key == "http://users:8000 [10.0.0.7]"

@@ -32,13 +32,13 @@ def create_app(settings: Settings) -> Gateway:
         revocations=Revocations(),
     )
     timeouts = Timeouts(total=settings.gateway_timeout)
-    users_service = Upstream("users", [settings.users_service_url], timeouts=timeouts)
+    users_service = Upstream("users", settings.users_service_url, timeouts=timeouts)
     user_or_key_auth = app.auth | ApiKeys(users_service, prefix="key_")
     sessions.declare(app, users_service, SessionTokens(jwt))
     users.declare(app, users_service)
     keys.declare(app, users_service)
-    orders.declare(app, Upstream("orders", [settings.orders_service_url], timeouts=timeouts), user_or_key_auth)
-    suppliers.declare(app, Upstream("suppliers", [settings.suppliers_service_url], timeouts=timeouts), user_or_key_auth)
+    orders.declare(app, Upstream("orders", settings.orders_service_url, timeouts=timeouts), user_or_key_auth)
+    suppliers.declare(app, Upstream("suppliers", settings.suppliers_service_url, timeouts=timeouts), user_or_key_auth)
 
     @app.get("/healthz", tags=["health"], response_description="It is alive.")
     async def healthz() -> Health:  # pyright: ignore[reportUnusedFunction] - the decorator registers it

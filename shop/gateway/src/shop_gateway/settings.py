@@ -8,6 +8,8 @@ from typing import Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shop_gateway.addresses import Addresses
+
 
 class Settings(BaseSettings):
     """The environment names are the field names in upper case.
@@ -16,6 +18,8 @@ class Settings(BaseSettings):
     with a known key protects nothing. ``identity_keys`` is the folder of the keys that sign the caller's identity for the
     services; without it they get plain headers, which anybody inside the network could write. ``limen keys`` makes such
     folders.
+
+    ``users_service_url`` and its like are one address, or several with commas between: processes that are alike.
 
     ``oidc_issuer`` names an external issuer whose tokens are accepted too: those for ``oidc_audience`` whose claim
     ``oidc_id_claim`` holds the id of a user of the shop.
@@ -27,9 +31,9 @@ class Settings(BaseSettings):
     secret_key: SecretStr | None = None
     token_keys: Path | None = None
     identity_keys: Path | None = None
-    users_service_url: str
-    orders_service_url: str
-    suppliers_service_url: str
+    users_service_url: Addresses
+    orders_service_url: Addresses
+    suppliers_service_url: Addresses
     access_token_default_expire_minutes: int = Field(default=15, ge=1, le=525_600)
     gateway_timeout: float = Field(default=59, gt=0, le=3600, description="Seconds for a whole call of a service.")
     oidc_issuer: str | None = None

@@ -27,6 +27,7 @@ NOT_OF_AN_OPERATION: Final = {
     Kind.NOT_IMPLEMENTED: "no operation has that method",
     Kind.VERSION_NOT_SUPPORTED: "the request is of another protocol",
     Kind.STARTUP_FAILED: "there is no application, and no document",
+    Kind.NOT_READY: "the health endpoints are not in the document",
     Kind.CLIENT_CLOSED: "nobody reads the answer: it is in the log alone",
     Kind.ANSWER_NOT_TAKEN: "nobody reads the answer: it is in the log alone",
 }

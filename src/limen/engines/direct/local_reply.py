@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, final
 from limen.engines.direct import record
 from limen.engines.direct.pipelined import PipelinedRequest
 from limen.errors import Fault
+from limen.exchange.outcome import Outcome
 from limen.http.replies import Reply
 
 if TYPE_CHECKING:
@@ -26,9 +27,9 @@ class LocalReply(PipelinedRequest):
         method: bytes,
         path: bytes,
         request_id: str,
-        known: tuple[str, str, str] | None = None,
+        known: Outcome | None = None,
     ) -> None:
-        """``fault`` ends the connection; without one it goes on. ``known`` are route, upstream and caller, where they are."""
+        """``fault`` ends the connection; without one it goes on. ``known`` is what was known of the request before."""
         super().__init__(keep_alive=fault is None)
         self._connection = connection
         self._reply = reply

@@ -397,12 +397,12 @@ class GatewayProtocol(Downstream):
         path = parser.url.partition(b"?")[0] if known else b"-"
         if outcome is None:
             request_id = steps.request_id(Head(parser.headers if known else []), self.state.fresh)
-            places: tuple[str, str, str] | None = None
         else:
             request_id = outcome.request_id
-            places = (outcome.route, outcome.upstream, outcome.caller)
         reply = problem(fault, request_id)
-        self._enqueue(LocalReply(self, reply, fault, method=method, path=path, request_id=request_id, known=places))
+        if self.state.proxy_status is not None:
+            reply.headers.extend(self.state.proxy_status.lines_of(fault))
+        self._enqueue(LocalReply(self, reply, fault, method=method, path=path, request_id=request_id, known=outcome))
 
     # --- inside ---
 

@@ -35,13 +35,12 @@ def behind(before: PipelinedRequest | None, *, stopping: bool) -> Fault:
     return STOPPED if stopping else LAST
 
 
-def outcome_of(
-    method: bytes, path: bytes, request_id: str, peer: bytes, known: tuple[str, str, str] | None = None
-) -> Outcome:
-    """Return the outcome of a request that nobody serves; ``known`` are its route, upstream and caller."""
+def outcome_of(method: bytes, path: bytes, request_id: str, peer: bytes, known: Outcome | None = None) -> Outcome:
+    """Return the outcome of a request that nobody serves any more; ``known`` is what was known of it before."""
     outcome = Outcome(method, path, request_id, peer)
     if known is not None:
-        outcome.route, outcome.upstream, outcome.caller = known
+        outcome.route, outcome.upstream, outcome.caller = known.route, known.upstream, known.caller
+        outcome.target, outcome.attempts = known.target, known.attempts
     return outcome
 
 

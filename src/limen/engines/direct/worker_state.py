@@ -13,12 +13,14 @@ from limen.engines.direct.timers import FINE_TICK, Timers
 from limen.exchange.request_ids import RequestIds
 from limen.fairness.body_memory import BodyMemory
 from limen.fairness.scheduler import scheduler_of
+from limen.runtime.proxy_status import ProxyStatusWriter
 
 
 class WorkerState:
     """``running`` counts what the direct engine serves now, ``addresses`` the connections of each client.
 
-    ``connections`` is how many there may be, and ``idle`` finds those that make room then.
+    ``connections`` is how many there may be, and ``idle`` finds those that make room then. ``proxy_status`` is the gateway's,
+    for what is refused before its engine sees it; another application has none.
     """
 
     __slots__ = (
@@ -29,15 +31,23 @@ class WorkerState:
         "fresh",
         "idle",
         "limits",
+        "proxy_status",
         "running",
         "timers",
         "turns",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, limits: ClientLimits, bodies: BodyMemory) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        limits: ClientLimits,
+        bodies: BodyMemory,
+        proxy_status: ProxyStatusWriter | None = None,
+    ) -> None:
         """Nobody is connected yet; ``bodies`` are those that the worker holds."""
         self.limits = limits
         self.bodies = bodies
+        self.proxy_status = proxy_status
         self.connections = MOST_CONNECTIONS if limits.connections is None else limits.connections
         self.idle = Idle(loop)
         self.timers = Timers(loop)
@@ -59,6 +69,6 @@ def worker_state(config: Config, app_state: dict[str, Any], loop: asyncio.Abstra
         limits: ClientLimits = app_state.get("limen.limits") or ClientLimits()
         if (bodies := app_state.get("limen.bodies")) is None:  # one that holds nothing is false
             bodies = BodyMemory.within(limits.body_memory)
-        state = app_state["limen.guard"] = WorkerState(loop, limits, bodies)
+        state = app_state["limen.guard"] = WorkerState(loop, limits, bodies, app_state.get("limen.proxy_status"))
         server_log.share(config, gateway="limen" in app_state)
     return state

@@ -1,0 +1,70 @@
+"""The settings of the shop's gateway: one address of a service, or several."""
+
+import pytest
+from pydantic import ValidationError
+
+from shop_gateway.settings import Settings
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name in ("USERS", "ORDERS", "SUPPLIERS"):
+        monkeypatch.setenv(f"{name}_SERVICE_URL", f"http://{name.lower()}:8000")
+    monkeypatch.setenv("SECRET_KEY", "a key that is long enough for tests")
+    return monkeypatch
+
+
+@pytest.mark.parametrize(
+    ("text", "addresses"),
+    [
+        ("http://orders:8000", ("http://orders:8000",)),
+        ("http://a:8000,http://b:8000", ("http://a:8000", "http://b:8000")),
+        (" http://a:8000 , unix:/run/b.sock ", ("http://a:8000", "unix:/run/b.sock")),
+    ],
+)
+def test_a_service_has_one_address_or_several(
+    environment: pytest.MonkeyPatch, text: str, addresses: tuple[str, ...]
+) -> None:
+    environment.setenv("ORDERS_SERVICE_URL", text)
+    settings = Settings()  # pyright: ignore[reportCallIssue] - the environment gives the fields
+    assert settings.orders_service_url == addresses
+    assert settings.users_service_url == ("http://users:8000",)
+
+
+MISSING = "an address is missing; write http://one:8000, or http://one:8000,http://two:8000 for several"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", MISSING),
+        (",", MISSING),
+        ("http://a:8000,", MISSING),
+        ("http://a:8000,,http://b:8000", MISSING),
+        ("http://a:8000, http://a:8000", "an address is named twice; every process has its own"),
+    ],
+)
+def test_a_list_that_names_no_address_or_one_twice_is_refused(
+    environment: pytest.MonkeyPatch, text: str, said: str
+) -> None:
+    environment.setenv("ORDERS_SERVICE_URL", text)
+    with pytest.raises(ValidationError) as refused:
+        Settings()  # pyright: ignore[reportCallIssue] - the environment gives the fields
+    (problem,) = refused.value.errors()
+    assert problem["loc"] == ("orders_service_url",)
+    assert said in problem["msg"]
+
+
+def test_addresses_in_a_program_are_a_sequence() -> None:
+    several = ("http://a:8000", "http://b:8000")
+    settings = Settings.model_validate(
+        {
+            "secret_key": "a key that is long enough for tests",
+            "users_service_url": several,
+            "orders_service_url": several,
+            "suppliers_service_url": several,
+        }
+    )
+    assert settings.suppliers_service_url == several
