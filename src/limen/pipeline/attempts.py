@@ -168,7 +168,7 @@ class Attempts:
         self._outcome.target = target.name
 
     def binding_lines(self) -> Headers:
-        """11. Return the header lines that bind the client to the target that answers, where it is not bound to a well one."""
+        """11. Return the lines that bind the client to the target that answers, unless it is bound to a well one."""
         sticky, target = self.upstream.sticky, self._answering
         if sticky is None or target is None:
             return []
