@@ -54,9 +54,9 @@ class Program:
                 return None
         return f"does not listen on its port: {self.output_tail()}"
 
-    def output_tail(self) -> str:
-        """Return the end of its output."""
-        return self._log.read_text(errors="replace").strip()[-400:] or "it said nothing"
+    def output_tail(self, most: int = 400) -> str:
+        """Return the end of its output, at most so many characters."""
+        return self._log.read_text(errors="replace").strip()[-most:] or "it said nothing"
 
     def cpu_seconds(self) -> tuple[float, float]:
         """Return user and system time of the whole session so far, including ended children."""

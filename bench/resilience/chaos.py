@@ -48,6 +48,9 @@ _PATIENCE = 60.0  # seconds; longer than any timeout of the gateway
 _IN_FLIGHT = 100  # requests; more wait until one is answered
 _EXAMPLES = 5  # of each problem
 
+# Characters of the gateway's log that a problem shows.
+_LOG = 20_000
+
 
 @dataclass(frozen=True, slots=True)
 class Chaos:
@@ -122,6 +125,8 @@ class Result:
     def as_text(self) -> str:
         """Return the summary as text."""
         lines = [f"{key}: {value}" for key, value in self.summary().items() if key != "problems"]
+        if self.problems:
+            lines.append(f"the gateway said at the end: {self.log}")
         lines += [f"PROBLEM: {problem}" for problem in self.problems] or ["nothing lost, wrong or repeated"]
         return "\n".join(lines)
 
@@ -152,13 +157,13 @@ def run(chaos: Chaos) -> Result:
         asyncio.run(_load(gateway.port, methods, targets, result))
         result.seconds = monotonic() - started
         result.received = received(targets)
-        result.exit_status, result.log = gateway.stop(), gateway.output_tail()
+        result.exit_status, result.log = gateway.stop(), gateway.output_tail(_LOG)
     result.judge(len(methods))
     return result
 
 
 def _start_gateway(chaos: Chaos, targets: dict[str, TargetProcess], folder: Path, cpu: int) -> Program:
-    options = ["--engine", chaos.engine, "--log-level", "error", "--port"]
+    options = ["--engine", chaos.engine, "--log-level", "warning", "--port"]
     port = free_port()
     return Program(
         [sys.executable, "-m", "limen", "serve", "bench.gateways.limen_resilience:app", *options, str(port)],

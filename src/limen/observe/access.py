@@ -59,6 +59,7 @@ _MILLISECONDS: Final = [f",{number:03d} " for number in range(1000)]
 # Numbers as text, computed once: formatting them is the most expensive part of a line.
 _TENTHS: Final = [f"{number // 10}.{number % 10}ms" for number in range(2000)]
 _STATUSES: Final = [str(number) for number in range(600)]
+_ATTEMPTS: Final = [f" attempts={number}" for number in range(12)]
 
 # Caches of callers, peers and targets as they are shown. A cache is cleared when it holds so many.
 _MOST_KNOWN: Final = 4096
@@ -99,11 +100,11 @@ def message(outcome: Outcome) -> str:
     peer = _peers.get(outcome.peer)
     if peer is None:
         peer = _shown_peer(outcome.peer)
-    asked = (
-        f" target={_targets.get(outcome.target) or _shown_target(outcome.target)} attempts={outcome.attempts}"
-        if outcome.attempts
-        else ""
-    )
+    asked = ""
+    attempts = outcome.attempts
+    if attempts:
+        asked = _targets.get(outcome.target) or _shown_target(outcome.target)
+        asked += _ATTEMPTS[attempts] if 0 < attempts < len(_ATTEMPTS) else f" attempts={attempts}"
     cut = " cut=true" if outcome.cut else ""
     code = f" code={outcome.code}" if outcome.code else ""
     cause = f" cause={quoted(outcome.cause, MOST_CAUSE)}" if outcome.cause else ""
@@ -125,7 +126,7 @@ def _shown_caller(caller: str) -> str:
 def _shown_target(target: str) -> str:
     if len(_targets) >= _MOST_KNOWN:
         _targets.clear()
-    shown = _targets[target] = escaped(target, _MOST_TARGET) or "-"
+    shown = _targets[target] = f" target={escaped(target, _MOST_TARGET) or '-'}"
     return shown
 
 

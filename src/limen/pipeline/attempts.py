@@ -17,6 +17,7 @@ from limen.exchange.request import Request
 from limen.http.headers import Headers, block
 from limen.pipeline.settle import policy_failed
 from limen.runtime.plan import Plan
+from limen.upstream.learned_latency import LearnedLatency
 from limen.upstream.live import LiveUpstream
 from limen.upstream.live_target import LiveTarget
 from limen.upstream.retry import IDEMPOTENT, MOST_ATTEMPTS
@@ -37,7 +38,7 @@ _KEY: Final = b"idempotency-key"
 class TargetAttempt:
     """One try at ``target``, as its health and the budget see it. ``end`` is called when it is over, perhaps twice."""
 
-    __slots__ = ("_again", "_attempts", "_counted", "_ended", "_probe", "begun_at", "target")
+    __slots__ = ("_again", "_answered_at", "_attempts", "_counted", "_ended", "_probe", "begun_at", "target")
 
     def __init__(self, attempts: "Attempts", target: LiveTarget, begun_at: float, *, again: bool, probe: bool) -> None:
         """``again`` says that it is not the first of its exchange, ``probe`` that the target is tried out."""
@@ -46,6 +47,7 @@ class TargetAttempt:
         self._attempts = attempts
         self._again = again
         self._probe = probe
+        self._answered_at = begun_at
         self._counted = False  # its result is
         self._ended = False
 
@@ -55,8 +57,9 @@ class TargetAttempt:
         upstream, target = attempts.upstream, self.target
         attempts.answering(target)
         now = upstream.clock()
+        self._answered_at = now
         if attempts.learns:
-            target.latency(attempts.route, attempts.samples).add(now - self.begun_at, now)
+            attempts.latency_at(target).add(now - self.begun_at, now)
         if status >= 500 or target.health.state == PROBING:  # else a stream that never ends would be a probe for ever
             self._counted = True
             upstream.answered(target, status, now)
@@ -65,8 +68,7 @@ class TargetAttempt:
         """Take note that the answer has ended well, or that nobody waited for the rest of it."""
         if not self._counted and status:
             self._counted = True
-            upstream = self._attempts.upstream
-            upstream.answered(self.target, status, upstream.clock())
+            self._attempts.upstream.answered(self.target, status, self._answered_at)
 
     def failed(self, fault: Fault, *, reused: bool) -> None:
         """Take note of a fault. One on a connection that the service had closed meanwhile (``reused``) says nothing of it."""
@@ -74,7 +76,8 @@ class TargetAttempt:
             return
         self._counted = True
         upstream = self._attempts.upstream
-        upstream.failed(self.target, fault.cause or fault.text, upstream.clock())
+        unreachable = fault.kind.stage == "connect"
+        upstream.failed(self.target, fault.cause or fault.text, upstream.clock(), unreachable=unreachable)
 
     def overtaken(self) -> None:
         """Take note that an attempt which began later was answered first."""
@@ -101,7 +104,7 @@ class Attempts:
 
     __slots__ = (
         *("_answering", "_hooks", "_outcome", "_own_lines", "_plan", "_request", "_since", "_stale", "_tried"),
-        *("connecting", "count", "learns", "repeatable", "route", "samples", "upstream"),
+        *("connecting", "count", "learns", "repeatable", "upstream"),
     )
 
     def __init__(self, plan: Plan, request: Request, hooks: Hooks, outcome: Outcome, own_lines: bytes) -> None:
@@ -115,9 +118,7 @@ class Attempts:
         self.connecting: float = 0.0
         self.count: int = 0
         self.repeatable: bool = False  # known once it may matter
-        self.learns: bool = False
-        self.route: str = plan.name
-        self.samples: int = 0
+        self.learns: bool = False  # how long its route takes
         self._since: float = 0.0  # when the first attempt began
         self._stale: bool = False  # one has met a connection that the service had closed
         self._tried: list[LiveTarget] = NO_TARGETS
@@ -125,10 +126,11 @@ class Attempts:
 
     # --- one attempt ---
 
-    @property
-    def adds_lines(self) -> bool:
-        """Tell whether an attempt adds lines to those that the gateway adds to every request."""
-        return bool(self._hooks.attempt_head) or bool(self._plan.deadline_name)
+    def latency_at(self, target: LiveTarget) -> LearnedLatency:
+        """Return what is known of how long the route takes at ``target``."""
+        hedge = self.upstream.hedge
+        assert hedge is not None
+        return target.latency(self._plan.name, hedge.samples)
 
     def begin(self) -> TargetAttempt | None:
         """8. Pick the target of the next attempt; None where there is but one (``upstream.only``)."""
@@ -143,10 +145,7 @@ class Attempts:
             self._since = now
             self._tried = []
             self.repeatable = self._is_repeatable()
-            hedge = upstream.upstream.hedge
-            if hedge is not None and self.repeatable and upstream.sticky is None:
-                self.learns = True
-                self.samples = hedge.samples
+            self.learns = self.repeatable and upstream.hedge is not None
         again = self.count > 0
         self._outcome.attempts = self.count = self.count + 1
         target = upstream.choose(self._request, self._tried, repeatable=self.repeatable)
@@ -184,7 +183,7 @@ class Attempts:
         if connect is None:
             return self._left()
         left = max(0.0, connect - self.connecting)
-        if self.upstream.only is None and self.upstream.untried(self._tried):
+        if self.upstream.only is None and self.upstream.another(self._tried):
             left /= 2
         deadline = self._left()
         return left if deadline is None else min(left, deadline)
@@ -199,12 +198,11 @@ class Attempts:
             lines += block(hook(self._request, target))
         return lines
 
-    def time_to_answer(self, replayable: bool) -> float | None:
-        """9. Return how many seconds there are for the head of an answer; None is no bound.
+    def time_to_answer(self, seconds: float | None, *, replayable: bool) -> float | None:
+        """9. Return how many of so many ``seconds`` there are for the head of an answer; None is no bound.
 
         An attempt that could be made again elsewhere has the time that ``Retry`` gives one, if it gives any.
         """
-        seconds = self._plan.timeouts.first_byte
         retry = self.upstream.upstream.retry
         if (
             retry is not None
@@ -231,13 +229,13 @@ class Attempts:
 
     def hedge_after(self, first: TargetAttempt) -> float:
         """10. Return after how many seconds another attempt may begin while ``first`` goes on; 0 for no time at all."""
-        hedge = self.upstream.upstream.hedge
-        if not self.learns or hedge is None or self.upstream.upstream.retry is None:
+        hedge = self.upstream.hedge
+        if not self.learns or hedge is None:
             return 0.0
-        p99 = first.target.latency(self.route, self.samples).p99
+        p99 = self.latency_at(first.target).p99
         if p99 == 0.0:  # it is new, or back: the others know how long this takes
             for target in self.upstream.targets:
-                p99 = max(p99, target.latency(self.route, self.samples).p99)
+                p99 = max(p99, self.latency_at(target).p99)
         seconds = hedge.initial if p99 == 0.0 else max(hedge.floor, hedge.factor * p99)
         return seconds if seconds <= hedge.ceiling else 0.0
 
@@ -272,7 +270,7 @@ class Attempts:
             again = kind.retry == "unsent" or (kind.retry == "reused" and not sent) or stale
             return 0.0 if again and self.count < 2 else NEVER
         if not sent and kind.stage == "connect":
-            return 0.0 if self.upstream.untried(self._tried) else NEVER
+            return 0.0 if self.upstream.reachable(self._tried) else NEVER
         if kind.retry == "reused" and not sent:
             return 0.0
         if stale and self.repeatable and not self._stale:
@@ -311,16 +309,16 @@ class Attempts:
 
     def _left(self) -> float | None:
         """Return how many seconds are left of the deadline; None where there is none, or where nothing has begun."""
-        timeouts = self._plan.timeouts
-        if timeouts.deadline is None and self.count < 2:
-            return None
-        if not self._since:
-            self._since = self.upstream.clock()
-        seconds = timeouts.deadline
-        if seconds is None:
+        seconds = self._plan.deadline
+        if seconds < 0.0:
+            if self.count < 2:
+                return None
+            timeouts = self._plan.timeouts
             if timeouts.connect is None or timeouts.first_byte is None:
                 return None
             seconds = timeouts.connect + timeouts.first_byte
+        if not self._since:
+            self._since = self.upstream.clock()
         return max(0.0, seconds - (self.upstream.clock() - self._since))
 
     def _late(self) -> bool:

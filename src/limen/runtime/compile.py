@@ -184,6 +184,7 @@ def _plan(
         else session_ender(route.session_ended_header, runtime.revocations, runtime.auth, runtime.now),
         guard=route.guard,
         hooks=policy_compiler.route_hooks(facts, route.policies),
+        deadline=-1.0 if timeouts.deadline is None else timeouts.deadline,
         deadline_name=deadline_name,
         name=route.name,
     )

@@ -36,8 +36,8 @@ class Plan:
     by status: such answers are held, bounded by ``route.max_answer``, checked and perhaps replaced; others stream through.
     ``body_silence`` is for how many seconds a request body that passes may bring nothing, or not be read by the service.
     ``session_ender`` ends the sessions that an answer names. ``guard`` runs the dependencies. ``hooks`` are those of the
-    policies, the gateway's included. ``deadline_name`` is the header that tells the service how much time is left, empty for
-    none. ``name`` is the route's.
+    policies, the gateway's included. ``deadline`` is in seconds, negative for none; ``deadline_name`` is the header that
+    tells the service how much of it is left, empty for none. ``name`` is the route's.
     """
 
     route: Route
@@ -51,5 +51,6 @@ class Plan:
     session_ender: SessionEnder | None
     guard: Guard | None = None
     hooks: Hooks = NO_HOOKS
+    deadline: float = -1.0
     deadline_name: bytes = b""
     name: str = ""

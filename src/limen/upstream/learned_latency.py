@@ -13,7 +13,7 @@ _BUCKETS: Final = 81
 _WINDOW: Final = 30.0
 
 # Answers between two calculations.
-_EVERY: Final = 32
+_EVERY: Final = 128
 
 
 @final

@@ -28,6 +28,7 @@ from limen.upstream.name_watch import NameWatch, named
 from limen.upstream.names import until_next
 from limen.upstream.network import Network, Sockets
 from limen.upstream.pool import Pool
+from limen.upstream.retry import Hedge
 from limen.upstream.snapshot import TargetSnapshot, UpstreamSnapshot
 from limen.upstream.target import Target
 from limen.upstream.target_health import IN, OUT, PROBING, STATES, TargetHealth
@@ -40,10 +41,26 @@ _GATEWAY_STATUSES = frozenset((502, 503, 504))
 
 
 @final
+class HedgeRules:
+    """What ``Hedge`` declares, for the hot path: attributes of what is not compiled are slow to ask for."""
+
+    __slots__ = ("ceiling", "factor", "floor", "initial", "samples")
+
+    def __init__(self, declared: Hedge) -> None:
+        """Copy it."""
+        self.factor: float = float(declared.factor)
+        self.floor: float = float(declared.floor)
+        self.ceiling: float = float(declared.ceiling)
+        self.initial: float = float(declared.initial)
+        self.samples: int = declared.samples
+
+
+@final
 class LiveUpstream:
     """The targets of ``upstream``. ``in_flight`` attempts are under way at them, ``retrying`` of these are no first ones.
 
-    ``only`` is the target where there is one and no other; ``sticky`` binds clients to targets.
+    ``only`` is the target where there is but one; ``sticky`` binds clients to targets. ``hedge`` is what is declared,
+    None where nothing is hedged.
     """
 
     __slots__ = (
@@ -53,6 +70,7 @@ class LiveUpstream:
             "_well",
             "changed",
             "clock",
+            "hedge",
             "in_flight",
             "only",
             "panic",
@@ -90,6 +108,9 @@ class LiveUpstream:
         self._keeps_idle = keeps_idle
         self._balancer = balancer_of(upstream.balance, self._random)
         self.sticky: StickyBalancer | None = self._balancer if isinstance(self._balancer, StickyBalancer) else None
+        self.hedge: HedgeRules | None = None
+        if upstream.hedge is not None and upstream.retry is not None and self.sticky is None:
+            self.hedge = HedgeRules(upstream.hedge)
         self.in_flight: int = 0
         self.retrying: int = 0
         self.panic: bool = False
@@ -209,7 +230,7 @@ class LiveUpstream:
                 return bound
         if tried:
             others = [target for target in candidates if target not in tried]
-            candidates = others or [target for target in self.targets if target not in tried] or candidates
+            candidates = others or self._reachable(tried) or candidates
         return self._balancer.pick(candidates, request)
 
     def random(self) -> float:
@@ -223,9 +244,16 @@ class LiveUpstream:
                 return True
         return False
 
-    def untried(self, tried: Sequence[LiveTarget]) -> int:
-        """Return how many of those that may be picked are not among ``tried``."""
-        return sum(target not in tried for target in self._well)
+    def reachable(self, tried: Sequence[LiveTarget]) -> bool:
+        """Tell whether there is a target, well or not, that is not among ``tried`` and to which one could connect last."""
+        return bool(self._reachable(tried))
+
+    def _reachable(self, tried: Sequence[LiveTarget]) -> list[LiveTarget]:
+        return [
+            target
+            for target in self.targets
+            if target not in tried and not target.health.unreachable and not target.health.drained_since
+        ]
 
     def _due(self, tried: Sequence[LiveTarget], *, repeatable: bool) -> LiveTarget | None:
         """Return a target that is to be probed by this request, one request at a time."""
@@ -271,6 +299,7 @@ class LiveUpstream:
     def answered(self, target: LiveTarget, status: int, now: float) -> None:
         """Take note of the head of an answer, at ``now`` of the clock."""
         health = target.health
+        health.unreachable = False
         if status < 500:
             if health.succeeded(now):
                 self._changed(target)
@@ -279,8 +308,12 @@ class LiveUpstream:
         if health.wants_out:
             self._judge(target)
 
-    def failed(self, target: LiveTarget, what: str, now: float) -> None:
-        """Take note of an attempt that failed at the target: no connection, a cut or invalid answer, no answer in time."""
+    def failed(self, target: LiveTarget, what: str, now: float, *, unreachable: bool = False) -> None:
+        """Take note of an attempt that failed at the target: no connection, a cut or invalid answer, no answer in time.
+
+        ``unreachable`` says that it could not be connected to.
+        """
+        target.health.unreachable = unreachable
         target.health.failed(what, now, server_error=False)
         if target.health.wants_out:
             self._judge(target)
@@ -315,7 +348,7 @@ class LiveUpstream:
             and not other.health.drained_since
             for other in self.targets
         )
-        if others_well and others_out < ceil(ejection.most * len(self.targets)):
+        if target.health.state == PROBING or (others_well and others_out < ceil(ejection.most * len(self.targets))):
             target.health.eject()
         elif not target.health.keep():
             return
@@ -405,7 +438,7 @@ class LiveUpstream:
             except UpstreamError as error:
                 if error.fault.kind.source == "gateway":
                     raise
-                self.failed(target, error.fault.cause or error.fault.text, self.clock())
+                self.failed(target, error.fault.cause or error.fault.text, self.clock(), unreachable=True)
                 if not left:
                     raise
             else:

@@ -38,9 +38,19 @@ class TargetHealth:
 
     __slots__ = (
         *("_checks_failed", "_checks_passed", "_clock", "_ejections", "_errors", "_faults", "_in_since", "_now"),
-        *("_failed", "_failed_before", "_half_began", "_overtaken", "_probed", "_random", "_rules"),
+        *(
+            "_failed",
+            "_failed_before",
+            "_half_began",
+            "_half_window",
+            "_overtaken",
+            "_overtaken_at",
+            "_probed",
+            "_random",
+            "_rules",
+        ),
         *("_total", "_total_before", "check_failing", "checked", "drained_since", "failing", "growing"),
-        *("probe_chosen", "probe_under_way", "reason", "since"),
+        *("probe_chosen", "probe_under_way", "reason", "since", "unreachable"),
         *("state", "until", "wants_out"),
     )
 
@@ -49,6 +59,7 @@ class TargetHealth:
     ) -> None:
         """Begin well. Without ``rules`` only active checks, and ``drain``, change anything."""
         self._rules = rules
+        self._half_window: float = 0.0 if rules is None else rules.window / 2
         self._clock = clock
         self._now = now
         self._random = random
@@ -62,6 +73,7 @@ class TargetHealth:
         self.drained_since: float = 0.0  # seconds since the epoch; 0 while it is not drained
         self.checked: bool = False  # actively, at least once
         self.check_failing: bool = False
+        self.unreachable: bool = False  # nobody could connect to it the last time
         self.probe_chosen: bool = False  # between the choice of a target and the attempt
         self.probe_under_way: bool = False
         self._in_since: float = clock()
@@ -70,6 +82,7 @@ class TargetHealth:
         self._faults: int = 0
         self._errors: int = 0
         self._overtaken: int = 0
+        self._overtaken_at: float = 0.0
         self._checks_passed: int = 0
         self._checks_failed: int = 0
         # Requests and failures within the present half of the window, and within the half before.
@@ -82,6 +95,7 @@ class TargetHealth:
     def follow(self, rules: Ejection | None) -> None:
         """Take other rules; the state stays."""
         self._rules = rules
+        self._half_window = 0.0 if rules is None else rules.window / 2
 
     # --- what requests tell ---
 
@@ -120,10 +134,14 @@ class TargetHealth:
             self._judge_share(what, now)
 
     def overtaken(self, seconds: float, now: float) -> None:
-        """Take note that another target, asked later, answered first; ``seconds`` had passed without an answer."""
+        """Take note that another target, asked later, answered first; ``seconds`` had passed without an answer.
+
+        Attempts that were under way together count once: they all wait while the target pauses, and a pause is no outage.
+        """
         rules = self._rules
-        if rules is None or self.state == OUT:
-            return
+        if rules is None or self.state == OUT or now - seconds < self._overtaken_at:
+            return  # the same pause of the target as the last time
+        self._overtaken_at = now
         self._overtaken += 1
         what = f"no answer within {seconds * 1000:.0f} ms, in which another target answered"
         if self.state == PROBING:
@@ -144,13 +162,10 @@ class TargetHealth:
 
     def _count(self, now: float) -> None:
         """Count a request in the present half of the window."""
-        rules = self._rules
-        if rules is None:
-            return
-        age = 2 * (now - self._half_began)
-        if age > rules.window:
+        age = now - self._half_began
+        if age > self._half_window:
             self._total_before, self._failed_before = self._total, self._failed
-            if age > 2 * rules.window:
+            if age > 2.0 * self._half_window:
                 self._total_before = self._failed_before = 0
             self._total = self._failed = 0
             self._half_began = now
@@ -208,9 +223,6 @@ class TargetHealth:
     def keep(self) -> bool:
         """Stay in, although it fails: others could not do without it. True if that is new."""
         reason, self.wants_out = self.wants_out, ""
-        if self.state == PROBING:
-            self._come_in()
-            self.growing = False
         new, self.failing = not self.failing, True
         if new:
             self._say(f"kept in, since too many others are out: {reason}")

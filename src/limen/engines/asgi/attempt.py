@@ -101,7 +101,8 @@ class Attempt:
             raise
         self._wrote = True
         replayable = not isinstance(body, RequestBody) or body.replayable
-        seconds, timeouts = attempts.time_to_answer(replayable), self._plan.timeouts
+        timeouts = self._plan.timeouts
+        seconds = attempts.time_to_answer(timeouts.first_byte, replayable=replayable)
         if seconds is not None and seconds != timeouts.first_byte:
             timeouts = replace(timeouts, first_byte=max(seconds, _LEAST))
         streams = body is not None and not isinstance(body, bytes)

@@ -89,7 +89,7 @@ class Attempt:
 
     def _send(self, connection: Connection) -> None:
         exchange = self._exchange
-        core, body, attempts = exchange.core, exchange.body, exchange.attempts
+        core, body = exchange.core, exchange.body
         self._connection = connection
         self._sent_at = perf_counter()
         if not self._began:
@@ -99,7 +99,8 @@ class Attempt:
         length = framing.length if streams else None if content is None else len(content)
         head = request.framing(core.request.method, streamed=streams, length=length)
         authority = connection.target.authority
-        own = attempts.lines(str(connection.target)) if attempts.adds_lines else core.own_lines
+        adds = core.hooks.attempt_head or self._plan.deadline_name
+        own = exchange.attempts.lines(str(connection.target)) if adds else core.own_lines
         data = request.head(core.request.method, core.target, authority, core.lines, own, head)
         more = streams and not body.whole
         if streams:
@@ -216,7 +217,9 @@ class Attempt:
         elif self.status:
             seconds = timeouts.idle
         else:
-            seconds = exchange.attempts.time_to_answer(not exchange.body.forwarded)
+            seconds = timeouts.first_byte
+            if self.trial is not None or self._plan.deadline >= 0.0:
+                seconds = exchange.attempts.time_to_answer(seconds, replayable=not exchange.body.forwarded)
         if timeouts.total is not None:
             left = max(timeouts.total - (perf_counter() - self._sent_at), 0.0)
             seconds = left if seconds is None else min(seconds, left)
