@@ -5,6 +5,7 @@ from typing import Unpack, cast
 
 from limen.app.group_policies import GroupPolicies
 from limen.app.options import ForwardOptions, RouteOptions, Stub, Verbs
+from limen.upstream.retry import IDEMPOTENT
 
 
 class Group(Verbs):
@@ -26,6 +27,8 @@ class Group(Verbs):
     ) -> Callable[[Stub], Stub]:
         """Declare ``prefix+path`` at the parent."""
         merged: RouteOptions = {**self._defaults, **options}
+        if "idempotency_key" not in options and all(method.encode() in IDEMPOTENT for method in methods):
+            merged.pop("idempotency_key", None)  # it is for the others
         return self._parent.declare(methods, self._own_prefix + path, merged, (*self._policies, *groups))
 
     def declare_forward(self, path: str, options: ForwardOptions, groups: Sequence[GroupPolicies] = ()) -> None:

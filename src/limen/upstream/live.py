@@ -223,6 +223,18 @@ class LiveUpstream:
                 return True
         return False
 
+    def takes(self, *, repeatable: bool) -> bool:
+        """Tell whether a request that could be answered elsewhere should come here.
+
+        While no target is well, or too few are, one at a time comes to find out whether that is over: one that loses nothing
+        by it, unless nothing else has come for long.
+        """
+        if self.only is not None or (not self.panic and self.another(())):
+            return True
+        if self.in_flight:
+            return False
+        return repeatable or not self._out or min(target.health.overdue() for target in self._out) >= self._longest()
+
     def untried(self, tried: Sequence[LiveTarget]) -> int:
         """Return how many of those that may be picked are not among ``tried``."""
         return sum(target not in tried for target in self._well)
