@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import Enum
 from os import PathLike
-from typing import Any, Literal, Required, TypedDict, TypeVar, Unpack
+from typing import Any, Final, Literal, Required, TypedDict, TypeVar, Unpack
 
 from fastapi import Response
 from fastapi.params import Depends
@@ -170,6 +170,10 @@ class ForwardOptions(TypedDict, total=False):
     summary: str | None
     description: str | None
     include_in_schema: bool
+
+
+EVERY_METHOD: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+"""The methods of a ``forward`` that names none."""
 
 
 def listed_methods(methods: Sequence[str]) -> list[str]:

@@ -310,7 +310,7 @@ async def test_retries_come_first_and_attempts_are_counted_together(
         target.behave(*statuses(503))
     upstream = Upstream("orders", fleet.urls, timeouts=TIMES, retry=Retry(backoff=0), hedge=None)
     targets = {"orders-1": fleet[0], "orders-2": fleet[1], "backup": backup}
-    async with stage(gateway(BACKUP, upstream), caplog, engine, **targets) as on:
+    async with stage(gateway(BACKUP, upstream), caplog, engine, None, **targets) as on:
         assert (await on.client.get("/orders")).json() == "backup"
         assert "upstream=backup target=http://backup:8000 attempts=3" in await on.line()
     assert (fleet.counts(), backup.count()) == ([1, 1], 1)

@@ -4,7 +4,7 @@ import json
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -36,6 +36,7 @@ Engine = Literal["direct", "asgi"]
 
 STABLE = Upstream("orders", ["http://orders:8000"])
 CANARY = Upstream("orders-next", ["http://next:8000"])
+WRONG: Any = "wrong"
 
 
 @pytest.fixture(params=["direct", "asgi"])
@@ -211,7 +212,7 @@ async def test_both_sides_are_known_to_all_who_ask() -> None:
     [
         (lambda: Split(STABLE, CANARY), "nothing says which requests go to canary; give share=0.05"),
         (lambda: Split(STABLE, STABLE, share=0.5), "both upstreams are named 'orders'"),
-        (lambda: Split(STABLE, "next", share=0.5), "Split(canary='next'): write Upstream"),
+        (lambda: Split(STABLE, WRONG, share=0.5), "Split(canary='wrong'): write Upstream"),
         (lambda: Split(STABLE, CANARY, share=1.5), "Split(share=1.5): must be at most 1"),
         (lambda: Split(STABLE, CANARY, share=-0.5), "Split(share=-0.5): must be at least 0"),
         (lambda: Split(STABLE, CANARY, share=True), "Split(share=True): must be a number"),
@@ -219,9 +220,9 @@ async def test_both_sides_are_known_to_all_who_ask() -> None:
             lambda: Split(STABLE, CANARY, when=role("a"), key=caller),
             "Split(key=...) says who stays on a side of share=",
         ),
-        (lambda: Split(STABLE, CANARY, when="x-canary"), "give a rule such as role('staff'), or a function"),
+        (lambda: Split(STABLE, CANARY, when=WRONG), "give a rule such as role('staff'), or a function"),
         (lambda: Split(STABLE, CANARY, when=anyone), "says nothing of the caller; use share=1"),
-        (lambda: Split(STABLE, CANARY, share=0.1, key="id"), "give a function of the request, such as caller"),
+        (lambda: Split(STABLE, CANARY, share=0.1, key=WRONG), "give a function of the request, such as caller"),
         (lambda: header_is("x canary", "yes"), "x canary"),
         (lambda: header_is("x-canary", " yes"), "such a value never comes"),
     ],
