@@ -1,5 +1,6 @@
 """``idempotency_key=``: which requests it lets be repeated, on both engines, and where it is refused."""
 
+from collections.abc import AsyncIterator
 from typing import Any, Literal
 
 import pytest
@@ -8,6 +9,7 @@ from limen import Gateway, Retry, Upstream, anyone
 from limen.errors import DeclarationError
 from limen.policies import Respond
 from limen.testing import Fleet, answer, resetting_at, saying, serving
+from serving import until
 
 Engine = Literal["direct", "asgi"]
 
@@ -106,3 +108,31 @@ def test_the_document_has_the_header_where_it_is_of_use() -> None:
 
     assert [names("/c", "get"), names("/c", "patch")] == [[], ["Idempotency-Key"]]
     assert [names("/d", "put"), names("/d", "post")] == [[], ["Idempotency-Key"]]
+
+
+async def test_a_body_that_streams_is_repeated_while_it_is_at_hand(engine: Engine) -> None:
+    fleet = Fleet(2, "orders")
+    app = Gateway()
+    upstream = Upstream("orders", fleet.urls, retry=Retry(backoff=0, body=5000), ejection=None, hedge=None)
+    app.forward("/orders", upstream=upstream, allow=anyone, idempotency_key=True)
+    for target in fleet:
+        target.behave(saying(answer(status=503)))
+
+    async def parts(*sizes: int) -> AsyncIterator[bytes]:
+        sent = 0
+        for size in sizes:
+            yield b"x" * size
+            sent += size
+            await until(lambda: any(one.length >= sent for target in fleet for one in target.received))  # noqa: B023
+
+    async with serving(app, services=fleet.services, engine=engine) as client:
+        for method, headers, sizes, attempts in (
+            ("PUT", {}, (3000, 2000), 2),
+            ("PUT", {}, (3000, 2001), 1),
+            ("POST", {"idempotency-key": "1"}, (3000, 2000), 2),
+            ("POST", {}, (3000, 2000), 1),
+        ):
+            fleet.forget()
+            got = await client.request(method, "/orders", content=parts(*sizes), headers=headers)
+            assert got.status_code == 503
+            assert [one.length for target in fleet for one in target.received] == [sum(sizes)] * attempts, method
