@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from limen.errors import DeclarationError
     from limen.exchange.principal import Principal
     from limen.runtime.proxy_status import ProxyStatus
+    from limen.runtime.split import Split, header_is
     from limen.upstream.balance import Hash, LeastRequests, RoundRobin, Sticky
     from limen.upstream.declared import Limits, Timeouts, Upstream
     from limen.upstream.ejection import Ejection
@@ -42,6 +43,7 @@ __all__ = [
     "RoundRobin",
     "Router",
     "Rule",
+    "Split",
     "Sticky",
     "Timeouts",
     "Tls",
@@ -49,6 +51,7 @@ __all__ = [
     "Upstream",
     "anyone",
     "caller",
+    "header_is",
     "owner",
     "problems",
     "role",
@@ -77,6 +80,7 @@ _HOMES = {
     "RoundRobin": "limen.upstream.balance",
     "Router": "limen.app.router",
     "Rule": "limen.auth.rules",
+    "Split": "limen.runtime.split",
     "Sticky": "limen.upstream.balance",
     "Timeouts": "limen.upstream.declared",
     "Tls": "limen.upstream.tls_declared",
@@ -84,6 +88,7 @@ _HOMES = {
     "Upstream": "limen.upstream.declared",
     "anyone": "limen.auth.rules",
     "caller": "limen.app.access",
+    "header_is": "limen.runtime.split",
     "owner": "limen.auth.rules",
     "problems": "limen.app.document.problem",
     "role": "limen.auth.rules",

@@ -7,9 +7,7 @@ from fastapi import APIRouter
 
 from limen.app.declaration import register
 from limen.app.group_policies import GroupPolicies
-from limen.app.options import ForwardOptions, RouteOptions, listed_methods
-
-EVERY_METHOD: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+from limen.app.options import EVERY_METHOD, ForwardOptions, RouteOptions, listed_methods
 
 _OF_DOCUMENT: Final = frozenset(("document", "name", "summary", "description"))
 _OF_FORWARD: Final = frozenset(ForwardOptions.__annotations__)

@@ -371,7 +371,7 @@ def _route_info(route: Route, middleware: str) -> RouteInfo:
         engine, reason = "asgi", f"dependencies run before it: {names}"
     else:
         engine, reason = "direct", "nothing stands before the route"
-    return RouteInfo(route.methods, route.path, route.upstream.name, str(route.allow), engine, reason)
+    return RouteInfo(route.methods, route.path, route.service, str(route.allow), engine, reason)
 
 
 def _local_info(entry: LocalEntry) -> RouteInfo:

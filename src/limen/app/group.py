@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Unpack, cast
 
 from limen.app.group_policies import GroupPolicies
-from limen.app.options import ForwardOptions, RouteOptions, Stub, Verbs
+from limen.app.options import EVERY_METHOD, ForwardOptions, RouteOptions, Stub, Verbs, listed_methods
+from limen.upstream.retry import IDEMPOTENT
 
 
 class Group(Verbs):
@@ -26,11 +27,15 @@ class Group(Verbs):
     ) -> Callable[[Stub], Stub]:
         """Declare ``prefix+path`` at the parent."""
         merged: RouteOptions = {**self._defaults, **options}
+        if "idempotency_key" not in options and _may_be_repeated(methods):
+            merged.pop("idempotency_key", None)
         return self._parent.declare(methods, self._own_prefix + path, merged, (*self._policies, *groups))
 
     def declare_forward(self, path: str, options: ForwardOptions, groups: Sequence[GroupPolicies] = ()) -> None:
         """Forward ``prefix+path`` at the parent."""
         merged = cast("ForwardOptions", {**self._defaults, **options})
+        if "idempotency_key" not in options and _may_be_repeated(listed_methods(merged.get("methods", EVERY_METHOD))):
+            merged.pop("idempotency_key", None)
         self._parent.declare_forward(self._own_prefix + path, merged, (*self._policies, *groups))
 
     def full_path(self, path: str) -> str:
@@ -48,3 +53,8 @@ class Group(Verbs):
     def group(self, prefix: str, **defaults: Unpack[RouteOptions]) -> "Group":
         """Return a group within this one."""
         return Group(self, prefix, defaults)
+
+
+def _may_be_repeated(methods: Sequence[str]) -> bool:
+    """Tell whether all of ``methods`` may be repeated without a key: what a group says of keys is not for them."""
+    return all(method.encode() in IDEMPOTENT for method in methods)

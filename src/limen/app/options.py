@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import Enum
 from os import PathLike
-from typing import Any, Literal, Required, TypedDict, TypeVar, Unpack
+from typing import Any, Final, Literal, Required, TypedDict, TypeVar, Unpack
 
 from fastapi import Response
 from fastapi.params import Depends
@@ -17,6 +17,8 @@ from limen.auth.rules import Rule
 from limen.contract.answer_model import IncEx
 from limen.exchange.policy import Policy
 from limen.exchange.principal import Principal
+from limen.runtime.fallback import Fallback
+from limen.runtime.split import Split
 from limen.upstream.declared import Timeouts, Upstream
 
 Stub = TypeVar("Stub", bound=Callable[..., Any])
@@ -30,7 +32,12 @@ class RouteOptions(TypedDict, total=False):
     With ``upstream`` the function is a stub: its signature is the contract and its body is never run. Without, it is an
     ordinary path operation of FastAPI, to which FastAPI's options, ``allow`` and ``auth`` apply.
 
-    - ``upstream``: the service that answers.
+    - ``upstream``: the service that answers, or a ``Split`` of two.
+    - ``fallback``: what answers where the service does not, retries included: another ``Upstream``, or a fixed answer
+      (``Respond``). It answers for faults of the service, and for the statuses that its ``Retry`` names. Another service
+      gets only what was never sent or may be repeated. None, in place of a group's, is none.
+    - ``idempotency_key``: True says that the service honours ``Idempotency-Key``: a POST or PATCH with one may be repeated.
+      In a group it is for the routes that have such a method.
     - ``allow``: who may call. Required for a stub: there is no default. An endpoint without it is open to everybody; one with
       it may take the caller, as a parameter of the type ``Principal``.
     - ``auth``: how callers prove who they are on this route, such as ``tokens | keys``; the gateway's own unless given.
@@ -62,7 +69,9 @@ class RouteOptions(TypedDict, total=False):
     The others are FastAPI's.
     """
 
-    upstream: Upstream
+    upstream: Upstream | Split
+    fallback: Fallback | None
+    idempotency_key: bool
     allow: Allow
     auth: Auth
     identity: Mapping[str, Callable[[Principal], str | None]]
@@ -103,6 +112,8 @@ class RouteOptions(TypedDict, total=False):
 OWN_OPTIONS = frozenset(
     (
         "upstream",
+        "fallback",
+        "idempotency_key",
         "allow",
         "auth",
         "identity",
@@ -121,9 +132,9 @@ OWN_OPTIONS = frozenset(
 class ForwardOptions(TypedDict, total=False):
     """Keyword options of ``forward``.
 
-    - ``upstream``: the service that answers.
+    - ``upstream``: the service that answers, or a ``Split`` of two. What stands in the document is of the stable one.
     - ``allow``: who may call.
-    - ``auth``, ``identity``, ``timeouts``, ``policies``: as of a stub.
+    - ``fallback``, ``idempotency_key``, ``auth``, ``identity``, ``timeouts``, ``policies``: as of a stub.
     - ``rewrite``: the path at the service; without it the path passes byte for byte.
     - ``methods``: those that are forwarded; GET, POST, PUT, PATCH, DELETE and OPTIONS unless given. HEAD comes with GET.
     - ``max_body``: bytes a request body may have; the ``max_body_size`` of the application unless given, and without one
@@ -141,7 +152,9 @@ class ForwardOptions(TypedDict, total=False):
     - ``include_in_schema``: False leaves it out.
     """
 
-    upstream: Required[Upstream]
+    upstream: Required[Upstream | Split]
+    fallback: Fallback | None
+    idempotency_key: bool
     allow: Required[Allow]
     auth: Auth | None
     identity: Mapping[str, Callable[[Principal], str | None]]
@@ -157,6 +170,10 @@ class ForwardOptions(TypedDict, total=False):
     summary: str | None
     description: str | None
     include_in_schema: bool
+
+
+EVERY_METHOD: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+"""The methods of a ``forward`` that names none."""
 
 
 def listed_methods(methods: Sequence[str]) -> list[str]:

@@ -14,7 +14,9 @@ from limen.auth.method import Methods
 from limen.auth.rules import Rule
 from limen.contract.contract import Contract
 from limen.runtime.declared_policies import DeclaredPolicies
+from limen.runtime.fallback import check_fallback
 from limen.runtime.route import DEFAULT_HELD, Route
+from limen.runtime.split import Split
 from limen.upstream.declared import Upstream
 
 
@@ -41,8 +43,15 @@ def gateway_route(
     """
     options = declared.options
     assert "upstream" in options
-    if not isinstance(options["upstream"], Upstream):  # pyright: ignore[reportUnnecessaryIsInstance] - users may get it wrong
-        raise TypeError(f"upstream={options['upstream']!r} is no Upstream; write Upstream(name, [address])")
+    upstream, fallback, key = options["upstream"], options.get("fallback"), options.get("idempotency_key", False)
+    if not isinstance(upstream, Upstream | Split):  # pyright: ignore[reportUnnecessaryIsInstance] - users may get it wrong
+        raise TypeError(
+            f"upstream={upstream!r} is no Upstream; write Upstream(name, [address]), or Split(stable, canary, share=...)"
+        )
+    if fallback is not None:
+        check_fallback(fallback)
+    if not isinstance(key, bool):  # pyright: ignore[reportUnnecessaryIsInstance] - users may get it wrong
+        raise TypeError(f"idempotency_key={key!r} is neither True nor False; clients choose the keys they send")
     auth, after = options.get("auth"), options.get("after")
     promised = Contract()
     if declared.forward is None:
@@ -50,7 +59,10 @@ def gateway_route(
     return Route(
         methods=methods,
         path=context.path or "",
-        upstream=options["upstream"],
+        upstream=upstream.stable if isinstance(upstream, Split) else upstream,
+        split=upstream if isinstance(upstream, Split) else None,
+        fallback=fallback,
+        idempotency_key=key,
         allow=rule,
         auth=None if auth is None else Methods.of(auth),
         identity=options.get("identity"),

@@ -53,14 +53,14 @@ def _bodies(route: Route, most: int) -> Iterator[Finding]:
 
 def _upstreams(subject: Subject) -> Iterator[Finding]:
     upstreams: dict[str, Upstream] = {}
-    for route in subject.routes:
-        upstreams.setdefault(route.upstream.name, route.upstream)
+    for one in (one for route in subject.routes for one in route.upstreams):
+        upstreams.setdefault(one.name, one)
     methods = [method for route in subject.routes for method in subject.methods(route)]
     asked_for_keys = {method.upstream.name for method in methods if isinstance(method, ApiKeys)}
     for name, upstream in upstreams.items():
         place = Place(name=f"Upstream {name}", service=name)
         yield from _beyond_total(place, upstream.timeouts)
-        own = [route for route in subject.routes if route.upstream.name == name]
+        own = [route for route in subject.routes if any(one.name == name for one in route.upstreams)]
         if (
             upstream.timeouts != Timeouts()
             and name not in asked_for_keys

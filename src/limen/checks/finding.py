@@ -130,6 +130,15 @@ class Kind(Enum):
         "Whoever changes it changes nothing.",
         "Take it out, or take `timeouts=` out of the routes that should have it.",
     )
+    NEVER_RETRIED = (
+        "never-retried",
+        "warning",
+        "A route whose requests, or those with larger bodies, are never repeated, although its upstream was given `retry=` "
+        "or `hedge=` of its own.",
+        "A target that fails costs its clients requests that whoever wrote `retry=` thought safe.",
+        "Say `idempotency_key=True` if the service honours `Idempotency-Key`, raise `Retry(body=)` or lower `max_body=`. "
+        "Acknowledge it if the requests must not be repeated.",
+    )
     POLICY_UNUSED = (
         "policy-unused",
         "warning",

@@ -232,7 +232,9 @@ def _services(routes: Iterable[Route]) -> list[int]:
     groups: dict[object, int] = {}
     numbers: list[int] = []
     for count, route in enumerate(routes):
-        keys: list[object] = [route.upstream.name, *route.upstream.addresses]
+        keys: list[object] = []
+        for upstream in route.upstreams:
+            keys += [upstream.name, *upstream.addresses]
         known = {groups[key] for key in keys if key in groups}
         number = min(known, default=count)
         numbers.append(number)

@@ -9,6 +9,7 @@ from limen.checks import (
     models,
     overlapping_rules,
     reachability,
+    retries,
     rewrites,
 )
 from limen.checks.finding import Finding, Kind, Place
@@ -22,6 +23,7 @@ CHECKS: tuple[Check, ...] = (
     reachability.check,
     rewrites.check,
     effects.check,
+    retries.check,
     document.check,
 )
 """What is looked for in a gateway that compiles. To add a check, add its module here, and its kinds to ``Kind``."""

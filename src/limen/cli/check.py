@@ -100,7 +100,7 @@ def _shared_paths(app: Gateway) -> Iterator[str]:
     served: dict[str, list[str]] = {}
     for route in app.declared():
         if route.path in local:
-            served.setdefault(route.path, []).append(f"{' and '.join(route.methods)} by {route.upstream.name}")
+            served.setdefault(route.path, []).append(f"{' and '.join(route.methods)} by {route.service}")
     for path, by in served.items():
         yield f"{path}: {' and '.join(local[path])} is answered by the gateway itself, {', '.join(by)}."
 

@@ -106,7 +106,7 @@ def _round_down(clients: int) -> int:
 
 def _services(app: Gateway) -> Iterable[Upstream]:
     """Return every service that has a pool; pools are kept by name."""
-    services = {route.upstream.name: route.upstream for route in app.declared()}
+    services = {one.name: one for route in app.declared() for one in route.upstreams}
     methods = {id(one): one for route in app.declared() for one in (app.auth if route.auth is None else route.auth)}
     services |= {one.upstream.name: one.upstream for one in methods.values() if isinstance(one, ApiKeys)}
     return services.values()

@@ -137,17 +137,19 @@ class Attempts:
         upstream = self.upstream
         only = upstream.only
         if only is not None:
-            self._outcome.attempts = self.count = self.count + 1
+            self.count += 1
+            self._outcome.attempts += 1
             self._outcome.target = only.name
             return None
         now = upstream.clock()
         if not self.count:
-            self._since = now
+            self._since = self._since or now
             self._tried = []
             self.repeatable = self._is_repeatable()
             self.learns = self.repeatable and upstream.hedge is not None
         again = self.count > 0
-        self._outcome.attempts = self.count = self.count + 1
+        self.count += 1
+        self._outcome.attempts += 1
         target = upstream.choose(self._request, self._tried, repeatable=self.repeatable)
         probe = upstream.began(target, again=again)
         self._tried.append(target)
@@ -156,7 +158,8 @@ class Attempts:
 
     def put_off(self, attempt: TargetAttempt | None) -> None:
         """Do not make ``attempt``, which was begun last, yet."""
-        self._outcome.attempts = self.count = self.count - 1
+        self.count -= 1
+        self._outcome.attempts -= 1
         if attempt is not None:
             attempt.end()
             self._tried.pop()
@@ -240,9 +243,11 @@ class Attempts:
         return seconds if seconds <= hedge.ceiling else 0.0
 
     def most_kept(self) -> int:
-        """Return how many bytes of a body that streams are kept for another attempt."""
+        """Return how many bytes of a body that streams are kept for another attempt, or for another service."""
         retry = self.upstream.upstream.retry
-        return 0 if self.upstream.only is not None or retry is None or not self.repeatable else retry.body
+        fallback = self._plan.fallback
+        elsewhere = self.upstream.only is None or (fallback is not None and fallback.plan is not None)
+        return 0 if retry is None or not elsewhere or not self._is_repeatable() else retry.body
 
     def is_failure(self, status: int) -> bool:
         """Tell whether an answer of ``status`` is worse than that of an attempt that has not been answered yet."""
@@ -287,6 +292,23 @@ class Attempts:
         if retry is None or status not in retry.statuses or not replayable or not self._may_go_elsewhere():
             return NEVER
         return self._pause()
+
+    # --- another service ---
+
+    def gives_way(self) -> bool:
+        """8. Tell whether the fallback is to answer at once: no target is well, or too few are, and others find out."""
+        return self._plan.fallback is not None and not self.upstream.takes(repeatable=self._is_repeatable())
+
+    def may_go_to_another_service(self, *, sent: bool, replayable: bool) -> bool:
+        """10. Tell whether the fallback may have the request: it was never sent, or it may be repeated; and in time."""
+        if not replayable or (sent and not self._is_repeatable()):
+            return False
+        return self._plan.timeouts.deadline is None or not self._late()
+
+    def follow(self, earlier: "Attempts") -> None:
+        """Take the place of ``earlier`` ones at another service: a deadline goes on."""
+        if earlier._plan.timeouts.deadline is not None:
+            self._since = earlier._since
 
     def _is_repeatable(self) -> bool:
         request = self._request

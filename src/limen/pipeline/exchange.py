@@ -3,13 +3,14 @@
 0.  ``begin``          policies of the whole gateway (``enter``), before anything else is looked at
 1.                     what the table has found: a route, a redirect, 405, 404, or a health endpoint (without any policy)
 2.                     policies that answer at once (``arrive``)
-3.  ``admit``          who is calling, and may they
+3.  ``admit``          who is calling, and may they; which side of a split answers
 4.                     limits, which may wait (``limit``); then FastAPI's dependencies (``guard_passed``)
 5.                     the parameters, then the declared body (after 3: an anonymous caller cannot probe schemas)
 6.                     an answer that is there already (``lookup``)
 7.                     the head for the service
 8.                     a target and one of its connections (``must_buffer_body``: may a body that streams have one yet)
-9. 10.                 what one attempt adds to the head, and what follows from how it ended (``limen.pipeline.attempts``)
+9. 10.                 what one attempt adds to the head, and what follows from how it ended (``limen.pipeline.attempts``);
+                       ``fall_back``, ``replaces``: another service, or a fixed answer, in place of the last one
 11. ``answer_begins``  what the answer says of sessions; whether it is read and checked (``answer_whole``) or passes
 12. 13. 14.            policies see its head and content (``limen.exchange.answer_filters``)
 15. ``settle``         exactly once: leases, policies, the access log
@@ -47,6 +48,7 @@ from limen.pipeline.steps import (
     without_digests,
 )
 from limen.routing.table import HealthEndpoint, Match, MethodNotAllowed, Redirect
+from limen.runtime.fallback import FALLS_BACK
 from limen.runtime.host import ActiveConfig
 from limen.runtime.plan import Plan
 
@@ -102,7 +104,7 @@ class Exchange:
             "state",
             "target",
         ),
-        *("_at", "_body_length", "_buffered", "_found", "_hook", "_phase", "_settlement"),
+        *("_at", "_body_length", "_buffered", "_found", "_hook", "_instead_of", "_phase", "_settlement"),
     )
 
     def __init__(self, active: ActiveConfig, found: Found | None, request: Request, outcome: Outcome) -> None:
@@ -132,6 +134,7 @@ class Exchange:
         self.own_lines = b""  # what the gateway adds to the head for the service
         self._hook: AnswerHook | None = None
         self._buffered: tuple[int, Headers] = (0, [])
+        self._instead_of = ""  # the end of the service whose place the fallback has taken, for the log
         self._body_length: int = 0  # bytes of a declared body, as it came
         self._phase: int = _ENTER
         self._at: int = 0
@@ -200,12 +203,80 @@ class Exchange:
     def refuse(self, fault: Fault) -> int:
         """Answer with ``fault``, wherever it stands; the head of no other answer may be out."""
         self.fault = fault
-        return self._reply(self._problem(fault))
+        fixed = self._fixed_answer(fault)
+        return self._reply(self._problem(fault) if fixed is None else fixed)
 
     def refuse_too_large(self) -> int:
         """Refuse a body that has passed the bound of its route."""
         assert self.plan is not None
         return self.refuse(too_large(self.plan.route.max_body))
+
+    # --- the fallback ---
+
+    def fall_back(self, fault: Fault, *, sent: bool, replayable: bool) -> bool:
+        """10. Let another service have the request, whose last attempt has ended with ``fault``; False if none may.
+
+        ``sent`` says that some of it was written to the service, ``replayable`` that all of its body is still at hand. Then
+        there are other ``attempts``, of another ``plan``, and the engine begins anew with them. A fixed answer needs none of
+        that: ``refuse`` gives it.
+        """
+        plan, attempts = self.plan, self.attempts
+        if plan is None or plan.fallback is None or attempts is None or fault.kind not in FALLS_BACK:
+            return False
+        other = plan.fallback.plan
+        if other is None or not attempts.may_go_to_another_service(sent=sent, replayable=replayable):
+            return False
+        return self._ask_instead(plan, other, _described(fault))
+
+    def replaces(self, status: int, headers: Headers, *, replayable: bool) -> bool:
+        """11. Tell whether the fallback takes the place of an answer with ``status``, none of which has been used.
+
+        Then it is for the engine to give that answer up, and to do what the state says: SENDING, with other ``attempts``, or
+        REPLYING.
+        """
+        plan, attempts = self.plan, self.attempts
+        if plan is None or plan.fallback is None or attempts is None or status not in plan.fallback.statuses:
+            return False
+        fallback, end = plan.fallback, f"an answer of {status}"
+        if fallback.plan is not None:
+            if not attempts.may_go_to_another_service(sent=True, replayable=replayable):
+                return False
+            if not self._ask_instead(plan, fallback.plan, end):
+                return False
+        if plan.session_ender is not None:
+            plan.session_ender(headers)
+        if fallback.reply is not None:
+            self._buffered = (status, headers)
+            self._instead_of = f"a fixed answer in place of {plan.upstream.upstream.name}: {end}"
+            reply = fallback.reply(self.request)
+            reply.headers.extend(self._proxy_status(None))
+            self._reply(reply)
+        return True
+
+    def _ask_instead(self, plan: Plan, other: Plan, end: str) -> bool:
+        """Let the service of ``other`` have the request; False if it cannot be told who is calling."""
+        earlier, lines = self.attempts, self._identity_for(other)
+        assert earlier is not None
+        if isinstance(lines, Fault):
+            return False  # it would be told the same as the first one: that fault stands
+        self._take(other)
+        self.own_lines = gateway_lines(self.request.origin, self.request.request_id, lines)
+        self._instead_of = f"in place of {plan.upstream.upstream.name}: {end}"
+        self.attempts = attempts = Attempts(other, self.request, self.hooks, self.outcome, self.own_lines)
+        attempts.follow(earlier)
+        self.state = SENDING
+        return True
+
+    def _fixed_answer(self, fault: Fault) -> Reply | None:
+        plan = self.plan
+        if plan is None or plan.fallback is None or self.attempts is None or fault.kind not in FALLS_BACK:
+            return None
+        if plan.fallback.reply is None:
+            return None
+        self._instead_of = f"a fixed answer in place of {plan.upstream.upstream.name}"
+        reply = plan.fallback.reply(self.request)
+        reply.headers.extend(self._proxy_status(fault))
+        return reply
 
     # --- the answer ---
 
@@ -268,6 +339,8 @@ class Exchange:
             outcome.cause = fault.cause
             if fault.kind is Kind.CLIENT_CLOSED or not status:
                 outcome.status = fault.kind.status
+        if self._instead_of:
+            outcome.cause = f"{outcome.cause}; {self._instead_of}" if outcome.cause else self._instead_of
         return True
 
     # --- inside: the steps in order ---
@@ -324,8 +397,28 @@ class Exchange:
     def _admitted(self, admitted: bytes | Fault) -> int:
         if isinstance(admitted, Fault):
             return self.refuse(admitted)
+        assert self.plan is not None
+        sides = self.plan.sides
+        if sides is not None:
+            side = sides.canary if sides.choose(self.request) else sides.stable
+            self._take(side)
+            admitted = self._identity_for(side)
+            if isinstance(admitted, Fault):
+                return self.refuse(admitted)
         self.own_lines = gateway_lines(self.request.origin, self.request.request_id, admitted)
         return self._consult(_LIMIT, self.hooks.limit, 0) if self.hooks.limit else self._let_in()
+
+    def _take(self, plan: Plan) -> None:
+        """Go on with ``plan``, which is that of the route for another of its services."""
+        self.plan = plan
+        self.outcome.upstream = plan.upstream.upstream.name
+
+    def _identity_for(self, plan: Plan) -> bytes | Fault:
+        """Return the lines that tell the service of ``plan`` who is calling."""
+        access, principal = plan.access_control, self.request.principal
+        if access is None or principal is None:
+            return b""
+        return access.identity_lines(principal, self.outcome.request_id, self.active.runtime.now())
 
     def _let_in(self) -> int:
         plan = self.plan
@@ -375,8 +468,14 @@ class Exchange:
                 lines = change(request, lines)
             lines = self._transform_body(lines)
         self.lines = lines
-        self.attempts = Attempts(plan, request, self.hooks, self.outcome, self.own_lines)
+        self.attempts = attempts = Attempts(plan, request, self.hooks, self.outcome, self.own_lines)
         self.state = SENDING
+        if (
+            plan.fallback is not None
+            and attempts.gives_way()
+            and not self.fall_back(_NOBODY, sent=False, replayable=True)
+        ):
+            return self.refuse(_NOBODY)
         return SENDING
 
     def _transform_body(self, lines: Headers) -> Headers:
@@ -477,15 +576,15 @@ class Exchange:
 
     def _problem(self, fault: Fault) -> Reply:
         reply = problem(fault, self.request.request_id)
-        writer, request = self.active.runtime.proxy_status, self.request
-        if writer is not None:
-            target, answered = self.outcome.target, self._buffered
-            reply.headers.extend(
-                writer.lines(
-                    fault, principal=request.principal, params=request.params, target=target, answered=answered
-                )
-            )
+        reply.headers.extend(self._proxy_status(fault))
         return reply
+
+    def _proxy_status(self, fault: Fault | None) -> Headers:
+        writer, request = self.active.runtime.proxy_status, self.request
+        if writer is None:
+            return []
+        target, answered = self.outcome.target, self._buffered
+        return writer.lines(fault, principal=request.principal, params=request.params, target=target, answered=answered)
 
     def _policy_failed(self) -> None:
         policy_failed(self.outcome)
@@ -493,6 +592,13 @@ class Exchange:
     def __repr__(self) -> str:
         """Show which request it is of, and its state."""
         return f"<Exchange {self.request!r} {_NAMES[self.state]}>"
+
+
+_NOBODY: Final = Fault(Kind.UPSTREAM_REFUSED, cause="no target is well")
+
+
+def _described(fault: Fault) -> str:
+    return f"{fault.kind.code}, {fault.cause}" if fault.cause else fault.kind.code
 
 
 _NAMES: Final = (

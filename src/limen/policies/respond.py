@@ -22,6 +22,8 @@ class Respond:
 
     It answers when the route is known and before the caller is, so it stands only on routes with ``allow=anyone``: any other
     rule would go unasked. The nearest one on a route replaces all others. ``Redirect`` sends the client to another address.
+
+    As ``fallback=`` of a route it is no policy: it answers where the service does not, and callers are identified as always.
     """
 
     rank: ClassVar[int] = 300

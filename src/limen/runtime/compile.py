@@ -1,6 +1,7 @@
 """The composition root: compiles the declared routes and policies into what requests run against, or lists every problem."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from limen.auth.api_keys import ApiKeys
 from limen.auth.api_keys_live import ApiKeyVerifier
@@ -11,7 +12,6 @@ from limen.auth.issuer.declared import Issuer, conflicting_issuers
 from limen.auth.method import Methods
 from limen.auth.rules import Rule
 from limen.auth.session_ends import session_ender
-from limen.contract.answer_hooks import answer_hooks
 from limen.errors import DeclarationError, Fault, Kind
 from limen.exchange.policy import RouteFacts
 from limen.exchange.principal import Principal
@@ -27,8 +27,17 @@ from limen.runtime.plan import AccessControl, IdentityLines, Plan
 from limen.runtime.policy_compiler import PolicyCompiler
 from limen.runtime.reconcile import Reconciliation
 from limen.runtime.route import Route
+from limen.runtime.route_services import (
+    ServicePlans,
+    check_services,
+    deadline_name,
+    deadline_names,
+    hooks_at,
+    no_lines,
+    timeouts_at,
+)
 from limen.runtime.state import Runtime
-from limen.upstream.declared import Timeouts, Upstream
+from limen.upstream.declared import Upstream
 
 IdentityHeaders = Mapping[str, Callable[[Principal], str | None]]
 
@@ -107,13 +116,16 @@ def _compile(
             except (ValueError, TypeError) as error:
                 problems.append(f"{route.name}: {error}")
             continue
-        if upstreams.setdefault(route.upstream.name, route.upstream) != route.upstream:
-            problems.append(f"{route.name}: two different upstreams are named {route.upstream.name!r}; rename one")
+        problems += [
+            f"{route.name}: two different upstreams are named {one.name!r}; rename one"
+            for one in route.upstreams
+            if upstreams.setdefault(one.name, one) != one
+        ]
         lines = identity_lines if route.identity is None else lines_by_identity[id(route.identity)]
-        route_identity = _with_assertion(lines, asserter, route.upstream.name)
         try:
             pattern = Pattern.parse(route.path)
-            plan = _plan(route, pattern, runtime, change, policy_compiler, route_identity, withheld_headers)
+            identity_for = partial(_with_assertion, lines, asserter)
+            plan = _plan(route, pattern, runtime, change, policy_compiler, identity_for, withheld_headers)
         except (ValueError, TypeError) as error:
             problems.append(f"{route.name}: {error}")
             continue
@@ -139,36 +151,28 @@ def _plan(
     runtime: Runtime,
     change: Reconciliation,
     policy_compiler: PolicyCompiler,
-    identity_lines: IdentityLines,
+    identity_for: Callable[[str], IdentityLines],
     withheld_headers: frozenset[bytes],
 ) -> Plan:
+    """Return the plan of ``route``; ``identity_for`` gives the lines that tell the upstream of a name who is calling."""
     names = frozenset(pattern.names)
     _check_path_params(route.allow, names)
     if route.identity is not None:
         if route.allow.public:
             raise ValueError("identity= tells the service who calls, and anyone may call; leave it out")
         check_identity(route.identity)
-    timeouts = route.timeouts or route.upstream.timeouts
-    hooks_by_status = answer_hooks(
-        route.contract,
-        route.after,
-        route.status,
-        name=route.name,
-        max_answer=route.max_answer,
-        validations=runtime.validations,
-        seconds=timeouts.first_byte,
-    )
+    check_services(route, names)
+    timeouts = timeouts_at(route, route.upstream)
+    hooks_by_status = hooks_at(route, runtime, timeouts)
     checks_answers = bool(hooks_by_status)
-    deadline_name = _deadline_name(route.upstream, timeouts)
-    if deadline_name:
-        withheld_headers |= {deadline_name}  # the gateway says it itself
+    withheld_headers |= deadline_names(route)  # the gateway says these itself
     if (lost := _lost_header(route, withheld_headers, checks_answers=checks_answers)) is not None:
         raise ValueError(
             f"the header {lost!r} never reaches the service as the client sent it: the gateway drops it, or says it itself; "
             "leave it out of the signature (a name with '_' is dropped: give it with '-')"
         )
     facts = _facts(route, names, withheld_headers, checks_answers=checks_answers)
-    return Plan(
+    plan = Plan(
         route=route,
         upstream=change.upstream(route.upstream),
         timeouts=timeouts,
@@ -176,7 +180,7 @@ def _plan(
         withheld_headers=withheld_headers,
         access_control=None
         if route.allow.public
-        else _access_control(route.allow, route.auth, runtime, change, identity_lines),
+        else _access_control(route.allow, route.auth, runtime, change, identity_for(route.upstream.name)),
         rewrite=None if route.rewrite is None else Rewrite.parse(route.rewrite, names),
         answer_hooks=hooks_by_status,
         session_ender=None
@@ -185,15 +189,12 @@ def _plan(
         guard=route.guard,
         hooks=policy_compiler.route_hooks(facts, route.policies),
         deadline=-1.0 if timeouts.deadline is None else timeouts.deadline,
-        deadline_name=deadline_name,
+        deadline_name=deadline_name(route.upstream, timeouts),
         name=route.name,
     )
-
-
-def _deadline_name(upstream: Upstream, timeouts: Timeouts) -> bytes:
-    if timeouts.deadline is None or upstream.deadline_header is None:
-        return b""
-    return upstream.deadline_header.lower().encode()
+    if route.split is None and route.fallback is None:
+        return plan
+    return ServicePlans(plan, runtime, change, identity_for).whole()
 
 
 def _check_path_params(rule: Rule, names: frozenset[str]) -> None:
@@ -205,11 +206,7 @@ def _local_access(entry: LocalEntry, runtime: Runtime, change: Reconciliation) -
     """Return who may call an endpoint of the application's own. Nobody else is told who is calling."""
     assert entry.allow is not None
     _check_path_params(entry.allow, frozenset(entry.pattern.names))
-    return _access_control(entry.allow, entry.auth, runtime, change, _nothing)
-
-
-def _nothing(principal: Principal, request_id: str, now: float) -> bytes:
-    return b""
+    return _access_control(entry.allow, entry.auth, runtime, change, no_lines)
 
 
 def _facts(

@@ -96,7 +96,7 @@ class Ruled:
     @classmethod
     def of(cls, route: Route) -> "Ruled":
         """Return ``route`` as the matrix sees it."""
-        return cls(route.methods, route.path, route.upstream.name, route.allow, route.auth)
+        return cls(route.methods, route.path, route.service, route.allow, route.auth)
 
 
 def matrix(ruled: Sequence[Ruled], auth: Methods, local: Sequence[MatrixRow] = ()) -> Matrix:

@@ -10,6 +10,8 @@ from limen.contract.edited_answer import AnswerHook
 from limen.errors import Fault
 from limen.exchange.hooks import NO_HOOKS, Hooks
 from limen.exchange.principal import Principal
+from limen.exchange.request import Request
+from limen.http.replies import Reply
 from limen.routing.rewrite import Rewrite
 from limen.runtime.route import Guard, Route
 from limen.upstream.declared import Timeouts
@@ -29,6 +31,27 @@ class AccessControl:
 
 
 @dataclass(frozen=True, slots=True)
+class Sides:
+    """The two services of a ``Split``: ``choose`` is true for requests that go to ``canary``."""
+
+    stable: "Plan"
+    canary: "Plan"
+    choose: Callable[[Request], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class LiveFallback:
+    """What answers where the service does not: the service of ``plan``, or else ``reply``, which makes a fixed answer.
+
+    ``statuses`` are those of answers that it replaces.
+    """
+
+    plan: "Plan | None"
+    reply: Callable[[Request], Reply] | None
+    statuses: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Everything that one request of a route needs.
 
@@ -37,7 +60,9 @@ class Plan:
     ``body_silence`` is for how many seconds a request body that passes may bring nothing, or not be read by the service.
     ``session_ender`` ends the sessions that an answer names. ``guard`` runs the dependencies. ``hooks`` are those of the
     policies, the gateway's included. ``deadline`` is in seconds, negative for none; ``deadline_name`` is the header that
-    tells the service how much of it is left, empty for none. ``name`` is the route's.
+    tells the service how much of it is left, empty for none. ``name`` is the route's. ``sides`` are those of a split: one of
+    them takes the place of this plan once it is known who calls, and tells its service so. ``fallback`` answers where the
+    service does not.
     """
 
     route: Route
@@ -54,3 +79,5 @@ class Plan:
     deadline: float = -1.0
     deadline_name: bytes = b""
     name: str = ""
+    sides: Sides | None = None
+    fallback: LiveFallback | None = None

@@ -57,19 +57,19 @@ class ProxyStatusWriter:
 
     def lines(
         self,
-        fault: Fault,
+        fault: Fault | None,
         *,
         principal: Principal | None,
         params: Mapping[str, str],
         target: str,
         answered: tuple[int, Headers],
     ) -> Headers:
-        """Return the lines for a request at whatever stage.
+        """Return the lines for a request at whatever stage; ``fault`` is None for an answer that was replaced for its status.
 
         ``target`` was asked last, ``-`` is none. ``answered`` is the head of the answer that the fault takes the place of, 0
         without one: its status is told, and its own members stay, before ours (RFC 9209 section 2).
         """
-        member = self._members.of(fault)
+        member = b"" if fault is None else self._members.of(fault)
         status, headers = answered
         if not status and not member:
             return []

@@ -10,6 +10,8 @@ from limen.contract.after import AfterHook
 from limen.contract.contract import Contract
 from limen.exchange.principal import Principal
 from limen.runtime.declared_policies import DeclaredPolicies
+from limen.runtime.fallback import Fallback
+from limen.runtime.split import Split
 from limen.upstream.declared import Timeouts, Upstream
 
 KiB = 1024
@@ -35,6 +37,8 @@ class Route:
     ``auth`` and ``identity`` None mean the gateway's own. A function of ``identity`` that returns None sends no header.
     ``policies`` are those of its groups, the outermost first, and its own.
     ``session_ended_header`` is the header in which answers name sessions that have ended; it never reaches the client.
+    ``upstream`` is the service that answers; with ``split`` it is the stable side. ``fallback`` answers where it does not.
+    Whoever asks which services a request may reach takes ``upstreams``.
     ``guard`` is an ASGI application that runs the dependencies before the exchange; only the asgi engine has what it takes.
     ``idempotency_key`` says that the service honours ``Idempotency-Key``: a request with one may be repeated.
     ``declared_as`` is the route as the framework knows it, for middleware that looks there.
@@ -57,6 +61,8 @@ class Route:
     policies: tuple[DeclaredPolicies, ...] = ()
     guard: Guard | None = None
     idempotency_key: bool = False
+    split: Split | None = None
+    fallback: Fallback | None = None
     declared_as: object = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -74,6 +80,26 @@ class Route:
                 f"checked or given to after=: reading it holds up all other requests; leave out {out}, so that answers "
                 "stream to the client, or lower max_answer"
             )
+
+    @property
+    def upstreams(self) -> tuple[Upstream, ...]:
+        """Every service that its requests may reach, the usual one first, each once."""
+        found = {self.upstream.name: self.upstream}
+        if self.split is not None:
+            found[self.split.canary.name] = self.split.canary
+        if isinstance(self.fallback, Upstream):
+            found.setdefault(self.fallback.name, self.fallback)
+        return tuple(found.values())
+
+    @property
+    def service(self) -> str:
+        """Who answers, as people read it: ``orders``, ``orders | orders-next (5%), else backup``."""
+        found = self.upstream.name
+        if self.split is not None:
+            found += f" | {self.split.canary.name} ({self.split.condition})"
+        if self.fallback is None:
+            return found
+        return f"{found}, else {self.fallback.name if isinstance(self.fallback, Upstream) else self.fallback.status}"
 
     @property
     def name(self) -> str:

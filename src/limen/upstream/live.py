@@ -255,6 +255,18 @@ class LiveUpstream:
             if target not in tried and not target.health.unreachable and not target.health.drained_since
         ]
 
+    def takes(self, *, repeatable: bool) -> bool:
+        """Tell whether a request that could be answered elsewhere should come here.
+
+        While no target is well, or too few are, one at a time comes to find out whether that is over: one that loses nothing
+        by it, unless nothing else has come for long.
+        """
+        if self.only is not None or (not self.panic and self.another(())):
+            return True
+        if self.in_flight:
+            return False
+        return repeatable or not self._out or min(target.health.overdue() for target in self._out) >= self._longest()
+
     def _due(self, tried: Sequence[LiveTarget], *, repeatable: bool) -> LiveTarget | None:
         """Return a target that is to be probed by this request, one request at a time."""
         for target in self._out:

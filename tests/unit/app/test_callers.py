@@ -154,7 +154,7 @@ def test_what_is_no_upstream_is_refused() -> None:
     app.forward("/y", upstream=nothing, allow=anyone, methods=["GET"])
     with pytest.raises(DeclarationError) as caught:
         app.compile()
-    said = "upstream=None is no Upstream; write Upstream(name, [address])"
+    said = "upstream=None is no Upstream; write Upstream(name, [address]), or Split(stable, canary, share=...)"
     assert caught.value.problems == (f"GET /x: {said}", f"GET /y: {said}")
 
 

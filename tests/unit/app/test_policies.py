@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from limen import DeclarationError, Gateway, Limits, Upstream, anyone, signed_in
-from limen.app.forward import EVERY_METHOD
+from limen.app.options import EVERY_METHOD
 from limen.auth import Jwt, Revocations
 from limen.exchange.hooks import NO_HOOKS, Hooks
 from limen.exchange.policy import Environment

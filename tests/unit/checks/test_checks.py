@@ -8,7 +8,7 @@ import pytest
 from fastapi import APIRouter, FastAPI, Response, UploadFile, WebSocket
 from pydantic import BaseModel, ConfigDict, create_model
 
-from limen import ClientLimits, Gateway, Timeouts, Upstream, anyone, owner, signed_in
+from limen import ClientLimits, Gateway, Hedge, Retry, Split, Sticky, Timeouts, Upstream, anyone, owner, signed_in
 from limen.auth import Jwt
 from limen.checks.finding import Kind
 from limen.checks.run import run
@@ -17,6 +17,7 @@ from limen.policies import Edits, Headers
 from tokens import SECRET
 
 SERVICE = Upstream("up", ["http://127.0.0.1:9"])
+SERVICE_2 = Upstream("up-2", ["http://127.0.0.1:11"])
 
 
 class Item(BaseModel):
@@ -369,3 +370,67 @@ def test_paths_with_text_around_parameters_are_checked_as_others_are() -> None:
     app.forward("/files/{path:path}/edit", upstream=SERVICE, allow=signed_in)
     app.forward("/files/{a}-{b:int}", upstream=SERVICE, allow=signed_in)
     assert found(app) == []
+
+
+# --- what is never retried ---
+
+
+def several(name: str = "up", **options: Any) -> Upstream:
+    return Upstream(name, ["http://127.0.0.1:9", "http://127.0.0.1:10"], **options)
+
+
+def test_a_route_that_is_never_repeated_although_retries_were_declared() -> None:
+    app = gateway()
+    declared = several(retry=Retry(attempts=2))
+    app.forward("/post", upstream=declared, allow=anyone, methods=["POST"])
+    app.forward("/any", upstream=declared, allow=anyone)
+    app.forward("/key", upstream=declared, allow=anyone, methods=["POST"], idempotency_key=True)
+    app.forward("/canary", upstream=Split(SERVICE_2, declared, share=0.1), allow=anyone, methods=["PATCH"])
+    ((first, message), (second, _)) = found(app, Kind.NEVER_RETRIED)
+    assert (first, second) == ("POST /post", "PATCH /canary")
+    assert message.startswith("POST is sent once, whatever the upstream 'up' says of retries")
+
+
+def test_retries_by_default_are_nothing_that_somebody_counts_on() -> None:
+    app = gateway()
+    for path, upstream in (
+        ("/default", several()),
+        ("/one-target", Upstream("one", ["http://127.0.0.1:9"], retry=Retry(attempts=2))),
+        ("/off", several("off", retry=None, hedge=None)),
+    ):
+        app.forward(path, upstream=upstream, allow=anyone, methods=["POST"])
+    assert found(app) == []
+
+
+def test_a_body_that_is_larger_than_what_is_kept_of_it() -> None:
+    app = gateway()
+
+    def held(item: Item) -> None: ...
+
+    declared = several(retry=Retry(body=1000))
+    app.forward("/larger", upstream=declared, allow=anyone, methods=["PUT"], max_body=1001)
+    app.forward("/fits", upstream=declared, allow=anyone, methods=["PUT"], max_body=1000)
+    app.forward("/unbounded", upstream=declared, allow=anyone, methods=["PUT"])
+    app.forward("/get", upstream=declared, allow=anyone, methods=["GET", "POST"], max_body=1001)
+    stub(app, "put", "/held", held, upstream=declared, max_body=1001)
+    app.forward("/key", upstream=declared, allow=anyone, methods=["POST"], max_body=1001, idempotency_key=True)
+    assert [place for place, _ in found(app, Kind.NEVER_RETRIED)] == ["PUT /larger", "POST /key"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"retry": Retry(attempts=1)}, "Retry(attempts=1) repeats nothing"),
+        (
+            {"hedge": Hedge(floor=1), "balance": Sticky()},
+            "balance=Sticky() binds a client to one: no request is hedged",
+        ),
+    ],
+)
+def test_an_upstream_whose_retries_cannot_happen_is_told_once(options: dict[str, Any], message: str) -> None:
+    app = gateway()
+    for path in ("/a", "/b"):
+        app.forward(path, upstream=several(**options), allow=anyone, methods=["GET"])
+    ((place, said),) = found(app, Kind.NEVER_RETRIED)
+    assert place == "Upstream up"
+    assert message in said

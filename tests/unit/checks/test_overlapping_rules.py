@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from fastapi import Depends, Response
 
-from limen import Gateway, Principal, Upstream, anyone, owner, role, scope, signed_in
+from limen import Gateway, Principal, Split, Upstream, anyone, owner, role, scope, signed_in
 from limen.auth import ApiKeys, Jwt
 from limen.auth.rules import Rule
 from limen.checks import overlapping_rules
@@ -258,3 +258,14 @@ def test_a_guard_that_is_walked_round_is_reported() -> None:
     (finding,) = run(app)
     assert finding.kind is Kind.OVERLAPPING_RULES
     assert "allow=anyone with only_admins is not asked" in finding.message
+
+
+def test_every_service_of_a_route_counts() -> None:
+    """A canary and a fallback answer the same requests as the upstream: a laxer route of theirs leads round the rule too."""
+    canary, backup = Upstream("next", ["http://127.0.0.1:10"]), Upstream("backup", ["http://127.0.0.1:11"])
+    for other in (canary, backup):
+        app = gateway()
+        report(app, "/report", role("admin"), upstream=Split(SERVICE, canary, share=0.1), fallback=backup)
+        app.forward("/all/{path:path}", upstream=other, allow=anyone, rewrite="/{path}")
+        (finding,) = check(app)
+        assert finding.kind is Kind.BYPASSED_RULE

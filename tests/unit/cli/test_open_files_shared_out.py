@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from limen import ClientLimits, Gateway, Limits, Upstream, anyone
+from limen import ClientLimits, Gateway, Limits, Split, Upstream, anyone
 from limen.auth import ApiKeys
 from limen.cli import open_files
 from limen.cli.descriptor_shortage import REPORT_INTERVAL, DescriptorShortage
@@ -92,3 +92,14 @@ def test_the_want_of_files_is_said_once_a_minute(
     number = errno.ENFILE
     assert shortage.check()
     assert caplog.text.count("no file can be opened") == 2
+
+
+def test_every_service_of_a_route_has_its_files() -> None:
+    app = Gateway()
+    one, two, three = (Upstream(name, [f"http://{name}"], limits=Limits(connections=count)) for name, count in FEW)
+    app.forward("/a", upstream=Split(one, two, share=0.1), allow=anyone, fallback=three)
+    app.forward("/b", upstream=two, allow=anyone, fallback=one)
+    assert file_needs(app, open_files=0, tls=False).services == 111
+
+
+FEW = (("one", 1), ("two", 10), ("three", 100))

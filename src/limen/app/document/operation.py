@@ -21,6 +21,7 @@ from limen.policies.redirect import Redirect
 from limen.policies.respond import Respond
 from limen.runtime.declared_policies import effective_policies
 from limen.runtime.route import Route
+from limen.upstream.retry import IDEMPOTENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,8 @@ class Addition:
 
     ``refused`` has the gateway's own answers by status. ``security`` None is that of the whole document, which is none
     unless the user declares it. ``unread`` says that the service alone reads the form. ``fixed`` is the status of a policy
-    that answers in the service's place, and ``never`` the documented status that is never given then.
+    that answers in the service's place, and ``never`` the documented status that is never given then. ``fallback`` is the
+    status of a fixed answer while the service fails. ``takes_key`` says that the service honours ``Idempotency-Key``.
     """
 
     refused: dict[int, tuple[Fault, ...]]
@@ -39,6 +41,8 @@ class Addition:
     unread: bool = False
     fixed: int | None = None
     never: int | None = None
+    fallback: int | None = None
+    takes_key: bool = False
 
 
 def addition(route: Route, methods: Methods, *, revocable: bool = False) -> Addition:
@@ -60,6 +64,8 @@ def addition(route: Route, methods: Methods, *, revocable: bool = False) -> Addi
         unread=route.contract.streamed is not None,
         fixed=None if local is None else local.status,
         never=None if local is None or local.status == route.status else route.status,
+        fallback=route.fallback.status if local is None and isinstance(route.fallback, Respond) else None,
+        takes_key=local is None and route.idempotency_key,
     )
 
 
@@ -86,8 +92,21 @@ def describe(registered: APIRoute, added: Addition) -> None:
 _UNREAD: Json = {"description": "The service may refuse the form, which it alone reads."}
 
 
-def complete_operation(path: str, operation: Json, added: Addition, shared: Shared) -> None:
-    """Add to ``operation``, which is at ``path``, what is not there yet."""
+_KEY: Json = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "A text of the client's choice, another for each request: with it, the request may safely be repeated.",
+    "schema": {"type": "string"},
+}
+
+
+def complete_operation(path: str, method: str, operation: Json, added: Addition, shared: Shared) -> None:
+    """Add to ``operation``, which is ``method`` of ``path``, what is not there yet."""
+    if added.takes_key and method.upper().encode() not in IDEMPOTENT:
+        given = [str(one.get("name")).lower() for one in operation.get("parameters", []) if one.get("in") == "header"]
+        if "idempotency-key" not in given:
+            operation.setdefault("parameters", []).append(dict(_KEY))
     declared_names = {one.get("name") for one in operation.get("parameters", []) if one.get("in") == "path"}
     for name in names(path):
         if name not in declared_names:  # a stub need not declare what it does not check
@@ -99,6 +118,8 @@ def complete_operation(path: str, operation: Json, added: Addition, shared: Shar
         del responses[str(added.never)]
     if added.fixed is not None:
         responses.setdefault(str(added.fixed), {"description": "The gateway's own answer."})
+    if added.fallback is not None:
+        responses.setdefault(str(added.fallback), {"description": "The gateway's own answer, while the service fails."})
     if added.unread and 422 not in added.refused:
         responses.setdefault("422", dict(_UNREAD))
     for status, several in added.refused.items():

@@ -160,7 +160,9 @@ class PublicDocument:
             item = document.get("paths", {}).get(path, {})
             for method in route.methods:
                 if (operation := item.get(method.lower())) is not None:
-                    complete_operation(path, operation, addition(route, methods, revocable=facts.revocable), shared)
+                    complete_operation(
+                        path, method, operation, addition(route, methods, revocable=facts.revocable), shared
+                    )
                     served.append((operation, methods))
         return served
 
@@ -177,7 +179,7 @@ class PublicDocument:
                 operation = one.operation
                 if forward.tags is not None or not operation.get("tags"):
                     operation["tags"] = list(forward.tags or [forward.route.upstream.name])
-                complete_operation(one.path, operation, added, shared)
+                complete_operation(one.path, one.method, operation, added, shared)
                 document.setdefault("paths", {}).setdefault(one.path, {})[one.method] = operation
                 served.append((operation, methods))
         return served

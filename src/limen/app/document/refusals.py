@@ -19,6 +19,8 @@ from limen.contract.violations import Violations
 from limen.errors import RETRY_AFTER, Fault, Kind
 from limen.fairness.validations import Validations
 from limen.http.headers import Head
+from limen.policies.respond import Respond
+from limen.runtime.fallback import FALLS_BACK
 from limen.runtime.route import Route
 
 NOT_OF_AN_OPERATION: Final = {
@@ -70,6 +72,8 @@ def faults(route: Route, methods: Methods, *, revocable: bool = False, serviced:
     found = list(_OF_EVERY_REQUEST)
     if serviced:
         found += [*_OF_EVERY_SERVICE, *_of_the_caller(route, methods, revocable=revocable), *_of_the_contract(route)]
+    if isinstance(route.fallback, Respond):  # which answers in their place
+        found = [fault for fault in found if fault.kind not in FALLS_BACK]
     return found
 
 
@@ -98,7 +102,7 @@ def _of_the_contract(route: Route) -> Iterator[Fault]:
         yield refused
     if (unfit := _unfit(contract)) is not None:
         yield Fault(Kind.INVALID_REQUEST, errors=unfit.listed, more=unfit.omitted)
-    if any(target.tls for target in route.upstream.addresses):
+    if any(target.tls for upstream in route.upstreams for target in upstream.addresses):
         yield Fault(Kind.UPSTREAM_TLS)
     if contract.answer is not None or contract.answers or contract.rest is not None or route.after is not None:
         yield Fault(Kind.UPSTREAM_CONTRACT)

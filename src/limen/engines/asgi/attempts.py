@@ -12,24 +12,35 @@ from limen.engines.asgi.body import RequestBody
 from limen.errors import Fault
 from limen.pipeline import steps
 from limen.pipeline.attempts import NEVER, Attempts
-from limen.pipeline.exchange import Exchange
+from limen.pipeline.exchange import SENDING, Exchange
 from limen.runtime.plan import Plan
 from limen.upstream.error import UpstreamError
 
 
-async def answered_attempt(core: Exchange, plan: Plan, body: bytes | RequestBody | None) -> Attempt | Fault:
+async def answered_attempt(core: Exchange, body: bytes | RequestBody | None) -> Attempt | Fault | None:
     """Return the attempt whose answer is that of the exchange, or the fault of the last one.
 
-    Raises what reading the body raises.
+    None is for an answer in whose place the exchange has one of its own. Raises what reading the body raises.
     """
-    attempts = core.attempts
+    while True:
+        ended = await _at_one_service(core, body)
+        if core.state != SENDING:
+            return None
+        if ended is not None:
+            return ended
+
+
+async def _at_one_service(core: Exchange, body: bytes | RequestBody | None) -> Attempt | Fault | None:
+    """Return the same as long as one service is asked; None where the fallback takes its place."""
+    attempts, plan = core.attempts, core.plan
     assert attempts is not None
+    assert plan is not None
     if isinstance(body, RequestBody):
         body.keep_most = attempts.most_kept()
     while True:
         if isinstance(body, RequestBody):
             await body.gather(partial(steps.must_buffer_body, plan))
-            if attempts.count:
+            if core.outcome.attempts:
                 body.rewind()
         attempt, error = await _answer(core, plan, body)
         replayable = not isinstance(body, RequestBody) or body.replayable
@@ -37,13 +48,16 @@ async def answered_attempt(core: Exchange, plan: Plan, body: bytes | RequestBody
             reused = error.reused and not error.answered
             pause = attempts.after_fault(error.fault, sent=error.sent, reused=reused, replayable=replayable)
             if pause == NEVER:
-                return error.fault
+                again = core.fall_back(error.fault, sent=error.sent, replayable=replayable)
+                return None if again else error.fault
         else:
-            if attempt.trial is None:
-                return attempt
-            pause = attempts.after_status(attempt.answered().status, replayable=replayable)
+            answer = attempt.answered()
+            pause = NEVER if attempt.trial is None else attempts.after_status(answer.status, replayable=replayable)
             if pause == NEVER:
-                return attempt
+                if answer.status < 500 or not core.replaces(answer.status, answer.headers, replayable=replayable):
+                    return attempt
+                await attempt.aclose()
+                return None
             await attempt.aclose()
         if pause:
             await asyncio.sleep(pause)

@@ -283,7 +283,11 @@ class _Exchange:
                 stream.change_by(core.body_transform)
             body = stream if core.framing.framed else None
         with Watch(self._receive, self._body):
-            attempt = await answered_attempt(core, plan, body)
+            attempt = await answered_attempt(core, body)
+            if attempt is None:
+                assert core.reply is not None
+                await self._downstream.refuse(core.reply, self._body)
+                return core.fault
             if isinstance(attempt, Fault):
                 return attempt
             try:

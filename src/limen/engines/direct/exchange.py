@@ -393,6 +393,9 @@ class DirectExchange(PipelinedRequest):
             replayable = not self.body.forwarded
             if self._try_again(self.attempts.after_fault(fault, sent=sent, reused=reused, replayable=replayable)):
                 return
+            if self.core.fall_back(fault, sent=sent, replayable=replayable):
+                self._try_again(0.0)
+                return
         self._conclude(fault)
 
     def _goes_on_without(self, attempt: Attempt) -> bool:
@@ -446,6 +449,13 @@ class DirectExchange(PipelinedRequest):
         """Take the head of the answer to ``attempt``: the first one is the answer, unless another attempt replaces it."""
         core = self.core
         if attempt.trial is not None and self._is_replaced(attempt, status):
+            return
+        if status >= 500 and core.replaces(status, headers, replayable=not self.body.forwarded):
+            self._stop()
+            if core.state == SENDING:
+                self._start_attempt()
+            else:
+                self._advance(core.state)
             return
         state = core.answer_begins(status, headers)
         if state == BUFFERING:
