@@ -8,7 +8,20 @@ import asyncio
 import pytest
 
 from limen import Gateway, RoundRobin, Sticky, Timeouts, Upstream, anyone
-from limen.testing import Clock, Fleet, Script, answer, resetting, saying, serving, snapshot, statuses
+from limen.testing import (
+    Clock,
+    Fleet,
+    Script,
+    answer,
+    garbage,
+    hanging,
+    refusing,
+    resetting,
+    saying,
+    serving,
+    snapshot,
+    statuses,
+)
 from limen.testing.server import Engine
 from limen.upstream.balance import Balance
 from limen.upstream.live import LiveUpstream
@@ -29,6 +42,21 @@ def gateway(fleet: Fleet, balance: Balance | None = None, timeouts: Timeouts | N
 
 def states(app: Gateway) -> list[str]:
     return [target.state for target in snapshot(app).upstreams[0].targets]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [saying(answer(status=503)), resetting, garbage, refusing, hanging],
+    ids=["503", "reset", "garbage", "refused", "silent"],
+)
+async def test_one_target_that_fails_is_noticed_by_nobody(engine: Engine, fault: Script) -> None:
+    clock, fleet = Clock(), Fleet(3, "orders")
+    async with serving(gateway(fleet), services=fleet.services, clock=clock, engine=engine) as client:
+        fleet[0].behave(fault)
+        for _ in range(12):
+            asked = asyncio.create_task(client.get("/"))
+            await clock.advance(1.2)  # past what a hedge waits while nothing is known
+            assert (await asked).status_code == 200
 
 
 @pytest.mark.parametrize("fault", [saying(answer(status=503)), resetting], ids=["503", "reset"])

@@ -45,8 +45,6 @@ class RouteOptions(TypedDict, total=False):
     - ``session_ended_header``: the header in which the service names sessions that have ended, in an answer of any status:
       their tokens end at once, and the client does not see it. It needs ``Gateway(revocations=)``.
     - ``timeouts``: replaces those of the upstream.
-    - ``idempotency_key``: True says that the service does a request with an ``Idempotency-Key`` once, however often it comes.
-      Then such a request of any method may be made again at another target, as idempotent methods may without.
     - ``policies``: a list of policies (``limen.policies``), such as ``[Headers(...)]``. Those of the gateway and of the
       groups apply too, and come first. Of one kind, the nearest wins: a policy of a kind that adds up (its page says so)
       replaces only one with the same name, any other replaces all of its kind.
@@ -72,7 +70,6 @@ class RouteOptions(TypedDict, total=False):
     after: Callable[..., object] | Callable[..., Awaitable[object]]
     session_ended_header: str
     timeouts: Timeouts
-    idempotency_key: bool
     policies: Sequence[Policy]
     body: Literal["as sent"]
     max_body: int
@@ -113,7 +110,6 @@ OWN_OPTIONS = frozenset(
         "after",
         "session_ended_header",
         "timeouts",
-        "idempotency_key",
         "policies",
         "body",
         "max_body",
@@ -127,7 +123,7 @@ class ForwardOptions(TypedDict, total=False):
 
     - ``upstream``: the service that answers.
     - ``allow``: who may call.
-    - ``auth``, ``identity``, ``timeouts``, ``idempotency_key``, ``policies``: as of a stub.
+    - ``auth``, ``identity``, ``timeouts``, ``policies``: as of a stub.
     - ``rewrite``: the path at the service; without it the path passes byte for byte.
     - ``methods``: those that are forwarded; GET, POST, PUT, PATCH, DELETE and OPTIONS unless given. HEAD comes with GET.
     - ``max_body``: bytes a request body may have; the ``max_body_size`` of the application unless given, and without one
@@ -152,7 +148,6 @@ class ForwardOptions(TypedDict, total=False):
     rewrite: str | None
     methods: Sequence[str]
     timeouts: Timeouts | None
-    idempotency_key: bool
     max_body: int | None
     policies: Sequence[Policy]
     dependencies: Sequence[Depends] | None

@@ -59,7 +59,6 @@ def gateway_route(
         after=None if after is None else after_hook(after, public=rule.public),
         session_ended_header=options.get("session_ended_header"),
         timeouts=options.get("timeouts"),
-        idempotency_key=options.get("idempotency_key", False),
         max_answer=options.get("max_answer", DEFAULT_HELD),
         contract=promised,
         max_body=_max_body(options, context.max_body_size, app_max_body, held=promised.body is not None),

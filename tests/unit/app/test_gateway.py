@@ -115,25 +115,6 @@ def test_what_would_hold_the_event_loop_is_refused_with_what_to_write_instead() 
     assert "leave out after=, so that answers stream to the client" in text
 
 
-def test_a_route_a_group_and_a_forward_say_that_their_service_honours_keys() -> None:
-    app = Gateway()
-    keyed = app.group("/keyed", upstream=SVC, allow=anyone, idempotency_key=True)
-
-    @app.post("/a", upstream=SVC, allow=anyone)
-    def a() -> Any: ...
-
-    @app.post("/b", upstream=SVC, allow=anyone, idempotency_key=True)
-    def b() -> Any: ...
-
-    @keyed.post("/c")
-    def c() -> Any: ...
-
-    app.forward("/d/{path:path}", upstream=SVC, allow=anyone, idempotency_key=True)
-    del a, b, c
-    told = {route.path: route.idempotency_key for route in app.declared()}
-    assert told == {"/a": False, "/b": True, "/keyed/c": True, "/d/{path:path}": True}
-
-
 def test_what_is_held_has_256_kib_unless_more_is_said() -> None:
     app = Gateway()
 
