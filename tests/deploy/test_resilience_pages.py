@@ -15,11 +15,14 @@ from random import Random
 
 import pytest
 
+from doc_tables.bounds import constant
 from limen import Ejection, Hedge, LeastRequests, Retry, Sticky, Upstream
 from limen.upstream import balance
+from limen.upstream.live import LiveUpstream
+from limen.upstream.live_target import LiveTarget
 from limen.upstream.retry import IDEMPOTENT
 from limen.upstream.snapshot import TargetSnapshot, UpstreamSnapshot
-from limen.upstream.target_health import LEAST_SHARE, PROBING, STATES, TargetHealth
+from limen.upstream.target_health import STATES
 
 ROOT = Path(__file__).parents[2]
 TARGETS, HEALTH, RETRIES = ((ROOT / "docs" / f"{name}.md").read_text() for name in ("targets", "health", "retries"))
@@ -96,32 +99,39 @@ def test_every_balance_and_every_key_is_named() -> None:
 # --- health.md ---
 
 
-def machine(rules: Ejection | None = None) -> TargetHealth:
-    return TargetHealth(rules or Ejection(), lambda: 0.0, lambda: 0.0, Random(0))
+def failing() -> tuple[LiveUpstream, LiveTarget]:
+    """Return an upstream of two targets, and the one that fails."""
+    live = LiveUpstream(Upstream("orders", TWO), clock=lambda: 0.0, random=Random(0))
+    return live, live.targets[0]
 
 
 def test_reasons_are_those_of_the_machine() -> None:
     rules = Ejection()
-    faults, errors, overtaken, share, kept = machine(), machine(), machine(), machine(), machine()
+    live, target = failing()
     for _ in range(rules.faults):
-        faults.failed("an answer of 503", 0.0, server_error=False)
-        kept.failed("an answer of 503", 0.0, server_error=False)
+        live.answered(target, 503, 0.0)
+        live.answered(live.targets[1], 503, 0.0)
+    assert f"`{target.health.reason}`" in HEALTH, target.health.reason
+    assert f"`upstream orders: target http://orders-3:8000 is out: {target.health.reason}`" in HEALTH
+    kept = live.targets[1].health.reason
+    assert f"`{kept.partition(': ')[0]}: ...`" in HEALTH, kept
+    target.health.probe()
+    assert f"`{target.health.reason.partition(',')[0]}, ...`" in HEALTH, target.health.reason
+
+    live, target = failing()
     for _ in range(rules.errors):
-        errors.failed("an answer of 500", 0.0, server_error=True)
+        live.answered(target, 500, 0.0)
+    assert f"`{target.health.reason}`" in HEALTH, target.health.reason
+
+    live, target = failing()
     for _ in range(rules.overtaken):
-        overtaken.overtaken(0.104, 0.0)
-    while not share.wants_out:
-        share.failed("an answer of 503", 0.0, server_error=False)
-        if not share.wants_out:
-            share.succeeded(0.0)
-    for one in (faults, errors, overtaken, share):
-        assert f"`{one.wants_out}`" in HEALTH, one.wants_out
-    assert kept.keep()
-    assert f"`{kept.reason.partition(': ')[0]}: ..." in HEALTH
-    faults.eject()
-    faults.probe()
-    assert faults.state == PROBING
-    assert f"`{faults.reason.partition(',')[0]}, ..." in HEALTH
+        live.overtaken(target, 0.104, 0.0)
+    assert f"`{target.health.reason}`" in HEALTH, target.health.reason
+
+    live, target = failing()
+    for number in range(rules.volume + 2):
+        live.answered(target, 200 if number % 2 else 503, 0.0)
+    assert f"`{target.health.reason}`" in HEALTH, target.health.reason
 
 
 def test_the_bound_follows_the_size_of_the_fleet() -> None:
@@ -137,7 +147,8 @@ def test_states_and_what_is_shown_of_a_target() -> None:
     assert "`panic`" in shown
     assert "panic" in {field.name for field in fields(UpstreamSnapshot)}
     assert all(f"`{state}`" in shown for state in STATES)
-    assert LEAST_SHARE == 0.1  # "from a tenth to its own"
+    assert "from a tenth to its own" in HEALTH
+    assert constant("upstream.target_health._LEAST_SHARE") == 0.1
 
 
 # --- retries.md ---
@@ -151,3 +162,22 @@ def test_methods_and_statuses_are_those_that_are_repeated() -> None:
     assert f"an answer of {first}, {second} or {third} (`Retry(statuses=)`)" in RETRIES
     assert f"{first}, {second}, {third}" in HEALTH
     assert f"`{Upstream('orders', TWO).deadline_header}`" in RETRIES
+
+
+# --- others that speak of them ---
+
+
+def test_numbers_in_the_threat_model_and_the_decision() -> None:
+    threats = (ROOT / "docs" / "threat-model.md").read_text()
+    decision = (ROOT / "docs" / "decisions" / "0014-a-request-picks-its-target-first.md").read_text()
+    ejection, retry, hedge, orders = Ejection(), Retry(), Hedge(), Upstream("orders", TWO)
+    assert (ejection.most, retry.budget, hedge.factor) == (0.5, 0.2, 3.0)  # "half", "a fifth", "three times"
+    assert f"for {ejection.longest:g} seconds at most" in threats
+    assert f"of {constant('upstream.live_target.MOST_ROUTES'):,} of them at each target" in threats
+    assert f"{constant('upstream.name_watch.MOST_ADDRESSES'):,} addresses of a name" in threats
+    assert f"({ejection.seconds:g} s, {ejection.longest:g} s at most)" in decision
+    assert f"no new request after {orders.limits.lifetime:g} s" in decision
+    assert f"The name is looked up every\n   {orders.resolve_every:g} s" in decision
+    assert f"at least {['no', 'one', 'two', 'three'][retry.least]})" in decision
+    upgrading = (ROOT / "docs" / "upgrading.md").read_text()
+    assert f"it serves no new request after {orders.limits.lifetime:g} s" in upgrading

@@ -10,7 +10,7 @@ _PER_DOUBLING: Final = 4
 _BUCKETS: Final = 81
 
 # Seconds of one window. What is told is that of the current window and the one before: of 30 to 60 seconds.
-WINDOW: Final = 30.0
+_WINDOW: Final = 30.0
 
 # Answers between two calculations.
 _EVERY: Final = 32
@@ -34,7 +34,7 @@ class LearnedLatency:
 
     def add(self, seconds: float, now: float) -> None:
         """Count an answer that took ``seconds``; ``now`` is in seconds of a clock that never goes back."""
-        if now - self._begun > WINDOW:
+        if now - self._begun > _WINDOW:
             self._turn(now)
         index = 0 if seconds <= _FIRST else int(log2(seconds / _FIRST) * _PER_DOUBLING) + 1
         self._counts[index if index < _BUCKETS else _BUCKETS - 1] += 1
@@ -45,7 +45,7 @@ class LearnedLatency:
 
     def _turn(self, now: float) -> None:
         """Begin a window. What is older than two of them is forgotten; so is p99 if too little is left."""
-        if now - self._begun > 2 * WINDOW:
+        if now - self._begun > 2 * _WINDOW:
             self._before = [0] * _BUCKETS
         else:
             self._before = self._counts

@@ -25,7 +25,7 @@ PROBING: Final = 2
 STATES: Final[tuple[TargetState, ...]] = ("in", "out", "probing")
 
 # The least share of its requests that a target gets while it returns.
-LEAST_SHARE: Final = 0.1
+_LEAST_SHARE: Final = 0.1
 
 
 @final
@@ -249,7 +249,7 @@ class TargetHealth:
         if share >= 1.0:
             self.growing = False
             return 1.0
-        return max(share, LEAST_SHARE)
+        return max(share, _LEAST_SHARE)
 
     def _come_in(self) -> None:
         self.state = IN
