@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from doc_tables import units
 from doc_tables.bounds import bounds, constant, declared, unnamed
-from doc_tables.limits import by_setting, faults_named
+from doc_tables.limits import by_setting, faults_named, some
 from doc_tables.options import defaults, options
 from doc_tables.pages import PAGES, brought_up
 from doc_tables.settings import readme
@@ -29,11 +30,11 @@ LIMITS = """# Limits
 
 | limit | default | setting | at the limit |
 |---|---|---|---|
-| attempts \\| tries | 3 | fixed: `upstream.retry.ATTEMPTS` | the last one |
+| attempts \\| tries | 3 | fixed: `upstream.retry.MOST_AT_ONE_TARGET` | the last one |
 
 The end.
 """
-KNOWN = {"`Timeouts(connect=)`": "2 s", "fixed: `upstream.retry.ATTEMPTS`": "3"}
+KNOWN = {"`Timeouts(connect=)`": "2 s", "fixed: `upstream.retry.MOST_AT_ONE_TARGET`": "3"}
 
 
 def test_the_tables_are_those_of_the_code() -> None:
@@ -58,7 +59,7 @@ def test_a_table_is_written_as_it_was_read(page: str) -> None:
 def test_a_table_knows_its_heading_and_a_bar_that_is_a_cells_own() -> None:
     _, second = tables(LIMITS)
     assert second.heading == "# Limits"
-    assert second.rows == (("attempts \\| tries", "3", "fixed: `upstream.retry.ATTEMPTS`", "the last one"),)
+    assert second.rows == (("attempts \\| tries", "3", "fixed: `upstream.retry.MOST_AT_ONE_TARGET`", "the last one"),)
 
 
 def test_a_row_that_does_not_fit_its_head_is_no_row() -> None:
@@ -77,16 +78,16 @@ def test_a_default_is_written_and_the_rest_is_kept() -> None:
     ("text", "known", "problem"),
     [
         (LIMITS, KNOWN | {"`Limits(head=)`": "64 KiB"}, "no row is of `Limits\\(head=\\)`"),
-        (LIMITS, {"`Timeouts(connect=)`": "2 s"}, "there is no fixed: `upstream.retry.ATTEMPTS` in the code"),
+        (LIMITS, {"`Timeouts(connect=)`": "2 s"}, "there is no fixed: `upstream.retry.MOST_AT_ONE_TARGET` in the code"),
         (
-            LIMITS.replace("fixed: `upstream.retry.ATTEMPTS`", "`Timeouts(connect=)`"),
+            LIMITS.replace("fixed: `upstream.retry.MOST_AT_ONE_TARGET`", "`Timeouts(connect=)`"),
             KNOWN,
             "another row is of `Timeouts",
         ),
         (
-            LIMITS.replace("fixed: `upstream.retry.ATTEMPTS`", "fixed"),
+            LIMITS.replace("fixed: `upstream.retry.MOST_AT_ONE_TARGET`", "fixed"),
             KNOWN,
-            "no row is of fixed: `upstream.retry.ATTEMPTS`",
+            "no row is of fixed: `upstream.retry.MOST_AT_ONE_TARGET`",
         ),
     ],
     ids=["a bound without a row", "a row without a bound", "two rows of one", "a row that names nothing"],
@@ -105,6 +106,7 @@ def test_every_number_and_time_that_users_declare_is_a_bound() -> None:
         lifetime: timedelta = timedelta(minutes=15)
         on: bool = True
         name: str = "7"
+        listed: Sequence[int] = (7,)
 
     module = ModuleType("declared")
     vars(module).update(Declared=Declared, text="no class", __all__=["Declared", "text"])
@@ -122,10 +124,15 @@ def test_a_bound_of_each_kind_is_found() -> None:
     assert found["`Timeouts(connect=)`"] == "2 s"
     assert found["`Issuer(cache=)`"] == "4,096"
     assert found["`ClientLimits(head=)`"] == "32 KiB"
-    assert found["fixed: `upstream.retry.ATTEMPTS`"] == "2"
+    assert found["fixed: `upstream.retry.MOST_AT_ONE_TARGET`"] == "2"
     assert found["`Revocations(most=)`"] == "100,000"
     assert found["`max_body=`, where it streams"] == "none"
     assert found["`--grace`"] == "10 s"
+    assert found["`Limits(lifetime=)`"] == "15 s"
+    assert found["`Ejection(most=)`"] == "50 %"
+    assert found["`Hedge(factor=)`"] == "3 times"
+    assert found["`Retry(body=)`"] == "64 KiB"
+    assert found["`Sticky(seconds=)`"] == "none"
 
 
 def test_a_constant_that_says_it_is_a_bound_has_to_be_named(tmp_path: Path) -> None:
@@ -162,10 +169,21 @@ def test_answers_that_the_page_names_are_those_of_the_table_of_faults() -> None:
         (units.seconds, timedelta(minutes=15), "15 min"),
         (units.seconds, 86400.0, "24 h"),
         (units.seconds, None, "none"),
+        (units.share, 0.5, "50 %"),
+        (units.factor, 3.0, "3 times"),
     ],
 )
 def test_a_number_is_written_with_its_unit(unit: Unit, value: object, text: str) -> None:
     assert unit(value) == text
+
+
+def test_a_page_of_a_feature_has_the_bounds_that_it_names() -> None:
+    page = "| what | default | setting |\n|---|---|---|\n| head | ? | `Limits(head=)` |\n| a | ? | `Gone(a=)` |\n\n"
+    other = "| what | default |\n|---|---|\n| ready | ? |\n"
+    done = some(page + other)
+    assert done.text == (page + other).replace("| ? | `Limits", "| 64 KiB | `Limits")
+    (problem,) = done.problems
+    assert "there is no `Gone(a=)` in the code" in problem
 
 
 # --- settings and options ---

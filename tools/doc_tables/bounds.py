@@ -1,8 +1,8 @@
 """What docs/limits.md has a row for, with its default: every bound of ``limen`` that this module finds or names.
 
 1. **Declared.** Every field of a public dataclass (``PUBLIC``) that is a number or a time is found by itself: give it a row
-   whose setting is ``Class(field=)``. Floats and timedeltas are times; whole numbers are counts, unless ``SIZES`` names them
-   as bytes, or ``TIMES`` as seconds.
+   whose setting is ``Class(field=)``. Floats and timedeltas are times, unless ``SHARES`` names them as parts of a whole, or
+   ``FACTORS`` as multiples; whole numbers are counts, unless ``SIZES`` names them as bytes, or ``TIMES`` as seconds.
 2. **Fixed.** A constant of a module: name it in ``FIXED`` with its unit, and give it a row whose setting is
    ``fixed: module.NAME``, as it is named here. If it is the default of a setting, it belongs to ``GIVEN``. A constant of
    ``limen`` whose name says that it is a bound (``SAYS_BOUND``) and that is in neither is a problem.
@@ -17,15 +17,15 @@ from dataclasses import MISSING, fields, is_dataclass
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
-from typing import Any, get_type_hints
+from types import ModuleType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel
 
 import limen
 import limen.auth
 from doc_tables.options import defaults
-from doc_tables.units import Unit, count, seconds, size
+from doc_tables.units import Unit, count, factor, seconds, share, size
 from limen import Gateway, Limits, Timeouts, Upstream, anyone
 from limen.runtime.route import Route
 
@@ -39,14 +39,24 @@ SIZES = frozenset(
         "ClientLimits(head=)",
         "ClientLimits(chunk_overhead=)",
         "ClientLimits(body_memory=)",
+        "Retry(body=)",
     }
 )
-TIMES = frozenset({"Jwt(leeway=)"})
+TIMES = frozenset({"Jwt(leeway=)", "Sticky(seconds=)"})
+SHARES = frozenset({"Ejection(share=)", "Ejection(most=)", "Ejection(panic=)", "Retry(budget=)"})
+FACTORS = frozenset({"Hedge(factor=)"})
 
 FIXED: dict[str, Unit] = {
     "compat.services.TIMEOUT": seconds,
     "upstream.connection._MOST_INTERIM": count,
-    "upstream.retry.ATTEMPTS": count,
+    "upstream.retry.MOST_AT_ONE_TARGET": count,
+    "upstream.retry.MOST_ATTEMPTS": count,
+    "upstream.retry.MOST_BODY": size,
+    "upstream.declared.MOST_TARGETS": count,
+    "upstream.balance.MOST_WEIGHT": count,
+    "upstream.live_target.MOST_ROUTES": count,
+    "upstream.target_health._LEAST_SHARE": share,
+    "upstream.learned_latency._WINDOW": seconds,
     "upstream.request_sender.HIGH_WATER_MARK": size,
     "upstream.flow_control.MOST_AFTER_RESET": size,
     "upstream.connection._SMALL_PIECE": size,
@@ -57,7 +67,6 @@ FIXED: dict[str, Unit] = {
     "upstream.names.MOST_THREADS": count,
     "upstream.names.MOST_NAMES": count,
     "upstream.names.QUIET": seconds,
-    "upstream.name_watch.INTERVAL": seconds,
     "upstream.name_watch.RETRY": seconds,
     "upstream.name_watch.LONGEST_LOOK_UP": seconds,
     "upstream.name_watch.MOST_ADDRESSES": count,
@@ -213,7 +222,11 @@ def declared(modules: tuple[ModuleType, ...]) -> Iterator[tuple[str, str]]:
 
 def unit_of(name: str, kind: object) -> Unit | None:
     """Return the unit of the setting ``name`` of the type ``kind``; None is for what bounds nothing."""
-    kinds: set[object] = set(getattr(kind, "__args__", ())) | {kind}
+    kinds: set[object] = set(get_args(kind)) if get_origin(kind) in (Union, UnionType) else {kind}
+    if name in SHARES:
+        return share
+    if name in FACTORS:
+        return factor
     if kinds & {float, timedelta} or name in TIMES:
         return seconds
     if int in kinds:

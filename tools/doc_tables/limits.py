@@ -1,4 +1,4 @@
-"""docs/limits.md: the defaults of all bounds, in several tables."""
+"""The defaults of bounds: all of them in docs/limits.md, in several tables, and some in the pages of features."""
 
 import re
 from collections.abc import Mapping
@@ -20,6 +20,14 @@ def limits(text: str) -> Filled:
         for name in unnamed(Path(limen.__file__).parent, {*FIXED, *GIVEN})
     ]
     return Filled(done.text, (*done.problems, *unknown, *faults_named(text)))
+
+
+def some(text: str) -> Filled:
+    """Fill the column "default" of those tables that have a column "setting", each row of any bound."""
+    found = [table for table in tables(text) if {"default", "setting"} <= set(table.head)]
+    named = {row[table.column("setting")] for table in found for row in table.rows}
+    values = {setting: {"default": default} for setting, default in bounds().items() if setting in named}
+    return filled(text, found, lambda table, row: [row[table.column("setting")]], values)
 
 
 def by_setting(text: str, known: Mapping[str, str]) -> Filled:

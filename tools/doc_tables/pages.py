@@ -11,7 +11,7 @@ from doc_tables import routes, settings
 from doc_tables.checks import findings
 from doc_tables.fastapi_face.page import face
 from doc_tables.faults import faults
-from doc_tables.limits import limits
+from doc_tables.limits import limits, some
 from doc_tables.options import options
 from doc_tables.table import Filled
 from shop_gateway.settings import Settings as GatewaySettings
@@ -34,7 +34,9 @@ PAGES: dict[str, tuple[Fill, ...]] = {
     "docs/architecture.md": (faults,),
     "docs/check.md": (findings,),
     "docs/fastapi.md": (face,),
+    "docs/health.md": (some,),
     "docs/limits.md": (limits,),
+    "docs/retries.md": (some,),
     "docs/settings.md": (
         settings.page,
         lambda text: options(text, "serve", "## `limen serve`"),

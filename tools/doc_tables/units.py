@@ -1,4 +1,4 @@
-"""How numbers are written in the tables: sizes, times and counts. What is not bounded is "none"."""
+"""How numbers are written in the tables: sizes, times, counts and shares. What is not bounded is "none"."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -38,3 +38,15 @@ def seconds(value: object) -> str:
         if value > unit and value % unit == 0:
             return f"{value / unit:g} {name}"
     return f"{value:g} s"
+
+
+def share(value: object) -> str:
+    """Write a part of a whole, which is 1."""
+    assert isinstance(value, int | float)
+    return f"{value * 100:g} %"
+
+
+def factor(value: object) -> str:
+    """Write how many times as much."""
+    assert isinstance(value, int | float)
+    return f"{value:g} times"

@@ -20,7 +20,7 @@ from limen.runtime.plan import Plan
 from limen.upstream.learned_latency import LearnedLatency
 from limen.upstream.live import LiveUpstream
 from limen.upstream.live_target import LiveTarget
-from limen.upstream.retry import IDEMPOTENT, MOST_ATTEMPTS
+from limen.upstream.retry import IDEMPOTENT, MOST_AT_ONE_TARGET, MOST_ATTEMPTS
 from limen.upstream.target_health import IN, PROBING
 
 NO_TARGETS: Final[list[LiveTarget]] = []
@@ -273,7 +273,7 @@ class Attempts:
         if self.upstream.only is not None:
             stale = stale and self._is_repeatable()
             again = kind.retry == "unsent" or (kind.retry == "reused" and not sent) or stale
-            return 0.0 if again and self.count < 2 else NEVER
+            return 0.0 if again and self.count < MOST_AT_ONE_TARGET else NEVER
         if not sent and kind.stage == "connect":
             return 0.0 if self.upstream.reachable(self._tried) else NEVER
         if kind.retry == "reused" and not sent:

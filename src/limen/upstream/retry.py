@@ -15,6 +15,9 @@ KiB: Final = 1024
 MOST_ATTEMPTS: Final = 10
 MOST_BODY: Final = 1024 * KiB
 
+# Attempts of one request where there is but one target: the second one is for what was certainly not done.
+MOST_AT_ONE_TARGET: Final = 2
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
