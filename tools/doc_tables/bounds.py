@@ -43,7 +43,7 @@ SIZES = frozenset(
     }
 )
 TIMES = frozenset({"Jwt(leeway=)", "Sticky(seconds=)"})
-SHARES = frozenset({"Ejection(share=)", "Ejection(most=)", "Ejection(panic=)", "Retry(budget=)"})
+SHARES = frozenset({"Ejection(share=)", "Ejection(most=)", "Ejection(panic=)", "Retry(budget=)", "Split(share=)"})
 FACTORS = frozenset({"Hedge(factor=)"})
 
 FIXED: dict[str, Unit] = {
