@@ -42,6 +42,8 @@ def seconds(value: object) -> str:
 
 def share(value: object) -> str:
     """Write a part of a whole, which is 1."""
+    if value is None:
+        return NONE
     assert isinstance(value, int | float)
     return f"{value * 100:g} %"
 
