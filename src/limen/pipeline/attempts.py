@@ -70,7 +70,9 @@ class TargetAttempt:
 
     def failed(self, fault: Fault, *, reused: bool) -> None:
         """Take note of a fault. One on a connection that the service had closed meanwhile (``reused``) says nothing of it."""
-        if self._counted or reused or fault.kind.source != "upstream" or fault.kind in _OF_THE_CONTENT:
+        kind = fault.kind
+        stale = reused and kind.retry == "reused"
+        if self._counted or stale or kind.source != "upstream" or kind in _OF_THE_CONTENT:
             return
         self._counted = True
         upstream = self._attempts.upstream
@@ -100,7 +102,7 @@ class Attempts:
     """All tries of one exchange. ``connecting`` is how many seconds getting a connection has taken, all tries together."""
 
     __slots__ = (
-        *("_answering", "_hooks", "_outcome", "_own_lines", "_plan", "_request", "_since", "_stale", "_tried"),
+        *("_answering", "_hooks", "_outcome", "_own_lines", "_plan", "_request", "_reserved", "_since", "_stale", "_tried"),
         *("connecting", "count", "learns", "repeatable", "route", "samples", "upstream"),
     )
 
@@ -120,6 +122,7 @@ class Attempts:
         self.samples: int = 0
         self._since: float = 0.0  # when the first attempt began
         self._stale: bool = False  # one has met a connection that the service had closed
+        self._reserved: bool = False  # a place within the budget of retries, until the next attempt begins
         self._tried: list[LiveTarget] = NO_TARGETS
         self._answering: LiveTarget | None = None
 
@@ -149,6 +152,7 @@ class Attempts:
                 self.samples = hedge.samples
         again = self.count > 0
         self._outcome.attempts = self.count = self.count + 1
+        self.give_up()  # the attempt itself counts from now on
         target = upstream.choose(self._request, self._tried, repeatable=self.repeatable)
         probe = upstream.began(target, again=again)
         self._tried.append(target)
@@ -161,6 +165,12 @@ class Attempts:
         if attempt is not None:
             attempt.end()
             self._tried.pop()
+
+    def give_up(self) -> None:
+        """Make no attempt of those that were promised: others may have its place within the budget."""
+        if self._reserved:
+            self._reserved = False
+            self.upstream.retrying -= 1
 
     def answering(self, target: LiveTarget) -> None:
         """Take note which target answers: of two that were asked, it may be the first or the second."""
@@ -242,9 +252,9 @@ class Attempts:
         return seconds if seconds <= hedge.ceiling else 0.0
 
     def most_kept(self) -> int:
-        """Return how many bytes of a body that streams are kept for another attempt."""
+        """Return how many bytes of a body that streams are kept for another attempt; asked before the first one begins."""
         retry = self.upstream.upstream.retry
-        return 0 if self.upstream.only is not None or retry is None or not self.repeatable else retry.body
+        return 0 if self.upstream.only is not None or retry is None or not self._is_repeatable() else retry.body
 
     def is_failure(self, status: int) -> bool:
         """Tell whether an answer of ``status`` is worse than that of an attempt that has not been answered yet."""
@@ -305,8 +315,12 @@ class Attempts:
         return upstream.another(self._tried) and not self._late()
 
     def _pause(self) -> float:
+        """Take a place within the budget, which is not to be given to others meanwhile, and return for how long to wait."""
         retry = self.upstream.upstream.retry
         assert retry is not None
+        if not self._reserved:
+            self._reserved = True
+            self.upstream.retrying += 1
         return self.upstream.random() * retry.backoff * 2.0 ** (self.count - 1)
 
     def _left(self) -> float | None:

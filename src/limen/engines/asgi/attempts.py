@@ -73,8 +73,10 @@ class _Race:
         self._body = body
         self._attempts = attempts
         self._running: dict[asyncio.Task[object], Attempt] = {}
+        self._first: Attempt | None = None
 
     async def run(self, first: Attempt, seconds: float) -> tuple[Attempt, UpstreamError | None]:
+        self._first = first
         self._start(first)
         try:
             while True:
@@ -114,9 +116,10 @@ class _Race:
         if self._running and self._attempts.is_failure(attempt.answered().status):
             await attempt.aclose()
             return None
-        for other in self._running.values():
-            if other.trial is not None:
-                other.trial.overtaken()
+        if attempt is not self._first:
+            for other in self._running.values():
+                if other.trial is not None:
+                    other.trial.overtaken()
         return attempt, None
 
     async def _stop(self) -> None:

@@ -478,7 +478,7 @@ class DirectExchange(PipelinedRequest):
             if self.attempts.is_failure(status):
                 attempt.cancel()
                 return self._goes_on_without(attempt)
-            other.lose()
+            other.lose(overtaken=attempt is self._rival)
             self._attempt, self._rival = attempt, None
         if self._hedge_timer is not None:
             self._hedge_timer.clear()
@@ -607,6 +607,8 @@ class DirectExchange(PipelinedRequest):
         if self._pausing is not None:
             self._pausing.cancel()
             self._pausing = None
+        if self.core.attempts is not None:
+            self.core.attempts.give_up()
 
     def _conclude(self, fault: Fault) -> None:
         if self._status_sent:
