@@ -122,7 +122,7 @@ class Scene:
 
     async def check_end(self) -> None:
         """Insist that nothing is left of any request, and that each was accounted for."""
-        await self.clock.advance(0.2)
+        await self.clock.advance(0.5)  # a client that has left is noticed by then
         for target in self.fleet:
             target.thaw()
         await self.settle()

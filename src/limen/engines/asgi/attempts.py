@@ -26,6 +26,13 @@ async def answered_attempt(core: Exchange, plan: Plan, body: bytes | RequestBody
     assert attempts is not None
     if isinstance(body, RequestBody):
         body.keep_most = attempts.most_kept()
+    try:
+        return await _answered(core, plan, attempts, body)
+    finally:
+        attempts.give_up()
+
+
+async def _answered(core: Exchange, plan: Plan, attempts: Attempts, body: bytes | RequestBody | None) -> Attempt | Fault:
     while True:
         if isinstance(body, RequestBody):
             await body.gather(partial(steps.must_buffer_body, plan))
