@@ -315,13 +315,17 @@ class Attempts:
         return upstream.another(self._tried) and not self._late()
 
     def _pause(self) -> float:
-        """Take a place within the budget, which is not to be given to others meanwhile, and return for how long to wait."""
+        """Return for how long to wait, and take a place within the budget meanwhile; NEVER if the deadline is over by then."""
         retry = self.upstream.upstream.retry
         assert retry is not None
+        seconds = self.upstream.random() * retry.backoff * 2.0 ** (self.count - 1)
+        left = self._left()
+        if left is not None and seconds >= left:
+            return NEVER
         if not self._reserved:
             self._reserved = True
             self.upstream.retrying += 1
-        return self.upstream.random() * retry.backoff * 2.0 ** (self.count - 1)
+        return seconds
 
     def _left(self) -> float | None:
         """Return how many seconds are left of the deadline; None where there is none, or where nothing has begun."""

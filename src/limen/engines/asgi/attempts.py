@@ -72,7 +72,7 @@ async def _answer(core: Exchange, plan: Plan, body: bytes | RequestBody | None) 
 
 
 class _Race:
-    """A first attempt, and a second one once that is late."""
+    """A first attempt, and a second one once that is late; once one of them has failed, the other may be late again."""
 
     def __init__(self, core: Exchange, plan: Plan, body: bytes | RequestBody | None, attempts: Attempts) -> None:
         self._core = core
@@ -80,19 +80,16 @@ class _Race:
         self._body = body
         self._attempts = attempts
         self._running: dict[asyncio.Task[object], Attempt] = {}
-        self._first: Attempt | None = None
 
     async def run(self, first: Attempt, seconds: float) -> tuple[Attempt, UpstreamError | None]:
-        self._first = first
         self._start(first)
         try:
             while True:
-                late = seconds if len(self._running) == 1 and seconds else None
+                late = seconds if len(self._running) == 1 else None
                 done, _ = await asyncio.wait(self._running, timeout=late, return_when=asyncio.FIRST_COMPLETED)
                 if not done:
                     if self._attempts.may_hedge(replayable=self._may_be_copied()):
                         self._start(Attempt(self._core, self._plan, self._copy()))
-                        seconds = 0.0
                     continue
                 for task in [one for one in self._running if one in done]:
                     attempt = self._running.pop(task)
@@ -123,10 +120,10 @@ class _Race:
         if self._running and self._attempts.is_failure(attempt.answered().status):
             await attempt.aclose()
             return None
-        if attempt is not self._first:
-            for other in self._running.values():
-                if other.trial is not None:
-                    other.trial.overtaken()
+        trial = attempt.trial
+        for other in self._running.values():
+            if trial is not None and other.trial is not None and other.trial.begun_at < trial.begun_at:
+                other.trial.overtaken()
         return attempt, None
 
     async def _stop(self) -> None:

@@ -396,11 +396,16 @@ class DirectExchange(PipelinedRequest):
         self._conclude(fault)
 
     def _goes_on_without(self, attempt: Attempt) -> bool:
-        """Tell whether there is another attempt than ``attempt``, which has ended: then that is the one to wait for."""
+        """Tell whether there is another attempt than ``attempt``, which has ended: then that is the one to wait for.
+
+        It may be late as well, or may have been from the first: then yet another begins.
+        """
         other = self._rival if attempt is self._attempt else self._attempt
         if self._rival is None or other is None:
             return False
         self._attempt, self._rival = other, None
+        if other.trial is not None:
+            self._watch(other.trial)
         return True
 
     def _try_again(self, seconds: float) -> bool:
