@@ -92,7 +92,8 @@ class Scene:
 
     def targets(self) -> tuple[TargetSnapshot, ...]:
         """Return the state of each target."""
-        return next(iter(snapshot(self.app).upstreams)).targets
+        upstreams = snapshot(self.app).upstreams
+        return upstreams[0].targets if upstreams else ()
 
     def states(self) -> str:
         """Return the states of all targets, such as ``in out probing``."""
