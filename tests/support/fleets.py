@@ -15,6 +15,7 @@ from limen import Gateway, Timeouts, Upstream, anyone
 from limen.app.collect import Collected
 from limen.client.limits import ClientLimits
 from limen.errors import Kind
+from limen.exchange.attempt import AttemptResult
 from limen.exchange.policy import Policy
 from limen.routing.find import find
 from limen.routing.table import Match
@@ -64,7 +65,9 @@ class Scene:
 
     def begin(self, method: str = "GET", path: str = "/svc/x", **options: Any) -> "asyncio.Task[httpx2.Response]":
         """Begin a request, and let the test move the clock."""
-        return asyncio.create_task(cast("Coroutine[Any, Any, httpx2.Response]", self.client.request(method, path, **options)))
+        return asyncio.create_task(
+            cast("Coroutine[Any, Any, httpx2.Response]", self.client.request(method, path, **options))
+        )
 
     async def answered(self, asked: "asyncio.Task[T]", *, within: float = 5.0) -> T:
         """Move the clock until ``asked`` is answered, ``within`` seconds of it."""
@@ -115,11 +118,7 @@ class Scene:
     def attempts_of(self, number: int = -1) -> list[str]:
         """Return how each attempt of a settled request ended: the number of its target and the result, in their order."""
         request_id = self.record.settled[number].request_id
-        return [
-            f"{result.target.removesuffix(':8000')[-1:]} {result.fault.kind.code if result.fault else result.status or 'given up'}"
-            for which, result in self.record.attempts
-            if which == request_id
-        ]
+        return [f"{_number(one.target)} {_end(one)}" for which, one in self.record.attempts if which == request_id]
 
     async def check_end(self) -> None:
         """Insist that nothing is left of any request, and that each was accounted for."""
@@ -137,7 +136,9 @@ class Scene:
         assert (bodies.total, len(bodies)) == (0, 0)
         assert self.record.broken() == []
         ended = Counter(which for which, _ in self.record.attempts)
-        assert {one.request_id: one.attempts for one in self.record.settled if one.attempts} == ended, self.record.attempts
+        assert {one.request_id: one.attempts for one in self.record.settled if one.attempts} == ended, (
+            self.record.attempts
+        )
         assert sum(target.in_progress for target in self.fleet) == 0, "a service still waits for what nobody asks"
 
 
@@ -170,9 +171,18 @@ async def fleet_gateway(
         await scene.check_end()
 
 
+def _number(target: str) -> str:
+    return target.removesuffix(":8000")[-1:]
+
+
+def _end(result: AttemptResult) -> object:
+    return result.fault.kind.code if result.fault is not None else result.status or "given up"
+
+
 def upstream_of(fleet: Fleet, **declared: Any) -> Upstream:
     """Declare ``fleet`` as one upstream, whose targets are asked in turn unless ``declared`` says otherwise."""
-    return Upstream("svc", fleet.urls, **({"balance": RoundRobin()} | declared))
+    declared.setdefault("balance", RoundRobin())
+    return Upstream("svc", fleet.urls, **declared)
 
 
 def logged(caplog: pytest.LogCaptureFixture) -> list[dict[str, str]]:

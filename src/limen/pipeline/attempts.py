@@ -102,7 +102,18 @@ class Attempts:
     """All tries of one exchange. ``connecting`` is how many seconds getting a connection has taken, all tries together."""
 
     __slots__ = (
-        *("_answering", "_hooks", "_outcome", "_own_lines", "_plan", "_request", "_reserved", "_since", "_stale", "_tried"),
+        *(
+            "_answering",
+            "_hooks",
+            "_outcome",
+            "_own_lines",
+            "_plan",
+            "_request",
+            "_reserved",
+            "_since",
+            "_stale",
+            "_tried",
+        ),
         *("connecting", "count", "learns", "repeatable", "route", "samples", "upstream"),
     )
 
@@ -151,10 +162,10 @@ class Attempts:
                 self.learns = True
                 self.samples = hedge.samples
         again = self.count > 0
-        self._outcome.attempts = self.count = self.count + 1
         self.give_up()  # the attempt itself counts from now on
         target = upstream.choose(self._request, self._tried, repeatable=self.repeatable)
         probe = upstream.began(target, again=again)
+        self._outcome.attempts = self.count = self.count + 1
         self._tried.append(target)
         self._outcome.target = target.name
         return TargetAttempt(self, target, now, again=again, probe=probe)
@@ -315,7 +326,7 @@ class Attempts:
         return upstream.another(self._tried) and not self._late()
 
     def _pause(self) -> float:
-        """Return for how long to wait, and take a place within the budget meanwhile; NEVER if the deadline is over by then."""
+        """Return how long to wait, with a place within the budget meanwhile; NEVER if the deadline is over by then."""
         retry = self.upstream.upstream.retry
         assert retry is not None
         seconds = self.upstream.random() * retry.backoff * 2.0 ** (self.count - 1)

@@ -1,18 +1,30 @@
 """Answers: one that has begun is never retried, one that is checked may be, and each is the answer to its request."""
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import cast
 
 import httpx2
 import pytest
 from pydantic import BaseModel
 
-from fleets import HOOKS, code, fleet_gateway, logged, upstream_of
+from fleets import HOOKS, Engine, Scene, code, fleet_gateway, logged, upstream_of
 from limen import Gateway, anyone
-from limen.testing import Clock, Conversation, EveryHook, Fleet, Record, answer, garbage, resetting, resetting_at, saying, serving, statuses
-from fleets import Engine, Scene
-from contextlib import asynccontextmanager
-from collections.abc import AsyncGenerator
-from typing import cast
+from limen.testing import (
+    Clock,
+    Conversation,
+    EveryHook,
+    Fleet,
+    Record,
+    answer,
+    garbage,
+    resetting,
+    resetting_at,
+    saying,
+    serving,
+    statuses,
+)
 
 
 class Item(BaseModel):

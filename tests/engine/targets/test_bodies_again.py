@@ -1,7 +1,7 @@
 """A request body that is to go to another target as well: it comes there whole and byte for byte, or not at all."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -49,7 +49,7 @@ async def pieces(parts: list[bytes], between: Callable[[int], Any] | None = None
 
 
 @asynccontextmanager
-async def scene_with_echo(engine: str, bad: Script, **declared: Any) -> AsyncIterator[tuple[Scene, list[bytes]]]:
+async def scene_with_echo(engine: str, bad: Script, **declared: Any) -> AsyncGenerator[tuple[Scene, list[bytes]]]:
     async with fleet_gateway(engine, **declared) as scene:
         kept: list[bytes] = []
         for target in scene.fleet:
@@ -93,7 +93,7 @@ async def test_a_body_of_which_more_is_to_come_is_sent_again(engine: str, framin
             await resumed.wait()
 
     async with scene_with_echo(engine, bad) as (scene, kept):
-        options = framed(framing, PIECES) | {"content": pieces(PIECES, between)}
+        options: dict[str, Any] = framed(framing, PIECES) | {"content": pieces(PIECES, between)}
         asked = scene.begin("PUT", **options)
         while not failed.is_set():
             await scene.clock.advance(0.01)
@@ -122,7 +122,7 @@ async def test_a_body_that_comes_on_while_an_attempt_pauses(engine: str, framing
             await resumed.wait()
 
     async with scene_with_echo(engine, bad, retry=Retry(backoff=10)) as (scene, kept):
-        options = framed(framing, PIECES) | {"content": pieces(PIECES, between)}
+        options: dict[str, Any] = framed(framing, PIECES) | {"content": pieces(PIECES, between)}
         asked = scene.begin("PUT", **options)
         while not failed.is_set():
             await scene.clock.advance(0.0)

@@ -76,9 +76,7 @@ async def test_every_second_answer_fails(engine: str) -> None:
         failed = (await ask(scene, 90)).count(503)
         assert failed <= 11
         assert scene.states() == "out in in"
-        assert scene.targets()[0].reason == (
-            "10 of 20 requests failed within 10 s, the last: an answer of 503"
-        )
+        assert scene.targets()[0].reason == ("10 of 20 requests failed within 10 s, the last: an answer of 503")
 
 
 async def test_it_returns_by_probes_one_at_a_time(engine: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,6 +1,7 @@
 """A target that is late, or frozen: another one answers within the bound that was learned, and the loser is let go of."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ async def frozen_first(scene: Scene, stops: Stops = "answering") -> None:
 async def test_another_target_answers_within_the_learned_bound(engine: str, stops: Stops, method: str) -> None:
     async with fleet_gateway(engine) as scene:
         await frozen_first(scene, stops)
-        content = {"content": b"all of it"} if method == "PUT" else {}
+        content: dict[str, Any] = {"content": b"all of it"} if method == "PUT" else {}
         asked = scene.begin(method, **content)
         await scene.clock.advance(0.02)
         assert not asked.done()

@@ -17,7 +17,19 @@ from hypothesis import strategies as st
 from examples import part
 from fleets import Scene, fleet_gateway
 from limen.client.limits import ClientLimits
-from limen.testing import Conversation, Script, answer, delayed, garbage, hanging, refusing, resetting, resetting_at, statuses
+from limen.testing import (
+    Conversation,
+    Script,
+    Stage,
+    answer,
+    delayed,
+    garbage,
+    hanging,
+    refusing,
+    resetting,
+    resetting_at,
+    statuses,
+)
 from limen.upstream.retry import Retry
 
 KEY = {"idempotency-key": "a"}
@@ -37,6 +49,7 @@ async def early(conversation: Conversation) -> None:
     await conversation.say(answer(b"early", 503))
 
 
+STAGES: tuple[Stage, ...] = ("connect", "before_head", "after_head", "answer_head", "content")
 SCRIPTS: dict[str, Script] = {
     "well": echo,
     "late": delayed(0.3, echo),
@@ -46,7 +59,10 @@ SCRIPTS: dict[str, Script] = {
     "garbage": garbage,
     "resets": resetting,
     "early": early,
-    **{f"resets: {stage}": resetting_at(stage) for stage in ("connect", "before_head", "after_head", "answer_head", "content")},
+    **{
+        f"resets: {stage}": resetting_at(stage)
+        for stage in ("connect", "before_head", "after_head", "answer_head", "content")
+    },
     **{str(status): statuses(status, content="no")[0] for status in (500, 502, 503, 504)},
 }
 
@@ -81,7 +97,9 @@ class Passes:
 
 TARGET = st.integers(0, 2)
 EVENTS = st.one_of(
-    st.builds(Behaves, TARGET, st.sampled_from([*SCRIPTS, "freezes", "freezes reading", "thaws", "thaws", "dies", "starts"])),
+    st.builds(
+        Behaves, TARGET, st.sampled_from([*SCRIPTS, "freezes", "freezes reading", "thaws", "thaws", "dies", "starts"])
+    ),
     st.builds(
         Asks,
         st.sampled_from(["GET", "GET", "HEAD", "PUT", "PUT", "POST", "POST", "DELETE"]),
@@ -203,8 +221,12 @@ class Course:
 @settings(max_examples=part(40), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(EVENTS, min_size=3, max_size=25))
 @example([Behaves(0, "freezes"), *[Asks("PUT", 8, 4097, chunked=True, pieces=4)] * 3, Behaves(1, "503"), Passes(1.1)])
-@example([*[Behaves(number, "early") for number in range(3)], Asks("PUT", 8, 9000, chunked=True, pieces=4), Passes(2.5)])
-@example([Behaves(0, "dies"), Asks("POST", 8, 1000), Behaves(1, "resets"), Asks("POST", 8, 1000, key=True), Passes(0.0)])
+@example(
+    [*[Behaves(number, "early") for number in range(3)], Asks("PUT", 8, 9000, chunked=True, pieces=4), Passes(2.5)]
+)
+@example(
+    [Behaves(0, "dies"), Asks("POST", 8, 1000), Behaves(1, "resets"), Asks("POST", 8, 1000, key=True), Passes(0.0)]
+)
 async def test_whatever_targets_do(engine: str, events: list[Behaves | Asks | Passes]) -> None:
     limits = ClientLimits(body_memory=256 * 1024)
     async with fleet_gateway(engine, keyed=True, limits=limits, retry=Retry(body=4096)) as scene:

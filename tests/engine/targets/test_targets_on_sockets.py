@@ -1,4 +1,4 @@
-"""Several targets and what only a socket shows: clients that wait for 100, pipelines, upgrades, and connections that leave."""
+"""Several targets and what only a socket shows: clients that wait for 100 or leave, pipelines, upgrades, stops."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -67,6 +67,7 @@ async def test_a_client_that_waits_for_100_is_told_once(framing: bytes) -> None:
 
 async def test_a_service_that_answers_before_the_body_has_come(engine: str) -> None:
     """Nothing of the body is lost: the next one gets it from the begin."""
+
     async def early(conversation: Conversation) -> None:
         await conversation.head()
         await conversation.say(answer(status=503))

@@ -1,11 +1,7 @@
 """Requests are shared among the targets of an upstream, and one target is as it was before there were several."""
 
-from collections import Counter
-
 from fleets import fleet_gateway
-from limen import Timeouts
-from limen.testing import resetting, saying, answer
-from limen.upstream.balance import Hash, LeastRequests, header
+from limen.upstream.balance import LeastRequests
 
 
 async def test_three_targets_get_as_much_each(engine: str) -> None:

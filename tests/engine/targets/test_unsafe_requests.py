@@ -3,7 +3,7 @@
 import pytest
 
 from fleets import fleet_gateway
-from limen.testing import resetting, saying, answer, statuses
+from limen.testing import answer, resetting, saying, statuses
 
 KEY = {"idempotency-key": "8e03978e-40d5-43dd-bc93-6894a57f9324"}
 

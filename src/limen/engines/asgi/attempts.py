@@ -32,7 +32,9 @@ async def answered_attempt(core: Exchange, plan: Plan, body: bytes | RequestBody
         attempts.give_up()
 
 
-async def _answered(core: Exchange, plan: Plan, attempts: Attempts, body: bytes | RequestBody | None) -> Attempt | Fault:
+async def _answered(
+    core: Exchange, plan: Plan, attempts: Attempts, body: bytes | RequestBody | None
+) -> Attempt | Fault:
     while True:
         if isinstance(body, RequestBody):
             await body.gather(partial(steps.must_buffer_body, plan))
