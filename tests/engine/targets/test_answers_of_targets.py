@@ -9,10 +9,9 @@ import httpx2
 import pytest
 from pydantic import BaseModel
 
-from fleets import HOOKS, Engine, Scene, code, fleet_gateway, logged, upstream_of
+from fleets import HOOKS, Engine, Scene, StillClock, code, fleet_gateway, logged, upstream_of
 from limen import Gateway, anyone
 from limen.testing import (
-    Clock,
     Conversation,
     EveryHook,
     Fleet,
@@ -68,7 +67,7 @@ async def test_an_answer_with_trailers_is_passed_on(engine: str) -> None:
 @asynccontextmanager
 async def checked_gateway(engine: str) -> AsyncGenerator[Scene]:
     """A gateway that reads and checks what services answer."""
-    fleet, clock, record = Fleet(3, "svc"), Clock(), Record()
+    fleet, clock, record = Fleet(3, "svc"), StillClock(), Record()
     app = Gateway(policies=[EveryHook(record, phases=HOOKS)])
     upstream = upstream_of(fleet)
 

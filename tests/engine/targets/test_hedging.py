@@ -63,6 +63,24 @@ async def test_a_frozen_target_is_ejected_as_overtaken(engine: str, caplog: pyte
         assert [line["attempts"] for line in logged(caplog)][-9:].count("2") == 3
 
 
+async def test_by_default_fifty_answers_are_enough(engine: str) -> None:
+    async with fleet_gateway(engine, 2, hedge=Hedge()) as scene:
+        await scene.learn(48)  # 49 at each
+        first, second = scene.fleet
+        first.freeze()
+        asked = scene.begin()
+        await scene.clock.advance(0.5)
+        assert not asked.done()
+        first.thaw()
+        await scene.answered(asked)
+        for _ in range(2):
+            await scene.ask()
+        assert scene.fleet.counts() == [2, 1]
+        second.freeze()
+        await scene.answered(scene.begin(), within=0.05)
+        assert scene.fleet.counts() == [3, 2]
+
+
 async def test_before_anything_is_learned_the_bound_is_the_initial_one(engine: str) -> None:
     async with fleet_gateway(engine) as scene:
         scene.fleet[0].freeze()
