@@ -72,7 +72,9 @@ class TargetAttempt:
 
     def failed(self, fault: Fault, *, reused: bool) -> None:
         """Take note of a fault. One on a connection that the service had closed meanwhile (``reused``) says nothing of it."""
-        if self._counted or reused or fault.kind.source != "upstream" or fault.kind in _OF_THE_CONTENT:
+        kind = fault.kind
+        stale = reused and kind.retry == "reused"
+        if self._counted or stale or kind.source != "upstream" or kind in _OF_THE_CONTENT:
             return
         self._counted = True
         upstream = self._attempts.upstream
@@ -103,8 +105,8 @@ class Attempts:
     """All tries of one exchange. ``connecting`` is how many seconds getting a connection has taken, all tries together."""
 
     __slots__ = (
-        *("_answering", "_hooks", "_outcome", "_own_lines", "_plan", "_request", "_since", "_stale", "_tried"),
-        *("connecting", "count", "learns", "repeatable", "upstream"),
+        *("_answering", "_hooks", "_outcome", "_own_lines", "_plan", "_request", "_reserved", "_since", "_stale"),
+        *("_tried", "connecting", "count", "learns", "repeatable", "upstream"),
     )
 
     def __init__(self, plan: Plan, request: Request, hooks: Hooks, outcome: Outcome, own_lines: bytes) -> None:
@@ -121,6 +123,7 @@ class Attempts:
         self.learns: bool = False  # how long its route takes
         self._since: float = 0.0  # when the first attempt began
         self._stale: bool = False  # one has met a connection that the service had closed
+        self._reserved: bool = False  # a place within the budget of retries, until the next attempt begins
         self._tried: list[LiveTarget] = NO_TARGETS
         self._answering: LiveTarget | None = None
 
@@ -148,10 +151,11 @@ class Attempts:
             self.repeatable = self._is_repeatable()
             self.learns = self.repeatable and upstream.hedge is not None
         again = self.count > 0
-        self.count += 1
-        self._outcome.attempts += 1
+        self.give_up()  # the attempt itself counts from now on
         target = upstream.choose(self._request, self._tried, repeatable=self.repeatable)
         probe = upstream.began(target, again=again)
+        self.count += 1
+        self._outcome.attempts += 1
         self._tried.append(target)
         self._outcome.target = target.name
         return TargetAttempt(self, target, now, again=again, probe=probe)
@@ -163,6 +167,12 @@ class Attempts:
         if attempt is not None:
             attempt.end()
             self._tried.pop()
+
+    def give_up(self) -> None:
+        """Make no attempt of those that were promised: others may have its place within the budget."""
+        if self._reserved:
+            self._reserved = False
+            self.upstream.retrying -= 1
 
     def answering(self, target: LiveTarget) -> None:
         """Take note which target answers: of two that were asked, it may be the first or the second."""
@@ -243,7 +253,7 @@ class Attempts:
         return seconds if seconds <= hedge.ceiling else 0.0
 
     def most_kept(self) -> int:
-        """Return how many bytes of a body that streams are kept for another attempt, or for another service."""
+        """Return how many bytes of a body that streams are kept for another attempt, or service; asked before any begins."""
         retry = self.upstream.upstream.retry
         fallback = self._plan.fallback
         elsewhere = self.upstream.only is None or (fallback is not None and fallback.plan is not None)
@@ -325,9 +335,17 @@ class Attempts:
         return upstream.another(self._tried) and not self._late()
 
     def _pause(self) -> float:
+        """Return how long to wait, with a place within the budget meanwhile; NEVER if the deadline is over by then."""
         retry = self.upstream.upstream.retry
         assert retry is not None
-        return self.upstream.random() * retry.backoff * 2.0 ** (self.count - 1)
+        seconds = self.upstream.random() * retry.backoff * 2.0 ** (self.count - 1)
+        left = self._left()
+        if left is not None and seconds >= left:
+            return NEVER
+        if not self._reserved:
+            self._reserved = True
+            self.upstream.retrying += 1
+        return seconds
 
     def _left(self) -> float | None:
         """Return how many seconds are left of the deadline; None where there is none, or where nothing has begun."""

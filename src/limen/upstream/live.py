@@ -66,6 +66,7 @@ class LiveUpstream:
     __slots__ = (
         *("_balancer", "_keeps_idle", "_make_tls", "_network", "_now", "_out", "_random", "_retired"),
         *(
+            "_successor",
             "_watch",
             "_well",
             "changed",
@@ -115,6 +116,7 @@ class LiveUpstream:
         self.retrying: int = 0
         self.panic: bool = False
         self.changed: Callable[[LiveUpstream, LiveTarget], None] | None = None
+        self._successor: LiveUpstream | None = None  # what has taken over the targets, while exchanges still run here
         self._retired: set[Pool] = set() if retired is None else retired
         try:
             self._make_tls = UpstreamTlsContext(upstream)
@@ -361,7 +363,7 @@ class LiveUpstream:
             for other in self.targets
         )
         if target.health.state == PROBING or (others_well and others_out < ceil(ejection.most * len(self.targets))):
-            target.health.eject()
+            target.health.eject(alone=not others_well)
         elif not target.health.keep():
             return
         self._changed(target)
@@ -389,6 +391,9 @@ class LiveUpstream:
 
     def _changed(self, target: LiveTarget) -> None:
         self._refresh()
+        if self._successor is not None:
+            self._successor._changed(target)
+            return
         self._log_state(target)
         if self.changed is not None:
             self.changed(self, target)
@@ -504,6 +509,7 @@ class LiveUpstream:
         """Close idle connections now, and those in use when they come back, but for the pools that ``kept`` has too."""
         self.stop()
         self.changed = None
+        self._successor = kept
         still = [] if kept is None else [target.pool for target in kept.targets]
         for target in self.targets:
             if target.pool not in still:

@@ -209,13 +209,16 @@ class TargetHealth:
 
     # --- what the fleet and people decide ---
 
-    def eject(self) -> None:
-        """Go out for a while, for what ``wants_out`` says."""
+    def eject(self, *, alone: bool = False) -> None:
+        """Go out for a while, for what ``wants_out`` says.
+
+        ``alone`` says that no other target is well: then it is probed again soon, since there is nothing else to turn to.
+        """
         rules = self._rules
         assert rules is not None
         if self._clock() - self._in_since > rules.longest and self.state == IN:
             self._ejections = 0
-        seconds = min(rules.seconds * 2.0**self._ejections, rules.longest)
+        seconds = rules.seconds if alone else min(rules.seconds * 2.0**self._ejections, rules.longest)
         self._ejections = min(self._ejections + 1, 30)
         reason, self.wants_out = self.wants_out, ""
         self._go_out(reason, self._clock() + seconds * (0.75 + 0.25 * self._random.random()))

@@ -37,6 +37,15 @@ async def _at_one_service(core: Exchange, body: bytes | RequestBody | None) -> A
     assert plan is not None
     if isinstance(body, RequestBody):
         body.keep_most = attempts.most_kept()
+    try:
+        return await _answered(core, plan, attempts, body)
+    finally:
+        attempts.give_up()
+
+
+async def _answered(
+    core: Exchange, plan: Plan, attempts: Attempts, body: bytes | RequestBody | None
+) -> Attempt | Fault | None:
     while True:
         if isinstance(body, RequestBody):
             await body.gather(partial(steps.must_buffer_body, plan))
@@ -79,7 +88,7 @@ async def _answer(core: Exchange, plan: Plan, body: bytes | RequestBody | None) 
 
 
 class _Race:
-    """A first attempt, and a second one once that is late."""
+    """A first attempt, and a second one once that is late; once one of them has failed, the other may be late again."""
 
     def __init__(self, core: Exchange, plan: Plan, body: bytes | RequestBody | None, attempts: Attempts) -> None:
         self._core = core
@@ -92,12 +101,11 @@ class _Race:
         self._start(first)
         try:
             while True:
-                late = seconds if len(self._running) == 1 and seconds else None
+                late = seconds if len(self._running) == 1 else None
                 done, _ = await asyncio.wait(self._running, timeout=late, return_when=asyncio.FIRST_COMPLETED)
                 if not done:
                     if self._attempts.may_hedge(replayable=self._may_be_copied()):
                         self._start(Attempt(self._core, self._plan, self._copy()))
-                        seconds = 0.0
                     continue
                 for task in [one for one in self._running if one in done]:
                     attempt = self._running.pop(task)
@@ -128,8 +136,9 @@ class _Race:
         if self._running and self._attempts.is_failure(attempt.answered().status):
             await attempt.aclose()
             return None
+        trial = attempt.trial
         for other in self._running.values():
-            if other.trial is not None:
+            if trial is not None and other.trial is not None and other.trial.begun_at < trial.begun_at:
                 other.trial.overtaken()
         return attempt, None
 

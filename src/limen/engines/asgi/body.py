@@ -94,8 +94,10 @@ class RequestBody:
         return self.done and not self.untouched and self._kept is not None and not self._held
 
     def rewind(self) -> None:
-        """Let the next one iterate from the beginning; only while it is ``replayable``."""
-        self._again = deque(self._kept or ())
+        """Let the next one iterate from the beginning. Raises BodyCut if what was kept had to give way since it was asked."""
+        if self._kept is None:
+            raise BodyCut
+        self._again = deque(self._kept)
 
     def copy(self) -> AsyncIterator[bytes]:
         """Return an iterator of its own over a body that is ``kept_whole``."""

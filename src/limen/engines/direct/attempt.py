@@ -258,9 +258,9 @@ class Attempt:
             task.cancel()
             self._end(None, fault, sent=False, reused=False, answered=False)
 
-    def lose(self) -> None:
-        """Give up, as another attempt is answered, which began later than this one if this was the first."""
-        if self.trial is not None and not self.status:
+    def lose(self, *, overtaken: bool) -> None:
+        """Give up, as another attempt is answered; ``overtaken`` says that it began later than this one."""
+        if overtaken and self.trial is not None:
             self.trial.overtaken()
         self.cancel()
 

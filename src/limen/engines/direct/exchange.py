@@ -399,11 +399,16 @@ class DirectExchange(PipelinedRequest):
         self._conclude(fault)
 
     def _goes_on_without(self, attempt: Attempt) -> bool:
-        """Tell whether there is another attempt than ``attempt``, which has ended: then that is the one to wait for."""
+        """Tell whether there is another attempt than ``attempt``, which has ended: then that is the one to wait for.
+
+        It may be late as well, or may have been from the first: then yet another begins.
+        """
         other = self._rival if attempt is self._attempt else self._attempt
         if self._rival is None or other is None:
             return False
         self._attempt, self._rival = other, None
+        if other.trial is not None:
+            self._watch(other.trial)
         return True
 
     def _try_again(self, seconds: float) -> bool:
@@ -488,7 +493,7 @@ class DirectExchange(PipelinedRequest):
             if self.attempts.is_failure(status):
                 attempt.cancel()
                 return self._goes_on_without(attempt)
-            other.lose()
+            other.lose(overtaken=attempt is self._rival)
             self._attempt, self._rival = attempt, None
         if self._hedge_timer is not None:
             self._hedge_timer.clear()
@@ -617,6 +622,8 @@ class DirectExchange(PipelinedRequest):
         if self._pausing is not None:
             self._pausing.cancel()
             self._pausing = None
+        if self.core.attempts is not None:
+            self.core.attempts.give_up()
 
     def _conclude(self, fault: Fault) -> None:
         if self._status_sent:
