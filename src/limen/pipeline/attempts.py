@@ -4,6 +4,9 @@
 2. ``hedge_after``   after how long a second attempt begins elsewhere, while the first goes on (``may_hedge``)
 3. ``after_fault``, ``after_status``   after how long another attempt follows the one that has failed, if any may
 
+A request that authenticates its connection (NTLM, Negotiate), or has a private connection, goes to no other target once it
+was sent: there nobody knows the client.
+
 Where an upstream has one target, nothing is picked, hedged or counted: there is no ``TargetAttempt``.
 """
 
@@ -97,11 +100,25 @@ class TargetAttempt:
 
 @final
 class Attempts:
-    """All tries of one exchange. ``connecting`` is how many seconds getting a connection has taken, all tries together."""
+    """All tries of one exchange. ``connecting`` is how many seconds getting a connection has taken, all tries together.
+
+    ``private`` says that the connection serves this client alone (``limen.upstream.private_connections``).
+    """
 
     __slots__ = (
-        *("_answering", "_hooks", "_outcome", "_own_lines", "_plan", "_request", "_since", "_stale", "_tried"),
-        *("connecting", "count", "learns", "repeatable", "route", "samples", "upstream"),
+        *(
+            "_answering",
+            "_bound",
+            "_hooks",
+            "_outcome",
+            "_own_lines",
+            "_plan",
+            "_request",
+            "_since",
+            "_stale",
+            "_tried",
+        ),
+        *("connecting", "count", "learns", "private", "repeatable", "route", "samples", "upstream"),
     )
 
     def __init__(self, plan: Plan, request: Request, hooks: Hooks, outcome: Outcome, own_lines: bytes) -> None:
@@ -121,6 +138,8 @@ class Attempts:
         self._since: float = 0.0  # when the first attempt began
         self._stale: bool = False  # one has met a connection that the service had closed
         self._tried: list[LiveTarget] = NO_TARGETS
+        self.private: bool = False
+        self._bound: LiveTarget | None = None  # which has the next attempt, whoever else is well
         self._answering: LiveTarget | None = None
 
     # --- one attempt ---
@@ -129,6 +148,11 @@ class Attempts:
     def adds_lines(self) -> bool:
         """Tell whether an attempt adds lines to those that the gateway adds to every request."""
         return bool(self._hooks.attempt_head) or bool(self._plan.deadline_name)
+
+    def bind(self, target: LiveTarget) -> None:
+        """8. Make the next attempt at ``target``, to which the client has a private connection."""
+        self.private = True
+        self._bound = target
 
     def begin(self) -> TargetAttempt | None:
         """8. Pick the target of the next attempt; None where there is but one (``upstream.only``)."""
@@ -149,7 +173,8 @@ class Attempts:
                 self.samples = hedge.samples
         again = self.count > 0
         self._outcome.attempts = self.count = self.count + 1
-        target = upstream.choose(self._request, self._tried, repeatable=self.repeatable)
+        target = self._bound or upstream.choose(self._request, self._tried, repeatable=self.repeatable)
+        self._bound = None
         probe = upstream.began(target, again=again)
         self._tried.append(target)
         self._outcome.target = target.name
@@ -211,6 +236,7 @@ class Attempts:
             and retry.timeout is not None
             and replayable
             and self.repeatable
+            and not self.private
             and self.count < retry.attempts
             and self.upstream.only is None
             and self.upstream.another(self._tried)
@@ -232,7 +258,7 @@ class Attempts:
     def hedge_after(self, first: TargetAttempt) -> float:
         """10. Return after how many seconds another attempt may begin while ``first`` goes on; 0 for no time at all."""
         hedge = self.upstream.upstream.hedge
-        if not self.learns or hedge is None or self.upstream.upstream.retry is None:
+        if not self.learns or self.private or hedge is None or self.upstream.upstream.retry is None:
             return 0.0
         p99 = first.target.latency(self.route, self.samples).p99
         if p99 == 0.0:  # it is new, or back: the others know how long this takes
@@ -274,10 +300,12 @@ class Attempts:
         if not sent and kind.stage == "connect":
             return 0.0 if self.upstream.untried(self._tried) else NEVER
         if kind.retry == "reused" and not sent:
+            self._stay()
             return 0.0
         if stale and self.repeatable and not self._stale:
-            # The service had closed it before it saw the request: any target will do.
+            # The service had closed it before it saw the request: any target will do, unless it knew the client.
             self._stale = True
+            self._stay()
             return 0.0
         if kind.source != "upstream" or kind in _OF_THE_CONTENT or not self._may_go_elsewhere():
             return NEVER
@@ -290,6 +318,11 @@ class Attempts:
             return NEVER
         return self._pause()
 
+    def _stay(self) -> None:
+        """Make the next attempt of a private request where the last one was."""
+        if self.private and self._tried:
+            self._bound = self._tried[-1]
+
     def _is_repeatable(self) -> bool:
         request = self._request
         return request.method in IDEMPOTENT or (self._plan.route.idempotency_key and has_key(request))
@@ -298,7 +331,13 @@ class Attempts:
         """Tell whether what may have been done may be done again: at another target that is well, and within the budget."""
         upstream = self.upstream
         retry = upstream.upstream.retry
-        if not self.repeatable or retry is None or self.count >= retry.attempts or upstream.only is not None:
+        if (
+            self.private
+            or not self.repeatable
+            or retry is None
+            or self.count >= retry.attempts
+            or upstream.only is not None
+        ):
             return False
         if upstream.retrying >= max(retry.least, retry.budget * upstream.in_flight):
             return False

@@ -186,6 +186,7 @@ def _plan(
         hooks=policy_compiler.route_hooks(facts, route.policies),
         deadline_name=deadline_name,
         name=route.name,
+        passes_authorization=b"authorization" not in withheld_headers,
     )
 
 

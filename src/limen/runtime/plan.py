@@ -37,7 +37,7 @@ class Plan:
     ``body_silence`` is for how many seconds a request body that passes may bring nothing, or not be read by the service.
     ``session_ender`` ends the sessions that an answer names. ``guard`` runs the dependencies. ``hooks`` are those of the
     policies, the gateway's included. ``deadline_name`` is the header that tells the service how much time is left, empty for
-    none. ``name`` is the route's.
+    none. ``name`` is the route's. ``passes_authorization`` says that a client's ``Authorization`` reaches the service.
     """
 
     route: Route
@@ -53,3 +53,4 @@ class Plan:
     hooks: Hooks = NO_HOOKS
     deadline_name: bytes = b""
     name: str = ""
+    passes_authorization: bool = True

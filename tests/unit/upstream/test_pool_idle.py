@@ -64,7 +64,7 @@ def clock() -> Iterator[Clock]:
 
 
 def opened(clock: Clock, most: int, count: int) -> tuple[Pool, list[Connection]]:
-    upstream = Upstream("svc", ["http://a"], limits=Limits(connections=most, keepalive=KEEPALIVE))
+    upstream = Upstream("svc", ["http://a"], limits=Limits(connections=most, keepalive=KEEPALIVE, lifetime=None))
     pool = Loose(upstream, upstream.addresses[0], Sockets(), lambda: None, clock=clock.time)
 
     async def open_all() -> list[Connection]:

@@ -100,6 +100,8 @@ class Attempt:
             self._pool.release(connection)
             raise
         self._wrote = True
+        if attempts.private:
+            connection.private = True
         replayable = not isinstance(body, RequestBody) or body.replayable
         seconds, timeouts = attempts.time_to_answer(replayable), self._plan.timeouts
         if seconds is not None and seconds != timeouts.first_byte:
