@@ -62,6 +62,7 @@ class Pool:
         self._most = upstream.limits.connections
         self._idle: list[Connection] = []  # the oldest first
         self._look: asyncio.TimerHandle | None = None  # the next check of idle connections
+        self._look_at: float = math.inf  # by the clock
         self._loop: asyncio.AbstractEventLoop | None = None
         self._busy: set[Connection] = set()
         self._private: dict[Connection, PrivateConnection] = {}  # of those busy: the ones that wait for their client
@@ -136,8 +137,8 @@ class Pool:
         else:
             connection.idle_until = self._idle_until(now, until)
             self._idle.append(connection)
-            if self._look is None:
-                self._look_in(max(_LOOK, connection.idle_until - now))
+            if connection.idle_until < self._look_at:
+                self._look_by(connection.idle_until, now)
         self._next()
 
     def _idle_until(self, now: float, expires_at: float) -> float:
@@ -159,8 +160,8 @@ class Pool:
             return False
         private.idle_until = self._idle_until(now, expires_at)
         self._private[connection] = private
-        if self._look is None:
-            self._look_in(max(_LOOK, private.idle_until - now))
+        if private.idle_until < self._look_at:
+            self._look_by(private.idle_until, now)
         return True
 
     def take_private(self, private: PrivateConnection) -> bool:
@@ -221,7 +222,7 @@ class Pool:
         self._closed = self._discards = True
         if self._look is not None:
             self._look.cancel()
-            self._look = None
+            self._look, self._look_at = None, math.inf
         doomed = [*self._idle, *self._busy]
         for private in self._private.values():
             private.owner.forget(private)
@@ -237,8 +238,17 @@ class Pool:
         # Transports call ``connection_lost`` in the next turns of the loop.
         await asyncio.sleep(0)
 
-    def _look_in(self, seconds: float) -> None:
+    def _look_by(self, until: float, now: float) -> None:
+        """Look at idle connections at ``until``, or soon after, unless a look is due before."""
+        at = max(until, now + _LOOK)
+        if at < self._look_at:
+            if self._look is not None:
+                self._look.cancel()
+            self._look_in(at - now, at)
+
+    def _look_in(self, seconds: float, at: float) -> None:
         if self._loop is not None:
+            self._look_at = at
             self._look = self._loop.call_later(seconds, self._close_old)
 
     def _close_old(self) -> None:
@@ -263,12 +273,12 @@ class Pool:
                 over.append(private)
             else:
                 soonest = min(soonest, private.idle_until)
-        self._look = None
+        self._look, self._look_at = None, math.inf
         if more:
-            self._look_in(0.0)  # after other work of the loop
+            self._look_in(0.0, now)  # after other work of the loop
         elif soonest < math.inf:
             # One check closes many connections that became idle one by one.
-            self._look_in(max(_LOOK, soonest - now))
+            self._look_by(soonest, now)
         for connection in doomed:
             connection.abort()
         for private in over:
