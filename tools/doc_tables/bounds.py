@@ -61,6 +61,7 @@ FIXED: dict[str, Unit] = {
     "upstream.flow_control.MOST_AFTER_RESET": size,
     "upstream.connection._SMALL_PIECE": size,
     "upstream.pool._MOST_CLOSED": count,
+    "upstream.private_connections.MOST_PRIVATE": count,
     "upstream.names.FRESH": seconds,
     "upstream.names.OLD": seconds,
     "upstream.names.FAILED": seconds,

@@ -4,6 +4,9 @@
 2. ``hedge_after``   after how long a second attempt begins elsewhere, while the first goes on (``may_hedge``)
 3. ``after_fault``, ``after_status``   after how long another attempt follows the one that has failed, if any may
 
+A request that authenticates its connection (NTLM, Negotiate), or has a private connection, goes to no other target once it
+was sent: there nobody knows the client.
+
 Where an upstream has one target, nothing is picked, hedged or counted: there is no ``TargetAttempt``.
 """
 
@@ -102,11 +105,14 @@ class TargetAttempt:
 
 @final
 class Attempts:
-    """All tries of one exchange. ``connecting`` is how many seconds getting a connection has taken, all tries together."""
+    """All tries of one exchange. ``connecting`` is how many seconds getting a connection has taken, all tries together.
+
+    ``private`` says that the connection serves this client alone (``limen.upstream.private_connections``).
+    """
 
     __slots__ = (
-        *("_answering", "_hooks", "_outcome", "_own_lines", "_plan", "_request", "_reserved", "_since", "_stale"),
-        *("_tried", "connecting", "count", "learns", "repeatable", "upstream"),
+        *("_answering", "_bound", "_hooks", "_outcome", "_own_lines", "_plan", "_request", "_reserved", "_since"),
+        *("_stale", "_tried", "connecting", "count", "learns", "private", "repeatable", "upstream"),
     )
 
     def __init__(self, plan: Plan, request: Request, hooks: Hooks, outcome: Outcome, own_lines: bytes) -> None:
@@ -125,6 +131,8 @@ class Attempts:
         self._stale: bool = False  # one has met a connection that the service had closed
         self._reserved: bool = False  # a place within the budget of retries, until the next attempt begins
         self._tried: list[LiveTarget] = NO_TARGETS
+        self.private: bool = False
+        self._bound: LiveTarget | None = None  # which has the next attempt, whoever else is well
         self._answering: LiveTarget | None = None
 
     # --- one attempt ---
@@ -134,6 +142,11 @@ class Attempts:
         hedge = self.upstream.hedge
         assert hedge is not None
         return target.latency(self._plan.name, hedge.samples)
+
+    def bind(self, target: LiveTarget) -> None:
+        """8. Make the next attempt at ``target``, to which the client has a private connection."""
+        self.private = True
+        self._bound = target
 
     def begin(self) -> TargetAttempt | None:
         """8. Pick the target of the next attempt; None where there is but one (``upstream.only``)."""
@@ -152,7 +165,8 @@ class Attempts:
             self.learns = self.repeatable and upstream.hedge is not None
         again = self.count > 0
         self.give_up()  # the attempt itself counts from now on
-        target = upstream.choose(self._request, self._tried, repeatable=self.repeatable)
+        target = self._bound or upstream.choose(self._request, self._tried, repeatable=self.repeatable)
+        self._bound = None
         probe = upstream.began(target, again=again)
         self.count += 1
         self._outcome.attempts += 1
@@ -222,6 +236,7 @@ class Attempts:
             and retry.timeout is not None
             and replayable
             and self.repeatable
+            and not self.private
             and self.count < retry.attempts
             and self.upstream.only is None
             and self.upstream.another(self._tried)
@@ -243,7 +258,7 @@ class Attempts:
     def hedge_after(self, first: TargetAttempt) -> float:
         """10. Return after how many seconds another attempt may begin while ``first`` goes on; 0 for no time at all."""
         hedge = self.upstream.hedge
-        if not self.learns or hedge is None:
+        if not self.learns or self.private or hedge is None:
             return 0.0
         p99 = self.latency_at(first.target).p99
         if p99 == 0.0:  # it is new, or back: the others know how long this takes
@@ -287,10 +302,12 @@ class Attempts:
         if not sent and kind.stage == "connect":
             return 0.0 if self.upstream.reachable(self._tried) else NEVER
         if kind.retry == "reused" and not sent:
+            self._stay()
             return 0.0
         if stale and self.repeatable and not self._stale:
-            # The service had closed it before it saw the request: any target will do.
+            # The service had closed it before it saw the request: any target will do, unless it knew the client.
             self._stale = True
+            self._stay()
             return 0.0
         if kind.source != "upstream" or kind in _OF_THE_CONTENT or not self._may_go_elsewhere():
             return NEVER
@@ -302,6 +319,11 @@ class Attempts:
         if retry is None or status not in retry.statuses or not replayable or not self._may_go_elsewhere():
             return NEVER
         return self._pause()
+
+    def _stay(self) -> None:
+        """Make the next attempt of a private request where the last one was."""
+        if self.private and self._tried:
+            self._bound = self._tried[-1]
 
     # --- another service ---
 
@@ -328,7 +350,13 @@ class Attempts:
         """Tell whether what may have been done may be done again: at another target that is well, and within the budget."""
         upstream = self.upstream
         retry = upstream.upstream.retry
-        if not self.repeatable or retry is None or self.count >= retry.attempts or upstream.only is not None:
+        if (
+            self.private
+            or not self.repeatable
+            or retry is None
+            or self.count >= retry.attempts
+            or upstream.only is not None
+        ):
             return False
         if upstream.retrying >= max(retry.least, retry.budget * upstream.in_flight):
             return False

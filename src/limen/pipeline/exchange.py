@@ -32,6 +32,7 @@ from limen.exchange.outcome import Outcome
 from limen.exchange.request import Request
 from limen.exchange.settlement import Settlement
 from limen.exchange.transforms import chain
+from limen.http.connection_auth import names_connection_scheme
 from limen.http.headers import Headers, values
 from limen.http.replies import Reply, allowed, complete, problem, redirect
 from limen.pipeline.attempts import Attempts
@@ -80,6 +81,8 @@ _LIMIT: Final = 4
 _BODY: Final = 5
 _LOOKUP: Final = 6
 _ANSWER: Final = 11
+
+_AUTHORIZATION: Final = b"authorization"
 
 Found = Match[Plan] | HealthEndpoint | Redirect | MethodNotAllowed | Fault
 
@@ -469,6 +472,8 @@ class Exchange:
             lines = self._transform_body(lines)
         self.lines = lines
         self.attempts = attempts = Attempts(plan, request, self.hooks, self.outcome, self.own_lines)
+        if self.hooks.request_head or (plan.passes_authorization and request.head.all(_AUTHORIZATION)):
+            attempts.private = names_connection_scheme(lines, _AUTHORIZATION)
         self.state = SENDING
         if (
             plan.fallback is not None

@@ -191,6 +191,7 @@ def _plan(
         deadline=-1.0 if timeouts.deadline is None else timeouts.deadline,
         deadline_name=deadline_name(route.upstream, timeouts),
         name=route.name,
+        passes_authorization=b"authorization" not in withheld_headers,
     )
     if route.split is None and route.fallback is None:
         return plan

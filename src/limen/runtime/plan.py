@@ -63,6 +63,7 @@ class Plan:
     tells the service how much of it is left, empty for none. ``name`` is the route's. ``sides`` are those of a split: one of
     them takes the place of this plan once it is known who calls, and tells its service so. ``fallback`` answers where the
     service does not.
+    ``passes_authorization`` says that a client's ``Authorization`` reaches the service.
     """
 
     route: Route
@@ -79,5 +80,6 @@ class Plan:
     deadline: float = -1.0
     deadline_name: bytes = b""
     name: str = ""
+    passes_authorization: bool = True
     sides: Sides | None = None
     fallback: LiveFallback | None = None

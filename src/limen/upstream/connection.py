@@ -4,6 +4,7 @@ httptools parses answers. A connection may be reused only when request and answe
 followed.
 """
 
+import math
 from collections.abc import Callable
 from typing import Final
 
@@ -11,6 +12,7 @@ import httptools
 
 from limen.errors import Fault, Kind
 from limen.fairness.scheduler import LONG_READ, LoopScheduler
+from limen.http.connection_auth import names_connection_scheme
 from limen.http.headers import Headers
 from limen.upstream import answer_rules
 from limen.upstream.answer_sink import AnswerSink
@@ -39,7 +41,11 @@ _FEW_CHUNKS: Final = 16
 
 
 class Connection(FlowControlProtocol):
-    """A connection that is either idle or busy with one exchange."""
+    """A connection that is either idle or busy with one exchange.
+
+    By the clock of the pool, it serves no further request from ``expires_at`` on, and has been idle for too long from
+    ``idle_until`` on. ``private`` says that a client may have authenticated the connection itself: it serves nobody else.
+    """
 
     def __init__(
         self, target: Target, head_limit: int, on_lost: Callable[["Connection"], None], scheduler: LoopScheduler
@@ -50,7 +56,9 @@ class Connection(FlowControlProtocol):
         """
         super().__init__(scheduler)
         self.target = target
-        self.idle_since = 0.0
+        self.expires_at: float = math.inf
+        self.idle_until: float = 0.0
+        self.private = False
         self.uses = 0
         self._head_limit = head_limit
         self._on_lost = on_lost
@@ -232,6 +240,8 @@ class Connection(FlowControlProtocol):
             raise httptools.HttpParserError(self._head_too_long())
         if status < 200:
             return
+        if status == 401 and names_connection_scheme(self._headers, b"www-authenticate"):
+            self.private = True
         framing_count = answer_rules.framing_count(self._headers)
         if framing_count > 1:
             raise httptools.HttpParserError("ambiguous length of the answer")

@@ -142,7 +142,13 @@ class LiveUpstream:
         if known is not None and keeps_pool:
             return known
         pool = Pool(
-            self.upstream, target, self._network, self._make_tls.context, clock=self.clock, keeps_idle=self._keeps_idle
+            self.upstream,
+            target,
+            self._network,
+            self._make_tls.context,
+            clock=self.clock,
+            random=self._random,
+            keeps_idle=self._keeps_idle,
         )
         health = TargetHealth(self.upstream.ejection, self.clock, self._now, self._random)
         live = LiveTarget(target, pool, health)

@@ -1,12 +1,15 @@
 """The connections to one target: idle ones, last in first out; busy ones, bounded; and a queue of requests for one.
 
+A private connection (``limen.upstream.private_connections``) is busy, too, while it waits for the next request of its client.
 State changes first, I/O after: the synchronous parts leave the pool consistent before anything is awaited or closed.
 """
 
 import asyncio
+import math
 import ssl
 from collections import deque
 from collections.abc import Callable
+from random import Random
 from time import monotonic
 from typing import Final
 
@@ -17,6 +20,7 @@ from limen.upstream.connection import Connection
 from limen.upstream.declared import Upstream
 from limen.upstream.error import UpstreamError
 from limen.upstream.network import Network
+from limen.upstream.private_connections import PrivateConnection
 from limen.upstream.snapshot import UpstreamSnapshot
 from limen.upstream.target import Target
 from limen.upstream.tls import handshake_fault
@@ -24,6 +28,9 @@ from limen.upstream.tls import handshake_fault
 # The least seconds between two checks of idle connections, and the most connections that one check, or one request, closes.
 _LOOK: Final = 0.5
 _MOST_CLOSED: Final = 64
+
+# By which share of it the life of a connection is shorter, at most, so that those opened together do not end together.
+_JITTER: Final = 0.1
 
 
 class Pool:
@@ -37,6 +44,7 @@ class Pool:
         tls: Callable[[], ssl.SSLContext | None],
         *,
         clock: Callable[[], float] = monotonic,
+        random: Random | None = None,
         keeps_idle: bool = True,
     ) -> None:
         """Open nothing yet.
@@ -44,6 +52,7 @@ class Pool:
         ``network`` is shared by pools. ``tls`` returns the context for a connection that is opened now. ``clock`` gives
         seconds that never go back. Without ``keeps_idle`` a connection serves one exchange.
         """
+        self._random = Random() if random is None else random  # noqa: S311 - for lives that differ
         self.upstream = upstream
         self.target = target
         self._network = network
@@ -53,8 +62,10 @@ class Pool:
         self._most = upstream.limits.connections
         self._idle: list[Connection] = []  # the oldest first
         self._look: asyncio.TimerHandle | None = None  # the next check of idle connections
+        self._look_at: float = math.inf  # by the clock
         self._loop: asyncio.AbstractEventLoop | None = None
         self._busy: set[Connection] = set()
+        self._private: dict[Connection, PrivateConnection] = {}  # of those busy: the ones that wait for their client
         self._opening = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._draining: list[asyncio.Future[None]] = []
@@ -79,7 +90,7 @@ class Pool:
     @property
     def full(self) -> bool:
         """Tell whether a request would have to wait in the queue."""
-        return bool(self._waiting) or self.used >= self._most
+        return bool(self._waiting) or (self.used >= self._most and not self._private)
 
     @property
     def in_use(self) -> bool:
@@ -91,7 +102,7 @@ class Pool:
         left = _MOST_CLOSED  # the next request, or the next check, closes more
         while self._idle and left:
             connection = self._idle.pop()
-            if connection.reusable and now - connection.idle_since < self._limits.keepalive:
+            if connection.reusable and now < connection.idle_until:
                 self._busy.add(connection)
                 return connection
             left -= 1
@@ -107,7 +118,10 @@ class Pool:
         self._loop = loop = asyncio.get_running_loop()
         deadline = None if timeout is None else loop.time() + timeout
         if self._waiting or len(self._busy) + self._opening >= self._most:
-            await self._wait(deadline)
+            if self._private:
+                self._give_way()
+            if self._waiting or len(self._busy) + self._opening >= self._most:
+                await self._wait(deadline)
         if self._closed:
             raise UpstreamError(Fault(Kind.SHUT_DOWN, cause="the gateway is shutting down"))
         return self._take() or await self._open(deadline)
@@ -117,14 +131,59 @@ class Pool:
         if connection not in self._busy:
             return
         self._busy.discard(connection)
-        if self._discards or not connection.reusable:
+        now, until = self._clock(), connection.expires_at
+        if until <= now or self._discards or connection.private or not connection.reusable:
             connection.abort()
         else:
-            connection.idle_since = self._clock()
+            connection.idle_until = self._idle_until(now, until)
             self._idle.append(connection)
-            if self._look is None:
-                self._look_in(max(_LOOK, self._limits.keepalive))
+            if connection.idle_until < self._look_at:
+                self._look_by(connection.idle_until, now)
         self._next()
+
+    def _idle_until(self, now: float, expires_at: float) -> float:
+        until = now + self._limits.keepalive
+        return until if until < expires_at else expires_at
+
+    # --- private connections ---
+
+    def keep_private(self, private: PrivateConnection) -> bool:
+        """Let a private connection wait for the next request of its client; False if it was closed, as its time is over."""
+        connection = private.connection
+        if connection not in self._busy:
+            return False
+        now = self._clock()
+        # A handshake that is cut has to begin anew, and the next could be cut as well.
+        expires_at = math.inf if private.handshake else connection.expires_at
+        if expires_at <= now or self._discards or not connection.reusable:
+            self.release(connection)
+            return False
+        private.idle_until = self._idle_until(now, expires_at)
+        self._private[connection] = private
+        if private.idle_until < self._look_at:
+            self._look_by(private.idle_until, now)
+        return True
+
+    def take_private(self, private: PrivateConnection) -> bool:
+        """Tell whether a private connection serves its client again, from now on; else it is closed."""
+        connection = private.connection
+        if self._private.pop(connection, None) is None:
+            return False
+        if connection.reusable and self._clock() < private.idle_until:
+            return True
+        self.release(connection)
+        return False
+
+    def end_private(self, private: PrivateConnection) -> None:
+        """Close a private connection that waits: its client will not use it any more."""
+        if self._private.pop(private.connection, None) is not None:
+            self.release(private.connection)
+
+    def _give_way(self) -> None:
+        """Close the private connection that has waited longest: a request must not wait for one that nobody uses."""
+        private = next(iter(self._private.values()))
+        private.owner.forget(private)
+        self.end_private(private)
 
     def snapshot(self) -> UpstreamSnapshot:
         """Return the current counts."""
@@ -149,6 +208,10 @@ class Pool:
         self._retired = in_use
         self._discards = True
         doomed, self._idle = self._idle, []
+        private, self._private = self._private, {}
+        for connection, one in private.items():
+            one.owner.forget(one)
+            self.release(connection)
         if self._busy or self._opening or self._waiting:
             in_use.add(self)
         for connection in doomed:
@@ -159,10 +222,13 @@ class Pool:
         self._closed = self._discards = True
         if self._look is not None:
             self._look.cancel()
-            self._look = None
+            self._look, self._look_at = None, math.inf
         doomed = [*self._idle, *self._busy]
+        for private in self._private.values():
+            private.owner.forget(private)
         self._idle.clear()
         self._busy.clear()
+        self._private.clear()
         for waiter in self._waiting:
             if not waiter.done():
                 waiter.set_result(None)
@@ -172,31 +238,59 @@ class Pool:
         # Transports call ``connection_lost`` in the next turns of the loop.
         await asyncio.sleep(0)
 
-    def _look_in(self, seconds: float) -> None:
+    def _look_by(self, until: float, now: float) -> None:
+        """Look at idle connections at ``until``, or soon after, unless a look is due before."""
+        at = max(until, now + _LOOK)
+        if at < self._look_at:
+            if self._look is not None:
+                self._look.cancel()
+            self._look_in(at - now, at)
+
+    def _look_in(self, seconds: float, at: float) -> None:
         if self._loop is not None:
+            self._look_at = at
             self._look = self._loop.call_later(seconds, self._close_old)
 
     def _close_old(self) -> None:
-        """Close what has been idle for too long. The newest connections serve first, so no request meets the oldest."""
-        least = self._clock() - self._limits.keepalive
+        """Close what has been idle for too long, and what may serve no further request."""
+        now = self._clock()
+        soonest, more = math.inf, False
         doomed: list[Connection] = []
-        for connection in self._idle[:_MOST_CLOSED]:
-            if connection.idle_since > least:
+        for connection in self._idle:
+            if connection.idle_until > now:
+                soonest = min(soonest, connection.idle_until)
+            elif len(doomed) < _MOST_CLOSED:
+                doomed.append(connection)
+            else:
+                more = True
                 break
-            doomed.append(connection)
-        del self._idle[: len(doomed)]
-        self._look = None
-        if len(doomed) == _MOST_CLOSED:
-            self._look_in(0.0)  # after other work of the loop
-        elif self._idle:
+        if doomed:
+            gone = set(doomed)
+            self._idle = [connection for connection in self._idle if connection not in gone]
+        over: list[PrivateConnection] = []
+        for private in self._private.values():
+            if private.idle_until <= now:
+                over.append(private)
+            else:
+                soonest = min(soonest, private.idle_until)
+        self._look, self._look_at = None, math.inf
+        if more:
+            self._look_in(0.0, now)  # after other work of the loop
+        elif soonest < math.inf:
             # One check closes many connections that became idle one by one.
-            self._look_in(max(_LOOK, self._idle[0].idle_since - least))
+            self._look_by(soonest, now)
         for connection in doomed:
             connection.abort()
+        for private in over:
+            private.owner.forget(private)
+            self.end_private(private)
 
     def _lost(self, connection: Connection) -> None:
         if connection in self._busy:
             self._busy.discard(connection)
+            private = self._private.pop(connection, None)
+            if private is not None:
+                private.owner.forget(private)
             self._next()
         elif connection in self._idle:
             self._idle.remove(connection)
@@ -264,6 +358,7 @@ class Pool:
                 raise UpstreamError(connect_fault(target, error)) from None
             raise
         self._opening -= 1
+        connection.expires_at = self._clock() + self._life()
         self._busy.add(connection)
         return connection
 
@@ -275,6 +370,10 @@ class Pool:
             return kind(self.target, self._limits.head, self._lost, scheduler)
 
         return await self._network.connect(self.upstream, self.target, make, self._tls, deadline)
+
+    def _life(self) -> float:
+        lifetime = self._limits.lifetime
+        return math.inf if lifetime is None else lifetime * (1.0 - _JITTER * self._random.random())
 
     def __repr__(self) -> str:
         """Show the current counts."""

@@ -1,88 +1,33 @@
 """Idle connections are closed when their time is over, whatever the traffic, and not all of them in one turn."""
 
-import asyncio
 import heapq
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
 from calling import counts
-from limen import Limits, Upstream
+from clocked_pool import ClockedLoop, aborted, clocked_pool
+from clocked_pool import opened as opened_of
+from limen import Limits
 from limen.upstream.connection import Connection
-from limen.upstream.network import Sockets
 from limen.upstream.pool import Pool
-from talk import Wire
-from turning import timeless
 
 KEEPALIVE = 4.0
 
 
-class Clock(asyncio.SelectorEventLoop):
-    """A loop whose timers go by ``now``; whatever else runs, runs at once."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 1000.0
-        self.timers: list[tuple[float, int, asyncio.TimerHandle]] = []
-
-    def time(self) -> float:
-        return self.now
-
-    def call_later(self, delay: float, callback: Callable[..., object], *args: Any, context: Any = None) -> Any:
-        handle = asyncio.TimerHandle(self.now + delay, callback, args, self, context)
-        heapq.heappush(self.timers, (self.now + delay, len(self.timers), handle))
-        return handle
-
-    def until(self, now: float) -> int:
-        """Let the time pass, and return how many timers went off."""
-        count = 0
-        while self.timers and self.timers[0][0] <= now:
-            self.now, _, handle = heapq.heappop(self.timers)
-            if not handle.cancelled():
-                count += 1
-                handle._run()  # pyright: ignore[reportAttributeAccessIssue] - as the loop does
-        self.now = now
-        return count
-
-
-class Loose(Pool):
-    """A pool whose connections lead nowhere."""
-
-    async def _connect(self, deadline: float | None) -> Connection:
-        lost: Callable[[Connection], None] = self._lost
-        connection = Connection(self.target, 4096, lost, timeless())
-        connection.connection_made(Wire())
-        return connection
-
-
 @pytest.fixture
-def clock() -> Iterator[Clock]:
-    loop = Clock()
+def clock() -> Iterator[ClockedLoop]:
+    loop = ClockedLoop()
     yield loop
     loop.close()
 
 
-def opened(clock: Clock, most: int, count: int) -> tuple[Pool, list[Connection]]:
-    upstream = Upstream("svc", ["http://a"], limits=Limits(connections=most, keepalive=KEEPALIVE))
-    pool = Loose(upstream, upstream.addresses[0], Sockets(), lambda: None, clock=clock.time)
-
-    async def open_all() -> list[Connection]:
-        return [await pool.acquire(1) for _ in range(count)]
-
-    return pool, clock.run_until_complete(open_all())
+def opened(clock: ClockedLoop, most: int, count: int) -> tuple[Pool, list[Connection]]:
+    pool = clocked_pool(clock, Limits(connections=most, keepalive=KEEPALIVE, lifetime=None))
+    return pool, opened_of(clock, pool, count)
 
 
-def aborted(connections: list[Connection]) -> int:
-    return sum(wire.aborted for wire in map(wire_of, connections))
-
-
-def wire_of(connection: Connection) -> Wire:
-    wire: Wire = vars(connection)["_transport"]
-    return wire
-
-
-def test_those_that_nobody_needs_are_closed_while_the_newest_serves_on(clock: Clock) -> None:
+def test_those_that_nobody_needs_are_closed_while_the_newest_serves_on(clock: ClockedLoop) -> None:
     pool, connections = opened(clock, 60, 60)
     for connection in connections:
         pool.release(connection)
@@ -100,7 +45,7 @@ def test_those_that_nobody_needs_are_closed_while_the_newest_serves_on(clock: Cl
     assert len(clock.timers) == 1
 
 
-def test_nothing_is_looked_at_while_nothing_is_idle(clock: Clock) -> None:
+def test_nothing_is_looked_at_while_nothing_is_idle(clock: ClockedLoop) -> None:
     pool, connections = opened(clock, 2, 2)
     clock.until(2000.0)
     pool.release(connections[0])
@@ -110,7 +55,7 @@ def test_nothing_is_looked_at_while_nothing_is_idle(clock: Clock) -> None:
     assert clock.timers == []
 
 
-def test_many_that_went_idle_one_by_one_do_not_take_a_look_each(clock: Clock) -> None:
+def test_many_that_went_idle_one_by_one_do_not_take_a_look_each(clock: ClockedLoop) -> None:
     pool, connections = opened(clock, 200, 200)
     for connection in connections:
         clock.until(clock.now + 0.01)
@@ -119,7 +64,7 @@ def test_many_that_went_idle_one_by_one_do_not_take_a_look_each(clock: Clock) ->
     assert aborted(connections) == 200
 
 
-def test_one_turn_closes_a_bounded_number(clock: Clock) -> None:
+def test_one_turn_closes_a_bounded_number(clock: ClockedLoop) -> None:
     pool, connections = opened(clock, 200, 200)
     for connection in connections:
         pool.release(connection)
@@ -132,7 +77,7 @@ def test_one_turn_closes_a_bounded_number(clock: Clock) -> None:
     assert clock.now == 1000.0 + KEEPALIVE
 
 
-def test_one_request_closes_a_bounded_number(clock: Clock) -> None:
+def test_one_request_closes_a_bounded_number(clock: ClockedLoop) -> None:
     """As when the loop did not turn for a while: nobody has looked at those whose time is over."""
     pool, connections = opened(clock, 200, 200)
     for connection in connections:
@@ -147,7 +92,7 @@ def test_one_request_closes_a_bounded_number(clock: Clock) -> None:
     assert counts(pool) == (0, 0, 0)
 
 
-def test_closing_the_pool_ends_the_looks(clock: Clock) -> None:
+def test_closing_the_pool_ends_the_looks(clock: ClockedLoop) -> None:
     pool, connections = opened(clock, 1, 1)
     pool.release(connections[0])
     clock.run_until_complete(pool.aclose())

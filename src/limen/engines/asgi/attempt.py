@@ -100,6 +100,8 @@ class Attempt:
             self._pool.release(connection)
             raise
         self._wrote = True
+        if attempts.private:
+            connection.private = True
         replayable = not isinstance(body, RequestBody) or body.replayable
         timeouts = self._plan.timeouts
         seconds = attempts.time_to_answer(timeouts.first_byte, replayable=replayable)

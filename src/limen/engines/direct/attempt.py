@@ -55,9 +55,9 @@ class Attempt:
 
     # --- a connection ---
 
-    def begin(self) -> None:
-        """Get a connection, and send the request on it."""
-        connection = self._pool.idle()
+    def begin(self, private: Connection | None = None) -> None:
+        """Get a connection, and send the request on it; ``private`` is one that serves this client alone."""
+        connection = self._pool.idle() if private is None else private
         if connection is not None:
             self._send(connection)
         else:
@@ -111,6 +111,8 @@ class Attempt:
             body.sent(exchange, more=more)
         elif content:
             data += content
+        if exchange.attempts.private:
+            connection.private = True
         connection.start(self, core.request.method, data, whole=not more)
         if self._connection is not connection:
             return  # it was lost already, and the fault has been dealt with
@@ -186,10 +188,23 @@ class Attempt:
         """The answer is whole."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            self._pool.release(connection)
+            if connection.private:
+                self._give_private_back(connection)
+            else:
+                self._pool.release(connection)
             if self.trial is not None or self._exchange.core.hooks.attempt_ended:
                 self._end(connection, None, sent=True, reused=connection.reused, answered=True)
         self._exchange.answer_whole()
+
+    def _give_private_back(self, connection: Connection) -> None:
+        """Keep ``connection`` with the client's, unless others may share that, or the target has gone."""
+        exchange = self._exchange
+        upstream = exchange.attempts.upstream
+        target = upstream.only if self.trial is None else self.trial.target
+        if target is None or target.pool is not self._pool or not exchange.is_of_one_client():
+            self._pool.release(connection)
+        else:
+            exchange.downstream.keep_private(upstream.upstream.name, target, connection, handshake=self.status == 401)
 
     def fault(self, fault: Fault) -> None:
         """The answer will not become whole."""

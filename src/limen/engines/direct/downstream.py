@@ -8,12 +8,17 @@ from limen.engines.direct.timers import Timer
 from limen.http.headers import Headers
 from limen.http.replies import Reply
 from limen.http.status import status_line
+from limen.upstream.connection import Connection
+from limen.upstream.live_target import LiveTarget
+from limen.upstream.private_connections import PrivateConnections
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Downstream:
     """The connection as its requests see it. ``timer`` is that of the request whose turn it is.
+
+    ``private`` are the connections to services that serve this client alone; None while there are none.
 
     A native base, and no protocol: so calls cost 260 instructions less each.
     """
@@ -22,6 +27,11 @@ class Downstream:
     peer: bytes
     """The address of the connection's other end, or what stands for it."""
     timer: Timer
+    private: PrivateConnections | None = None
+
+    def keep_private(self, upstream: str, target: LiveTarget, connection: Connection, *, handshake: bool) -> None:
+        """Keep a private ``connection`` to ``target`` of ``upstream`` for the next request of this client."""
+        target.pool.release(connection)
 
     def hedge_timer(self) -> Timer:
         """Return the timer of a second attempt, for the request whose turn it is."""

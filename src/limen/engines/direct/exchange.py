@@ -28,10 +28,14 @@ from limen.observe.redaction import logger
 from limen.pipeline.attempts import Attempts, TargetAttempt
 from limen.pipeline.exchange import ANSWERING, BUFFERING, READING, REPLYING, SENDING, WAITING, Exchange
 from limen.pipeline.steps import MOST_HELD, must_buffer_body
+from limen.upstream.connection import Connection
 
 _log = logger("limen.direct")
 
 _BUG: Final = Fault(Kind.INTERNAL_ERROR)
+
+# What a proxy says of itself and of whom it speaks for, trusted or not.
+_OF_PROXIES: Final = frozenset((b"via", b"forwarded", b"x-forwarded-for", b"x-real-ip"))
 
 
 @final
@@ -321,9 +325,10 @@ class DirectExchange(PipelinedRequest):
         self._pausing = None
         if self.streams and self.must_wait_for_body():
             return
+        private = None if self.downstream.private is None else self._private_connection()
         attempt = self._new_attempt(self._timer)
         self._attempt = attempt
-        attempt.begin()
+        attempt.begin(private)
         if attempt.trial is not None and attempt is self._attempt and not self._status_sent:
             self._watch(attempt.trial)
 
@@ -336,6 +341,21 @@ class DirectExchange(PipelinedRequest):
             assert only is not None
             return Attempt(self, plan, only.pool, None, timer)
         return Attempt(self, plan, trial.target.pool, trial, timer)
+
+    def _private_connection(self) -> Connection | None:
+        """Return the client's own connection to the service, if there is one; then the attempt is made at its target."""
+        kept = self.downstream.private
+        if kept is None or not self.is_of_one_client():
+            return None
+        private = kept.take(self.attempts.upstream)
+        if private is None:
+            return None
+        self.attempts.bind(private.target)
+        return private.connection
+
+    def is_of_one_client(self) -> bool:
+        """Tell whether the connection is the client's own: one from a proxy may bring the requests of many."""
+        return self.core.request.head.none(_OF_PROXIES)
 
     def _watch(self, trial: TargetAttempt) -> None:
         """Begin another attempt if this one takes longer than its route does at other times."""

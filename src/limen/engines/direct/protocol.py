@@ -41,6 +41,9 @@ from limen.exchange.outcome import Outcome
 from limen.http.headers import Head, Headers
 from limen.http.replies import Reply, problem
 from limen.pipeline import steps
+from limen.upstream.connection import Connection
+from limen.upstream.live_target import LiveTarget
+from limen.upstream.private_connections import PrivateConnections
 
 CLOSE: Final = (b"connection", b"close")
 
@@ -99,6 +102,7 @@ class GatewayProtocol(Downstream):
         self._write_timeout: WriteTimeout | None = None
         self.timer = Timer(state.timers)  # of the exchange whose turn it is
         self._hedge_timer: Timer | None = None  # of its second attempt
+        self.private = None
         self.parser = RequestParser(self)
         self.deadline = ConnectionTimer(self)
         self.dispatcher = Dispatcher(self, direct=self._is_direct())
@@ -292,6 +296,15 @@ class GatewayProtocol(Downstream):
         if timer is None:
             self._hedge_timer = timer = Timer(self.state.fine_timers)
         return timer
+
+    def keep_private(self, upstream: str, target: LiveTarget, connection: Connection, *, handshake: bool) -> None:
+        """Keep a private ``connection`` to ``target`` of ``upstream`` for the next request of this client."""
+        if self._released or self.transport.is_closing():
+            target.pool.release(connection)
+            return
+        if self.private is None:
+            self.private = PrivateConnections()
+        self.private.keep(upstream, target, connection, handshake=handshake)
 
     def is_stalled(self) -> bool:
         """Tell whether the client reads slower than we write."""
@@ -487,6 +500,9 @@ class GatewayProtocol(Downstream):
     def _release_parts(self) -> None:
         """Let go of the parts and the requests, and they of this connection."""
         self._released = True
+        private, self.private = self.private, None
+        if private is not None:
+            private.close()
         self.line.clear()
         self.current = None
         self.serving = None
