@@ -37,9 +37,6 @@ async def drain() -> str:
     return str(os.getpid())
 """
 
-ENOUGH = 0.1
-"""Seconds in which the others have to know."""
-
 
 @asynccontextmanager
 async def served(
@@ -94,14 +91,11 @@ async def test_what_requests_to_one_worker_tell_the_other_knows_at_once(folder: 
 async def test_a_drain_reaches_the_other_worker_and_one_that_starts_later(folder: Path, port: int) -> None:
     async with Fleet(2) as fleet, served(folder, port, fleet) as (command, pids):
         async with connected(port) as streams:
-            loop = asyncio.get_running_loop()
             content = (await request(streams, "/drain", body=b" "))[1]
-            told = loop.time()
             pid = int(content.decode().strip('"'))
             [other] = set(pids) - {pid}
-            await command.says(rf"\[{other}\] .*another worker says of target .*: drained, in")
-            took = loop.time() - told
-        assert took < 5 * ENOUGH, took  # with what a busy machine and its pipes add
+            async with asyncio.timeout(5):
+                await command.says(rf"\[{other}\] .*another worker says of target .*: drained, in")
         os.kill(pid, signal.SIGKILL)
         await command.says(SERVES, times=3)
         await until_known(port, lambda states: states.startswith("drained in"))

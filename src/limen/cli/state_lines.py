@@ -26,7 +26,7 @@ MOST_STATES: Final = 12_288
 """States that a process keeps: three aspects of some thousand targets. Above it, the one that was told longest ago goes."""
 
 GATHER: Final = 0.005
-"""Seconds for which changes are gathered, so that a state that flutters is sent at most so often, with its last value."""
+"""Seconds between two times that changes are sent: a state that flutters is sent at most so often, with its last value."""
 
 Key = tuple[str, str, str]
 """The name of an upstream, the key of a target, the aspect."""

@@ -5,6 +5,7 @@ An end that reads slowly, or not at all, costs this process one value per state,
 
 import asyncio
 from collections.abc import Callable
+from math import inf
 from typing import Final, cast
 
 from limen.cli.state_lines import GATHER, Key, Value, keep
@@ -16,12 +17,13 @@ _MOST_LINES: Final = 256
 class StateOutbox:
     """``encode`` makes the line of a state when it is written; an empty one is not sent."""
 
-    __slots__ = ("_encode", "_paused", "_pending", "_timer", "_transport")
+    __slots__ = ("_encode", "_flushed", "_paused", "_pending", "_timer", "_transport")
 
     def __init__(self, encode: Callable[[Key, Value], bytes]) -> None:
         """Keep what is to be sent until there is a transport."""
         self._encode = encode
         self._pending: dict[Key, Value] = {}
+        self._flushed = -inf  # when, in the loop's time
         self._paused = False
         self._timer: asyncio.TimerHandle | None = None
         self._transport: asyncio.WriteTransport | None = None
@@ -36,7 +38,7 @@ class StateOutbox:
         self._soon()
 
     def put(self, key: Key, value: Value) -> None:
-        """Send ``value`` within ``GATHER`` seconds, unless another one takes its place."""
+        """Send ``value`` in the next turn of the loop, or ``GATHER`` seconds after the last; a later one takes its place."""
         keep(self._pending, key, value)
         self._soon()
 
@@ -70,10 +72,12 @@ class StateOutbox:
 
     def _soon(self) -> None:
         if self._pending and self._timer is None and self._transport is not None and not self._paused:
-            self._timer = asyncio.get_running_loop().call_later(GATHER, self._flush)
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_at(max(loop.time(), self._flushed + GATHER), self._flush)
 
     def _flush(self) -> None:
         self._timer = None
+        self._flushed = asyncio.get_running_loop().time()
         for _ in range(_MOST_LINES):
             if self._paused or self._transport is None or not self._pending:
                 break
