@@ -130,14 +130,14 @@ async def test_a_silent_worker_is_killed_also_while_no_other_starts(
     mended = asyncio.Event()
     failures = 0
 
-    async def start_worker(listener: socket.socket, options: Any) -> Any:
+    async def start_worker(listener: socket.socket, options: Any, **more: socket.socket) -> Any:
         nonlocal failures
         if len(re.findall(SERVES, caplog.text)) < 2 or mended.is_set():
-            return await start(listener, options)
+            return await start(listener, options, **more)
         failures += 1
         if how == "is refused by the system":
             raise OSError(12, "Cannot allocate memory")
-        return await start(listener, {**options, "spec": "nowhere:app"})
+        return await start(listener, {**options, "spec": "nowhere:app"}, **more)
 
     monkeypatch.setattr(supervision, "start_worker", start_worker)
     async with supervised(tmp_path, monkeypatch, caplog, count=2) as crew:
@@ -165,10 +165,10 @@ async def test_a_start_that_fails_is_tried_again(
     ]
     start = worker_process.start_worker
 
-    async def start_worker(*given: Any) -> Any:
+    async def start_worker(*given: Any, **more: socket.socket) -> Any:
         if failures and "serves" in caplog.text:
             raise failures.pop(0)
-        return await start(*given)
+        return await start(*given, **more)
 
     monkeypatch.setattr(supervision, "start_worker", start_worker)
     monkeypatch.setattr(supervision, "_PAUSE", 0.05)

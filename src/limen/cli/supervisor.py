@@ -21,6 +21,10 @@ The first worker is started alone, so that an application that does not start sa
 starts are repeated without end. Each worker has a session of its own, so that signals of a terminal to its foreground group
 (Ctrl-C, a hang-up) reach the supervisor only.
 
+Workers tell each other over the supervisor what becomes of targets, and one of them checks targets for all
+(``limen.cli.state_relay``): one that serves, of the newest generation. When it ends, stops, or is not heard for
+``_SILENT_BEATS`` beats, another one checks.
+
 ``_step`` makes all decisions, from the state of the workers, each time that something has changed.
 """
 
@@ -33,6 +37,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from limen.cli import heartbeat
+from limen.cli.state_relay import StateRelay
 from limen.cli.worker_process import START, WorkerProcess, start_worker
 from limen.cli.worker_protocol import CLEANUP, LIFESPAN, STARTUP_FAILURE
 
@@ -45,6 +50,9 @@ MARGIN = CLEANUP + LIFESPAN + 1.0
 _SHORT_LIFE = 10.0
 _PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
+
+# Beats that the worker that checks targets may miss before another one checks them: a blocked loop is no check.
+_SILENT_BEATS = 3
 
 
 class Supervisor:
@@ -78,6 +86,8 @@ class Supervisor:
         self._pause = 0.0
         self._paused = False
         self._hang_detector = heartbeat.HangDetector()
+        self._relay = StateRelay()
+        self._checker: WorkerProcess | None = None
 
     async def run(self) -> int:
         """Serve until a signal ends it; return the exit status."""
@@ -163,6 +173,7 @@ class Supervisor:
         if self._draining is not None:
             self._send(worker, signal.SIGUSR1)
         logger.info("worker %d serves", worker.process.pid)
+        self._appoint_checker()
         self._changed.set()
 
     def _check_beats(self) -> None:
@@ -183,6 +194,7 @@ class Supervisor:
             hung.hung = True
             self._kill(hung, f"has not been heard for {silence:g} s and more: it hangs")
             self._changed.set()  # it is replaced at once: the system may take long to end it
+        self._appoint_checker()
 
     def _on_start_failed(self, error: Exception) -> None:
         """Repeat ``_step`` after a pause; give up if no worker has ever served."""
@@ -204,6 +216,9 @@ class Supervisor:
         if worker.deadline is not None:
             worker.deadline.cancel()
         self._workers.remove(worker)
+        if worker.member is not None:
+            worker.member.close()
+        self._appoint_checker()
         self._changed.set()
         how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
         if self._stopping or worker.stopping:
@@ -240,6 +255,23 @@ class Supervisor:
     def _serving(self) -> list[WorkerProcess]:
         return [worker for worker in self._workers if worker.ready and not worker.stopping and not worker.hung]
 
+    def _appoint_checker(self) -> None:
+        """Let one worker check targets: the one that does, as long as none is better. At a stop it goes on to its end."""
+        if self._stopping:
+            return
+        able = [
+            worker
+            for worker in self._workers
+            if worker.member is not None
+            and not worker.stopping
+            and not worker.hung
+            and worker.missed_beats < _SILENT_BEATS
+        ]
+        if able:
+            best = max(able, key=lambda worker: (worker.ready, worker.generation, worker is self._checker))
+            self._checker = best
+            self._relay.appoint(best.member)
+
     # --- actions ---
 
     async def _start(self) -> None:
@@ -247,14 +279,22 @@ class Supervisor:
         if self._stopping:  # since the worker before was started
             return
         loop = asyncio.get_running_loop()
-        process, control = await start_worker(self._listener, self._options)
+        ours, theirs = socket.socketpair()
+        try:
+            with theirs:
+                process, control = await start_worker(self._listener, self._options, states=theirs)
+        except BaseException:
+            ours.close()
+            raise
         worker = WorkerProcess(process, self._generation, loop.time())
         self._workers.append(worker)
         worker.watcher = loop.create_task(self._watch(worker, control))
         loop.add_reader(control.fileno(), self._on_beat, worker, control)
         worker.deadline = loop.call_later(START, self._kill, worker, f"does not serve after {START:g} s")
+        worker.member = await self._relay.add(ours)
         if self._stopping:  # since the process was created
             self._stop_worker(worker)
+        self._appoint_checker()
 
     async def _watch(self, worker: WorkerProcess, control: socket.socket) -> None:
         status = await worker.process.wait()
@@ -289,6 +329,7 @@ class Supervisor:
             bound, self._kill, worker, f"has not ended after {bound:g} s"
         )
         self._send(worker, signal.SIGTERM)
+        self._appoint_checker()
 
     def _kill(self, worker: WorkerProcess, why: str) -> None:
         logger.error("worker %d %s: killed", worker.process.pid, why)

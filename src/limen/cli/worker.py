@@ -1,9 +1,10 @@
 """The worker process of ``limen serve --workers`` or ``--reload``.
 
-``python -m limen.cli.worker OPTIONS``: OPTIONS is JSON, with the options of ``serve`` and two inherited file descriptors.
+``python -m limen.cli.worker OPTIONS``: OPTIONS is JSON, with the options of ``serve`` and inherited file descriptors.
 ``listener`` is the socket that all workers accept from. ``control`` leads to the supervisor: the worker writes one byte
 when it serves, and with ``--workers`` one every second from then on, as long as its event loop turns
 (``limen.cli.heartbeat``). It stops gracefully when the other end is closed, so that no worker outlives its supervisor.
+With ``--workers``, ``states`` leads there, too: what workers tell each other about targets (``limen.cli.supervisor_link``).
 
 With ``reload`` in OPTIONS, the worker imports limen, then waits for the byte ``GO`` before it imports the application. If
 that does not start, the worker sends the byte ``FAILED`` and a text that says why. A thread watches for the supervisor's end,
@@ -23,7 +24,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from importlib import import_module
 from types import FrameType
 from typing import Any, cast
@@ -37,8 +38,10 @@ from limen.cli.open_files import share_out
 from limen.cli.serve import PROTOCOLS, Options, check_tls, configure
 from limen.cli.server import LINGER, Server
 from limen.cli.source_location import describe
+from limen.cli.supervisor_link import SupervisorLink
 from limen.cli.tls import TlsFiles
 from limen.cli.worker_protocol import FAILED, GO, LONGEST, SERVES, STARTUP_FAILURE
+from limen.runtime.target_states import PEERS
 
 # Seconds for a graceful stop after the supervisor's end, if a thread has noticed it.
 _ORPHAN_GRACE = 3.0
@@ -55,12 +58,17 @@ class Worker(Server):
         *,
         reload: bool = False,
         clients: int | None = None,
+        states: socket.socket | None = None,
     ) -> None:
-        """``control`` is this worker's end of the socket pair; ``reload`` is explained above, the others in ``Server``."""
+        """``control`` and ``states`` are this worker's ends of socket pairs; ``reload`` is explained above, the others in
+        ``Server``.
+        """
         # With ``reload``, no LINGER: a kept connection must not get answers of the old code for another second.
         super().__init__(config, tls, linger=0.0 if reload else LINGER, clients=clients)
         self._control = control
         self._reload = reload
+        self._states = states
+        self._link: SupervisorLink | None = None
 
     async def startup(self, sockets: Any = None) -> None:
         """Start, then send beats, even while it stops: a stop has a bound of its own."""
@@ -70,8 +78,18 @@ class Worker(Server):
             return
         loop = asyncio.get_running_loop()
         loop.add_reader(self._control.fileno(), self._on_supervisor_end)
+        if self._states is not None:
+            self._link = SupervisorLink()
+            await self._link.connect(self._states)
+            PEERS.set(self._link)  # for the task of the lifespan, in which gateways start
         await super().startup(sockets)
         self._beat(loop)
+
+    async def shutdown(self, sockets: Iterable[Any] | None = None) -> None:
+        """Stop, and share nothing any more."""
+        await super().shutdown(sockets)
+        if self._link is not None:
+            self._link.close()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -166,7 +184,8 @@ def main() -> None:
     arguments = json.loads(sys.argv[1])
     listener = socket.socket(fileno=arguments.pop("listener"))
     control = socket.socket(fileno=arguments.pop("control"))
-    for inherited in (listener, control):
+    states = socket.socket(fileno=arguments.pop("states")) if "states" in arguments else None
+    for inherited in (listener, control, *([] if states is None else [states])):
         inherited.set_inheritable(False)  # processes that the application starts must not hold them
     reload: bool = arguments.pop("reload", False)
     options = Options(**arguments)
@@ -190,7 +209,7 @@ def main() -> None:
         else:
             error.show()
         sys.exit(STARTUP_FAILURE)
-    Worker(config, control, options.tls, reload=reload, clients=clients).run([listener])
+    Worker(config, control, options.tls, reload=reload, clients=clients, states=states).run([listener])
 
 
 if __name__ == "__main__":

@@ -7,18 +7,24 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from limen.cli.state_relay import RelayMember
+
 # Seconds a worker may take until it serves: a cold start imports much on a small machine.
 START = 60.0
 
 
 async def start_worker(
-    listener: socket.socket, options: Mapping[str, Any]
+    listener: socket.socket, options: Mapping[str, Any], **more: socket.socket
 ) -> tuple[asyncio.subprocess.Process, socket.socket]:
-    """Start a process of ``limen.cli.worker``; return it, and our end of its control socket, which is non-blocking."""
+    """Start a process of ``limen.cli.worker``; return it, and our end of its control socket, which is non-blocking.
+
+    ``more`` are sockets that it inherits as well.
+    """
     ours, theirs = socket.socketpair()
     try:
         with theirs:
-            files = {"listener": listener.fileno(), "control": theirs.fileno()}
+            inherited = {"listener": listener, "control": theirs, **more}
+            files = {name: one.fileno() for name, one in inherited.items()}
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 *(f"-W{option}" for option in sys.warnoptions),
@@ -37,7 +43,20 @@ async def start_worker(
 class WorkerProcess:
     """A worker process as the supervisor sees it."""
 
-    __slots__ = ("deadline", "generation", "hung", "missed_beats", "process", "ready", "since", "stopping", "watcher")
+    __slots__ = (
+        *(
+            "deadline",
+            "generation",
+            "hung",
+            "member",
+            "missed_beats",
+            "process",
+            "ready",
+            "since",
+            "stopping",
+            "watcher",
+        ),
+    )
 
     def __init__(self, process: asyncio.subprocess.Process, generation: int, now: float) -> None:
         """``generation`` counts restarts; ``now`` is in seconds of the loop."""
@@ -50,6 +69,7 @@ class WorkerProcess:
         self.missed_beats = 0  # checks since the last beat
         self.deadline: asyncio.TimerHandle | None = None  # of its start or its end: then it is killed
         self.watcher: asyncio.Task[None] | None = None
+        self.member: RelayMember | None = None  # of those that share states of targets
 
     def __repr__(self) -> str:
         """Show process, generation and state."""

@@ -26,12 +26,14 @@ from limen.exchange.principal import Principal
 from limen.exchange.request_ids import RequestIds
 from limen.fairness.body_memory import BodyMemory
 from limen.fairness.validations import Validations
+from limen.runtime.checked_targets import CheckedTargets
 from limen.runtime.proxy_status import ProxyStatus, ProxyStatusWriter
 from limen.runtime.readiness import Readiness
 from limen.runtime.reconcile import CredentialVerifier, LiveState, Reconciliation, RemovedState, close
 from limen.runtime.revocation_relay import RevocationRelay
 from limen.runtime.snapshot import Snapshot
 from limen.runtime.system import SYSTEM
+from limen.runtime.target_states import PEERS, TargetStates
 from limen.upstream.declared import Upstream
 from limen.upstream.live import LiveUpstream
 from limen.upstream.network import Network, Sockets
@@ -45,6 +47,7 @@ class Runtime:
 
     __slots__ = (
         "_assertion",
+        "_checked_targets",
         "_environment",
         "_keeps_idle",
         "_live_state",
@@ -53,6 +56,7 @@ class Runtime:
         "_retired_pools",
         "_retired_verifiers",
         "_revocation_relay",
+        "_target_states",
         "_tasks",
         "auth",
         "body_memory",
@@ -110,6 +114,8 @@ class Runtime:
         self.body_silence = body_silence
         self.validations = Validations()
         self.readiness = Readiness()
+        self._checked_targets = CheckedTargets(self.readiness)
+        self._target_states = TargetStates()
         self.now = now
         self._environment = Environment(now, monotonic, SystemRandom() if random is None else random)
         self.new_request_id = RequestIds().fresh if new_request_id is None else new_request_id
@@ -118,10 +124,18 @@ class Runtime:
         """Serve in ``loop`` alone from now on."""
         if self._keeps_idle:  # else nobody says when the loop ends, and nothing may run in it by itself
             self._loop = loop
-            for upstream in self._live_state.upstreams.values():
-                upstream.start(loop)
+            self._target_states.join(PEERS.get())
+            self._start_upstreams(loop)
         if self._revocation_relay is not None:
             self._revocation_relay.bind(loop)
+
+    def _start_upstreams(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let the upstreams that live now look after their targets; they begin with what other workers know of these."""
+        upstreams = self._live_state.upstreams
+        self._target_states.watch(upstreams)
+        for upstream in upstreams.values():
+            upstream.start(loop, checks=self._target_states.checks)
+        self._checked_targets.require(upstreams)
 
     def reconcile(self) -> Reconciliation:
         """Begin a compile; it ends with ``commit`` or ``roll_back``."""
@@ -141,8 +155,7 @@ class Runtime:
         for upstream, kept in removed.upstreams:
             upstream.retire(kept)
         if self._loop is not None:
-            for upstream in self._live_state.upstreams.values():
-                upstream.start(self._loop)
+            self._start_upstreams(self._loop)
         self._close_removed(removed)
 
     def roll_back(self, change: Reconciliation) -> None:
@@ -246,6 +259,7 @@ class Runtime:
         """Cancel what waits, every question about credentials and names, and close every pooled connection."""
         self.validations.close()
         self._loop = None
+        self._target_states.leave()
         for upstream in self._live_state.upstreams.values():
             upstream.stop()
         self._network.close()

@@ -23,12 +23,14 @@ from limen.upstream.balance_live import StickyBalancer, balancer_of
 from limen.upstream.connection import Connection
 from limen.upstream.declared import Upstream
 from limen.upstream.error import UpstreamError
+from limen.upstream.health_checker import HealthChecker
 from limen.upstream.live_target import LiveTarget
 from limen.upstream.name_watch import NameWatch, named
 from limen.upstream.names import until_next
 from limen.upstream.network import Network, Sockets
 from limen.upstream.pool import Pool
 from limen.upstream.retry import Hedge
+from limen.upstream.shared_state import Availability, CheckState, DrainState, Shared
 from limen.upstream.snapshot import TargetSnapshot, UpstreamSnapshot
 from limen.upstream.target import Target
 from limen.upstream.target_health import IN, OUT, PROBING, STATES, TargetHealth
@@ -64,11 +66,24 @@ class LiveUpstream:
     """
 
     __slots__ = (
-        *("_balancer", "_keeps_idle", "_make_tls", "_network", "_now", "_out", "_random", "_retired"),
+        *(
+            "_balancer",
+            "_checker",
+            "_ending",
+            "_keeps_idle",
+            "_loop",
+            "_make_tls",
+            "_network",
+            "_now",
+            "_out",
+            "_random",
+            "_retired",
+        ),
         *(
             "_successor",
             "_watch",
             "_well",
+            "arrived",
             "changed",
             "clock",
             "hedge",
@@ -117,6 +132,7 @@ class LiveUpstream:
         self.panic: bool = False
         self.changed: Callable[[LiveUpstream, LiveTarget], None] | None = None
         self._successor: LiveUpstream | None = None  # what has taken over the targets, while exchanges still run here
+        self.arrived: Callable[[LiveUpstream], None] | None = None
         self._retired: set[Pool] = set() if retired is None else retired
         try:
             self._make_tls = UpstreamTlsContext(upstream)
@@ -127,6 +143,9 @@ class LiveUpstream:
         self._well: list[LiveTarget] = []
         self._out: list[LiveTarget] = []
         self._watch: NameWatch | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._checker: HealthChecker | None = None
+        self._ending: HealthChecker | None = None
         known = {} if before is None else {target.target.key: target for target in before.targets}
         keeps_pools = (
             before is not None and before.upstream.limits == upstream.limits and before.upstream.tls == upstream.tls
@@ -158,8 +177,10 @@ class LiveUpstream:
 
     # --- what lives beside requests ---
 
-    def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Look names up in ``loop`` from now on."""
+    def start(self, loop: asyncio.AbstractEventLoop, *, checks: bool = True) -> None:
+        """Look names up and check targets in ``loop`` from now on; without ``checks`` another process checks them."""
+        self._loop = loop
+        self.check(by_itself=checks)
         if self._watch is None and any(named(target) for target in self.upstream.addresses):
             self._watch = NameWatch(
                 self.upstream.name,
@@ -172,10 +193,31 @@ class LiveUpstream:
             self._watch.start(loop)
 
     def stop(self) -> None:
-        """End what ``start`` has begun."""
+        """End what ``start`` has begun; a check that is cancelled ends in the next turns of the loop."""
+        self.check(by_itself=False)
+        self._loop = None
         watch, self._watch = self._watch, None
         if watch is not None:
             watch.close()
+
+    def check(self, *, by_itself: bool) -> None:
+        """Check the targets from now on, or leave that to another process that shares what it finds."""
+        loop, health = self._loop, self.upstream.health
+        if by_itself and self._checker is None and loop is not None and health is not None:
+            self._checker = HealthChecker(
+                *(self.upstream, health, self._network, self._make_tls.context, self.checked),
+                clock=self.clock,
+                random=self._random,
+                loop=loop,
+            )
+            self._checker.have(self.targets)
+        elif not by_itself and self._checker is not None:
+            self._checker.close()
+            self._ending, self._checker = self._checker, None
+
+    def unchecked(self) -> int:
+        """Return how many targets were to be checked, and never were yet."""
+        return 0 if self.upstream.health is None else sum(not target.health.checked for target in self.targets)
 
     def look_up_soon(self) -> None:
         """Look names up, as a target could not be connected to: the service may have moved."""
@@ -204,6 +246,10 @@ class LiveUpstream:
         for target in before:
             if target not in self.targets:
                 target.pool.retire(self._retired)
+        if self.arrived is not None:
+            self.arrived(self)
+        if self._checker is not None:
+            self._checker.have(self.targets)
 
     def _have(self, targets: list[LiveTarget]) -> None:
         self.targets = targets
@@ -216,6 +262,8 @@ class LiveUpstream:
         weights: Weights = {} if isinstance(balance, Sticky) else balance.weights
         for target in self.targets:
             target.health.follow(self.upstream.ejection)
+            if self.upstream.health is None:
+                target.health.unchecked()
             target.weigh(weights.get(target.target.url, 1.0))
         self._refresh()
 
@@ -350,29 +398,72 @@ class LiveUpstream:
         if declared is None:
             return
         health = target.health
+        first = not health.checked
         changed = health.check_failed(problem, declared.fall) if problem else health.check_passed(declared.rise)
         if changed:
             self._changed(target)
+        elif first and self.changed is not None:
+            self.changed(self, target)  # others wait for that, too
 
     def _judge(self, target: LiveTarget) -> None:
         """Eject the target, or keep it in if too many are out, or if it is the last that is well."""
-        ejection = self.upstream.ejection
-        if ejection is None or len(self.targets) < 2:
+        if self.upstream.ejection is None or len(self.targets) < 2:
             target.health.wants_out = ""
             return
+        if target.health.state == PROBING or self._may_go_out(target):
+            target.health.eject(alone=not self._others_well(target))
+        elif not target.health.keep():
+            return
+        self._changed(target)
+
+    def _may_go_out(self, target: LiveTarget) -> bool:
+        """Tell whether the others can do without the target, for what requests have told of it."""
+        ejection = self.upstream.ejection
+        if ejection is None or len(self.targets) < 2:
+            return False
         others_out = sum(other is not target and other.health.state != IN for other in self.targets)
-        others_well = any(
+        return self._others_well(target) and others_out < ceil(ejection.most * len(self.targets))
+
+    def _others_well(self, target: LiveTarget) -> bool:
+        return any(
             other is not target
             and other.health.state == IN
             and not other.health.failing
             and not other.health.drained_since
             for other in self.targets
         )
-        if target.health.state == PROBING or (others_well and others_out < ceil(ejection.most * len(self.targets))):
-            target.health.eject(alone=not others_well)
-        elif not target.health.keep():
-            return
-        self._changed(target)
+
+    # --- what other workers of this machine tell ---
+
+    def follow(self, target: LiveTarget, shared: Shared) -> None:
+        """Take over what another worker tells of the target. ``changed`` is not called: nothing is told back.
+
+        What keeps a target in here, however many are ill, holds for what others say as well.
+        """
+        health = target.health
+        if isinstance(shared, DrainState):
+            changed = health.follow_drain(shared)
+        elif isinstance(shared, CheckState):
+            changed = self.upstream.health is not None and health.follow_check(shared)
+        elif not shared.out:
+            changed = health.follow_in(shared)
+        else:
+            changed = self._follow_out(target, shared)
+        if changed:
+            self._refresh()
+            _log.info(
+                "upstream %s: another worker says of target %s: %s", self.upstream.name, target.name, health.says()
+            )
+
+    def _follow_out(self, target: LiveTarget, shared: Availability) -> bool:
+        health = target.health
+        if health.check_failing or self.upstream.ejection is None or len(self.targets) < 2:
+            return False
+        if health.state == OUT or self._may_go_out(target):
+            health.follow_out(shared)
+            return True
+        health.wants_out = shared.reason
+        return health.keep()
 
     # --- states ---
 
@@ -408,6 +499,8 @@ class LiveUpstream:
         health = target.health
         if health.drained_since:
             _log.warning("upstream %s: target %s is drained: it gets no new requests", self.upstream.name, target.name)
+        elif health.state == OUT and health.due():
+            _log.warning("upstream %s: target %s may return: %s", self.upstream.name, target.name, health.reason)
         elif health.state == OUT:
             _log.warning("upstream %s: target %s is out: %s", self.upstream.name, target.name, health.reason)
         elif health.failing:
@@ -514,7 +607,7 @@ class LiveUpstream:
     def retire(self, kept: "LiveUpstream | None") -> None:
         """Close idle connections now, and those in use when they come back, but for the pools that ``kept`` has too."""
         self.stop()
-        self.changed = None
+        self.changed = self.arrived = None
         self._successor = kept
         still = [] if kept is None else [target.pool for target in kept.targets]
         for target in self.targets:
@@ -524,6 +617,8 @@ class LiveUpstream:
     async def aclose(self) -> None:
         """Close every connection; exchanges still running, or waiting for one, end with a fault."""
         self.stop()
+        if self._ending is not None:
+            await self._ending.closed()
         for target in self.targets:
             await target.pool.aclose()
 

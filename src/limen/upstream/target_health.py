@@ -16,6 +16,7 @@ from random import Random
 from typing import Final, final
 
 from limen.upstream.ejection import Ejection
+from limen.upstream.shared_state import Availability, CheckState, DrainState
 from limen.upstream.snapshot import TargetState
 
 IN: Final = 0
@@ -49,7 +50,7 @@ class TargetHealth:
             "_random",
             "_rules",
         ),
-        *("_total", "_total_before", "check_failing", "checked", "drained_since", "failing", "growing"),
+        *("_total", "_total_before", "check_at", "check_failing", "checked", "drained_since", "failing", "growing"),
         *("probe_chosen", "probe_under_way", "reason", "since", "unreachable"),
         *("state", "until", "wants_out"),
     )
@@ -74,6 +75,7 @@ class TargetHealth:
         self.checked: bool = False  # actively, at least once
         self.check_failing: bool = False
         self.unreachable: bool = False  # nobody could connect to it the last time
+        self.check_at: float = 0.0  # by ``clock``, when the next check is due; 0 is at once
         self.probe_chosen: bool = False  # between the choice of a target and the attempt
         self.probe_under_way: bool = False
         self._in_since: float = clock()
@@ -186,11 +188,8 @@ class TargetHealth:
         self.checked = True
         if not first and self._checks_passed < rise:
             return False
-        was_failing, self.check_failing = self.check_failing, False
-        if self.state == OUT:
-            self.until = 0.0  # the next request is its probe, however long it was to stay out
-            return True
-        return was_failing
+        was_failing = self.check_failing
+        return self._let_return() or was_failing
 
     def check_failed(self, what: str, fall: int) -> bool:
         """Take note of a bad check; True if the state has changed. After ``fall`` in a row, or with the first, it is out."""
@@ -206,6 +205,86 @@ class TargetHealth:
             f"{count} checks in a row failed, the last: {what}" if count > 1 else f"the check failed: {what}", inf
         )
         return True
+
+    def unchecked(self) -> None:
+        """Forget what checks have told: there are none any more."""
+        self.checked = False
+        self.check_at = 0.0
+        self._checks_passed = self._checks_failed = 0
+        if self.check_failing:
+            self.check_failing = False
+            self._come_in()
+
+    def _let_return(self) -> bool:
+        """Checks are good: the next request is the target's probe, however long it was to stay out. True if that is new."""
+        self.check_failing = False
+        if self.state != OUT or self.due():
+            return False
+        self.until = 0.0
+        self._say(f"checks are good again, after: {self.reason}")
+        return True
+
+    # --- what other workers of this machine tell ---
+
+    def availability(self) -> Availability | None:
+        """Return what others are told of this state; None while the target is probed, or is out because of checks."""
+        if self.state == PROBING or self.check_failing:
+            return None
+        left = max(0.0, self.until - self._clock())
+        return Availability(
+            *(self.state == OUT, self.reason, self.since, self.failing),
+            *(self._now() + left if self.state == OUT else 0.0, self._ejections),
+        )
+
+    def check_state(self) -> CheckState | None:
+        """Return what checks have told; None before the first."""
+        if not self.checked:
+            return None
+        return CheckState(True, self.reason, self.since) if self.check_failing else CheckState(False)
+
+    def drain_state(self) -> DrainState:
+        """Return whether the target is drained."""
+        return DrainState(self.drained_since)
+
+    def follow_out(self, other: Availability) -> None:
+        """Be out as elsewhere, for as long."""
+        rules = self._rules
+        longest = 0.0 if rules is None else rules.longest
+        seconds = min(max(0.0, other.until - self._now()), longest)
+        self._ejections = min(max(0, other.ejections), 30)
+        self._go_out(other.reason, self._clock() + seconds)
+        self.since = other.since
+
+    def follow_in(self, other: Availability) -> bool:
+        """Be in as elsewhere, where requests have shown that the target is well, or fails; True if the state has changed."""
+        if self.check_failing or (self.state == IN and self.failing == other.failing):
+            return False
+        if self.state != IN:
+            self._come_in()
+        self._ejections = min(max(0, other.ejections), 30)
+        self.failing = other.failing
+        self.reason, self.since = other.reason, other.since
+        self._faults = self._errors = self._overtaken = 0
+        return True
+
+    def follow_check(self, other: CheckState) -> bool:
+        """Take note of what checks have told elsewhere; True if the state has changed."""
+        self.checked = True
+        if not other.failing:
+            was_failing = self.check_failing
+            return self._let_return() or was_failing
+        if self.check_failing:
+            return False
+        self.check_failing = True
+        self._go_out(other.reason, inf)
+        self.since = other.since
+        return True
+
+    def follow_drain(self, other: DrainState) -> bool:
+        """Be drained or restored as elsewhere; True if that is new."""
+        changed = bool(self.drained_since) != bool(other.since)
+        self.drained_since = other.since
+        return changed
 
     # --- what the fleet and people decide ---
 
@@ -287,8 +366,12 @@ class TargetHealth:
         self.reason = reason
         self.since = self._now()
 
-    def __repr__(self) -> str:
-        """Show state and reason."""
+    def says(self) -> str:
+        """Return state and reason in words."""
         drained = "drained, " if self.drained_since else ""
         reason = f": {self.reason}" if self.reason else ""
-        return f"<TargetHealth {drained}{STATES[self.state]}{reason}>"
+        return f"{drained}{STATES[self.state]}{reason}"
+
+    def __repr__(self) -> str:
+        """Show state and reason."""
+        return f"<TargetHealth {self.says()}>"
