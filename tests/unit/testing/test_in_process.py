@@ -68,7 +68,8 @@ def nothing_left() -> Generator[None]:
 
 def gateway(**options: Any) -> Gateway:
     app = Gateway(auth=JWT, **options)
-    users = Upstream("users", ["http://users.internal"], timeouts=Timeouts(connect=5, first_byte=60), limits=Limits())
+    timeouts, limits = Timeouts(connect=5, first_byte=60), Limits(lifetime=None)
+    users = Upstream("users", ["http://users.internal"], timeouts=timeouts, limits=limits)
 
     @app.get("/users/{number}", upstream=users, allow=signed_in)
     def user(number: int) -> dict[str, int | str]: ...
