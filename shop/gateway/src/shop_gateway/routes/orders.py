@@ -46,6 +46,7 @@ def declare(app: Gateway, upstream: Upstream, user_or_key_auth: Methods) -> None
         "",
         allow=user_or_writer,
         status_code=201,
+        idempotency_key=True,
         responses=success(201, "The order.", location("/api/orders/1"), REPLAYED)
         | errors({409: "`idempotency_key_reused`: the key was used for another order; take a new one."}),
     )
