@@ -37,14 +37,14 @@ _KEY: Final = b"idempotency-key"
 class TargetAttempt:
     """One try at ``target``, as its health and the budget see it. ``end`` is called when it is over, perhaps twice."""
 
-    __slots__ = ("_again", "_attempts", "_counted", "_ended", "_probe", "begun_at", "target")
+    __slots__ = ("_attempts", "_counted", "_ended", "_number", "_probe", "begun_at", "target")
 
-    def __init__(self, attempts: "Attempts", target: LiveTarget, begun_at: float, *, again: bool, probe: bool) -> None:
-        """``again`` says that it is not the first of its exchange, ``probe`` that the target is tried out."""
+    def __init__(self, attempts: "Attempts", target: LiveTarget, begun_at: float, *, number: int, probe: bool) -> None:
+        """It is the ``number``-th of its exchange, from 1; ``probe`` says that the target is tried out."""
         self.target = target
         self.begun_at = begun_at
         self._attempts = attempts
-        self._again = again
+        self._number: int = number
         self._probe = probe
         self._counted = False  # its result is
         self._ended = False
@@ -53,7 +53,7 @@ class TargetAttempt:
         """Take note of the head of an answer: it may count as a success only once it is whole."""
         attempts = self._attempts
         upstream, target = attempts.upstream, self.target
-        attempts.answering(target)
+        attempts.answering(target, self._number)
         now = upstream.clock()
         if attempts.learns:
             target.latency(attempts.route, attempts.samples).add(now - self.begun_at, now)
@@ -77,8 +77,8 @@ class TargetAttempt:
         upstream.failed(self.target, fault.cause or fault.text, upstream.clock())
 
     def overtaken(self) -> None:
-        """Take note that an attempt which began later was answered first."""
-        if not self._counted:
+        """Take note that another attempt was answered first: that tells something if it began later than this one."""
+        if not self._counted and self._attempts.answered_number > self._number:
             self._counted = True
             upstream = self._attempts.upstream
             now = upstream.clock()
@@ -88,7 +88,7 @@ class TargetAttempt:
         """It is over, however it ended."""
         if not self._ended:
             self._ended = True
-            self._attempts.upstream.ended(self.target, again=self._again, probe=self._probe)
+            self._attempts.upstream.ended(self.target, again=self._number > 1, probe=self._probe)
 
     def __repr__(self) -> str:
         """Show at which target."""
@@ -100,8 +100,8 @@ class Attempts:
     """All tries of one exchange. ``connecting`` is how many seconds getting a connection has taken, all tries together."""
 
     __slots__ = (
-        *("_answering", "_hooks", "_outcome", "_own_lines", "_plan", "_request", "_since", "_stale", "_tried"),
-        *("connecting", "count", "learns", "repeatable", "route", "samples", "upstream"),
+        *("_answering", "_hooks", "_outcome", "_own_lines", "_plan", "_request", "_reserved", "_since", "_stale"),
+        *("_tried", "answered_number", "connecting", "count", "learns", "repeatable", "route", "samples", "upstream"),
     )
 
     def __init__(self, plan: Plan, request: Request, hooks: Hooks, outcome: Outcome, own_lines: bytes) -> None:
@@ -122,6 +122,8 @@ class Attempts:
         self._stale: bool = False  # one has met a connection that the service had closed
         self._tried: list[LiveTarget] = NO_TARGETS
         self._answering: LiveTarget | None = None
+        self.answered_number: int = 0  # of the attempt that was answered last
+        self._reserved: bool = False  # a place in the budget, for the attempt that follows
 
     # --- one attempt ---
 
@@ -147,13 +149,15 @@ class Attempts:
             if hedge is not None and self.repeatable and upstream.sticky is None:
                 self.learns = True
                 self.samples = hedge.samples
+        elif self._reserved:
+            self.close()
         again = self.count > 0
         self._outcome.attempts = self.count = self.count + 1
         target = upstream.choose(self._request, self._tried, repeatable=self.repeatable)
         probe = upstream.began(target, again=again)
         self._tried.append(target)
         self._outcome.target = target.name
-        return TargetAttempt(self, target, now, again=again, probe=probe)
+        return TargetAttempt(self, target, now, number=self.count, probe=probe)
 
     def put_off(self, attempt: TargetAttempt | None) -> None:
         """Do not make ``attempt``, which was begun last, yet."""
@@ -162,9 +166,10 @@ class Attempts:
             attempt.end()
             self._tried.pop()
 
-    def answering(self, target: LiveTarget) -> None:
-        """Take note which target answers: of two that were asked, it may be the first or the second."""
+    def answering(self, target: LiveTarget, number: int) -> None:
+        """Take note which target answers, to which attempt: of two, it may be the first or the second."""
         self._answering = target
+        self.answered_number = number
         self._outcome.target = target.name
 
     def binding_lines(self) -> Headers:
@@ -226,6 +231,12 @@ class Attempts:
                 hook(self._request, result)
             except Exception:
                 policy_failed(self._outcome)
+
+    def close(self) -> None:
+        """No other attempt follows: give back the place in the budget that was kept for one, if it was."""
+        if self._reserved:
+            self._reserved = False
+            self.upstream.retrying -= 1
 
     # --- another attempt ---
 
@@ -307,7 +318,15 @@ class Attempts:
     def _pause(self) -> float:
         retry = self.upstream.upstream.retry
         assert retry is not None
-        return self.upstream.random() * retry.backoff * 2.0 ** (self.count - 1)
+        seconds = self.upstream.random() * retry.backoff * 2.0 ** (self.count - 1)
+        left = self._left()
+        if left is not None and seconds >= left:
+            return NEVER
+        # Its place is kept during the pause: else all that fail at once would find the same place free.
+        if not self._reserved:
+            self._reserved = True
+            self.upstream.retrying += 1
+        return seconds
 
     def _left(self) -> float | None:
         """Return how many seconds are left of the deadline; None where there is none, or where nothing has begun."""

@@ -258,6 +258,8 @@ class Exchange:
             return False
         self.state = SETTLED
         self.awaited = None
+        if self.attempts is not None:
+            self.attempts.close()
         if self.filters is not None:
             self.filters.abort()
         outcome = self.outcome

@@ -123,7 +123,7 @@ class HashBalancer(Balancer):
         most = -1.0
         for target in targets:
             drawn = (int.from_bytes(blake2b(text, digest_size=6, key=target.hash_key).digest()) + 0.5) / _HASHES
-            score = target.weight / -log(drawn)
+            score = target.weight * target.share() / -log(drawn)
             if score > most:
                 best, most = target, score
         return best

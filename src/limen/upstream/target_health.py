@@ -24,6 +24,9 @@ PROBING: Final = 2
 
 STATES: Final[tuple[TargetState, ...]] = ("in", "out", "probing")
 
+# Answers that say that a gateway or a service is out of order, and nothing of the request.
+_GATEWAY_STATUSES: Final = frozenset((502, 503, 504))
+
 # The least share of its requests that a target gets while it returns.
 _LEAST_SHARE: Final = 0.1
 
@@ -102,20 +105,21 @@ class TargetHealth:
             return True
         return False
 
-    def failed(self, what: str, now: float, *, server_error: bool) -> None:
-        """Take note of a failure; ``server_error`` is an answer of 5xx that is none of a gateway's (502, 503, 504)."""
+    def failed(self, what: str, now: float, *, status: int = 0) -> None:
+        """Take note of a failure: an answer of ``status``, which is 5xx, or none at all."""
         rules = self._rules
         if rules is None or self.state == OUT:
             return
-        self._errors += 1
-        if not server_error:
+        if status:
+            self._errors += 1
+        if not status or status in _GATEWAY_STATUSES:
             self._faults += 1
         if self.state == PROBING:
             self.wants_out = f"a probe failed: {what}"
         elif self._faults >= rules.faults:
-            self.wants_out = f"{self._faults} failures in a row, the last: {what}"
+            self.wants_out = _in_a_row(self._faults, "failures", what)
         elif self._errors >= rules.errors:
-            self.wants_out = f"{self._errors} answers of 5xx in a row, the last: {what}"
+            self.wants_out = _in_a_row(self._errors, "answers of 5xx", what)
         else:
             self._judge_share(what, now)
 
@@ -129,7 +133,7 @@ class TargetHealth:
         if self.state == PROBING:
             self.wants_out = f"a probe failed: {what}"
         elif self._overtaken >= rules.overtaken:
-            self.wants_out = f"{self._overtaken} times in a row: {what}"
+            self.wants_out = f"{self._overtaken} times in a row: {what}" if self._overtaken > 1 else what
         else:
             self._judge_share(what, now)
 
@@ -150,10 +154,11 @@ class TargetHealth:
         age = 2 * (now - self._half_began)
         if age > rules.window:
             self._total_before, self._failed_before = self._total, self._failed
+            self._half_began += rules.window / 2
             if age > 2 * rules.window:
                 self._total_before = self._failed_before = 0
+                self._half_began = now
             self._total = self._failed = 0
-            self._half_began = now
         self._total += 1
 
     def _forget_window(self) -> None:
@@ -171,11 +176,11 @@ class TargetHealth:
         self.checked = True
         if not first and self._checks_passed < rise:
             return False
-        was_failing, self.check_failing = self.check_failing, False
-        if self.state == OUT:
-            self.until = 0.0  # the next request is its probe, however long it was to stay out
+        self.check_failing = False
+        if self.state == OUT and self.until > (now := self._clock()):
+            self.until = now  # the next request is its probe, however long it was to stay out
             return True
-        return was_failing
+        return False
 
     def check_failed(self, what: str, fall: int) -> bool:
         """Take note of a bad check; True if the state has changed. After ``fall`` in a row, or with the first, it is out."""
@@ -191,6 +196,13 @@ class TargetHealth:
             f"{count} checks in a row failed, the last: {what}" if count > 1 else f"the check failed: {what}", inf
         )
         return True
+
+    def forget_checks(self) -> None:
+        """There are no checks any more: nothing that they said keeps the target out."""
+        self.checked = self.check_failing = False
+        self._checks_passed = self._checks_failed = 0
+        if self.state == OUT and self.until == inf:
+            self.until = self._clock()
 
     # --- what the fleet and people decide ---
 
@@ -265,6 +277,7 @@ class TargetHealth:
         self.failing = False
         self.wants_out = ""
         self._faults = self._errors = self._overtaken = 0
+        self._checks_passed = 0
         self._forget_window()
         self._say(reason)
 
@@ -277,3 +290,7 @@ class TargetHealth:
         drained = "drained, " if self.drained_since else ""
         reason = f": {self.reason}" if self.reason else ""
         return f"<TargetHealth {drained}{STATES[self.state]}{reason}>"
+
+
+def _in_a_row(count: int, of: str, last: str) -> str:
+    return f"{count} {of} in a row, the last: {last}" if count > 1 else last
