@@ -302,6 +302,20 @@ def test_a_drained_target_gets_nothing_new_until_it_is_restored(time: Time, capl
     ]
 
 
+def test_to_drain_or_restore_twice_is_to_do_it_once(time: Time, caplog: pytest.LogCaptureFixture) -> None:
+    upstream = live(declared(3), time)
+    told: list[str] = []
+    upstream.changed = lambda _, target: told.append(target.name)
+    one = urls(1)[0]
+    upstream.restore(one)
+    assert told == logged(caplog) == []
+    upstream.drain(one)
+    since = time.now()
+    time.seconds += 5
+    upstream.drain(one)
+    assert (upstream.snapshot().targets[0].drained_since, told, len(caplog.records)) == (since, [one], 1)
+
+
 def test_a_drained_target_that_is_due_is_not_probed(time: Time) -> None:
     upstream = live(declared(3), time)
     (target,) = out(upstream, 0)
