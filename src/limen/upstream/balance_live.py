@@ -108,8 +108,8 @@ class HashBalancer(Balancer):
 
     __slots__ = ("_by", "_otherwise")
 
-    def __init__(self, by: Callable[[Request], str | None], otherwise: Balancer) -> None:
-        """``by`` gives the key, and ``otherwise`` picks for requests without one."""
+    def __init__(self, by: Callable[[Request], object], otherwise: Balancer) -> None:
+        """``by`` gives the key, text or what has one; ``otherwise`` picks for requests without a key."""
         self._by = by
         self._otherwise = otherwise
 
