@@ -41,14 +41,14 @@ _KEY: Final = b"idempotency-key"
 class TargetAttempt:
     """One try at ``target``, as its health and the budget see it. ``end`` is called when it is over, perhaps twice."""
 
-    __slots__ = ("_again", "_answered_at", "_attempts", "_counted", "_ended", "_probe", "begun_at", "target")
+    __slots__ = ("_answered_at", "_attempts", "_counted", "_ended", "_number", "_probe", "begun_at", "target")
 
-    def __init__(self, attempts: "Attempts", target: LiveTarget, begun_at: float, *, again: bool, probe: bool) -> None:
-        """``again`` says that it is not the first of its exchange, ``probe`` that the target is tried out."""
+    def __init__(self, attempts: "Attempts", target: LiveTarget, begun_at: float, *, number: int, probe: bool) -> None:
+        """It is the ``number``-th of its exchange, from 1; ``probe`` says that the target is tried out."""
         self.target = target
         self.begun_at = begun_at
         self._attempts = attempts
-        self._again = again
+        self._number: int = number
         self._probe = probe
         self._answered_at = begun_at
         self._counted = False  # its result is
@@ -58,7 +58,7 @@ class TargetAttempt:
         """Take note of the head of an answer: it may count as a success only once it is whole."""
         attempts = self._attempts
         upstream, target = attempts.upstream, self.target
-        attempts.answering(target)
+        attempts.answering(target, self._number)
         now = upstream.clock()
         self._answered_at = now
         if attempts.learns:
@@ -85,8 +85,8 @@ class TargetAttempt:
         upstream.failed(self.target, fault.cause or fault.text, upstream.clock(), unreachable=unreachable)
 
     def overtaken(self) -> None:
-        """Take note that an attempt which began later was answered first."""
-        if not self._counted:
+        """Take note that another attempt was answered first: that tells something if it began later than this one."""
+        if not self._counted and self._attempts.answered_number > self._number:
             self._counted = True
             upstream = self._attempts.upstream
             now = upstream.clock()
@@ -96,7 +96,7 @@ class TargetAttempt:
         """It is over, however it ended."""
         if not self._ended:
             self._ended = True
-            self._attempts.upstream.ended(self.target, again=self._again, probe=self._probe)
+            self._attempts.upstream.ended(self.target, again=self._number > 1, probe=self._probe)
 
     def __repr__(self) -> str:
         """Show at which target."""
@@ -112,7 +112,7 @@ class Attempts:
 
     __slots__ = (
         *("_answering", "_bound", "_hooks", "_outcome", "_own_lines", "_plan", "_request", "_reserved", "_since"),
-        *("_stale", "_tried", "connecting", "count", "learns", "private", "repeatable", "upstream"),
+        *("_stale", "_tried", "answered_number", "connecting", "count", "learns", "private", "repeatable", "upstream"),
     )
 
     def __init__(self, plan: Plan, request: Request, hooks: Hooks, outcome: Outcome, own_lines: bytes) -> None:
@@ -134,6 +134,7 @@ class Attempts:
         self.private: bool = False
         self._bound: LiveTarget | None = None  # which has the next attempt, whoever else is well
         self._answering: LiveTarget | None = None
+        self.answered_number: int = 0  # of the attempt that was answered last
 
     # --- one attempt ---
 
@@ -172,7 +173,7 @@ class Attempts:
         self._outcome.attempts += 1
         self._tried.append(target)
         self._outcome.target = target.name
-        return TargetAttempt(self, target, now, again=again, probe=probe)
+        return TargetAttempt(self, target, now, number=self.count, probe=probe)
 
     def put_off(self, attempt: TargetAttempt | None) -> None:
         """Do not make ``attempt``, which was begun last, yet."""
@@ -188,9 +189,10 @@ class Attempts:
             self._reserved = False
             self.upstream.retrying -= 1
 
-    def answering(self, target: LiveTarget) -> None:
-        """Take note which target answers: of two that were asked, it may be the first or the second."""
+    def answering(self, target: LiveTarget, number: int) -> None:
+        """Take note which target answers, to which attempt: of two, it may be the first or the second."""
         self._answering = target
+        self.answered_number = number
         self._outcome.target = target.name
 
     def binding_lines(self) -> Headers:
@@ -321,8 +323,8 @@ class Attempts:
         return self._pause()
 
     def _stay(self) -> None:
-        """Make the next attempt of a private request where the last one was."""
-        if self.private and self._tried:
+        """Make the next attempt where the last one was, if the client is known there, or if no other target is well."""
+        if self._tried and (self.private or not self.upstream.another(self._tried)):
             self._bound = self._tried[-1]
 
     # --- another service ---
@@ -370,6 +372,7 @@ class Attempts:
         left = self._left()
         if left is not None and seconds >= left:
             return NEVER
+        # Its place is kept during the pause: else all that fail at once would find the same place free.
         if not self._reserved:
             self._reserved = True
             self.upstream.retrying += 1

@@ -332,6 +332,8 @@ class Exchange:
             return False
         self.state = SETTLED
         self.awaited = None
+        if self.attempts is not None:
+            self.attempts.give_up()
         if self.filters is not None:
             self.filters.abort()
         outcome = self.outcome

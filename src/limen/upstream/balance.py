@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from inspect import iscoroutinefunction
 
 from limen.exchange.request import Request
 from limen.http.declared import field_name
@@ -11,15 +12,28 @@ from limen.upstream.numbers import check_number
 # A cookie's name is a token (RFC 6265 section 4.1.1).
 _COOKIE = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 
+
+def _is_cookie(name: object) -> bool:
+    return isinstance(name, str) and _COOKIE.fullmatch(name) is not None
+
+
 MOST_WEIGHT = 1_000_000
 
 Weights = Mapping[str, float]
 """Shares of requests by the address of the target, as it stands in ``targets``; one that is not named has 1."""
 
 
-def _check_weights(kind: str, weights: Weights) -> None:
+def _checked(kind: str, weights: Weights) -> Weights:
+    """Return ``weights`` as a copy, which nobody else can change any more."""
+    if not _is_mapping(weights):
+        raise TypeError(f"{kind}(weights={weights!r}): write a mapping, such as {{'http://orders-1:8000': 2}}")
     for url, weight in weights.items():
         check_number(f"{kind}(weights={{{url!r}: {weight!r}}})", weight, more_than=True, most=MOST_WEIGHT)
+    return dict(weights)
+
+
+def _is_mapping(value: object) -> bool:
+    return isinstance(value, Mapping)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +47,7 @@ class LeastRequests:
 
     def __post_init__(self) -> None:
         """Refuse a weight that is none."""
-        _check_weights("LeastRequests", self.weights)
+        object.__setattr__(self, "weights", _checked("LeastRequests", self.weights))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +58,7 @@ class RoundRobin:
 
     def __post_init__(self) -> None:
         """Refuse a weight that is none."""
-        _check_weights("RoundRobin", self.weights)
+        object.__setattr__(self, "weights", _checked("RoundRobin", self.weights))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +74,14 @@ class Hash:
     weights: Weights = field(default_factory=dict[str, float], kw_only=True, hash=False)
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be called."""
-        if not callable(self.by):
+        """Refuse what gives no key: ``header`` instead of ``header('x-tenant')``, or a function that has to be awaited."""
+        by: object = self.by
+        if not callable(by) or isinstance(by, type) or iscoroutinefunction(by):
             raise TypeError(
-                f"Hash({self.by!r}): give a function of the request, such as client_address, caller, header('x-tenant') or "
-                "cookie('session')"
+                f"Hash({self.by!r}): give a plain function of the request, such as client_address, caller, "
+                "header('x-tenant') or cookie('session')"
             )
-        _check_weights("Hash", self.weights)
+        object.__setattr__(self, "weights", _checked("Hash", self.weights))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +98,7 @@ class Sticky:
 
     def __post_init__(self) -> None:
         """Refuse a name that a cookie cannot have."""
-        if not _COOKIE.fullmatch(self.cookie):
+        if not _is_cookie(self.cookie):
             raise ValueError(f"Sticky(cookie={self.cookie!r}): a cookie's name is a token, such as 'limen-target'")
         if self.seconds is not None:
             check_number(f"Sticky(seconds={self.seconds!r})", self.seconds, least=1, whole=True)
@@ -113,7 +128,10 @@ class header:  # noqa: N801 - it is used as a function
 
     def __post_init__(self) -> None:
         """Refuse a name that no header has."""
-        field_name(self.name)
+        try:
+            field_name(self.name)
+        except ValueError as error:
+            raise ValueError(f"header({self.name!r}): {error}") from None
 
     def __call__(self, request: Request) -> str | None:
         """Return the value."""
@@ -129,8 +147,8 @@ class cookie:  # noqa: N801 - it is used as a function
 
     def __post_init__(self) -> None:
         """Refuse a name that no cookie has."""
-        if not _COOKIE.fullmatch(self.name):
-            raise ValueError(f"cookie({self.name!r}): a cookie's name is a token")
+        if not _is_cookie(self.name):
+            raise ValueError(f"cookie({self.name!r}): a cookie's name is a token, such as 'session'")
 
     def __call__(self, request: Request) -> str | None:
         """Return the value."""

@@ -108,8 +108,8 @@ class HashBalancer(Balancer):
 
     __slots__ = ("_by", "_otherwise")
 
-    def __init__(self, by: Callable[[Request], str | None], otherwise: Balancer) -> None:
-        """``by`` gives the key, and ``otherwise`` picks for requests without one."""
+    def __init__(self, by: Callable[[Request], object], otherwise: Balancer) -> None:
+        """``by`` gives the key, text or what has one; ``otherwise`` picks for requests without a key."""
         self._by = by
         self._otherwise = otherwise
 
@@ -123,7 +123,7 @@ class HashBalancer(Balancer):
         most = -1.0
         for target in targets:
             drawn = (int.from_bytes(blake2b(text, digest_size=6, key=target.hash_key).digest()) + 0.5) / _HASHES
-            score = target.weight / -log(drawn)
+            score = target.weight * target.share() / -log(drawn)
             if score > most:
                 best, most = target, score
         return best

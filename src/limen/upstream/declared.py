@@ -5,14 +5,13 @@ Frozen; checked when it is made.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import isfinite
 from types import NoneType
 
 from limen.http.declared import field_name, kept_of_requests
 from limen.upstream.balance import Balance, Hash, LeastRequests, RoundRobin, Sticky
 from limen.upstream.ejection import Ejection
 from limen.upstream.health import Health
-from limen.upstream.numbers import check_number, is_number
+from limen.upstream.numbers import check_number, is_finite, is_list, is_number
 from limen.upstream.retry import Hedge, Retry
 from limen.upstream.target import Target
 from limen.upstream.tls_declared import Tls
@@ -56,7 +55,7 @@ class Timeouts:
                 raise TypeError(f"{given}: seconds are a number, such as 2.5, or None for no bound")
             if not value > 0:
                 raise ValueError(f"{given}: seconds must be more than 0; None is no bound")
-            if not isfinite(value):
+            if not is_finite(value):
                 raise ValueError(f"{given}: seconds must be finite; None is no bound")
 
 
@@ -90,7 +89,7 @@ class Limits:
                 raise TypeError(f"{given}: must be {'a number of seconds' if seconds else 'a whole number'}")
             if not value >= least:
                 raise ValueError(f"{given}: must be at least {least}")
-            if not isfinite(value):
+            if not is_finite(value):
                 raise ValueError(f"{given}: must be finite")
 
 
@@ -106,7 +105,7 @@ class Upstream:
     again every ``resolve_every`` seconds. ``deadline_header`` tells the service how many milliseconds are left of
     ``Timeouts(deadline=)``; None sends none.
 
-    Raises ValueError that names the upstream and what to mend.
+    Raises ValueError or TypeError that names the upstream and what to mend.
     """
 
     name: str
@@ -125,9 +124,9 @@ class Upstream:
 
     def __post_init__(self) -> None:
         """Check and parse."""
-        if not self.name.replace("-", "").replace("_", "").isalnum():
+        if not _is_name(self.name):
             raise ValueError(f"upstream {self.name!r}: a name is letters, digits, '-' and '_'")
-        if isinstance(self.targets, str) or not self.targets:
+        if not is_list(self.targets) or not self.targets or not all(map(_is_text, self.targets)):
             raise ValueError(f"upstream {self.name!r}: targets is a list of addresses, such as ['http://users:8000']")
         if len(self.targets) > MOST_TARGETS:
             raise ValueError(
@@ -144,37 +143,62 @@ class Upstream:
     def _check_parts(self, addresses: tuple[Target, ...]) -> None:
         if len(set(addresses)) != len(addresses):
             raise ValueError("a target is named twice")
-        if self.tls is not None and not any(target.tls for target in addresses):
-            raise ValueError("tls= is for https:// targets, and there is none")
         for name, kinds in _PARTS.items():
             value: object = getattr(self, name)
             if not isinstance(value, kinds):
                 raise TypeError(f"{name}={value!r}: write {' or '.join(_shown(kind) for kind in kinds)}")
+        if self.tls is not None and not any(target.tls for target in addresses):
+            raise ValueError("tls= is for https:// targets, and there is none")
         if not isinstance(self.balance, Sticky):
             for url in self.balance.weights:
                 if url not in self.targets:
                     raise ValueError(
-                        f"{type(self.balance).__name__}(weights={{{url!r}: ...}}): there is no such target"
+                        f"{type(self.balance).__name__}(weights={{{url!r}: ...}}): there is no such target; write it as in "
+                        "targets="
                     )
-        if self.retry is None and self.hedge not in (None, Hedge()):
-            raise ValueError("hedge= makes second attempts, and retry=None allows none; leave one of the two out")
+        if self.hedge not in (None, Hedge()):
+            self._check_hedge()
         check_number(f"resolve_every={self.resolve_every!r}", self.resolve_every, least=1)
         if self.deadline_header is not None:
-            why = kept_of_requests(field_name(self.deadline_header))
+            try:
+                why = kept_of_requests(field_name(self.deadline_header))
+            except ValueError as error:
+                raise ValueError(f"deadline_header={self.deadline_header!r}: {error}") from None
             if why is not None:
                 raise ValueError(f"deadline_header={self.deadline_header!r} {why}; choose another name")
 
+    def _check_hedge(self) -> None:
+        """Refuse a hedge that would never be used."""
+        why = ""
+        if self.retry is None:
+            why = "retry=None allows none"
+        elif self.retry.attempts == 1:
+            why = "Retry(attempts=1) allows none"
+        elif isinstance(self.balance, Sticky):
+            why = "Sticky() keeps sessions at one target"
+        if why:
+            raise ValueError(f"hedge= makes second attempts, and {why}; leave one of the two out")
 
-# What each part of an upstream may be, apart from its name, its targets, timeouts, limits and TLS.
+
+# What each part of an upstream may be, apart from its name and its targets.
 _PARTS: dict[str, tuple[type[object], ...]] = {
     "timeouts": (Timeouts,),
     "limits": (Limits,),
+    "tls": (Tls, NoneType),
     "balance": (LeastRequests, RoundRobin, Hash, Sticky),
     "health": (Health, NoneType),
     "ejection": (Ejection, NoneType),
     "retry": (Retry, NoneType),
     "hedge": (Hedge, NoneType),
 }
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and value.replace("-", "").replace("_", "").isalnum()
 
 
 def _shown(kind: type[object]) -> str:

@@ -43,7 +43,7 @@ class Ejection:
         """Refuse what would eject nobody, or everybody."""
         for name in ("faults", "errors", "overtaken", "volume", "probes"):
             check_number(self._given(name), getattr(self, name), least=1, whole=True)
-        for name in ("window", "seconds", "longest", "share"):
+        for name in ("window", "seconds", "longest", "share", "most"):
             check_number(self._given(name), getattr(self, name), more_than=True)
         for name in ("share", "most", "panic"):
             check_number(self._given(name), getattr(self, name), most=1)

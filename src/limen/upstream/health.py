@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from limen.upstream.numbers import check_number
+from limen.upstream.numbers import check_number, check_statuses
 
 _PATH = re.compile(r"/[!-\"$-~]*")  # visible ASCII without a fragment
 
@@ -38,8 +38,7 @@ class Health:
             check_number(f"Health({name}={getattr(self, name)!r})", getattr(self, name), least=0.05, most=3600)
         for name in ("fall", "rise"):
             check_number(f"Health({name}={getattr(self, name)!r})", getattr(self, name), least=1, most=100, whole=True)
-        for status in self.statuses:
-            check_number(f"Health(statuses=...{status!r}...)", status, least=200, most=599, whole=True)
+        check_statuses("Health", self.statuses, least=200)
         object.__setattr__(self, "statuses", tuple(self.statuses))
 
     def good(self, status: int) -> bool:

@@ -4,7 +4,7 @@ from math import log2
 from typing import Final, final
 
 # Buckets of latency: the first ends at 0.1 ms, and each further one is a quarter of a doubling wider (19 %). The last one
-# has all from 100 s on.
+# has all from 88 s on.
 _FIRST: Final = 0.0001
 _PER_DOUBLING: Final = 4
 _BUCKETS: Final = 81
@@ -18,13 +18,13 @@ _EVERY: Final = 128
 
 @final
 class LearnedLatency:
-    """Counts answers, and tells the 99th percentile in seconds: 0 before there are enough of them."""
+    """Counts answers, and tells the 99th percentile in seconds: 0 before there are as many as ``samples``."""
 
-    __slots__ = ("_before", "_begun", "_counts", "_fresh", "_samples", "count", "p99")
+    __slots__ = ("_before", "_begun", "_counts", "_fresh", "count", "p99", "samples")
 
     def __init__(self, samples: int) -> None:
         """``samples`` are enough."""
-        self._samples = samples
+        self.samples: int = samples
         self._counts: list[int] = [0] * _BUCKETS
         self._before: list[int] = [0] * _BUCKETS
         self._begun: float = 0.0
@@ -40,25 +40,26 @@ class LearnedLatency:
         self._counts[index if index < _BUCKETS else _BUCKETS - 1] += 1
         self.count += 1
         self._fresh += 1
-        if self._fresh >= _EVERY or (self.p99 == 0.0 and self.count >= self._samples):
+        if self._fresh >= _EVERY or (self.p99 == 0.0 and self.count >= self.samples):
             self._calculate()
 
     def _turn(self, now: float) -> None:
-        """Begin a window. What is older than two of them is forgotten; so is p99 if too little is left."""
+        """Begin a window. What is older than two of them is forgotten, but for p99 if too little is left for another."""
         if now - self._begun > 2 * _WINDOW:
             self._before = [0] * _BUCKETS
+            self._begun = now
         else:
             self._before = self._counts
+            self._begun += _WINDOW
         self._counts = [0] * _BUCKETS
-        self._begun = now
         self.count = sum(self._before)
         # A quiet route keeps what it has learned: an old figure is better than none.
-        if self.count >= self._samples:
+        if self.count >= self.samples:
             self._calculate()
 
     def _calculate(self) -> None:
         self._fresh = 0
-        if self.count < self._samples:
+        if self.count < self.samples:
             return
         above = self.count // 100
         index = _BUCKETS - 1

@@ -38,9 +38,6 @@ from limen.upstream.tls_context import UpstreamTlsContext
 
 _log = logging.getLogger("limen.upstream")
 
-# Answers that say that a gateway or a service is out of order, and nothing of the request.
-_GATEWAY_STATUSES = frozenset((502, 503, 504))
-
 
 @final
 class HedgeRules:
@@ -59,7 +56,9 @@ class HedgeRules:
 
 @final
 class LiveUpstream:
-    """The targets of ``upstream``. ``in_flight`` attempts are under way at them, ``retrying`` of these are no first ones.
+    """The targets of ``upstream``: ``in_flight`` attempts are under way at them.
+
+    ``retrying`` counts those of them that are not the first of their request, and those that follow in a moment.
 
     ``only`` is the target where there is but one; ``sticky`` binds clients to targets. ``hedge`` is what is declared,
     None where nothing is hedged.
@@ -262,9 +261,9 @@ class LiveUpstream:
         weights: Weights = {} if isinstance(balance, Sticky) else balance.weights
         for target in self.targets:
             target.health.follow(self.upstream.ejection)
+            target.weigh(weights.get(target.target.url, 1.0))
             if self.upstream.health is None:
                 target.health.unchecked()
-            target.weigh(weights.get(target.target.url, 1.0))
         self._refresh()
 
     # --- the choice ---
@@ -276,18 +275,17 @@ class LiveUpstream:
         """
         if self.only is not None:
             return self.only
-        if self._out and (probed := self._due(tried, repeatable=repeatable)) is not None:
-            return probed
-        candidates = self._well
-        if self.sticky is not None and not tried:
+        if tried:  # no probe: what has failed once is to succeed now
+            others = [target for target in self._well if target not in tried]
+            return self._balancer.pick(others or self._reachable(tried) or self._well, request)
+        if self.sticky is not None:
             bound = self.sticky.named(self.targets, request)
-            # A drained target keeps its sessions.
+            # A drained target keeps its sessions, and no session probes another target.
             if bound is not None and bound.health.state == IN:
                 return bound
-        if tried:
-            others = [target for target in candidates if target not in tried]
-            candidates = others or self._reachable(tried) or candidates
-        return self._balancer.pick(candidates, request)
+        if self._out and (probed := self._due(repeatable=repeatable)) is not None:
+            return probed
+        return self._balancer.pick(self._well, request)
 
     def random(self) -> float:
         """Return a number from 0 to 1, 1 excluded."""
@@ -323,14 +321,13 @@ class LiveUpstream:
             return False
         return repeatable or not self._out or min(target.health.overdue() for target in self._out) >= self._longest()
 
-    def _due(self, tried: Sequence[LiveTarget], *, repeatable: bool) -> LiveTarget | None:
+    def _due(self, *, repeatable: bool) -> LiveTarget | None:
         """Return a target that is to be probed by this request, one request at a time."""
         for target in self._out:
             health = target.health
             if health.due():
                 health.probe()
-                self._log_state(target)
-            if health.state != PROBING or health.probe_under_way or health.drained_since or target in tried:
+            if health.state != PROBING or health.probe_under_way:
                 continue
             # What cannot be repeated may be lost: it probes only where nothing else has come for long.
             if repeatable or health.overdue() >= self._longest():
@@ -372,7 +369,7 @@ class LiveUpstream:
             if health.succeeded(now):
                 self._changed(target)
             return
-        health.failed(f"an answer of {status}", now, server_error=status not in _GATEWAY_STATUSES)
+        health.failed(f"an answer of {status}", now, status=status)
         if health.wants_out:
             self._judge(target)
 
@@ -382,7 +379,7 @@ class LiveUpstream:
         ``unreachable`` says that it could not be connected to.
         """
         target.health.unreachable = unreachable
-        target.health.failed(what, now, server_error=False)
+        target.health.failed(what, now)
         if target.health.wants_out:
             self._judge(target)
 
@@ -470,14 +467,17 @@ class LiveUpstream:
     def drain(self, address: str) -> None:
         """Let the target at ``address`` get no new requests; those under way go on. Raises LookupError if there is none."""
         target = self._at(address)
-        target.health.drain()
-        self._changed(target)
+        if not target.health.drained_since:
+            target.health.drain()
+            _log.warning("upstream %s: target %s is drained: it gets no new requests", self.upstream.name, target.name)
+            self._tell(target)
 
     def restore(self, address: str) -> None:
         """Let a drained target get requests again. Raises LookupError if there is none at ``address``."""
         target = self._at(address)
-        target.health.restore()
-        self._changed(target)
+        if target.health.drained_since:
+            target.health.restore()
+            self._changed(target)
 
     def _at(self, address: str) -> LiveTarget:
         for target in self.targets:
@@ -487,19 +487,26 @@ class LiveUpstream:
         raise LookupError(f"upstream {self.upstream.name!r} has no target {address!r}; it has {known}")
 
     def _changed(self, target: LiveTarget) -> None:
+        if self._successor is None:
+            self._log_state(target)
+        self._tell(target)
+
+    def _tell(self, target: LiveTarget) -> None:
         self._refresh()
         if self._successor is not None:
-            self._successor._changed(target)
-            return
-        self._log_state(target)
-        if self.changed is not None:
+            self._successor.health_changed(target.health)
+        elif self.changed is not None:
             self.changed(self, target)
+
+    def health_changed(self, health: TargetHealth) -> None:
+        """Take note that an exchange which began with the declaration before has changed the health of a target."""
+        for target in self.targets:
+            if target.health is health:
+                self._changed(target)
 
     def _log_state(self, target: LiveTarget) -> None:
         health = target.health
-        if health.drained_since:
-            _log.warning("upstream %s: target %s is drained: it gets no new requests", self.upstream.name, target.name)
-        elif health.state == OUT and health.due():
+        if health.state == OUT and health.due():
             _log.warning("upstream %s: target %s may return: %s", self.upstream.name, target.name, health.reason)
         elif health.state == OUT:
             _log.warning("upstream %s: target %s is out: %s", self.upstream.name, target.name, health.reason)
@@ -510,7 +517,10 @@ class LiveUpstream:
 
     def _refresh(self) -> None:
         """Find out who may be picked: those that are well, or all in panic."""
-        taking = [target for target in self.targets if not target.health.drained_since] or self.targets
+        if self.only is not None:
+            self._well, self._out, self.panic = [self.only], [], False
+            return
+        taking = [target for target in self.targets if not target.health.drained_since]
         well = [target for target in taking if target.health.state == IN]
         self._out = [target for target in taking if target.health.state != IN]
         for target in well:
@@ -522,11 +532,11 @@ class LiveUpstream:
             if panic:
                 _log.error(
                     "upstream %s: panic: %d of %d targets are well, so all are used",
-                    *(self.upstream.name, len(well), len(taking)),
+                    *(self.upstream.name, len(well), len(self.targets)),
                 )
             else:
                 _log.warning("upstream %s: enough targets are well again", self.upstream.name)
-        self._well = list(taking) if panic else well
+        self._well = list(taking or self.targets) if panic else well
 
     # --- connections ---
 

@@ -68,6 +68,7 @@ class LiveTarget:
                 known = self._latencies.get(route)
             if known is None:
                 known = self._latencies[route] = LearnedLatency(samples)
+        known.samples = samples
         return known
 
     def adopt(self, other: "LiveTarget") -> None:

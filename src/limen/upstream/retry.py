@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from limen.upstream.numbers import check_number
+from limen.upstream.numbers import check_number, check_statuses
 
 # RFC 9110 section 9.2.2.
 IDEMPOTENT: Final = frozenset((b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"TRACE"))
@@ -28,9 +28,10 @@ class Retry:
     connection is lost, when there is no answer in time, and when the answer has one of ``statuses``. An answer of which
     something has reached the client is never retried.
 
-    ``attempts`` bounds all attempts of a request, the first included. A target is asked once, and only while it is well.
-    Between attempts there is a random pause of up to ``backoff`` seconds, doubled each time. Retries that run at once are at
-    most ``budget`` of all requests under way at the upstream, but at least ``least``. A body is kept for a retry up to
+    ``attempts`` bounds all attempts of a request, the first included; only what was never sent goes on to each other target,
+    with 10 attempts at most. A target is asked once, and only while it is well. Between attempts there is a random pause of
+    up to ``backoff`` seconds, doubled each time. Retries that run at once, or are about to, are at most ``budget`` of all
+    requests under way at the upstream, but at least ``least``. A body is kept for a retry up to
     ``body`` bytes. ``timeout`` bounds, in seconds, the wait for the answer of one attempt that may be retried; None leaves
     that to ``Timeouts``.
 
@@ -54,8 +55,7 @@ class Retry:
         check_number(f"Retry(body={self.body!r})", self.body, most=MOST_BODY, whole=True)
         if self.timeout is not None:
             check_number(f"Retry(timeout={self.timeout!r})", self.timeout, more_than=True)
-        for status in self.statuses:
-            check_number(f"Retry(statuses=...{status!r}...)", status, least=500, most=599, whole=True)
+        check_statuses("Retry", self.statuses, least=500)
         object.__setattr__(self, "statuses", tuple(self.statuses))
 
 

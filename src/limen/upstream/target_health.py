@@ -25,6 +25,9 @@ PROBING: Final = 2
 
 STATES: Final[tuple[TargetState, ...]] = ("in", "out", "probing")
 
+# Answers that say that a gateway or a service is out of order, and nothing of the request.
+_GATEWAY_STATUSES: Final = frozenset((502, 503, 504))
+
 # The least share of its requests that a target gets while it returns.
 _LEAST_SHARE: Final = 0.1
 
@@ -118,20 +121,21 @@ class TargetHealth:
             return True
         return False
 
-    def failed(self, what: str, now: float, *, server_error: bool) -> None:
-        """Take note of a failure; ``server_error`` is an answer of 5xx that is none of a gateway's (502, 503, 504)."""
+    def failed(self, what: str, now: float, *, status: int = 0) -> None:
+        """Take note of a failure: an answer of ``status``, which is 5xx, or none at all."""
         rules = self._rules
         if rules is None or self.state == OUT:
             return
-        self._errors += 1
-        if not server_error:
+        if status:
+            self._errors += 1
+        if not status or status in _GATEWAY_STATUSES:
             self._faults += 1
         if self.state == PROBING:
             self.wants_out = f"a probe failed: {what}"
         elif self._faults >= rules.faults:
-            self.wants_out = f"{self._faults} failures in a row, the last: {what}"
+            self.wants_out = _in_a_row(self._faults, "failures", what)
         elif self._errors >= rules.errors:
-            self.wants_out = f"{self._errors} answers of 5xx in a row, the last: {what}"
+            self.wants_out = _in_a_row(self._errors, "answers of 5xx", what)
         else:
             self._judge_share(what, now)
 
@@ -149,7 +153,7 @@ class TargetHealth:
         if self.state == PROBING:
             self.wants_out = f"a probe failed: {what}"
         elif self._overtaken >= rules.overtaken:
-            self.wants_out = f"{self._overtaken} times in a row: {what}"
+            self.wants_out = f"{self._overtaken} times in a row: {what}" if self._overtaken > 1 else what
         else:
             self._judge_share(what, now)
 
@@ -167,10 +171,11 @@ class TargetHealth:
         age = now - self._half_began
         if age > self._half_window:
             self._total_before, self._failed_before = self._total, self._failed
+            self._half_began += self._half_window
             if age > 2.0 * self._half_window:
                 self._total_before = self._failed_before = 0
+                self._half_began = now
             self._total = self._failed = 0
-            self._half_began = now
         self._total += 1
 
     def _forget_window(self) -> None:
@@ -220,7 +225,7 @@ class TargetHealth:
         self.check_failing = False
         if self.state != OUT or self.due():
             return False
-        self.until = 0.0
+        self.until = self._clock()  # from now on it is due
         self._say(f"checks are good again, after: {self.reason}")
         return True
 
@@ -359,6 +364,7 @@ class TargetHealth:
         self.failing = False
         self.wants_out = ""
         self._faults = self._errors = self._overtaken = 0
+        self._checks_passed = 0
         self._forget_window()
         self._say(reason)
 
@@ -375,3 +381,7 @@ class TargetHealth:
     def __repr__(self) -> str:
         """Show state and reason."""
         return f"<TargetHealth {self.says()}>"
+
+
+def _in_a_row(count: int, of: str, last: str) -> str:
+    return f"{count} {of} in a row, the last: {last}" if count > 1 else last
