@@ -67,7 +67,7 @@ CASES: dict[str, Case] = {
     "nobody listens": (
         Says(get(b"/down/x")),
         gets(503, b"connection_refused", code="upstream_refused"),
-        Logs("code=upstream_refused", " upstream=down target=- attempts="),
+        Logs("code=upstream_refused", " upstream=down target=http://"),
     ),
     "garbage": (*ASK, Answers(b"SSH-2.0-x\r\n"), gets(502, b"http_protocol_error")),
     "a connection that ends": (*ASK, HangsUp(), gets(502, b"connection_terminated")),

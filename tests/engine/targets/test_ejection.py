@@ -207,7 +207,7 @@ async def test_a_client_that_leaves_a_probe_leaves_it_to_others(engine: str) -> 
 
 
 async def test_without_ejection_nobody_is_left_out(engine: str) -> None:
-    async with fleet_gateway(engine, ejection=None, retry=Retry(attempts=1)) as scene:
+    async with fleet_gateway(engine, ejection=None, retry=Retry(attempts=1), hedge=None) as scene:
         scene.fleet[0].behave(statuses(503)[0])
         assert (await ask(scene, 60)).count(503) == 20
         assert scene.states() == "in in in"

@@ -61,7 +61,7 @@ async def test_all_are_drained(engine: str) -> None:
 
 
 async def test_a_session_stays_at_its_target(engine: str) -> None:
-    async with fleet_gateway(engine, balance=Sticky()) as scene:
+    async with fleet_gateway(engine, balance=Sticky(), hedge=None) as scene:
         got = await scene.ask()
         assert "limen-target=" in got.headers["set-cookie"]
         at = scene.fleet.counts().index(1)
@@ -77,7 +77,7 @@ async def test_a_session_stays_at_its_target(engine: str) -> None:
 
 
 async def test_a_session_whose_target_fails_gets_another(engine: str) -> None:
-    async with fleet_gateway(engine, balance=Sticky()) as scene:
+    async with fleet_gateway(engine, balance=Sticky(), hedge=None) as scene:
         await scene.ask()
         at = scene.fleet.counts().index(1)
         scene.fleet[at].behave(statuses(503)[0])
@@ -96,7 +96,7 @@ async def test_a_session_whose_target_fails_gets_another(engine: str) -> None:
 
 @pytest.mark.parametrize("cookie", ["", "nonsense", "a" * 5000])
 async def test_a_cookie_that_names_no_target(engine: str, cookie: str) -> None:
-    async with fleet_gateway(engine, balance=Sticky()) as scene:
+    async with fleet_gateway(engine, balance=Sticky(), hedge=None) as scene:
         got = await scene.ask(headers={"cookie": f"limen-target={cookie}"})
         assert (got.status_code, "set-cookie" in got.headers) == (200, True)
 
