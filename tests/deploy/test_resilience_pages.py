@@ -16,11 +16,15 @@ from random import Random
 import pytest
 
 from doc_tables.bounds import constant
-from limen import Ejection, Hedge, LeastRequests, Retry, Sticky, Upstream
+from limen import Ejection, Health, Hedge, LeastRequests, Retry, Sticky, Upstream
+from limen.cli.heartbeat import BEAT_INTERVAL
+from limen.runtime.checked_targets import CheckedTargets
+from limen.runtime.readiness import Readiness
 from limen.upstream import balance
+from limen.upstream.health_check import _HEADERS  # pyright: ignore[reportPrivateUsage]
 from limen.upstream.live import LiveUpstream
 from limen.upstream.live_target import LiveTarget
-from limen.upstream.retry import IDEMPOTENT
+from limen.upstream.retry import IDEMPOTENT, MOST_ATTEMPTS
 from limen.upstream.snapshot import TargetSnapshot, UpstreamSnapshot
 from limen.upstream.target_health import STATES
 
@@ -59,7 +63,7 @@ def test_the_examples_pass(folder: Path) -> None:
     assert re.search(r"^1\d passed in", said, re.MULTILINE), said
 
 
-@pytest.mark.parametrize("name", ["names.py", "checks.py"])
+@pytest.mark.parametrize("name", ["names.py"])
 def test_a_declaration_is_accepted(folder: Path, name: str) -> None:
     assert run(folder, name) == ""
 
@@ -124,8 +128,9 @@ def test_reasons_are_those_of_the_machine() -> None:
     assert f"`{target.health.reason}`" in HEALTH, target.health.reason
 
     live, target = failing()
-    for _ in range(rules.overtaken):
-        live.overtaken(target, 0.104, 0.0)
+    for number in range(rules.overtaken):
+        live.overtaken(target, 0.104, number + 1.0)
+    assert target.health.reason
     assert f"`{target.health.reason}`" in HEALTH, target.health.reason
 
     live, target = failing()
@@ -151,6 +156,21 @@ def test_states_and_what_is_shown_of_a_target() -> None:
     assert constant("upstream.target_health._LEAST_SHARE") == 0.1
 
 
+def test_numbers_and_words_of_checks_and_of_what_workers_share() -> None:
+    _, _, checks = HEALTH.partition("## Active checks")
+    assert f"`User-Agent: {dict(_HEADERS)[b'user-agent'].decode()}`" in checks
+    silence = constant("cli.supervisor._SILENT_BEATS")
+    assert isinstance(silence, int)
+    assert f"not heard for {silence * BEAT_INTERVAL:g} seconds" in checks
+    assert Ejection().seconds == 2  # "within about two seconds"
+    live = LiveUpstream(Upstream("orders", [*TWO, "http://orders-3:8000"], health=Health("/readyz")))
+    readiness = Readiness()
+    CheckedTargets(readiness).require({"orders": live})
+    for target in live.targets[1:]:
+        live.checked(target, "")
+    assert f"`{readiness.reasons()[0]}`" in checks
+
+
 # --- retries.md ---
 
 
@@ -161,6 +181,7 @@ def test_methods_and_statuses_are_those_that_are_repeated() -> None:
     first, second, third = Retry().statuses
     assert f"an answer of {first}, {second} or {third} (`Retry(statuses=)`)" in RETRIES
     assert f"{first}, {second}, {third}" in HEALTH
+    assert f" {MOST_ATTEMPTS} attempts are the most." in RETRIES
     assert f"`{Upstream('orders', TWO).deadline_header}`" in RETRIES
 
 
