@@ -10,7 +10,6 @@ from limen.checks.finding import Finding, Kind, Place
 from limen.checks.subject import Subject, place_of
 from limen.runtime.route import Route
 from limen.runtime.route_services import is_ever_unsafe
-from limen.upstream.balance import Sticky
 from limen.upstream.declared import Upstream
 from limen.upstream.retry import IDEMPOTENT, Hedge, Retry
 
@@ -43,13 +42,6 @@ def _of_upstream(upstream: Upstream) -> Iterator[Finding]:
             place,
             "Retry(attempts=1) repeats nothing: the first attempt is counted, too.",
             "say attempts=2 or more, or retry=None",
-        )
-    elif isinstance(upstream.balance, Sticky) and upstream.hedge not in (Hedge(), None):
-        yield Finding(
-            Kind.NEVER_RETRIED,
-            place,
-            "hedge= asks a second target, and balance=Sticky() binds a client to one: no request is hedged.",
-            "take hedge= out, or balance by Hash(...)",
         )
 
 

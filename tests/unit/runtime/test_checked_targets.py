@@ -27,6 +27,9 @@ def test_it_says_how_many_targets_of_which_upstream_are_missing() -> None:
     checked.require({"users": users})
     assert readiness.reasons() == ()
     checked.require({"users": live("users", 2, Health("/"))})
+    assert readiness.reasons() == (), "one that was ready stays so, whatever targets come"
+    checked.require({})
+    checked.require({"users": live("users", 2, Health("/"))})
     assert readiness.reasons() == ("upstream users: 2 of 2 targets were not checked yet",)
     checked.require({})
     assert readiness.reasons() == ()
