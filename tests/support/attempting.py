@@ -31,11 +31,12 @@ class Attempted:
         self.time = Time()
         self.hooks = hooks
         self.upstream: LiveUpstream = live(upstream, self.time, random)
+        timeouts = timeouts or upstream.timeouts
         route = Route(methods=("GET",), path="/", upstream=upstream, allow=anyone, idempotency_key=idempotency_key)
         self.plan = Plan(
             route=route,
             upstream=self.upstream,
-            timeouts=timeouts or upstream.timeouts,
+            timeouts=timeouts,
             body_silence=30.0,
             withheld_headers=frozenset(),
             access_control=None,
@@ -43,6 +44,7 @@ class Attempted:
             answer_hooks={},
             session_ender=None,
             hooks=hooks,
+            deadline=-1.0 if timeouts.deadline is None else timeouts.deadline,
             deadline_name=deadline_name,
             name="GET /",
         )

@@ -86,7 +86,8 @@ def test_at_the_only_target_nothing_else_is_tried_again() -> None:
     assert attempts.after_fault(REFUSED, sent=False, reused=False, replayable=False) == NEVER
     assert attempts.after_status(503, replayable=True) == NEVER
     assert not attempts.may_hedge(replayable=True)
-    assert (attempts.most_kept(), attempts.time_to_answer(True), attempts.time_to_connect()) == (0, 30.0, 2.0)
+    assert (attempts.most_kept(), attempts.time_to_answer(30.0, replayable=True)) == (0, 30.0)
+    assert attempts.time_to_connect() == 2.0
 
 
 # --- at which target ---
@@ -235,7 +236,52 @@ def test_nothing_is_repeated_where_no_other_target_is_well() -> None:
     fail(route.upstream, other)
     attempts, trial = route.begun()
     assert answered(attempts, trial, 503) == NEVER
-    assert refused(*route.begun()) == NEVER
+
+
+def test_what_was_never_sent_goes_on_to_those_that_are_out_but_were_reached() -> None:
+    route = Attempted(declared(3))
+    one, other, well = route.upstream.targets
+    fail(route.upstream, one)
+    for _ in range(3):
+        route.upstream.failed(other, "refused", route.time.seconds, unreachable=True)
+    attempts, trial = route.begun(POST)
+    assert trial.target is well
+    assert refused(attempts, trial) == 0.0
+    trial = next_of(attempts)
+    assert (trial.target, one.health.state) == (one, OUT)
+    assert refused(attempts, trial) == NEVER, "nobody could connect to the third one"
+    assert (well.health.unreachable, one.health.unreachable) == (True, True)
+
+
+def test_an_answer_or_a_fault_of_another_stage_says_that_it_was_reached() -> None:
+    ends: list[Callable[[Attempts, TargetAttempt], float]] = [
+        lambda attempts, trial: answered(attempts, trial, 200),
+        lambda attempts, trial: answered(attempts, trial, 503),
+        lambda attempts, trial: ended(attempts, trial, LATE),
+    ]
+    for end in ends:
+        attempts, trial = Attempted(declared(2)).begun()
+        trial.target.health.unreachable = True
+        end(attempts, trial)
+        assert not trial.target.health.unreachable
+
+
+@pytest.mark.parametrize("sent", [True, False], ids=["sent", "unsent"])
+def test_after_a_stale_connection_the_last_target_is_asked_again_where_no_other_is_well(sent: bool) -> None:
+    route = Attempted(declared(3))
+    one, other, well = route.upstream.targets
+    fail(route.upstream, one)
+    fail(route.upstream, other)
+    attempts, trial = route.begun()
+    assert ended(attempts, trial, CUT, sent=sent, reused=True) == 0.0
+    assert next_of(attempts).target is trial.target is well
+
+
+@pytest.mark.parametrize("sent", [True, False], ids=["sent", "unsent"])
+def test_after_a_stale_connection_another_target_is_asked_while_one_is_well(sent: bool) -> None:
+    attempts, trial = Attempted(declared(2)).begun()
+    assert ended(attempts, trial, CUT, sent=sent, reused=True) == 0.0
+    assert next_of(attempts).target is not trial.target
 
 
 def test_without_retry_nothing_that_was_sent_is_repeated() -> None:
@@ -301,13 +347,13 @@ def test_a_retry_that_never_begins_gives_its_place_back_once() -> None:
     attempts, trial = route.begun()
     assert answered(attempts, trial, 503) != NEVER
     assert route.upstream.retrying == 1
-    attempts.close()
-    attempts.close()
+    attempts.give_up()
+    attempts.give_up()
     assert route.upstream.retrying == 0
     attempts, trial = route.begun()
     answered(attempts, trial, 503)
     next_of(attempts).end()
-    attempts.close()
+    attempts.give_up()
     assert (route.upstream.retrying, route.upstream.in_flight) == (0, 0)
 
 
@@ -354,7 +400,6 @@ def test_the_service_is_told_how_much_time_is_left() -> None:
     hooks = Hooks(attempt_head=(head,))
     route = Attempted(declared(3), timeouts=Timeouts(deadline=2.5), deadline_name=b"x-request-timeout-ms", hooks=hooks)
     attempts = route.exchange(own_lines=b"via: 1.1 gateway\r\n")
-    assert attempts.adds_lines
     trial = next_of(attempts)
     assert attempts.lines(trial.target.name) == (
         b"via: 1.1 gateway\r\nx-request-timeout-ms: 2500\r\nx-target: " + trial.target.name.encode() + b"\r\n"
@@ -363,7 +408,7 @@ def test_the_service_is_told_how_much_time_is_left() -> None:
         route.time.seconds += passed
         assert b"x-request-timeout-ms: %b\r\n" % left in attempts.lines("http://a")
     plain = Attempted(declared(3)).exchange(own_lines=b"a: b\r\n")
-    assert (plain.adds_lines, plain.lines("http://a")) == (False, b"a: b\r\n")
+    assert plain.lines("http://a") == b"a: b\r\n"
     only = Attempted(declared(1), timeouts=Timeouts(deadline=2.5), deadline_name=b"x-left")
     attempts = only.exchange()
     attempts.begin()
@@ -401,14 +446,15 @@ def test_the_time_to_connect_is_within_the_deadline(
 def test_the_time_to_answer_is_that_of_one_attempt_while_another_may_follow() -> None:
     route = Attempted(declared(3, retry=Retry(timeout=0.5, attempts=2)), timeouts=Timeouts(first_byte=30, deadline=10))
     attempts, trial = route.begun()
-    assert (attempts.time_to_answer(True), attempts.time_to_answer(False)) == (0.5, 10.0)
+    assert attempts.time_to_answer(30.0, replayable=True) == 0.5
+    assert attempts.time_to_answer(30.0, replayable=False) == 10.0
     route.time.seconds += 9.75
-    assert attempts.time_to_answer(True) == 0.25
+    assert attempts.time_to_answer(30.0, replayable=True) == 0.25
     assert answered(attempts, trial, 503) != NEVER
     next_of(attempts)
-    assert attempts.time_to_answer(True) == 0.25  # it is the last one: the deadline bounds it
+    assert attempts.time_to_answer(30.0, replayable=True) == 0.25  # it is the last one: the deadline bounds it
     route.time.seconds += 1
-    assert attempts.time_to_answer(True) == 0.0
+    assert attempts.time_to_answer(30.0, replayable=True) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -425,14 +471,14 @@ def test_what_cannot_be_repeated_has_the_time_of_the_upstream(
     request_: Request, parts: dict[str, Any], seconds: float
 ) -> None:
     attempts, _ = Attempted(declared(2, **({"retry": Retry(timeout=0.5)} | parts))).begun(request_)
-    assert attempts.time_to_answer(True) == seconds
+    assert attempts.time_to_answer(30.0, replayable=True) == seconds
 
 
 def test_no_bounds_are_no_bounds() -> None:
     attempts, _ = Attempted(declared(2), timeouts=Timeouts(first_byte=None, connect=None)).begun()
-    assert attempts.time_to_answer(True) is None
+    assert attempts.time_to_answer(None, replayable=True) is None
     bounded, _ = Attempted(declared(2, retry=Retry(timeout=3)), timeouts=Timeouts(first_byte=None)).begun()
-    assert bounded.time_to_answer(True) == 3
+    assert bounded.time_to_answer(None, replayable=True) == 3
 
 
 # --- hedging ---

@@ -6,6 +6,7 @@ past the deadline; and what may be done is done: each decision is compared with 
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -38,6 +39,7 @@ FAULTS = st.sampled_from(
         *((Kind.UPSTREAM_PROTOCOL, True, False), (Kind.UPSTREAM_TOO_LARGE, True, False), (Kind.SHUT_DOWN, True, False)),
     )
 )
+CONNECTING = (Kind.UPSTREAM_REFUSED, Kind.CONNECT_TIMEOUT, Kind.UPSTREAM_TLS)
 OF_THE_TARGET = (Kind.UPSTREAM_CLOSED, Kind.ANSWER_TIMEOUT, Kind.UPSTREAM_PROTOCOL, Kind.UPSTREAM_TLS)
 
 
@@ -51,6 +53,7 @@ class Exchange:
     began: float
     sent: bool = False  # by an attempt that is over, and may have been seen by the service
     stale: bool = False
+    stays: bool = False  # at the last target, for the next attempt
     pausing: bool = False
     tried: list[LiveTarget] = field(default_factory=list[LiveTarget])
     running: list[TargetAttempt] = field(default_factory=list[TargetAttempt])
@@ -75,6 +78,7 @@ class AttemptsMachine(RuleBasedStateMachine):
         self.deadline = deadline
         self.honours = honours
         self.exchanges: list[Exchange] = []
+        self.unreached: set[LiveTarget] = set()  # those to which one could not connect the last time
 
     # --- what happens ---
 
@@ -96,13 +100,24 @@ class AttemptsMachine(RuleBasedStateMachine):
         kind, sent, reused = fault
         if exchange.pausing:
             return
-        self._end(exchange, which, lambda trial: trial.failed(Fault(kind), reused=reused))
+
+        def fail(trial: TargetAttempt) -> None:
+            trial.failed(Fault(kind), reused=reused)
+            if kind is Kind.UPSTREAM_CLOSED and reused:
+                return
+            if kind in CONNECTING:
+                self.unreached.add(trial.target)
+            elif kind in OF_THE_TARGET:
+                self.unreached.discard(trial.target)
+
+        self._end(exchange, which, fail)
         exchange.sent = exchange.sent or (sent and not reused)
         if exchange.running:
             return
         expected = self._after_fault(exchange, kind, sent=sent, reused=reused, replayable=replayable)
         stale = kind is Kind.UPSTREAM_CLOSED and sent and reused and exchange.safe and not exchange.stale
         free = not sent and (kind.stage == "connect" or kind is Kind.UPSTREAM_CLOSED)
+        exchange.stays = (stale or (free and kind is Kind.UPSTREAM_CLOSED)) and not self._another(exchange)
         before = self.live.retrying
         pause = exchange.attempts.after_fault(Fault(kind), sent=sent, reused=reused, replayable=replayable)
         exchange.stale = exchange.stale or (stale and pause != NEVER)
@@ -122,6 +137,7 @@ class AttemptsMachine(RuleBasedStateMachine):
         def answer(trial: TargetAttempt) -> None:
             trial.answered(status)
             trial.whole(status)
+            self.unreached.discard(trial.target)
 
         self._end(exchange, which, answer)
         if exchange.running and exchange.attempts.is_failure(status):
@@ -174,6 +190,11 @@ class AttemptsMachine(RuleBasedStateMachine):
     # --- what holds ---
 
     @invariant()
+    def who_was_reached_is_known(self) -> None:
+        """By the last attempt of which anything is known."""
+        assert self.unreached == {target for target in self.live.targets if target.health.unreachable}
+
+    @invariant()
     def counts_are_exact(self) -> None:
         """What runs, and what is about to."""
         if self.live.only is not None:
@@ -200,23 +221,26 @@ class AttemptsMachine(RuleBasedStateMachine):
 
     # --- the rules, once more ---
 
+    def _until(self, exchange: Exchange) -> float:
+        """When attempts end: with the deadline, or with the time of the first one."""
+        if self.deadline is not None:
+            return exchange.began + self.deadline
+        return inf if exchange.attempts.count < 2 else exchange.began + 2.0 + 30.0
+
     def _late(self, exchange: Exchange) -> bool:
-        seconds = self.deadline
-        if seconds is None:
-            if exchange.attempts.count < 2:
-                return False
-            seconds = 2.0 + 30.0
-        return self.route.time.seconds - exchange.began >= seconds
+        return self.route.time.seconds >= self._until(exchange)
+
+    def _another(self, exchange: Exchange) -> bool:
+        others = [target for target in self.live.targets if target not in exchange.tried]
+        return any(target.health.state == IN and not target.health.failing for target in others)
 
     def _elsewhere(self, exchange: Exchange, replayable: bool) -> bool:
         """What may have been done may be done again: at another target that is well, within all bounds."""
         retry = self.retry
         if retry is None or not replayable or not exchange.safe or self.live.only is not None or self._late(exchange):
             return False
-        others = [target for target in self.live.targets if target not in exchange.tried]
-        well = any(target.health.state == IN and not target.health.failing for target in others)
         budget = max(retry.least, retry.budget * self.live.in_flight)
-        return well and exchange.attempts.count < retry.attempts and self.live.retrying < budget
+        return self._another(exchange) and exchange.attempts.count < retry.attempts and self.live.retrying < budget
 
     def _after_fault(self, exchange: Exchange, kind: Kind, *, sent: bool, reused: bool, replayable: bool) -> bool:
         count = exchange.attempts.count
@@ -231,10 +255,21 @@ class AttemptsMachine(RuleBasedStateMachine):
         if self._late(exchange):
             return False
         if not sent and kind.stage == "connect":
-            return any(target not in exchange.tried for target in self._used())
+            return bool(self._reached(exchange))
         if kind is Kind.UPSTREAM_CLOSED and (not sent or (reused and exchange.safe and not exchange.stale)):
             return True
         return kind in OF_THE_TARGET and self._elsewhere(exchange, replayable)
+
+    def _reached(self, exchange: Exchange) -> list[LiveTarget]:
+        """Who may have what was never sent, well or not."""
+        return [target for target in self.live.targets if target not in self.unreached and target not in exchange.tried]
+
+    def _next(self, exchange: Exchange) -> list[LiveTarget]:
+        """Who may have the next attempt, if it is not the first."""
+        if exchange.stays:
+            return exchange.tried[-1:]
+        used = self._used()
+        return [target for target in used if target not in exchange.tried] or self._reached(exchange) or used
 
     def _used(self) -> list[LiveTarget]:
         well = [target for target in self.live.targets if target.health.state == IN]
@@ -251,11 +286,11 @@ class AttemptsMachine(RuleBasedStateMachine):
             assert attempts.begin() is None
             assert attempts.time_to_connect() is not None  # as an engine asks at once: the deadline runs from here
             return
-        others = [target for target in self._used() if target not in exchange.tried]
+        others = self._next(exchange) if exchange.tried else self.live.targets
+        exchange.stays = False
         trial = next_of(attempts)
         target = trial.target
-        if exchange.tried and others:
-            assert target in others, "the same target, or one that is out, while another is well"
+        assert target in others, "the same target, or one that is out, while another is well"
         exchange.tried.append(target)
         exchange.running.append(trial)
         left = attempts.time_to_connect()
@@ -263,7 +298,7 @@ class AttemptsMachine(RuleBasedStateMachine):
         assert 0 <= left <= 2.0
         if self.deadline is not None:
             assert left <= max(0.0, exchange.began + self.deadline - self.route.time.seconds) + 1e-9
-        seconds = attempts.time_to_answer(True)
+        seconds = attempts.time_to_answer(30.0, replayable=True)
         assert seconds is not None
         assert 0 <= seconds <= 30.0
 
@@ -275,10 +310,10 @@ class AttemptsMachine(RuleBasedStateMachine):
 
     def _goes_on(self, exchange: Exchange, pause: float, before: int, *, expected: bool, costs: bool) -> None:
         if pause == NEVER:
-            retry, left = self.retry, None if self.deadline is None else exchange.began + self.deadline
+            retry = self.retry
             # A pause that would reach beyond the deadline is the only other reason.
             longest = 0.0 if retry is None else retry.backoff * 2 ** (exchange.attempts.count - 1)
-            beyond = left is not None and costs and self.route.time.seconds + longest >= left
+            beyond = costs and self.route.time.seconds + longest >= self._until(exchange)
             assert not expected or beyond
             self._settle(exchange)
             return
@@ -289,8 +324,7 @@ class AttemptsMachine(RuleBasedStateMachine):
             assert exchange.attempts.count < self.retry.attempts, "over the attempts"
             assert before < max(self.retry.least, self.retry.budget * self.live.in_flight), "over the budget"
             assert self.live.retrying == before + 1
-            if self.deadline is not None:
-                assert self.route.time.seconds + pause < exchange.began + self.deadline, "past the deadline"
+            assert self.route.time.seconds + pause < self._until(exchange), "past the deadline"
         exchange.pausing = True
 
     def _settle(self, exchange: Exchange) -> None:
@@ -298,7 +332,7 @@ class AttemptsMachine(RuleBasedStateMachine):
             trial.whole(0)
             trial.end()
         exchange.running.clear()
-        exchange.attempts.close()
+        exchange.attempts.give_up()
         self.exchanges.remove(exchange)
 
 

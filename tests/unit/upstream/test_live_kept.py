@@ -176,8 +176,9 @@ async def test_without_checks_from_now_on_nobody_is_out_for_ever(time: Time) -> 
     before = live(declared(2, health=Health("/")), time)
     before.checked(before.targets[0], "refused")
     upstream = after(before, declared(2), time)
-    assert states(upstream) == ["out", "in"]
-    assert begin(upstream) == (upstream.targets[0], True)
+    assert states(upstream) == ["in", "in"]
+    assert upstream.targets[0].health.growing
+    assert {upstream.choose(GET, [], repeatable=False) for _ in range(200)} == set(upstream.targets)
 
 
 async def test_without_ejection_from_now_on_one_good_answer_is_enough(time: Time) -> None:

@@ -13,7 +13,7 @@ from limen.testing import make_request
 from limen.upstream.balance import client_address
 from limen.upstream.live import LiveUpstream
 from limen.upstream.live_target import MOST_ROUTES, LiveTarget
-from targets import GET, Time, ask, begin, declared, fail, live, states, urls
+from targets import GET, Loaded, Time, ask, begin, declared, fail, live, states, urls
 
 IN_TURN = RoundRobin()
 
@@ -97,18 +97,31 @@ def test_who_was_kept_in_goes_out_as_soon_as_another_is_well(time: Time) -> None
     assert states(upstream) == ["in", "out"]
 
 
-def test_who_fails_and_is_kept_in_keeps_nobody_else_out(time: Time) -> None:
-    upstream = live(declared(2), time)
+def test_a_probe_that_fails_is_out_again_whatever_the_cap_and_not_for_longer_where_nobody_is_well(time: Time) -> None:
+    upstream = live(declared(2), time, random=Loaded(1.0))
     one, other = upstream.targets
     fail(upstream, one)
     fail(upstream, other)
+    for _ in range(5):
+        time.seconds = one.health.until
+        assert ask(upstream, 0) is one
+        assert (states(upstream), other.health.failing) == (["out", "in"], True)
+        assert (one.health.reason, one.health.until - time.seconds) == ("a probe failed: refused", 2.0)
+        assert not upstream.another([])
+    upstream.answered(other, 200, time.seconds)
+    time.seconds = one.health.until
+    assert ask(upstream, 0) is one
+    assert one.health.until - time.seconds == 10.0  # the other one is well
+
+
+def test_the_cap_holds_for_nobody_who_is_probed(time: Time) -> None:
+    upstream = live(declared(4, health=Health("/"), ejection=Ejection(most=0.25, panic=0)), time)
+    (target,) = out(upstream, 0)
     time.seconds += 2
-    assert ask(upstream, 0) is one  # the probe fails as well: both are used
-    assert states(upstream) == ["in", "in"]
-    assert one.health.failing
-    assert other.health.failing
-    assert not upstream.another([])
-    assert upstream.untried([one]) == 1
+    assert begin(upstream) == (target, True)
+    upstream.checked(upstream.targets[1], "refused")  # checks take it out, whatever the cap
+    upstream.failed(target, "refused", time.seconds)
+    assert states(upstream) == ["out", "out", "in", "in"]
 
 
 def test_a_drained_target_is_none_that_others_can_be_left_to(time: Time) -> None:
@@ -271,18 +284,51 @@ def test_a_repetition_goes_to_another_target_while_one_is_well(time: Time) -> No
     for tried, left in (([a], {b, c}), ([a, b], {c}), ([a, b, c], {a, b, c})):
         found = {upstream.choose(GET, tried, repeatable=True) for _ in range(60)}
         assert found == left
-        assert (upstream.another(tried), upstream.untried(tried)) == (len(tried) < 3, 3 - len(tried))
+        assert (upstream.another(tried), upstream.reachable(tried)) == (len(tried) < 3, len(tried) < 3)
 
 
-def test_a_repetition_goes_to_no_target_that_is_out_or_drained(time: Time) -> None:
+def test_where_no_other_is_well_what_was_never_sent_goes_to_one_that_is_out_but_was_reached(time: Time) -> None:
     upstream = live(declared(3), time)
-    a, b, _ = upstream.targets
+    a, b, c = upstream.targets
     out(upstream, 1)
-    upstream.drain(urls(3)[2])
-    assert {upstream.choose(GET, [a], repeatable=True) for _ in range(60)} == {a}
-    assert (upstream.another([a]), upstream.untried([a])) == (False, 0)
-    upstream.restore(urls(3)[2])
-    assert b not in {upstream.choose(GET, [a], repeatable=True) for _ in range(60)}
+    upstream.drain(c.name)
+    assert (upstream.another([a]), upstream.reachable([a])) == (False, True)
+    assert {upstream.choose(GET, [a], repeatable=True) for _ in range(60)} == {b}
+    assert states(upstream)[1] == "out", "that is no probe"
+    assert (upstream.reachable([a, b]), upstream.choose(GET, [a, b], repeatable=True)) == (False, a)
+    upstream.restore(c.name)
+    assert {upstream.choose(GET, [a], repeatable=True) for _ in range(60)} == {c}
+
+
+def test_a_target_is_unreachable_until_somebody_has_connected_to_it(time: Time) -> None:
+    upstream = live(declared(2), time)
+    a, b = upstream.targets
+    for _ in range(3):
+        upstream.failed(b, "refused", time.seconds, unreachable=True)
+    assert (upstream.reachable([a]), upstream.choose(GET, [a], repeatable=True)) == (False, a)
+    upstream.failed(b, "no answer in time", time.seconds)  # an attempt that had a connection
+    assert (upstream.reachable([a]), upstream.choose(GET, [a], repeatable=True)) == (True, b)
+    for status in (200, 503):
+        upstream.failed(b, "refused", time.seconds, unreachable=True)
+        assert not upstream.reachable([a])
+        upstream.answered(b, status, time.seconds)
+        assert upstream.reachable([a])
+
+
+def test_who_is_well_is_asked_again_although_it_could_not_be_connected_to(time: Time) -> None:
+    upstream = live(declared(2), time)
+    a, b = upstream.targets
+    upstream.failed(b, "refused", time.seconds, unreachable=True)
+    assert (upstream.another([a]), upstream.reachable([a])) == (True, False)
+    assert upstream.choose(GET, [a], repeatable=True) is b
+
+
+def test_who_is_kept_in_although_it_fails_is_no_other_target_for_what_was_sent(time: Time) -> None:
+    upstream = live(declared(2), time)
+    one, other = upstream.targets
+    out(upstream, 0, 1)
+    assert (states(upstream), other.health.failing) == (["out", "in"], True)
+    assert (upstream.another([one]), upstream.another([]), upstream.reachable([one])) == (False, False, True)
 
 
 # --- drain ---
@@ -395,7 +441,9 @@ def test_checks_that_go_on_as_before_tell_nothing(time: Time, caplog: pytest.Log
     for problem in ("", "", "", "refused", "refused", "refused", "refused", "", "", "", ""):
         upstream.checked(target, problem)
     assert logged(caplog) == [
-        f"WARNING upstream svc: target {target.name} is out: 2 checks in a row failed, the last: refused"
+        f"WARNING upstream svc: target {target.name} is out: 2 checks in a row failed, the last: refused",
+        f"WARNING upstream svc: target {target.name} may return: checks are good again, after: 2 checks in a row failed, "
+        "the last: refused",
     ]
     assert target.health.due()
     caplog.clear()

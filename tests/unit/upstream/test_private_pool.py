@@ -287,7 +287,6 @@ def test_a_target_that_gets_no_requests_finishes_a_handshake_and_no_more(how: st
     if how == "drained":
         first.health.drain()
     else:
-        first.health.failed("told to", clock.time(), server_error=False)
         first.health.wants_out = "told to"
         first.health.eject()
     assert bob.take(service.live) is None

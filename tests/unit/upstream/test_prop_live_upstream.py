@@ -1,6 +1,7 @@
 """An upstream under any sequence of requests and their ends, checks, drains, new lists of targets and compiles.
 
-After every step: no ejected target is picked while a well one exists, the cap holds, and what is counted is exact.
+After every step: no ejected target is picked while a well one that was not tried exists, the cap holds for all but those
+that are probed, and what is counted is exact.
 """
 
 from dataclasses import dataclass
@@ -64,18 +65,23 @@ class UpstreamMachine(RuleBasedStateMachine):
             tried.append(self._begin(self._request(key, bound), tried, repeatable=repeatable))
 
     @precondition(lambda self: bool(self.running))
-    @rule(which=WHICH, status=st.sampled_from((0, 200, 200, 404, 500, 503)), overtaken=st.booleans())
-    def ends(self, which: int, status: int, overtaken: bool) -> None:
+    @rule(
+        which=WHICH,
+        status=st.sampled_from((0, 200, 200, 404, 500, 503)),
+        overtaken=st.booleans(),
+        unreachable=st.booleans(),
+    )
+    def ends(self, which: int, status: int, overtaken: bool, unreachable: bool) -> None:
         """An attempt ends: answered, failed, or overtaken."""
         attempt = self._taken(which)
         upstream, target, now = attempt.upstream, attempt.target, self.time.seconds
-        before = self._out()
+        before = self._states()
         if status:
             upstream.answered(target, status, now)
         elif overtaken:
             upstream.overtaken(target, 0.5, now)
         else:
-            upstream.failed(target, "refused", now)
+            upstream.failed(target, "refused", now, unreachable=unreachable)
         upstream.ended(target, again=attempt.again, probe=attempt.probe)
         if upstream is self.upstream:
             self._judged_well(before, failed=status == 0 or status >= 500)
@@ -92,7 +98,7 @@ class UpstreamMachine(RuleBasedStateMachine):
         """A target has had enough failures to be ejected."""
         target = self.upstream.targets[which % len(self.upstream.targets)]
         for _ in range(times):
-            before = self._out()
+            before = self._states()
             self.upstream.failed(target, "refused", self.time.seconds)
             self._judged_well(before, failed=True)
 
@@ -186,7 +192,7 @@ class UpstreamMachine(RuleBasedStateMachine):
         taking = [target for target in upstream.targets if not target.health.drained_since]
         well = [target for target in taking if target.health.state == IN]
         assert upstream.panic is (not well or (ejection is not None and len(well) < ejection.panic * len(taking)))
-        assert upstream.untried([]) == (len(taking or upstream.targets) if upstream.panic else len(well))
+        assert upstream.reachable([]) is any(not target.health.unreachable for target in taking)
         used = [target for target in taking or upstream.targets if target.health.state == IN]
         assert upstream.another([]) is any(not target.health.failing for target in used)
 
@@ -251,42 +257,63 @@ class UpstreamMachine(RuleBasedStateMachine):
             if not repeatable:
                 longest = 0.0 if upstream.upstream.ejection is None else upstream.upstream.ejection.longest
                 assert health.overdue() >= longest
+        elif tried:
+            assert target in self._others(tried, panic=panic), (
+                "the same target or one that is out, while another is well"
+            )
         elif well and not panic:
             assert health.state == IN, "an ejected target, while a well one exists"
             named = upstream.sticky is not None and upstream.sticky.named([target], request) is target
-            assert not health.drained_since or (named and not tried)
-            if any(one not in tried for one in well):
-                assert target not in tried, "the same target, while another is well"
+            assert not health.drained_since or named
         return target
+
+    def _others(self, tried: list[LiveTarget], *, panic: bool) -> list[LiveTarget]:
+        """Who may have another attempt: who is well, else who was reached the last time, else anybody who is well."""
+        taking = [one for one in self.upstream.targets if not one.health.drained_since]
+        used = (taking or self.upstream.targets) if panic else [one for one in taking if one.health.state == IN]
+        untried = [one for one in used if one not in tried]
+        reached = [one for one in taking if one not in tried and not one.health.unreachable]
+        return untried or reached or used
 
     def _taken(self, which: int) -> Attempt:
         return self.running.pop(which % len(self.running) if which >= 0 else which)
 
-    def _out(self) -> set[LiveTarget]:
-        return {target for target in self.upstream.targets if target.health.state == OUT}
+    def _states(self) -> dict[LiveTarget, int]:
+        return {target: target.health.state for target in self.upstream.targets}
 
-    def _judged_well(self, before: set[LiveTarget], *, failed: bool) -> None:
-        """What has been ejected just now was one, within the cap, and not the last that was well."""
-        upstream, ejected = self.upstream, self._out() - before
+    def _judged_well(self, before: dict[LiveTarget, int], *, failed: bool) -> None:
+        """What has been ejected just now was one: probed, or within the cap and not the last that was well."""
+        upstream = self.upstream
+        ejected = [target for target, state in self._states().items() if state == OUT != before[target]]
         if not ejected:
             return
         ejection = upstream.upstream.ejection
         assert failed
         assert ejection is not None
-        assert len(ejected) == 1
-        count = sum(target.health.state != IN for target in upstream.targets)
-        assert count <= ceil(ejection.most * len(upstream.targets))
-        assert any(
+        (target,) = ejected
+        others_well = any(
             target.health.state == IN and not target.health.failing and not target.health.drained_since
             for target in upstream.targets
         )
+        if before[target] == PROBING:
+            longest = ejection.longest if others_well else ejection.seconds
+            assert target.health.until - self.time.seconds <= longest
+            return
+        assert others_well
+        count = sum(target.health.state != IN for target in upstream.targets)
+        assert count <= ceil(ejection.most * len(upstream.targets))
 
     def _keeps_state(self, change: Any) -> None:
+        """All stay as they are, but for those that are out because of checks that there are none of any more."""
         before = {one.target.key: (one.health, one.health.state, one.health.reason) for one in self.upstream.targets}
+        failing = {one.target.key for one in self.upstream.targets if one.health.check_failing}
         change()
         for target in self.upstream.targets:
-            was = before.get(target.target.key)
-            assert was is None or was == (target.health, target.health.state, target.health.reason)
+            health, key = target.health, target.target.key
+            was = before.get(key)
+            if was is not None and key in failing and self.upstream.upstream.health is None:
+                was = (was[0], IN, "")
+            assert was is None or was == (health, health.state, health.reason)
 
 
 TestUpstream = UpstreamMachine.TestCase

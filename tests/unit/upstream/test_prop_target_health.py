@@ -36,6 +36,7 @@ class HealthMachine(RuleBasedStateMachine):
         self.health = TargetHealth(self.ejection, self.time.clock, self.time.now, Random(seed))
         self.checked = checked
         self.row = 0  # failures since the last success, or since it went out
+        self.overtaken_at = 0.0
         self.before = IN
 
     # --- requests ---
@@ -56,11 +57,14 @@ class HealthMachine(RuleBasedStateMachine):
         self.health.failed("what happened", self.time.seconds, status=status)
         self._decide(keep)
 
-    @rule(keep=st.booleans())
-    def is_overtaken(self, keep: bool) -> None:
-        """Another target was faster."""
-        self.row += 1
-        self.health.overtaken(0.1, self.time.seconds)
+    @rule(seconds=st.sampled_from((0.05, 0.1, 2.0)), keep=st.booleans())
+    def is_overtaken(self, seconds: float, keep: bool) -> None:
+        """Another target was faster: that counts unless this attempt began before the last one was counted."""
+        now = self.time.seconds
+        if self.health.state != OUT and now - seconds >= self.overtaken_at:
+            self.row += 1
+            self.overtaken_at = now
+        self.health.overtaken(seconds, now)
         self._decide(keep)
 
     @precondition(lambda self: self.health.due())
@@ -87,8 +91,11 @@ class HealthMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.checked)
     @rule()
     def checks_end(self) -> None:
-        """The declaration has no checks any more."""
+        """The declaration has no checks any more: who was out because of them comes in, and nobody else."""
+        was, failing = self.health.state, self.health.check_failing
         self.health.unchecked()
+        assert self.health.state == (IN if failing else was)
+        self.before = self.health.state
         self.checked = False
 
     @rule(drained=st.booleans())
@@ -127,7 +134,7 @@ class HealthMachine(RuleBasedStateMachine):
                 assert health.due()
 
     @invariant()
-    def it_goes_from_out_to_in_by_probing_alone(self) -> None:
+    def while_there_are_checks_it_goes_from_out_to_in_by_probing_alone(self) -> None:
         assert (self.before, self.health.state) != (OUT, IN)
         self.before = self.health.state
 
@@ -149,14 +156,15 @@ class HealthMachine(RuleBasedStateMachine):
         health = self.health
         if not health.wants_out:
             return
-        if keep:
+        if keep and health.state == IN:
             health.keep()
             assert (health.state, health.failing) == (IN, True)
         else:
             was = self.time.seconds
-            health.eject()
+            health.eject(alone=keep)  # a probe that fails, where nobody else is well
             assert health.state == OUT
-            assert 0.75 * self.ejection.seconds <= health.until - was <= self.ejection.longest
+            longest = self.ejection.seconds if keep else self.ejection.longest
+            assert 0.75 * self.ejection.seconds <= health.until - was <= longest
             self.row = 0
 
 

@@ -29,7 +29,9 @@ class Target:
         return self.health.wants_out
 
     def overtaken(self, times: int = 1) -> str:
+        """Let another target answer first, each time to an attempt that began after the one before had ended."""
         for _ in range(times):
+            self.time.seconds += 0.25
             self.health.overtaken(0.25, self.time.seconds)
         return self.health.wants_out
 
@@ -91,6 +93,19 @@ def test_no_answer_is_no_answer_of_5xx() -> None:
 def test_overtaken_in_a_row(target: Target) -> None:
     assert target.overtaken(2) == ""
     assert target.overtaken() == "3 times in a row: no answer within 250 ms, in which another target answered"
+
+
+def test_attempts_that_were_under_way_together_are_overtaken_once(target: Target) -> None:
+    target.overtaken()
+    counted_at = target.time.seconds
+    for after in (0.0, 0.1, 0.2):  # they began before the first was counted
+        for seconds in (after + 0.01, 5.0):
+            target.health.overtaken(seconds, counted_at + after)
+    assert target.health.wants_out == ""
+    target.time.seconds = counted_at + 0.5
+    target.health.overtaken(0.5, target.time.seconds)  # this one began as the first was counted
+    assert target.health.wants_out == ""
+    assert target.overtaken().startswith("3 times in a row: ")
 
 
 def test_one_may_be_enough() -> None:
@@ -313,12 +328,18 @@ def test_it_is_kept_in_and_says_so_once(target: Target) -> None:
     assert not target.succeeds()
 
 
-def test_a_probe_that_fails_brings_it_back_where_others_cannot_do_without_it(target: Target) -> None:
+def test_where_no_other_target_is_well_it_is_out_for_no_longer_each_time(target: Target) -> None:
     target.goes_out()
+    for _ in range(5):
+        target.probes()
+        target.fails()
+        target.health.eject(alone=True)
+        assert (target.health.state, target.health.reason) == (OUT, "a probe failed: refused")
+        assert target.health.until - target.time.seconds == RULES.seconds
     target.probes()
     target.fails()
-    assert target.health.keep()
-    assert (target.health.state, target.health.failing, target.health.share()) == (IN, True, 1.0)
+    target.health.eject()  # another is well by now: each time has counted
+    assert target.health.until - target.time.seconds == RULES.longest
 
 
 # --- checks ---
@@ -381,11 +402,25 @@ def test_checks_take_a_target_out_that_is_out_for_a_while_or_probing(target: Tar
     assert other.health.state == OUT
 
 
-def test_without_checks_from_now_on_it_is_due(target: Target) -> None:
+def test_the_reason_tells_once_that_checks_are_good_again(target: Target) -> None:
+    target.health.check_failed("refused", 1)
+    target.time.seconds += 5
+    assert target.health.check_passed(1)
+    reason = "checks are good again, after: the check failed: refused"
+    assert (target.health.state, target.health.reason, target.health.since) == (OUT, reason, target.time.now())
+    assert target.health.until == target.time.seconds
+    target.time.seconds += 5
+    assert not target.health.check_passed(1)
+    assert (target.health.reason, target.health.overdue()) == (reason, 5.0)
+    target.probes()
+    assert target.health.reason == f"probing after: {reason}"
+
+
+def test_without_checks_from_now_on_it_is_in_and_its_share_grows(target: Target) -> None:
     target.health.check_failed("refused", 1)
     target.health.unchecked()
-    assert (target.health.checked, target.health.check_failing, target.health.due()) == (False, False, True)
-    assert target.health.overdue() == 0.0
+    assert (target.health.checked, target.health.check_failing) == (False, False)
+    assert (target.health.state, target.health.reason, target.health.share()) == (IN, "", 0.1)
     other = Target()
     other.goes_out()
     until = other.health.until
