@@ -277,6 +277,8 @@ class LiveUpstream:
             return self.only
         if tried:  # no probe: what has failed once is to succeed now
             others = [target for target in self._well if target not in tried]
+            if self.panic:  # then all are among them, and those that are well come first
+                others = [target for target in others if target.health.state == IN] or others
             return self._balancer.pick(others or self._reachable(tried) or self._well, request)
         if self.sticky is not None:
             bound = self.sticky.named(self.targets, request)
