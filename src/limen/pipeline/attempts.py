@@ -27,6 +27,7 @@ from limen.upstream.retry import IDEMPOTENT, MOST_AT_ONE_TARGET, MOST_ATTEMPTS
 from limen.upstream.target_health import IN, PROBING
 
 NO_TARGETS: Final[list[LiveTarget]] = []
+"""Stands for what was tried until something is: nothing is ever added to it."""
 
 NEVER: Final = -1.0
 """No other attempt follows."""
@@ -41,7 +42,18 @@ _KEY: Final = b"idempotency-key"
 class TargetAttempt:
     """One try at ``target``, as its health and the budget see it. ``end`` is called when it is over, perhaps twice."""
 
-    __slots__ = ("_answered_at", "_attempts", "_counted", "_ended", "_number", "_probe", "begun_at", "target")
+    __slots__ = (
+        "_answered_at",
+        "_attempts",
+        "_counted",
+        "_ended",
+        "_number",
+        "_probe",
+        "_waits",
+        "begun_at",
+        "queued",
+        "target",
+    )
 
     def __init__(self, attempts: "Attempts", target: LiveTarget, begun_at: float, *, number: int, probe: bool) -> None:
         """It is the ``number``-th of its exchange, from 1; ``probe`` says that the target is tried out."""
@@ -53,6 +65,8 @@ class TargetAttempt:
         self._answered_at = begun_at
         self._counted = False  # its result is
         self._ended = False
+        self._waits = True
+        self.queued: bool = target.pool.full  # behind others, for a connection: that says nothing of the target
 
     def answered(self, status: int) -> None:
         """Take note of the head of an answer: it may count as a success only once it is whole."""
@@ -61,6 +75,7 @@ class TargetAttempt:
         attempts.answering(target, self._number)
         now = upstream.clock()
         self._answered_at = now
+        self._heard()
         if attempts.learns:
             attempts.latency_at(target).add(now - self.begun_at, now)
         if status >= 500 or target.health.state == PROBING:  # else a stream that never ends would be a probe for ever
@@ -86,16 +101,28 @@ class TargetAttempt:
 
     def overtaken(self) -> None:
         """Take note that another attempt was answered first: that tells something if it began later than this one."""
-        if not self._counted and self._attempts.answered_number > self._number:
+        upstream = self._attempts.upstream
+        if not self._counted and self._attempts.answered_number > self._number and not self.queued:
             self._counted = True
-            upstream = self._attempts.upstream
             now = upstream.clock()
             upstream.overtaken(self.target, now - self.begun_at, now)
+
+    def connected(self) -> None:
+        """There is a connection, for which it had to wait: its time at the target begins now."""
+        self.queued = False
+        self.begun_at = self._attempts.upstream.clock()
+
+    def _heard(self) -> None:
+        """Wait no longer for an answer to begin."""
+        if self._waits:
+            self._waits = False
+            self._attempts.upstream.waiting -= 1
 
     def end(self) -> None:
         """It is over, however it ended."""
         if not self._ended:
             self._ended = True
+            self._heard()
             self._attempts.upstream.ended(self.target, again=self._number > 1, probe=self._probe)
 
     def __repr__(self) -> str:
@@ -112,7 +139,18 @@ class Attempts:
 
     __slots__ = (
         *("_answering", "_bound", "_hooks", "_outcome", "_own_lines", "_plan", "_request", "_reserved", "_since"),
-        *("_stale", "_tried", "answered_number", "connecting", "count", "learns", "private", "repeatable", "upstream"),
+        *(
+            "_stale",
+            "_tried",
+            "answered_number",
+            "connecting",
+            "count",
+            "learns",
+            "private",
+            "repeatable",
+            "streams",
+            "upstream",
+        ),
     )
 
     def __init__(self, plan: Plan, request: Request, hooks: Hooks, outcome: Outcome, own_lines: bytes) -> None:
@@ -126,12 +164,15 @@ class Attempts:
         self.connecting: float = 0.0
         self.count: int = 0
         self.repeatable: bool = False  # known once it may matter
-        self.learns: bool = False  # how long its route takes
+        self.learns: bool = (
+            False  # how long its route takes; from no body that streams, which takes what its client takes
+        )
         self._since: float = 0.0  # when the first attempt began
         self._stale: bool = False  # one has met a connection that the service had closed
         self._reserved: bool = False  # a place within the budget of retries, until the next attempt begins
         self._tried: list[LiveTarget] = NO_TARGETS
         self.private: bool = False
+        self.streams: bool = False  # its body passes as it comes
         self._bound: LiveTarget | None = None  # which has the next attempt, whoever else is well
         self._answering: LiveTarget | None = None
         self.answered_number: int = 0  # of the attempt that was answered last
@@ -159,11 +200,11 @@ class Attempts:
             self._outcome.target = only.name
             return None
         now = upstream.clock()
-        if not self.count:
+        if self._tried is NO_TARGETS:  # a name that was looked up meanwhile may have made several targets of one
             self._since = self._since or now
             self._tried = []
             self.repeatable = self._is_repeatable()
-            self.learns = self.repeatable and upstream.hedge is not None
+            self.learns = self.repeatable and not self.streams and upstream.hedge is not None
         again = self.count > 0
         self.give_up()  # the attempt itself counts from now on
         target = self._bound or upstream.choose(self._request, self._tried, repeatable=self.repeatable)
@@ -260,12 +301,13 @@ class Attempts:
     def hedge_after(self, first: TargetAttempt) -> float:
         """10. Return after how many seconds another attempt may begin while ``first`` goes on; 0 for no time at all."""
         hedge = self.upstream.hedge
-        if not self.learns or self.private or hedge is None:
+        if not self.repeatable or self.private or hedge is None:
             return 0.0
-        p99 = self.latency_at(first.target).p99
+        key = self._plan.name
+        p99 = first.target.p99(key)
         if p99 == 0.0:  # it is new, or back: the others know how long this takes
             for target in self.upstream.targets:
-                p99 = max(p99, self.latency_at(target).p99)
+                p99 = max(p99, target.p99(key))
         seconds = hedge.initial if p99 == 0.0 else max(hedge.floor, hedge.factor * p99)
         return seconds if seconds <= hedge.ceiling else 0.0
 
@@ -335,7 +377,7 @@ class Attempts:
 
     def may_go_to_another_service(self, *, sent: bool, replayable: bool) -> bool:
         """10. Tell whether the fallback may have the request: it was never sent, or it may be repeated; and in time."""
-        if not replayable or (sent and not self._is_repeatable()):
+        if not replayable or (sent and (self.private or not self._is_repeatable())):
             return False
         return self._plan.timeouts.deadline is None or not self._late()
 
@@ -360,7 +402,7 @@ class Attempts:
             or upstream.only is not None
         ):
             return False
-        if upstream.retrying >= max(retry.least, retry.budget * upstream.in_flight):
+        if upstream.retrying >= max(retry.least, retry.budget * upstream.waiting):
             return False
         return upstream.another(self._tried) and not self._late()
 
@@ -369,7 +411,7 @@ class Attempts:
         retry = self.upstream.upstream.retry
         assert retry is not None
         seconds = self.upstream.random() * retry.backoff * 2.0 ** (self.count - 1)
-        left = self._left()
+        left = self._time_for_more()
         if left is not None and seconds >= left:
             return NEVER
         # Its place is kept during the pause: else all that fail at once would find the same place free.
@@ -379,11 +421,20 @@ class Attempts:
         return seconds
 
     def _left(self) -> float | None:
-        """Return how many seconds are left of the deadline; None where there is none, or where nothing has begun."""
+        """Return how many seconds are left for an answer to begin; None where there is no bound, or where nothing has begun.
+
+        Without a deadline, the attempts after the first have what the first one would have had. That does not hold for a body
+        that streams: its client may take any time, and its answer is waited for from its end on.
+        """
+        seconds = self._plan.deadline
+        if seconds < 0.0 and (self.count < 2 or self.streams):
+            return None
+        return self._left_to_begin()
+
+    def _left_to_begin(self) -> float | None:
+        """Return how many seconds are left in which another attempt may begin; None where there is no bound."""
         seconds = self._plan.deadline
         if seconds < 0.0:
-            if self.count < 2:
-                return None
             timeouts = self._plan.timeouts
             if timeouts.connect is None or timeouts.first_byte is None:
                 return None
@@ -392,8 +443,12 @@ class Attempts:
             self._since = self.upstream.clock()
         return max(0.0, seconds - (self.upstream.clock() - self._since))
 
+    def _time_for_more(self) -> float | None:
+        """Return how many seconds are left in which another attempt may begin; None before the first has ended."""
+        return None if self._plan.deadline < 0.0 and self.count < 2 else self._left_to_begin()
+
     def _late(self) -> bool:
-        left = self._left()
+        left = self._time_for_more()
         return left is not None and left <= 0.0
 
     def __repr__(self) -> str:

@@ -265,7 +265,7 @@ class Exchange:
         self._take(other)
         self.own_lines = gateway_lines(self.request.origin, self.request.request_id, lines)
         self._instead_of = f"in place of {plan.upstream.upstream.name}: {end}"
-        self.attempts = attempts = Attempts(other, self.request, self.hooks, self.outcome, self.own_lines)
+        self.attempts = attempts = self._new_attempts(other)
         attempts.follow(earlier)
         self.state = SENDING
         return True
@@ -473,9 +473,7 @@ class Exchange:
                 lines = change(request, lines)
             lines = self._transform_body(lines)
         self.lines = lines
-        self.attempts = attempts = Attempts(plan, request, self.hooks, self.outcome, self.own_lines)
-        if self.hooks.request_head or (plan.passes_authorization and request.head.all(_AUTHORIZATION)):
-            attempts.private = names_connection_scheme(lines, _AUTHORIZATION)
+        self.attempts = attempts = self._new_attempts(plan)
         self.state = SENDING
         if (
             plan.fallback is not None
@@ -484,6 +482,12 @@ class Exchange:
         ):
             return self.refuse(_NOBODY)
         return SENDING
+
+    def _new_attempts(self, plan: Plan) -> Attempts:
+        attempts = Attempts(plan, self.request, self.hooks, self.outcome, self.own_lines)
+        if self.hooks.request_head or (plan.passes_authorization and self.request.head.all(_AUTHORIZATION)):
+            attempts.private = names_connection_scheme(self.lines, _AUTHORIZATION)
+        return attempts
 
     def _transform_body(self, lines: Headers) -> Headers:
         framing = self.framing

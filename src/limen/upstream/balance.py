@@ -90,7 +90,8 @@ class Sticky:
 
     A target that is drained keeps its sessions and gets no new ones. ``seconds`` is how long a browser keeps the cookie; None
     is until it closes. The cookie is ``HttpOnly``, ``SameSite=Lax``, and ``Secure`` over https. It names the target by a
-    hash, and tells no address. A client that invents one only chooses among the targets that it could reach anyhow.
+    hash: only who guesses its address can tell. A client that invents one chooses among the targets that it could reach
+    anyhow.
     """
 
     cookie: str = "limen-target"

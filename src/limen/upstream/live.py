@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from math import ceil
 from random import Random
 from time import monotonic, time
-from typing import final
+from typing import Final, final
 
 from limen.exchange.request import Request
 from limen.upstream.balance import Sticky, Weights
@@ -38,6 +38,10 @@ from limen.upstream.tls_context import UpstreamTlsContext
 
 _log = logging.getLogger("limen.upstream")
 
+# Seconds for which a request that is to find out whether a target is well keeps others from it. A body may come slowly, and
+# an answer may be long in coming: others find out meanwhile.
+LONGEST_PROBE: Final = 2.0
+
 
 @final
 class HedgeRules:
@@ -56,7 +60,7 @@ class HedgeRules:
 
 @final
 class LiveUpstream:
-    """The targets of ``upstream``: ``in_flight`` attempts are under way at them.
+    """The targets of ``upstream``: ``in_flight`` attempts are under way at them, and ``waiting`` have no answer yet.
 
     ``retrying`` counts those of them that are not the first of their request, and those that follow in a moment.
 
@@ -69,6 +73,7 @@ class LiveUpstream:
             "_balancer",
             "_checker",
             "_ending",
+            "_let_in_at",
             "_keeps_idle",
             "_loop",
             "_make_tls",
@@ -93,6 +98,7 @@ class LiveUpstream:
             "sticky",
             "targets",
             "upstream",
+            "waiting",
         ),
     )
 
@@ -127,6 +133,7 @@ class LiveUpstream:
         if upstream.hedge is not None and upstream.retry is not None and self.sticky is None:
             self.hedge = HedgeRules(upstream.hedge)
         self.in_flight: int = 0
+        self.waiting: int = 0
         self.retrying: int = 0
         self.panic: bool = False
         self.changed: Callable[[LiveUpstream, LiveTarget], None] | None = None
@@ -140,6 +147,7 @@ class LiveUpstream:
         self.targets: list[LiveTarget] = []
         self.only: LiveTarget | None = None
         self._well: list[LiveTarget] = []
+        self._let_in_at: float = 0.0  # when a request came here last to find out whether it is over
         self._out: list[LiveTarget] = []
         self._watch: NameWatch | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -319,8 +327,10 @@ class LiveUpstream:
         """
         if self.only is not None or (not self.panic and self.another(())):
             return True
-        if self.in_flight:
+        now = self.clock()
+        if self.waiting and now - self._let_in_at < LONGEST_PROBE:
             return False
+        self._let_in_at = now
         return repeatable or not self._out or min(target.health.overdue() for target in self._out) >= self._longest()
 
     def _due(self, *, repeatable: bool) -> LiveTarget | None:
@@ -329,13 +339,18 @@ class LiveUpstream:
             health = target.health
             if health.due():
                 health.probe()
-            if health.state != PROBING or health.probe_under_way:
+            if health.state != PROBING or self._is_probed(health):
                 continue
             # What cannot be repeated may be lost: it probes only where nothing else has come for long.
             if repeatable or health.overdue() >= self._longest():
                 health.probe_under_way = health.probe_chosen = True
+                health.probe_began = self.clock()
                 return target
         return None
+
+    def _is_probed(self, health: TargetHealth) -> bool:
+        """Tell whether a probe is under way that may still tell something soon: a client may send it for ever."""
+        return health.probe_under_way and self.clock() - health.probe_began < LONGEST_PROBE
 
     def _longest(self) -> float:
         return 0.0 if self.upstream.ejection is None else self.upstream.ejection.longest
@@ -349,6 +364,7 @@ class LiveUpstream:
         """
         target.in_flight += 1
         self.in_flight += 1
+        self.waiting += 1
         if again:
             self.retrying += 1
         probe, target.health.probe_chosen = target.health.probe_chosen, False

@@ -71,6 +71,13 @@ class LiveTarget:
         known.samples = samples
         return known
 
+    def p99(self, route: str) -> float:
+        """Return the 99th percentile of how long ``route`` takes here, in seconds; 0 while that is not known."""
+        known = self._latencies.get(route)
+        if known is None and len(self._latencies) >= MOST_ROUTES:
+            known = self._latencies.get("")
+        return 0.0 if known is None else known.p99
+
     def adopt(self, other: "LiveTarget") -> None:
         """Take over what ``other``, the same target with other connections, has learned."""
         self.health = other.health

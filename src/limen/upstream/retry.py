@@ -67,7 +67,8 @@ class Hedge:
     The bound is learned from latency, for each route at each target: after ``samples`` answers it is ``factor`` times the
     99th percentile of the last minute, and never less than ``floor`` seconds. Before that it is ``initial``. With a bound of
     more than ``ceiling`` seconds nothing is hedged: such a route is slow by nature. The first answer wins; the loser is
-    cancelled, and is no failure of the request. Only what may be retried is hedged, within the budget of ``Retry``.
+    cancelled, and is no failure of the request. Only what may be retried is hedged, within the budget of ``Retry``, and a
+    body is waited for first.
 
     Raises ValueError or TypeError that names the setting.
     """

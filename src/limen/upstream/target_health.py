@@ -54,7 +54,7 @@ class TargetHealth:
             "_rules",
         ),
         *("_total", "_total_before", "check_at", "check_failing", "checked", "drained_since", "failing", "growing"),
-        *("probe_chosen", "probe_under_way", "reason", "since", "unreachable"),
+        *("_successes", "probe_began", "probe_chosen", "probe_under_way", "reason", "since", "unreachable"),
         *("state", "until", "wants_out"),
     )
 
@@ -81,6 +81,8 @@ class TargetHealth:
         self.check_at: float = 0.0  # by ``clock``, when the next check is due; 0 is at once
         self.probe_chosen: bool = False  # between the choice of a target and the attempt
         self.probe_under_way: bool = False
+        self.probe_began: float = 0.0  # by ``clock``
+        self._successes: int = 0  # in a row
         self._in_since: float = clock()
         self._ejections: int = 0
         self._probed: int = 0
@@ -116,9 +118,13 @@ class TargetHealth:
             return False
         self._count(now)
         if self.failing:
-            self.failing = False
-            self._say("")
-            return True
+            # Not with the first: one that fails every second time would change its state all the time.
+            self._successes += 1
+            if self._rules is None or self._successes >= self._rules.probes:
+                self.failing = False
+                self._forget_window()
+                self._say("")
+                return True
         return False
 
     def failed(self, what: str, now: float, *, status: int = 0) -> None:
@@ -311,6 +317,7 @@ class TargetHealth:
         """Stay in, although it fails: others could not do without it. True if that is new."""
         reason, self.wants_out = self.wants_out, ""
         new, self.failing = not self.failing, True
+        self._successes = 0
         if new:
             self._say(f"kept in, since too many others are out: {reason}")
         return new

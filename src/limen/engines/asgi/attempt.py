@@ -87,9 +87,12 @@ class Attempt:
     async def _connect(self) -> Connection:
         acquire = partial(self._pool.acquire, self._attempts.time_to_connect())
         try:
-            return await (self._body.unless_cut(acquire) if isinstance(self._body, RequestBody) else acquire())
+            connection = await (self._body.unless_cut(acquire) if isinstance(self._body, RequestBody) else acquire())
         finally:
             self._attempts.connecting += perf_counter() - self._began
+        if self.trial is not None:
+            self.trial.connected()
+        return connection
 
     async def _send(self, connection: Connection) -> UpstreamAnswer:
         core, body, attempts = self._core, self._body, self._attempts

@@ -36,6 +36,7 @@ async def _at_one_service(core: Exchange, body: bytes | RequestBody | None) -> A
     assert attempts is not None
     assert plan is not None
     if isinstance(body, RequestBody):
+        attempts.streams = True
         body.keep_most = attempts.most_kept()
     try:
         return await _answered(core, plan, attempts, body)

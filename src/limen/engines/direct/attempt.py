@@ -82,6 +82,8 @@ class Attempt:
                 return
             attempts.connecting += perf_counter() - began
             self._task = None
+            if self.trial is not None:
+                self.trial.connected()
             self._send(connection)
         except Exception:
             self._task = None

@@ -311,6 +311,7 @@ class DirectExchange(PipelinedRequest):
         if core.body_transform is not None:
             self.body.change_by(core.body_transform)
         if self.streams:
+            self.attempts.streams = True
             self.body.keep_most = self.attempts.most_kept()
         self._start_attempt()
 
