@@ -46,6 +46,7 @@ COMPILED = (
     "exchange/answer_filters",
     "exchange/attempt",
     "exchange/calling",
+    "exchange/hooks",
     "exchange/request_ids",
     "exchange/outcome",
     "exchange/request",
