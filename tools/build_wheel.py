@@ -27,6 +27,7 @@ COMPILED = (
     "engines/direct/dispatcher",
     "engines/direct/downstream",
     "engines/direct/exchange",
+    "engines/direct/hedge_timer",
     "engines/direct/input_buffer",
     "engines/direct/local_reply",
     "engines/direct/pace",

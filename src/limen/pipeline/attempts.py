@@ -31,6 +31,8 @@ NO_TARGETS: Final[list[LiveTarget]] = []
 NEVER: Final = -1.0
 """No other attempt follows."""
 
+_IDEMPOTENT: Final = IDEMPOTENT  # compiled, a constant of this module needs no look-up
+
 # What a fault says of the request, or of what the service is to answer, and not of the target.
 _OF_THE_CONTENT: Final = frozenset((Kind.UPSTREAM_TOO_LARGE, Kind.UPSTREAM_CONTRACT))
 
@@ -41,12 +43,13 @@ _KEY: Final = b"idempotency-key"
 class TargetAttempt:
     """One try at ``target``, as its health and the budget see it. ``end`` is called when it is over, perhaps twice."""
 
-    __slots__ = ("_again", "_answered_at", "_attempts", "_counted", "_ended", "_probe", "begun_at", "target")
+    __slots__ = ("_again", "_answered_at", "_attempts", "_counted", "_ended", "_probe", "begun_at", "latency", "target")
 
     def __init__(self, attempts: "Attempts", target: LiveTarget, begun_at: float, *, again: bool, probe: bool) -> None:
         """``again`` says that it is not the first of its exchange, ``probe`` that the target is tried out."""
         self.target = target
         self.begun_at = begun_at
+        self.latency: LearnedLatency | None = None  # what is learned from it, once that is known
         self._attempts = attempts
         self._again = again
         self._probe = probe
@@ -62,7 +65,10 @@ class TargetAttempt:
         now = upstream.clock()
         self._answered_at = now
         if attempts.learns:
-            attempts.latency_at(target).add(now - self.begun_at, now)
+            latency = self.latency
+            if latency is None:
+                latency = attempts.latency_at(target)
+            latency.add(now - self.begun_at, now)
         if status >= 500 or target.health.state == PROBING:  # else a stream that never ends would be a probe for ever
             self._counted = True
             upstream.answered(target, status, now)
@@ -160,7 +166,6 @@ class Attempts:
         now = upstream.clock()
         if not self.count:
             self._since = self._since or now
-            self._tried = []
             self.repeatable = self._is_repeatable()
             self.learns = self.repeatable and upstream.hedge is not None
         again = self.count > 0
@@ -170,7 +175,10 @@ class Attempts:
         probe = upstream.began(target, again=again)
         self.count += 1
         self._outcome.attempts += 1
-        self._tried.append(target)
+        if self._tried:
+            self._tried.append(target)
+        else:
+            self._tried = [target]
         self._outcome.target = target.name
         return TargetAttempt(self, target, now, again=again, probe=probe)
 
@@ -230,10 +238,10 @@ class Attempts:
 
         An attempt that could be made again elsewhere has the time that ``Retry`` gives one, if it gives any.
         """
-        retry = self.upstream.upstream.retry
+        retry = self.upstream.retry
         if (
             retry is not None
-            and retry.timeout is not None
+            and retry.timeout >= 0.0
             and replayable
             and self.repeatable
             and not self.private
@@ -260,7 +268,8 @@ class Attempts:
         hedge = self.upstream.hedge
         if not self.learns or self.private or hedge is None:
             return 0.0
-        p99 = self.latency_at(first.target).p99
+        first.latency = latency = self.latency_at(first.target)
+        p99 = latency.p99
         if p99 == 0.0:  # it is new, or back: the others know how long this takes
             for target in self.upstream.targets:
                 p99 = max(p99, self.latency_at(target).p99)
@@ -269,14 +278,14 @@ class Attempts:
 
     def most_kept(self) -> int:
         """Return how many bytes of a body that streams are kept for another attempt, or service; asked before any begins."""
-        retry = self.upstream.upstream.retry
+        retry = self.upstream.retry
         fallback = self._plan.fallback
         elsewhere = self.upstream.only is None or (fallback is not None and fallback.plan is not None)
         return 0 if retry is None or not elsewhere or not self._is_repeatable() else retry.body
 
     def is_failure(self, status: int) -> bool:
         """Tell whether an answer of ``status`` is worse than that of an attempt that has not been answered yet."""
-        retry = self.upstream.upstream.retry
+        retry = self.upstream.retry
         return retry is not None and status in retry.statuses
 
     def may_hedge(self, *, replayable: bool) -> bool:
@@ -315,7 +324,7 @@ class Attempts:
 
     def after_status(self, status: int, *, replayable: bool) -> float:
         """10. Return after how many seconds to try again in place of an answer of ``status``; NEVER passes it on."""
-        retry = self.upstream.upstream.retry
+        retry = self.upstream.retry
         if retry is None or status not in retry.statuses or not replayable or not self._may_go_elsewhere():
             return NEVER
         return self._pause()
@@ -344,12 +353,14 @@ class Attempts:
 
     def _is_repeatable(self) -> bool:
         request = self._request
-        return request.method in IDEMPOTENT or (self._plan.route.idempotency_key and has_key(request))
+        method = request.method
+        # Nearly all are GET, and to compare costs less than to hash.
+        return method == b"GET" or method in _IDEMPOTENT or (self._plan.route.idempotency_key and has_key(request))
 
     def _may_go_elsewhere(self) -> bool:
         """Tell whether what may have been done may be done again: at another target that is well, and within the budget."""
         upstream = self.upstream
-        retry = upstream.upstream.retry
+        retry = upstream.retry
         if (
             self.private
             or not self.repeatable
@@ -364,7 +375,7 @@ class Attempts:
 
     def _pause(self) -> float:
         """Return how long to wait, with a place within the budget meanwhile; NEVER if the deadline is over by then."""
-        retry = self.upstream.upstream.retry
+        retry = self.upstream.retry
         assert retry is not None
         seconds = self.upstream.random() * retry.backoff * 2.0 ** (self.count - 1)
         left = self._left()
