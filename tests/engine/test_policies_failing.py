@@ -11,7 +11,7 @@ from limen import Gateway, Upstream, anyone
 from limen.client.limits import ClientLimits
 from limen.engines.asgi import body
 from limen.exchange.answer import Answer
-from limen.exchange.hooks import Tap, Transform
+from limen.exchange.granted import Tap, Transform
 from limen.exchange.policy import Environment
 from limen.exchange.request import Request
 from limen.http.headers import Headers

@@ -108,7 +108,7 @@ def begin(
     upstream: LiveUpstream, request: Request = GET, tried: Sequence[LiveTarget] = (), *, repeatable: bool = True
 ) -> tuple[LiveTarget, bool]:
     """Begin an attempt; return its target, and whether it is a probe."""
-    target = upstream.choose(request, tried, repeatable=repeatable)
+    target = upstream.choose(request, list(tried), repeatable=repeatable)
     return target, upstream.began(target, again=bool(tried))
 
 

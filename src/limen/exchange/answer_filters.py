@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Final
 
 from limen.exchange.answer import Answer, Source
-from limen.exchange.hooks import Hooks, Tap, Transform
+from limen.exchange.granted import Tap, Transform
+from limen.exchange.hooks import Hooks
 from limen.exchange.request import Request
 from limen.exchange.transforms import chain
 from limen.http.headers import CONTENT_FIELDS, block, weakened

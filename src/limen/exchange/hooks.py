@@ -1,7 +1,8 @@
 """The phases of an exchange in which a policy may act, and the signature of the hook of each.
 
 A live policy is an object with any subset of these methods, by these names. ``Hooks`` holds those of one route, sorted by
-phase and, within a phase, by rank. A phase without a hook is an empty tuple, and costs one test.
+phase and, within a phase, by rank. A phase without a hook is an empty tuple, and costs one test. ``limen.exchange.granted``
+has what a hook may return that lives on with the exchange.
 
 0.  ``enter``          before the route is known, for every request of the gateway: addresses, maintenance
 2.  ``arrive``         the route is known, the caller is not: redirects, fixed answers, preflights
@@ -23,56 +24,16 @@ released when the exchange settles, in reverse order, and so is one that was gra
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, fields
-from typing import Any, Protocol
+from typing import Any
 
 from limen.errors import Fault
 from limen.exchange.answer import Answer
 from limen.exchange.attempt import AttemptResult
+from limen.exchange.granted import Lease, Tap, Transform
 from limen.exchange.outcome import Outcome
 from limen.exchange.request import Request
 from limen.http.headers import Headers
 from limen.http.replies import Reply
-
-
-class Lease(Protocol):
-    """Something that was granted to one exchange, and is given back when it settles."""
-
-    def release(self) -> None:
-        """Give it back. Called exactly once. Never raises, never waits."""
-        ...
-
-
-class Transform(Protocol):
-    """Changes the content of one message as it passes. Never waits."""
-
-    def feed(self, data: bytes) -> bytes:
-        """Take a piece of content; return what goes out now, which may be nothing."""
-        ...
-
-    def flush(self) -> bytes:
-        """No more content has come for now: return what was kept back, if it can go out."""
-        ...
-
-    def end(self) -> bytes:
-        """The content is complete: return the rest."""
-        ...
-
-
-class Tap(Protocol):
-    """Keeps an answer: it gets the service's content as it comes, before it is changed for this client."""
-
-    def feed(self, data: bytes) -> None:
-        """Take a piece of content."""
-        ...
-
-    def end(self) -> None:
-        """The content is complete."""
-        ...
-
-    def abort(self) -> None:
-        """The content will not be complete. One of ``end`` and ``abort`` is called, exactly once."""
-        ...
-
 
 Refusal = Fault | Reply
 """What a policy answers instead of the service: a fault of the table, or a finished answer."""

@@ -3,7 +3,8 @@
 from functools import partial
 
 from limen.exchange.calling import call_all
-from limen.exchange.hooks import Lease, Settle
+from limen.exchange.granted import Lease
+from limen.exchange.hooks import Settle
 from limen.exchange.outcome import Outcome
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from limen.exchange.hooks import Transform
+from limen.exchange.granted import Transform
 
 
 class TransformChain:

@@ -59,9 +59,9 @@ _MILLISECONDS: Final = [f",{number:03d} " for number in range(1000)]
 # Numbers as text, computed once: formatting them is the most expensive part of a line.
 _TENTHS: Final = [f"{number // 10}.{number % 10}ms" for number in range(2000)]
 _STATUSES: Final = [str(number) for number in range(600)]
-_ATTEMPTS: Final = [f" attempts={number}" for number in range(12)]
 
-# Caches of callers, peers and targets as they are shown. A cache is cleared when it holds so many.
+# Caches of callers, peers and targets as they are shown, these with the one attempt that is the rule. A cache is cleared when
+# it holds so many.
 _MOST_KNOWN: Final = 4096
 _callers: Final[dict[str, str]] = {}
 _peers: Final[dict[bytes, str]] = {}
@@ -102,9 +102,10 @@ def message(outcome: Outcome) -> str:
         peer = _shown_peer(outcome.peer)
     asked = ""
     attempts = outcome.attempts
-    if attempts:
+    if attempts == 1:
         asked = _targets.get(outcome.target) or _shown_target(outcome.target)
-        asked += _ATTEMPTS[attempts] if 0 < attempts < len(_ATTEMPTS) else f" attempts={attempts}"
+    elif attempts:
+        asked = _asked(outcome.target, attempts)
     cut = " cut=true" if outcome.cut else ""
     code = f" code={outcome.code}" if outcome.code else ""
     cause = f" cause={quoted(outcome.cause, MOST_CAUSE)}" if outcome.cause else ""
@@ -126,8 +127,12 @@ def _shown_caller(caller: str) -> str:
 def _shown_target(target: str) -> str:
     if len(_targets) >= _MOST_KNOWN:
         _targets.clear()
-    shown = _targets[target] = f" target={escaped(target, _MOST_TARGET) or '-'}"
+    shown = _targets[target] = _asked(target, 1)
     return shown
+
+
+def _asked(target: str, attempts: int) -> str:
+    return f" target={escaped(target, _MOST_TARGET) or '-'} attempts={attempts}"
 
 
 def _shown_peer(peer: bytes) -> str:

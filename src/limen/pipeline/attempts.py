@@ -32,6 +32,8 @@ NO_TARGETS: Final[list[LiveTarget]] = []
 NEVER: Final = -1.0
 """No other attempt follows."""
 
+_IDEMPOTENT: Final = IDEMPOTENT  # compiled, a constant of this module needs no look-up
+
 # What a fault says of the request, or of what the service is to answer, and not of the target.
 _OF_THE_CONTENT: Final = frozenset((Kind.UPSTREAM_TOO_LARGE, Kind.UPSTREAM_CONTRACT))
 
@@ -43,22 +45,15 @@ class TargetAttempt:
     """One try at ``target``, as its health and the budget see it. ``end`` is called when it is over, perhaps twice."""
 
     __slots__ = (
-        "_answered_at",
-        "_attempts",
-        "_counted",
-        "_ended",
-        "_number",
-        "_probe",
-        "_waits",
-        "begun_at",
-        "queued",
-        "target",
+        *("_answered_at", "_attempts", "_counted", "_ended", "_number", "_probe", "_waits", "begun_at", "latency"),
+        *("queued", "target"),
     )
 
     def __init__(self, attempts: "Attempts", target: LiveTarget, begun_at: float, *, number: int, probe: bool) -> None:
         """It is the ``number``-th of its exchange, from 1; ``probe`` says that the target is tried out."""
         self.target = target
         self.begun_at = begun_at
+        self.latency: LearnedLatency | None = None  # what is learned from it, once that is known
         self._attempts = attempts
         self._number: int = number
         self._probe = probe
@@ -77,7 +72,10 @@ class TargetAttempt:
         self._answered_at = now
         self._heard()
         if attempts.learns:
-            attempts.latency_at(target).add(now - self.begun_at, now)
+            latency = self.latency
+            if latency is None:
+                latency = attempts.latency_at(target)
+            latency.add(now - self.begun_at, now)
         if status >= 500 or target.health.state == PROBING:  # else a stream that never ends would be a probe for ever
             self._counted = True
             upstream.answered(target, status, now)
@@ -202,7 +200,6 @@ class Attempts:
         now = upstream.clock()
         if self._tried is NO_TARGETS:  # a name that was looked up meanwhile may have made several targets of one
             self._since = self._since or now
-            self._tried = []
             self.repeatable = self._is_repeatable()
             self.learns = self.repeatable and not self.streams and upstream.hedge is not None
         again = self.count > 0
@@ -212,7 +209,10 @@ class Attempts:
         probe = upstream.began(target, again=again)
         self.count += 1
         self._outcome.attempts += 1
-        self._tried.append(target)
+        if self._tried:
+            self._tried.append(target)
+        else:
+            self._tried = [target]
         self._outcome.target = target.name
         return TargetAttempt(self, target, now, number=self.count, probe=probe)
 
@@ -273,10 +273,10 @@ class Attempts:
 
         An attempt that could be made again elsewhere has the time that ``Retry`` gives one, if it gives any.
         """
-        retry = self.upstream.upstream.retry
+        retry = self.upstream.retry
         if (
             retry is not None
-            and retry.timeout is not None
+            and retry.timeout >= 0.0
             and replayable
             and self.repeatable
             and not self.private
@@ -303,24 +303,24 @@ class Attempts:
         hedge = self.upstream.hedge
         if not self.repeatable or self.private or hedge is None:
             return 0.0
-        key = self._plan.name
-        p99 = first.target.p99(key)
+        first.latency = latency = self.latency_at(first.target)
+        p99 = latency.p99
         if p99 == 0.0:  # it is new, or back: the others know how long this takes
             for target in self.upstream.targets:
-                p99 = max(p99, target.p99(key))
+                p99 = max(p99, target.p99(self._plan.name))
         seconds = hedge.initial if p99 == 0.0 else max(hedge.floor, hedge.factor * p99)
         return seconds if seconds <= hedge.ceiling else 0.0
 
     def most_kept(self) -> int:
         """Return how many bytes of a body that streams are kept for another attempt, or service; asked before any begins."""
-        retry = self.upstream.upstream.retry
+        retry = self.upstream.retry
         fallback = self._plan.fallback
         elsewhere = self.upstream.only is None or (fallback is not None and fallback.plan is not None)
         return 0 if retry is None or not elsewhere or not self._is_repeatable() else retry.body
 
     def is_failure(self, status: int) -> bool:
         """Tell whether an answer of ``status`` is worse than that of an attempt that has not been answered yet."""
-        retry = self.upstream.upstream.retry
+        retry = self.upstream.retry
         return retry is not None and status in retry.statuses
 
     def may_hedge(self, *, replayable: bool) -> bool:
@@ -359,7 +359,7 @@ class Attempts:
 
     def after_status(self, status: int, *, replayable: bool) -> float:
         """10. Return after how many seconds to try again in place of an answer of ``status``; NEVER passes it on."""
-        retry = self.upstream.upstream.retry
+        retry = self.upstream.retry
         if retry is None or status not in retry.statuses or not replayable or not self._may_go_elsewhere():
             return NEVER
         return self._pause()
@@ -388,12 +388,14 @@ class Attempts:
 
     def _is_repeatable(self) -> bool:
         request = self._request
-        return request.method in IDEMPOTENT or (self._plan.route.idempotency_key and has_key(request))
+        method = request.method
+        # Nearly all are GET, and to compare costs less than to hash.
+        return method == b"GET" or method in _IDEMPOTENT or (self._plan.route.idempotency_key and has_key(request))
 
     def _may_go_elsewhere(self) -> bool:
         """Tell whether what may have been done may be done again: at another target that is well, and within the budget."""
         upstream = self.upstream
-        retry = upstream.upstream.retry
+        retry = upstream.retry
         if (
             self.private
             or not self.repeatable
@@ -408,7 +410,7 @@ class Attempts:
 
     def _pause(self) -> float:
         """Return how long to wait, with a place within the budget meanwhile; NEVER if the deadline is over by then."""
-        retry = self.upstream.upstream.retry
+        retry = self.upstream.retry
         assert retry is not None
         seconds = self.upstream.random() * retry.backoff * 2.0 ** (self.count - 1)
         left = self._time_for_more()

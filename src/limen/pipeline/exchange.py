@@ -27,7 +27,8 @@ from limen.contract.request_check import BodyFraming, check_body, check_paramete
 from limen.errors import Fault, Kind
 from limen.exchange.answer import Answer, Source
 from limen.exchange.answer_filters import AnswerFilters, filter_reply
-from limen.exchange.hooks import NO_HOOKS, Lease, Transform
+from limen.exchange.granted import Lease, Transform
+from limen.exchange.hooks import NO_HOOKS
 from limen.exchange.outcome import Outcome
 from limen.exchange.request import Request
 from limen.exchange.settlement import Settlement

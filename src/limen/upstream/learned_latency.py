@@ -1,12 +1,13 @@
 """What one route takes at one target: the 99th percentile of the last minute, from counts in buckets. No I/O, no clock."""
 
-from math import log2
+from math import log
 from typing import Final, final
 
 # Buckets of latency: the first ends at 0.1 ms, and each further one is a quarter of a doubling wider (19 %). The last one
 # has all from 88 s on.
 _FIRST: Final = 0.0001
 _PER_DOUBLING: Final = 4
+_PER_E: Final = _PER_DOUBLING / log(2.0)  # compiled, a natural logarithm is an operation, and another one is a call
 _BUCKETS: Final = 81
 
 # Seconds of one window. What is told is that of the current window and the one before: of 30 to 60 seconds.
@@ -36,8 +37,12 @@ class LearnedLatency:
         """Count an answer that took ``seconds``; ``now`` is in seconds of a clock that never goes back."""
         if now - self._begun > _WINDOW:
             self._turn(now)
-        index = 0 if seconds <= _FIRST else int(log2(seconds / _FIRST) * _PER_DOUBLING) + 1
-        self._counts[index if index < _BUCKETS else _BUCKETS - 1] += 1
+        index: int = 0 if seconds <= _FIRST else int(log(seconds / _FIRST) * _PER_E) + 1
+        if index >= _BUCKETS:
+            index = _BUCKETS - 1
+        counts = self._counts
+        before = counts[index]  # compiled, ``counts[index] += 1`` adds objects
+        counts[index] = before + 1
         self.count += 1
         self._fresh += 1
         if self._fresh >= _EVERY or (self.p99 == 0.0 and self.count >= self.samples):

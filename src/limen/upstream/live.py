@@ -29,7 +29,7 @@ from limen.upstream.name_watch import NameWatch, named
 from limen.upstream.names import until_next
 from limen.upstream.network import Network, Sockets
 from limen.upstream.pool import Pool
-from limen.upstream.retry import Hedge
+from limen.upstream.retry import Hedge, Retry
 from limen.upstream.shared_state import Availability, CheckState, DrainState, Shared
 from limen.upstream.snapshot import TargetSnapshot, UpstreamSnapshot
 from limen.upstream.target import Target
@@ -59,13 +59,30 @@ class HedgeRules:
 
 
 @final
+class RetryRules:
+    """What ``Retry`` declares, for the hot path as well. ``timeout`` is negative for none."""
+
+    __slots__ = ("attempts", "backoff", "body", "budget", "least", "statuses", "timeout")
+
+    def __init__(self, declared: Retry) -> None:
+        """Copy it."""
+        self.attempts: int = declared.attempts
+        self.statuses: frozenset[int] = frozenset(declared.statuses)
+        self.backoff: float = float(declared.backoff)
+        self.budget: float = float(declared.budget)
+        self.least: int = declared.least
+        self.body: int = declared.body
+        self.timeout: float = -1.0 if declared.timeout is None else float(declared.timeout)
+
+
+@final
 class LiveUpstream:
     """The targets of ``upstream``: ``in_flight`` attempts are under way at them, and ``waiting`` have no answer yet.
 
     ``retrying`` counts those of them that are not the first of their request, and those that follow in a moment.
 
-    ``only`` is the target where there is but one; ``sticky`` binds clients to targets. ``hedge`` is what is declared,
-    None where nothing is hedged.
+    ``only`` is the target where there is but one; ``sticky`` binds clients to targets. ``retry`` and ``hedge`` are what is
+    declared, None where nothing is retried, or hedged.
     """
 
     __slots__ = (
@@ -94,6 +111,7 @@ class LiveUpstream:
             "in_flight",
             "only",
             "panic",
+            "retry",
             "retrying",
             "sticky",
             "targets",
@@ -129,6 +147,7 @@ class LiveUpstream:
         self._keeps_idle = keeps_idle
         self._balancer = balancer_of(upstream.balance, self._random)
         self.sticky: StickyBalancer | None = self._balancer if isinstance(self._balancer, StickyBalancer) else None
+        self.retry: RetryRules | None = None if upstream.retry is None else RetryRules(upstream.retry)
         self.hedge: HedgeRules | None = None
         if upstream.hedge is not None and upstream.retry is not None and self.sticky is None:
             self.hedge = HedgeRules(upstream.hedge)
@@ -276,7 +295,7 @@ class LiveUpstream:
 
     # --- the choice ---
 
-    def choose(self, request: Request, tried: Sequence[LiveTarget], *, repeatable: bool) -> LiveTarget:
+    def choose(self, request: Request, tried: list[LiveTarget], *, repeatable: bool) -> LiveTarget:
         """Return the target for an attempt; one of ``tried`` only where no other is well.
 
         ``repeatable`` requests may probe a target that returns: they lose nothing if it fails again.
@@ -301,18 +320,18 @@ class LiveUpstream:
         """Return a number from 0 to 1, 1 excluded."""
         return self._random.random()
 
-    def another(self, tried: Sequence[LiveTarget]) -> bool:
+    def another(self, tried: list[LiveTarget]) -> bool:
         """Tell whether a target is well and not among ``tried``: none that is kept in although it fails."""
         for target in self._well:  # noqa: SIM110 - compiled, a generator costs several times as much
             if not target.health.failing and target.health.state == IN and target not in tried:
                 return True
         return False
 
-    def reachable(self, tried: Sequence[LiveTarget]) -> bool:
+    def reachable(self, tried: list[LiveTarget]) -> bool:
         """Tell whether there is a target, well or not, that is not among ``tried`` and to which one could connect last."""
         return bool(self._reachable(tried))
 
-    def _reachable(self, tried: Sequence[LiveTarget]) -> list[LiveTarget]:
+    def _reachable(self, tried: list[LiveTarget]) -> list[LiveTarget]:
         return [
             target
             for target in self.targets
@@ -325,7 +344,7 @@ class LiveUpstream:
         While no target is well, or too few are, one at a time comes to find out whether that is over: one that loses nothing
         by it, unless nothing else has come for long.
         """
-        if self.only is not None or (not self.panic and self.another(())):
+        if self.only is not None or (not self.panic and self.another([])):
             return True
         now = self.clock()
         if self.waiting and now - self._let_in_at < LONGEST_PROBE:

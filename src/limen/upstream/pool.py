@@ -59,6 +59,9 @@ class Pool:
         self._tls = tls
         self._clock = clock
         self._limits = upstream.limits
+        self._keepalive: float = float(
+            upstream.limits.keepalive
+        )  # seconds; an attribute of what is not compiled is slow
         self._most = upstream.limits.connections
         self._idle: list[Connection] = []  # the oldest first
         self._look: asyncio.TimerHandle | None = None  # the next check of idle connections
@@ -75,7 +78,11 @@ class Pool:
 
     def idle(self) -> Connection | None:
         """Return an idle connection that is fit for use, or None; never waits, and never overtakes waiting requests."""
-        return None if self._waiting else self._take()
+        return None if self._waiting else self._take(self._clock())
+
+    def idle_at(self, now: float) -> Connection | None:
+        """As ``idle``, for a caller that has just asked the clock."""
+        return None if self._waiting else self._take(now)
 
     @property
     def used(self) -> int:
@@ -97,8 +104,7 @@ class Pool:
         """Tell whether any connection is in use or being opened, or a request waits for one."""
         return bool(self._busy or self._opening or self._waiting)
 
-    def _take(self) -> Connection | None:
-        now = self._clock()
+    def _take(self, now: float) -> Connection | None:
         left = _MOST_CLOSED  # the next request, or the next check, closes more
         while self._idle and left:
             connection = self._idle.pop()
@@ -124,7 +130,7 @@ class Pool:
                 await self._wait(deadline)
         if self._closed:
             raise UpstreamError(Fault(Kind.SHUT_DOWN, cause="the gateway is shutting down"))
-        return self._take() or await self._open(deadline)
+        return self._take(self._clock()) or await self._open(deadline)
 
     def release(self, connection: Connection) -> None:
         """Take a connection back; it is kept only if it may serve another exchange."""
@@ -142,7 +148,7 @@ class Pool:
         self._next()
 
     def _idle_until(self, now: float, expires_at: float) -> float:
-        until = now + self._limits.keepalive
+        until = now + self._keepalive
         return until if until < expires_at else expires_at
 
     # --- private connections ---

@@ -9,7 +9,7 @@ import pytest
 
 from fleets import Scene, fleet_gateway
 from limen.client.limits import ClientLimits
-from limen.exchange.hooks import Transform
+from limen.exchange.granted import Transform
 from limen.exchange.request import Request
 from limen.testing import Conversation, Script, answer, garbage, resetting, resetting_at, saying, statuses
 from limen.upstream.retry import Retry
@@ -222,8 +222,8 @@ async def test_a_frozen_target_and_a_body(engine: str) -> None:
         assert [bytes(one.body) for one in scene.fleet[0].received if one.complete] in ([], [WHOLE])
 
 
-class Doubling:
-    """Repeats each piece."""
+class Doubling(Transform):
+    """Repeats each piece. It inherits, as policies may, whether or not the gateway is compiled."""
 
     def feed(self, data: bytes) -> bytes:
         return data * 2

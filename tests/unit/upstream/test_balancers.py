@@ -36,7 +36,7 @@ def targets(count: int, weights: Sequence[float] = ()) -> list[LiveTarget]:
 
 
 def picks(balancer: Balancer, among: Sequence[LiveTarget], times: int, request: Request = GET) -> list[LiveTarget]:
-    return [balancer.pick(among, request) for _ in range(times)]
+    return [balancer.pick(list(among), request) for _ in range(times)]
 
 
 # --- what holds for each ---

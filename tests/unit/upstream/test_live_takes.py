@@ -52,6 +52,13 @@ def test_while_none_is_well_one_request_at_a_time_is_taken_that_loses_nothing() 
     target = upstream.choose(make_request(), [], repeatable=True)
     probe = upstream.began(target, again=False)
     assert not upstream.takes(repeatable=True)
+    # A body may come slowly, and an answer may be long in coming: after a while another one finds out.
+    time.now += 2.1
+    assert upstream.takes(repeatable=True)
+    assert not upstream.takes(repeatable=True)
+    # One that is answered keeps nobody from it, however long its answer streams.
+    upstream.waiting -= 1
+    assert upstream.takes(repeatable=True)
     upstream.ended(target, again=False, probe=probe)
     assert upstream.takes(repeatable=True)
     # Where nothing that may be repeated has come for long, anything finds out.

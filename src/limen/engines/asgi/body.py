@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from starlette.types import Receive
 
-from limen.exchange.hooks import Transform
+from limen.exchange.granted import Transform
 from limen.fairness.body_memory import BodyMemory
 
 # A client that leaves is noticed within about this many seconds; most requests end before and pay one timer handle.

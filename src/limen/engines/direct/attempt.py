@@ -57,7 +57,10 @@ class Attempt:
 
     def begin(self, private: Connection | None = None) -> None:
         """Get a connection, and send the request on it; ``private`` is one that serves this client alone."""
-        connection = self._pool.idle() if private is None else private
+        connection, trial = private, self.trial
+        if connection is None:
+            # The clock of the target's pool was asked just now, when the target was picked.
+            connection = self._pool.idle() if trial is None else self._pool.idle_at(trial.begun_at)
         if connection is not None:
             self._send(connection)
         else:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import Final
 
+from limen.engines.direct.hedge_timer import HedgeTimer
 from limen.engines.direct.timers import Timer
 from limen.http.headers import Headers
 from limen.http.replies import Reply
@@ -33,9 +34,9 @@ class Downstream:
         """Keep a private ``connection`` to ``target`` of ``upstream`` for the next request of this client."""
         target.pool.release(connection)
 
-    def hedge_timer(self) -> Timer:
-        """Return the timer of a second attempt, for the request whose turn it is."""
-        return self.timer
+    def hedge_timer(self) -> HedgeTimer:
+        """Return what waits for a late answer to the request whose turn it is."""
+        return HedgeTimer(self.timer.timers)
 
     def write(self, data: bytes) -> None:
         """Write to the client."""

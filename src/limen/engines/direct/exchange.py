@@ -17,6 +17,7 @@ from typing import Any, Final, final
 from limen.engines.direct.answer_writer import AnswerWriter
 from limen.engines.direct.attempt import Attempt
 from limen.engines.direct.downstream import CONTINUE, Downstream, reply_bytes
+from limen.engines.direct.hedge_timer import HedgeTimer
 from limen.engines.direct.pipelined import PipelinedRequest
 from limen.engines.direct.request_body import RequestBody
 from limen.engines.direct.timers import Timer
@@ -36,22 +37,6 @@ _BUG: Final = Fault(Kind.INTERNAL_ERROR)
 
 # What a proxy says of itself and of whom it speaks for, trusted or not.
 _OF_PROXIES: Final = frozenset((b"via", b"forwarded", b"x-forwarded-for", b"x-real-ip"))
-
-
-@final
-class Overdue:
-    """Waits for the time at which an attempt is late."""
-
-    __slots__ = ("_exchange", "_trial")
-
-    def __init__(self, exchange: "DirectExchange", trial: TargetAttempt) -> None:
-        """It is ``exchange`` that hears of it."""
-        self._exchange = exchange
-        self._trial = trial
-
-    def expired(self) -> None:
-        """It is late."""
-        self._exchange.overdue(self._trial)
 
 
 @final
@@ -103,7 +88,7 @@ class DirectExchange(PipelinedRequest):
         self._waits_for_body = False  # for more of the body, before it may have a connection
         self._attempt: Attempt | None = None
         self._rival: Attempt | None = None  # one that began later, while the first goes on
-        self._hedge_timer: Timer | None = None
+        self._hedge_timer: HedgeTimer | None = None
         self._pausing: asyncio.TimerHandle | None = None  # until the next attempt
         self._owns_awaited = False
         self._awaited: asyncio.Future[Any] | None = (
@@ -231,8 +216,15 @@ class DirectExchange(PipelinedRequest):
                     body.hold(rest, self)
                 if self._waits_for_body and not self.complete:
                     self._start_attempt()
+                else:
+                    self._watch_from_end_of_body()
         except Exception:
             self.bug()
+
+    def _watch_from_end_of_body(self) -> None:
+        attempt = self._attempt
+        if attempt is not None and attempt.trial is not None and not self._status_sent:
+            self._watch(attempt.trial)
 
     def _too_long(self) -> bool:
         """Tell whether more of the body has come than its route allows."""
@@ -330,8 +322,13 @@ class DirectExchange(PipelinedRequest):
         attempt = self._new_attempt(self._timer)
         self._attempt = attempt
         attempt.begin(private)
-        if attempt.trial is not None and attempt is self._attempt and not self._status_sent:
-            self._watch(attempt.trial)
+        if attempt.trial is None or attempt is not self._attempt or self._status_sent:
+            return
+        if (
+            not self.streams or self.body.whole
+        ):  # else it waits for its client, and is watched from the end of the body on
+            # It has been sent if its timer is set, and that was just now; else it waits for a connection.
+            self._watch(attempt.trial, self._timer.set_at if self._timer.owner is attempt else -1.0)
 
     def _new_attempt(self, timer: Timer) -> Attempt:
         plan, attempts = self.core.plan, self.attempts
@@ -358,15 +355,18 @@ class DirectExchange(PipelinedRequest):
         """Tell whether the connection is the client's own: one from a proxy may bring the requests of many."""
         return self.core.request.head.none(_OF_PROXIES)
 
-    def _watch(self, trial: TargetAttempt) -> None:
-        """Begin another attempt if this one takes longer than its route does at other times."""
+    def _watch(self, trial: TargetAttempt, begun: float = -1.0) -> None:
+        """Begin another attempt if this one takes longer than its route does at other times.
+
+        ``begun`` is the loop's time if that is known; negative has the loop asked.
+        """
         seconds = self.attempts.hedge_after(trial)
         if not seconds:
             return
         timer = self._hedge_timer
         if timer is None:
             self._hedge_timer = timer = self.downstream.hedge_timer()
-        timer.set(Overdue(self, trial), seconds)
+        timer.watch(self, trial, seconds, begun)
 
     def overdue(self, trial: TargetAttempt) -> None:
         """The answer is late: ask another target as well, if that may be done now, or else soon."""

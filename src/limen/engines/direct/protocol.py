@@ -28,6 +28,7 @@ from limen.engines.direct.connection_timer import FIRST_HEAD, KEEP_ALIVE, LINGER
 from limen.engines.direct.dispatcher import Dispatcher
 from limen.engines.direct.downstream import Downstream, reply_bytes
 from limen.engines.direct.exchange import DirectExchange
+from limen.engines.direct.hedge_timer import HedgeTimer
 from limen.engines.direct.input_buffer import MOST_WAITING, SMALL, InputBuffer
 from limen.engines.direct.local_reply import LocalReply
 from limen.engines.direct.pipelined import GONE, PipelinedRequest
@@ -101,7 +102,7 @@ class GatewayProtocol(Downstream):
         self._writable: asyncio.Future[None] | None = None  # what waits for the client to read
         self._write_timeout: WriteTimeout | None = None
         self.timer = Timer(state.timers)  # of the exchange whose turn it is
-        self._hedge_timer: Timer | None = None  # of its second attempt
+        self._hedge_timer: HedgeTimer | None = None  # of the same exchange; made for the first that needs it
         self.private = None
         self.parser = RequestParser(self)
         self.deadline = ConnectionTimer(self)
@@ -290,11 +291,11 @@ class GatewayProtocol(Downstream):
         """Write to the client."""
         self.transport.write(data)
 
-    def hedge_timer(self) -> Timer:
-        """Return the timer of a second attempt, for the request whose turn it is."""
+    def hedge_timer(self) -> HedgeTimer:
+        """Return what waits for a late answer to the request whose turn it is."""
         timer = self._hedge_timer
         if timer is None:
-            self._hedge_timer = timer = Timer(self.state.fine_timers)
+            self._hedge_timer = timer = HedgeTimer(self.state.fine_timers)
         return timer
 
     def keep_private(self, upstream: str, target: LiveTarget, connection: Connection, *, handshake: bool) -> None:

@@ -2,7 +2,7 @@
 
 from typing import final
 
-from limen.exchange.hooks import Transform
+from limen.exchange.granted import Transform
 from limen.fairness.body_memory import BodyMemory, Holder
 
 

@@ -27,20 +27,30 @@ class Owner(Protocol):
 class Timer:
     """One deadline, or none."""
 
-    __slots__ = ("deadline", "least", "look", "owner", "timers")
+    __slots__ = ("deadline", "least", "look", "owner", "set_at", "timers")
 
     def __init__(self, timers: "Timers") -> None:
         """Nobody waits."""
         self.timers = timers
         self.owner: Owner | None = None
         self.deadline = 0.0
+        self.set_at = 0.0  # when it was set last
         self.look: dict[Timer, None] | None = None  # the one in which this timer is looked at
         self.least = math.inf  # the least deadline that this look serves in time
 
     def set(self, owner: Owner, seconds: float) -> None:
         """Give ``owner`` ``seconds`` from now, in place of whatever was waited for."""
         self.owner = owner
-        self.deadline = deadline = self.timers.now() + seconds
+        self.set_at = now = self.timers.now()
+        self.deadline = deadline = now + seconds
+        if deadline < self.least:
+            self.timers.plan(self)
+
+    def set_as_of(self, at: float, owner: Owner, seconds: float) -> None:
+        """Give ``owner`` ``seconds`` from ``at``, which was just now: to ask the loop costs more than all the rest."""
+        self.owner = owner
+        self.set_at = at
+        self.deadline = deadline = at + seconds
         if deadline < self.least:
             self.timers.plan(self)
 

@@ -94,6 +94,22 @@ async def test_an_owner_that_fails_takes_no_other_down() -> None:
     assert [type(error) for error in told] == [ZeroDivisionError]
 
 
+async def test_a_timer_may_be_set_as_of_when_another_was() -> None:
+    loop = asyncio.get_running_loop()
+    timers = Timers(loop)
+    first, second = Waiting(), Waiting()
+    started = loop.time()
+    one, other = Timer(timers), Timer(timers)
+    one.set(first, 0.05)
+    assert started <= one.set_at <= loop.time()
+    other.set_as_of(one.set_at, second, 0.1)
+    assert (other.set_at, other.deadline) == (one.set_at, one.set_at + 0.1)
+    await second.done.wait()
+    assert first.times[0] >= one.set_at + 0.05
+    assert second.times[0] >= one.set_at + 0.1
+    assert repr(timers) == "<Timers 0 waiting>"
+
+
 async def test_a_connection_that_has_ended_is_known_to_nobody() -> None:
     timers = Timers(asyncio.get_running_loop())
     timer = Timer(timers)
