@@ -142,7 +142,7 @@ class Scene:
         assert (now.busy, now.waiting) == (0, 0), now
         assert not any(target.in_flight for target in self.targets())
         upstream = self.upstream
-        assert (upstream.in_flight, upstream.retrying) == (0, 0)
+        assert (upstream.in_flight, upstream.waiting, upstream.retrying) == (0, 0, 0)
         assert not any(target.health.probe_under_way or target.health.probe_chosen for target in upstream.targets)
         bodies = self.app.active_config().runtime.body_memory
         assert (bodies.total, len(bodies)) == (0, 0)
