@@ -32,7 +32,7 @@ class Retry:
     with 10 attempts at most, and may go to one that is out. A target is asked once: only after a connection that the service
     had closed meanwhile, and while no other is well, it is asked again. Between attempts there is a random pause of up to
     ``backoff`` seconds, doubled each time. Retries that run at once, or are about to, are at most ``budget`` of all
-    requests under way at the upstream, but at least ``least``. A body is kept for a retry up to
+    attempts that wait for an answer, but at least ``least``. A body is kept for a retry up to
     ``body`` bytes. ``timeout`` bounds, in seconds, the wait for the answer of one attempt that may be retried; None leaves
     that to ``Timeouts``.
 
