@@ -84,6 +84,7 @@ COMPILED = (
     "upstream/pool",
     "upstream/private_connections",
     "upstream/request",
+    "upstream/retry_rules",
     "upstream/target_health",
     "upstream/tls",
     "upstream/tls_context",

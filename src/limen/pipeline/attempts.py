@@ -137,18 +137,8 @@ class Attempts:
 
     __slots__ = (
         *("_answering", "_bound", "_hooks", "_outcome", "_own_lines", "_plan", "_request", "_reserved", "_since"),
-        *(
-            "_stale",
-            "_tried",
-            "answered_number",
-            "connecting",
-            "count",
-            "learns",
-            "private",
-            "repeatable",
-            "streams",
-            "upstream",
-        ),
+        *("_stale", "_tried", "answered_number", "connecting", "count", "learns", "private", "repeatable", "streams"),
+        *("upstream",),
     )
 
     def __init__(self, plan: Plan, request: Request, hooks: Hooks, outcome: Outcome, own_lines: bytes) -> None:

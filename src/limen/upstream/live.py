@@ -29,11 +29,11 @@ from limen.upstream.name_watch import NameWatch, named
 from limen.upstream.names import until_next
 from limen.upstream.network import Network, Sockets
 from limen.upstream.pool import Pool
-from limen.upstream.retry import Hedge, Retry
+from limen.upstream.retry_rules import HedgeRules, RetryRules
 from limen.upstream.shared_state import Availability, CheckState, DrainState, Shared
 from limen.upstream.snapshot import TargetSnapshot, UpstreamSnapshot
 from limen.upstream.target import Target
-from limen.upstream.target_health import IN, OUT, PROBING, STATES, TargetHealth
+from limen.upstream.target_health import IN, OUT, PROBING, TargetHealth
 from limen.upstream.tls_context import UpstreamTlsContext
 
 _log = logging.getLogger("limen.upstream")
@@ -41,38 +41,6 @@ _log = logging.getLogger("limen.upstream")
 # Seconds for which a request that is to find out whether a target is well keeps others from it. A body may come slowly, and
 # an answer may be long in coming: others find out meanwhile.
 LONGEST_PROBE: Final = 2.0
-
-
-@final
-class HedgeRules:
-    """What ``Hedge`` declares, for the hot path: attributes of what is not compiled are slow to ask for."""
-
-    __slots__ = ("ceiling", "factor", "floor", "initial", "samples")
-
-    def __init__(self, declared: Hedge) -> None:
-        """Copy it."""
-        self.factor: float = float(declared.factor)
-        self.floor: float = float(declared.floor)
-        self.ceiling: float = float(declared.ceiling)
-        self.initial: float = float(declared.initial)
-        self.samples: int = declared.samples
-
-
-@final
-class RetryRules:
-    """What ``Retry`` declares, for the hot path as well. ``timeout`` is negative for none."""
-
-    __slots__ = ("attempts", "backoff", "body", "budget", "least", "statuses", "timeout")
-
-    def __init__(self, declared: Retry) -> None:
-        """Copy it."""
-        self.attempts: int = declared.attempts
-        self.statuses: frozenset[int] = frozenset(declared.statuses)
-        self.backoff: float = float(declared.backoff)
-        self.budget: float = float(declared.budget)
-        self.least: int = declared.least
-        self.body: int = declared.body
-        self.timeout: float = -1.0 if declared.timeout is None else float(declared.timeout)
 
 
 @final
@@ -86,38 +54,9 @@ class LiveUpstream:
     """
 
     __slots__ = (
-        *(
-            "_balancer",
-            "_checker",
-            "_ending",
-            "_let_in_at",
-            "_keeps_idle",
-            "_loop",
-            "_make_tls",
-            "_network",
-            "_now",
-            "_out",
-            "_random",
-            "_retired",
-        ),
-        *(
-            "_successor",
-            "_watch",
-            "_well",
-            "arrived",
-            "changed",
-            "clock",
-            "hedge",
-            "in_flight",
-            "only",
-            "panic",
-            "retry",
-            "retrying",
-            "sticky",
-            "targets",
-            "upstream",
-            "waiting",
-        ),
+        *("_balancer", "_checker", "_ending", "_keeps_idle", "_let_in_at", "_loop", "_make_tls", "_network", "_now"),
+        *("_out", "_random", "_retired", "_successor", "_watch", "_well", "arrived", "changed", "clock", "hedge"),
+        *("in_flight", "only", "panic", "retry", "retrying", "sticky", "targets", "upstream", "waiting"),
     )
 
     def __init__(
@@ -631,17 +570,11 @@ class LiveUpstream:
         idle = busy = waiting = 0
         targets: list[TargetSnapshot] = []
         for target in self.targets:
-            pool, health = target.pool.snapshot(), target.health
-            idle += pool.idle
-            busy += pool.busy
-            waiting += pool.waiting
-            state = STATES[health.state]
-            targets.append(
-                TargetSnapshot(
-                    *(target.name, state, health.reason, health.since, target.in_flight),
-                    *(pool.idle, pool.busy, pool.waiting, health.drained_since, health.failing),
-                )
-            )
+            now = target.snapshot()
+            idle += now.idle
+            busy += now.busy
+            waiting += now.waiting
+            targets.append(now)
         shown = tuple(targets) if self.only is None else ()
         return UpstreamSnapshot(self.upstream.name, idle, busy, waiting, shown, self.panic)
 

@@ -8,8 +8,9 @@ from typing import Final, final
 
 from limen.upstream.learned_latency import LearnedLatency
 from limen.upstream.pool import Pool
+from limen.upstream.snapshot import TargetSnapshot
 from limen.upstream.target import Target
-from limen.upstream.target_health import TargetHealth
+from limen.upstream.target_health import STATES, TargetHealth
 
 # Routes of which a target knows the latency by themselves. All others share one figure.
 MOST_ROUTES: Final = 1024
@@ -77,6 +78,14 @@ class LiveTarget:
         if known is None and len(self._latencies) >= MOST_ROUTES:
             known = self._latencies.get("")
         return 0.0 if known is None else known.p99
+
+    def snapshot(self) -> TargetSnapshot:
+        """Return its state, and the counts of its connections."""
+        pool, health = self.pool.snapshot(), self.health
+        return TargetSnapshot(
+            *(self.name, STATES[health.state], health.reason, health.since, self.in_flight),
+            *(pool.idle, pool.busy, pool.waiting, health.drained_since, health.failing),
+        )
 
     def adopt(self, other: "LiveTarget") -> None:
         """Take over what ``other``, the same target with other connections, has learned."""

@@ -41,21 +41,11 @@ class TargetHealth:
     """
 
     __slots__ = (
-        *("_checks_failed", "_checks_passed", "_clock", "_ejections", "_errors", "_faults", "_in_since", "_now"),
-        *(
-            "_failed",
-            "_failed_before",
-            "_half_began",
-            "_half_window",
-            "_overtaken",
-            "_overtaken_at",
-            "_probed",
-            "_random",
-            "_rules",
-        ),
-        *("_total", "_total_before", "check_at", "check_failing", "checked", "drained_since", "failing", "growing"),
-        *("_successes", "probe_began", "probe_chosen", "probe_under_way", "reason", "since", "unreachable"),
-        *("state", "until", "wants_out"),
+        *("_checks_failed", "_checks_passed", "_clock", "_ejections", "_errors", "_failed", "_failed_before"),
+        *("_faults", "_half_began", "_half_window", "_in_since", "_now", "_overtaken", "_overtaken_at", "_probed"),
+        *("_random", "_rules", "_successes", "_total", "_total_before", "check_at", "check_failing", "checked"),
+        *("drained_since", "failing", "growing", "probe_began", "probe_chosen", "probe_under_way", "reason", "since"),
+        *("state", "unreachable", "until", "wants_out"),
     )
 
     def __init__(
