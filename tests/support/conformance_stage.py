@@ -67,8 +67,9 @@ class Log(logging.Handler):
         return self._lines
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep one line, with its trace if it has one."""
-        self._lines.append(self.format(record))
+        """Keep one line, with its trace if it has one. That a name was looked up comes at any time, and is nobody's request."""
+        if record.name != "limen.upstream" or record.levelno > logging.INFO:
+            self._lines.append(self.format(record))
 
     def access(self) -> list[str]:
         return [line for line in self.lines if " request_id=" in line]

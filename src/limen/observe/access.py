@@ -132,7 +132,7 @@ def _shown_target(target: str) -> str:
 
 
 def _asked(target: str, attempts: int) -> str:
-    return f" target={escaped(target, _MOST_TARGET) or '-'} attempts={attempts}"
+    return f" target={escaped(target.replace(' [', '['), _MOST_TARGET) or '-'} attempts={attempts}"
 
 
 def _shown_peer(peer: bytes) -> str:

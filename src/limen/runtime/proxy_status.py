@@ -100,6 +100,9 @@ class ProxyStatusWriter:
 
 
 def _hop(target: str) -> str:
-    """Return host and port, or the socket, of an address; characters that the field cannot carry as Python escapes them."""
-    hop = target.partition("://")[2] or target
+    """Return host and port, or the socket, of an address; characters that the field cannot carry as Python escapes them.
+
+    Which address of a name it was is left out: it is not known before the name was looked up.
+    """
+    hop = (target.partition("://")[2] or target).partition(" [")[0]
     return hop if is_string(hop) else ascii(hop)[1:-1]

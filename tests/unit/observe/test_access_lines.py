@@ -240,3 +240,10 @@ def test_uvicorns_own_access_lines_of_websockets_are_left_out(pipe: Pipe) -> Non
     record = logging.LogRecord("uvicorn.error", logging.INFO, "", 0, "connection open", (), None)
     pipe.handler.handle(record)
     assert pipe.text().endswith("INFO uvicorn connection open\n")
+
+
+def test_a_target_that_is_one_address_of_a_name_is_one_word() -> None:
+    outcome = Outcome(b"GET", b"/x", "id", b"127.0.0.1")
+    for attempts in (1, 2, 11):
+        outcome.target, outcome.attempts = "http://orders:8000 [10.0.0.7]", attempts
+        assert f" target=http://orders:8000[10.0.0.7] attempts={attempts} " in message(outcome)
