@@ -67,7 +67,7 @@ class Log(logging.Handler):
         return self._lines
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep one line, with its trace if it has one. That a name was looked up comes at any time, and is nobody's request."""
+        """Keep one line, with its trace if it has one; not that a name was looked up, which comes at any time."""
         if record.name != "limen.upstream" or record.levelno > logging.INFO:
             self._lines.append(self.format(record))
 
