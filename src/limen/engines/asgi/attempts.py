@@ -99,16 +99,13 @@ class _Race:
         self._running: dict[asyncio.Task[object], Attempt] = {}
 
     async def run(self, first: Attempt, seconds: float) -> tuple[Attempt, UpstreamError | None]:
-        whole = self._may_be_copied()
         self._start(first)
         try:
             while True:
                 late = seconds if len(self._running) == 1 else None
                 done, _ = await asyncio.wait(self._running, timeout=late, return_when=asyncio.FIRST_COMPLETED)
                 if not done:
-                    # The time of a body that streams counts from its end on.
-                    was_whole, whole = whole, self._may_be_copied()
-                    if was_whole and self._attempts.may_hedge(replayable=whole):
+                    if self._attempts.may_hedge(replayable=self._may_be_copied()):
                         self._start(Attempt(self._core, self._plan, self._copy()))
                     continue
                 for task in [one for one in self._running if one in done]:
