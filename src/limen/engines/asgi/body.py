@@ -62,7 +62,7 @@ class RequestBody:
     ) -> None:
         """``length`` is the announced one; ``empty`` says that the framing announces no content at all.
 
-        ``lossy`` is a server that may have emptied the body: one without content is taken for that.
+        ``unreliable`` is a server that may have emptied the body: one without content is taken for that.
         """
         self._unreliable = unreliable
         self._transform: Transform | None = None
