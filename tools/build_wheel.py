@@ -67,6 +67,7 @@ COMPILED = (
     "pipeline/exchange",
     "pipeline/settle",
     "pipeline/steps",
+    "pipeline/target_attempt",
     "routing/find",
     "routing/matcher",
     "routing/path",

@@ -7,7 +7,8 @@ from limen import Timeouts, Upstream, anyone
 from limen.exchange.hooks import NO_HOOKS, Hooks
 from limen.exchange.outcome import Outcome
 from limen.exchange.request import Request
-from limen.pipeline.attempts import Attempts, TargetAttempt
+from limen.pipeline.attempts import Attempts
+from limen.pipeline.target_attempt import TargetAttempt
 from limen.runtime.plan import Plan
 from limen.runtime.route import Route
 from limen.upstream.live import LiveUpstream

@@ -12,7 +12,8 @@ from limen.exchange.attempt import AttemptResult
 from limen.exchange.hooks import Hooks
 from limen.exchange.request import Request
 from limen.http.headers import Headers
-from limen.pipeline.attempts import NEVER, Attempts, TargetAttempt, has_key
+from limen.pipeline.attempts import NEVER, Attempts, has_key
+from limen.pipeline.target_attempt import TargetAttempt
 from limen.testing import make_request
 from limen.upstream.live_target import LiveTarget
 from limen.upstream.target_health import IN, OUT, PROBING

@@ -15,7 +15,8 @@ from attempting import Attempted, next_of
 from limen import Ejection, Retry, Timeouts
 from limen.errors import Fault, Kind
 from limen.exchange.request import Request
-from limen.pipeline.attempts import NEVER, Attempts, TargetAttempt
+from limen.pipeline.attempts import NEVER, Attempts
+from limen.pipeline.target_attempt import TargetAttempt
 from limen.testing import make_request
 from limen.upstream.live_target import LiveTarget
 from limen.upstream.target_health import IN

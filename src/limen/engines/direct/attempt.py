@@ -16,7 +16,7 @@ from limen.engines.direct.timers import Timer
 from limen.errors import Fault
 from limen.exchange.attempt import AttemptResult
 from limen.http.headers import Headers
-from limen.pipeline.attempts import TargetAttempt
+from limen.pipeline.target_attempt import TargetAttempt
 from limen.runtime.plan import Plan
 from limen.upstream import request
 from limen.upstream.connection import Connection

@@ -26,9 +26,10 @@ from limen.fairness.body_memory import BodyMemory
 from limen.http.headers import Headers
 from limen.observe.access import shown
 from limen.observe.redaction import logger
-from limen.pipeline.attempts import Attempts, TargetAttempt
+from limen.pipeline.attempts import Attempts
 from limen.pipeline.exchange import ANSWERING, BUFFERING, READING, REPLYING, SENDING, WAITING, Exchange
 from limen.pipeline.steps import MOST_HELD, must_buffer_body
+from limen.pipeline.target_attempt import TargetAttempt
 from limen.upstream.connection import Connection
 
 _log = logger("limen.direct")

@@ -6,7 +6,7 @@ A client connection keeps one ``HedgeTimer`` for all its requests: a request mak
 from typing import TYPE_CHECKING, final
 
 from limen.engines.direct.timers import Timer, Timers
-from limen.pipeline.attempts import TargetAttempt
+from limen.pipeline.target_attempt import TargetAttempt
 
 if TYPE_CHECKING:
     from limen.engines.direct.exchange import DirectExchange
