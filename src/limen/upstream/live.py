@@ -288,8 +288,10 @@ class LiveUpstream:
         now = self.clock()
         if self.waiting and now - self._let_in_at < LONGEST_PROBE:
             return False
+        if not repeatable and self._out and min(target.health.overdue() for target in self._out) < self._longest():
+            return False
         self._let_in_at = now
-        return repeatable or not self._out or min(target.health.overdue() for target in self._out) >= self._longest()
+        return True
 
     def _due(self, *, repeatable: bool) -> LiveTarget | None:
         """Return a target that is to be probed by this request, one request at a time."""
