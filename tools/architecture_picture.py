@@ -274,7 +274,7 @@ def main(arguments: Sequence[str]) -> int:
     if not check:
         PICTURE.write_text(text, encoding="utf-8", newline="\n")
     elif not PICTURE.exists() or PICTURE.read_text(encoding="utf-8") != text:
-        print(f"docs/{PICTURE.name} is not what src/limen imports: run `make access`, look at it, and commit it")  # noqa: T201
+        print(f"docs/{PICTURE.name} is not what src/limen imports: run `make access`, look at it, and commit it")  # noqa: T201 - a command
         return 1
     return 0
 

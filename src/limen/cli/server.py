@@ -255,7 +255,7 @@ class Server(uvicorn.Server):
                 await self.lifespan.shutdown()
         except TimeoutError:
             # The traceback would only show our own timeout.
-            logger.error("the application's shutdown took longer than %g s: given up", LIFESPAN)  # noqa: TRY400
+            logger.error("the application's shutdown took longer than %g s: given up", LIFESPAN)  # noqa: TRY400 - no trace of ours
 
     async def _cut(self) -> None:
         state = self.server_state

@@ -126,7 +126,7 @@ class CertificateReloader:
             return server_context(self.files)
         except ValueError as error:
             # The traceback would only show our own checks.
-            logger.error("TLS: not renewed, what was served before stays: %s", error)  # noqa: TRY400
+            logger.error("TLS: not renewed, what was served before stays: %s", error)  # noqa: TRY400 - the text says it all
             return None
 
     def _stamps(self) -> tuple[FileStamp, ...]:

@@ -32,7 +32,8 @@ class Health:
 
     def __post_init__(self) -> None:
         """Refuse what would check nothing, or all the time."""
-        if not isinstance(self.path, str) or not _PATH.fullmatch(self.path):  # pyright: ignore[reportUnnecessaryIsInstance]
+        # What is no text is told as a wrong path is.
+        if not _PATH.fullmatch(self.path if isinstance(self.path, str) else ""):  # pyright: ignore[reportUnnecessaryIsInstance] - users may get it wrong
             raise ValueError(f"Health({self.path!r}): the path begins with '/', such as Health('/readyz')")
         for name in ("interval", "unhealthy_interval", "timeout"):
             check_number(f"Health({name}={getattr(self, name)!r})", getattr(self, name), least=0.05, most=3600)

@@ -123,7 +123,7 @@ async def test_a_body_that_streams_is_repeated_while_it_is_at_hand(engine: Engin
         for size in sizes:
             yield b"x" * size
             sent += size
-            await until(lambda: any(one.length >= sent for target in fleet for one in target.received))  # noqa: B023
+            await until(lambda: any(one.length >= sent for target in fleet for one in target.received))  # noqa: B023 - at once
 
     async with serving(app, services=fleet.services, engine=engine) as client:
         for method, headers, sizes, attempts in (
