@@ -84,9 +84,13 @@ COMPILED = (
     "upstream/live_target",
     "upstream/pool",
     "upstream/private_connections",
+    "upstream/probes",
     "upstream/request",
     "upstream/retry_rules",
+    "upstream/target_factory",
     "upstream/target_health",
+    "upstream/target_monitor",
+    "upstream/target_set",
     "upstream/tls",
     "upstream/tls_context",
 )

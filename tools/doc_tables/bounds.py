@@ -54,7 +54,7 @@ FIXED: dict[str, Unit] = {
     "upstream.retry.MOST_BODY": size,
     "upstream.declared.MOST_TARGETS": count,
     "upstream.balance.MOST_WEIGHT": count,
-    "upstream.live.LONGEST_PROBE": seconds,
+    "upstream.probes.LONGEST_PROBE": seconds,
     "upstream.live_target.MOST_ROUTES": count,
     "upstream.target_health._LEAST_SHARE": share,
     "upstream.health_check.MOST_CONTENT": size,

@@ -1,7 +1,7 @@
 """The state of one target: in, out or probing, with a reason and a time.
 
 It is one machine with several triggers: failures in a row, the share of failures in a window, attempts that were overtaken,
-and active checks. It decides nothing about other targets: ``limen.upstream.live`` says whether it may go out. No I/O.
+and active checks. It decides nothing about other targets: ``limen.upstream.target_set`` says whether it may go out. No I/O.
 
 ::
 

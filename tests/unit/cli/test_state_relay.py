@@ -123,7 +123,7 @@ def test_an_ejection_and_a_return_reach_the_others_and_are_not_told_back() -> No
         assert theirs.until == pytest.approx(ours.until)
         assert not b.told()
         assert not c.told()
-        assert [target.target.url for target in b.live._well] == TARGETS[1:]  # pyright: ignore[reportPrivateUsage]
+        assert [target.target.url for target in b.live._target_set.well] == TARGETS[1:]  # pyright: ignore[reportPrivateUsage]
         await asyncio.sleep(2)
         b.probes()
         b.succeeds()

@@ -273,7 +273,7 @@ def test_a_target_that_went_serves_nobody(clock: ClockedLoop) -> None:
     alice = PrivateConnections()
     connection = service.used(alice, handshake=True)
     first = service.live.targets[0]
-    service.live.targets = service.live.targets[1:]
+    service.live._target_set.have(service.live.targets[1:])  # pyright: ignore[reportPrivateUsage]
     assert alice.take(service.live) is None
     assert (aborted([connection]), counts(first.pool)) == (1, (0, 0, 0))
 
