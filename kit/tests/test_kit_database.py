@@ -44,7 +44,7 @@ UNENCODED = (
 @pytest.mark.parametrize("url", UNENCODED)
 def test_an_address_that_would_be_read_as_another_is_refused_without_being_repeated(url: str, package: Path) -> None:
     with pytest.raises(DatabaseUrlError) as refused:
-        database.tortoise_config(url, "x", models="m", migrations="n")
+        database.tortoise_config(url, database.Tables("x", "m", "n"))
     with pytest.raises(ValidationError) as invalid:
         ServiceSettings(database_url=url)
     process = run(package, "-m", "limen_kit", "migrate", "pots.database", POTS_URL=url)
@@ -68,7 +68,7 @@ def test_an_address_that_would_be_read_as_another_is_refused_without_being_repea
 )
 def test_an_address_that_is_read_as_it_is_meant_is_taken(url: str) -> None:
     assert ServiceSettings(database_url=url).database_url == url
-    assert database.tortoise_config(url, "x", models="m", migrations="n")
+    assert database.tortoise_config(url, database.Tables("x", "m", "n"))
 
 
 def test_the_log_level_is_one_of_four_in_any_case() -> None:
@@ -78,9 +78,9 @@ def test_the_log_level_is_one_of_four_in_any_case() -> None:
 
 
 def test_sqlite_waits_for_locks_and_syncs() -> None:
-    config = database.tortoise_config("sqlite://x.db", "x", models="m", migrations="n")
+    config = database.tortoise_config("sqlite://x.db", database.Tables("x", "m", "n"))
     assert config["connections"]["default"] == "sqlite://x.db?busy_timeout=5000&synchronous=FULL"
-    explicit = database.tortoise_config("sqlite://x.db?busy_timeout=1", "x", models="m", migrations="n")
+    explicit = database.tortoise_config("sqlite://x.db?busy_timeout=1", database.Tables("x", "m", "n"))
     assert explicit["connections"]["default"] == "sqlite://x.db?busy_timeout=1"
 
 
@@ -96,8 +96,8 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "    id = fields.IntField(primary_key=True)\n    name = fields.CharField(max_length=9)\n"
     )
     (folder / "database.py").write_text(
-        "import os\nfrom limen_kit.database import tortoise_config\n"
-        "TORTOISE_ORM = tortoise_config(os.environ['POTS_URL'], 'pots', models='pots.models', migrations='pots.migrations')\n"
+        "import os\nfrom limen_kit.database import Tables, tortoise_config\n"
+        "TORTOISE_ORM = tortoise_config(os.environ['POTS_URL'], Tables('pots', 'pots.models', 'pots.migrations'))\n"
     )
     (folder / "nothing.py").write_text("TORTOISE_ORM = None\n")
     (folder / "strict.py").write_text(
@@ -237,7 +237,7 @@ def test_several_processes_write_to_one_file(package: Path) -> None:
 
 
 async def test_a_database_that_answers_passes_the_check(database_url: str) -> None:
-    config = database.tortoise_config(database_url, "x", models="limen_kit.fields", migrations="limen_kit")
+    config = database.tortoise_config(database_url, database.Tables("x", "limen_kit.fields", "limen_kit"))
     with pytest.warns(RuntimeWarning, match="no models"):
         await Tortoise.init(config=config)
     try:

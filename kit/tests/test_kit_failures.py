@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
 from limen_kit.app import create_service
-from limen_kit.database import tortoise_config
+from limen_kit.database import Tables, tortoise_config
 from limen_kit.settings import ServiceSettings
 from limen_kit.testing import running
 
@@ -56,7 +56,7 @@ async def test_a_service_whose_database_does_not_answer_lives_but_is_not_ready(u
 
     config = None
     if url is not None:
-        config = tortoise_config(url, "x", models="limen_kit.fields", migrations="none")
+        config = tortoise_config(url, Tables("x", "limen_kit.fields", "none"))
     app = create_service("Test", settings=SETTINGS, tortoise_orm=config, routers=[], on_start=on_start)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*has no models")

@@ -2,12 +2,15 @@
 
 import logging
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx2
 import pytest
-from fastapi import APIRouter, HTTPException, Response
+from fastapi import APIRouter, FastAPI, HTTPException, Response
 from openapi_spec_validator import validate
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tortoise.exceptions import DoesNotExist, IntegrityError
 
 from limen_kit.app import MAX_BODY, create_service
@@ -261,3 +264,59 @@ async def test_the_list_of_errors_is_bounded(client: httpx2.AsyncClient) -> None
     short = (await client.post("/notes", json={})).json()
     assert len(short["errors"]) == 1
     assert "errors_omitted" not in short
+
+
+class Bell:
+    """A part that says when it runs; ``broken`` makes it not ready."""
+
+    def __init__(self, name: str, heard: list[str]) -> None:
+        self._name = name
+        self._heard = heard
+        self.broken = False
+        self.routers = [APIRouter(prefix=f"/{name}")]
+        self.routers[0].add_api_route("", self._answer)
+        self.middleware = [Middleware(Named, name=name)]
+
+    async def _answer(self) -> str:
+        return self._name
+
+    @asynccontextmanager
+    async def running(self, app: FastAPI) -> AsyncGenerator[None]:
+        self._heard.append(f"{self._name} begins")
+        yield
+        self._heard.append(f"{self._name} ends")
+
+    async def ready(self) -> None:
+        if self.broken:
+            raise ValueError("no clapper")
+
+
+class Named:
+    """Adds a header to every answer."""
+
+    def __init__(self, app: ASGIApp, name: str) -> None:
+        self._app = app
+        self._name = name
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def named(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"x-bell", self._name.encode())]
+            await send(message)
+
+        await self._app(scope, receive, named if scope["type"] == "http" else send)
+
+
+async def test_parts_have_routes_and_middleware_and_run_within_each_other() -> None:
+    heard: list[str] = []
+    first, second = Bell("first", heard), Bell("second", heard)
+    settings = ServiceSettings(database_url="sqlite://:memory:")
+    app = create_service("Bells", settings=settings, tortoise_orm=None, parts=[first, second], ready=second.ready)
+    async with running(app) as client:
+        assert heard == ["first begins", "second begins"]
+        answer = await client.get("/second")
+        assert (answer.json(), answer.headers.get_list("x-bell")) == ("second", ["second", "first"])
+        assert (await client.get("/readyz")).status_code == 200
+        first.broken = True
+        assert (await client.get("/readyz")).status_code == 503
+    assert heard[2:] == ["second ends", "first ends"]

@@ -14,6 +14,7 @@ from tortoise.contrib.fastapi import RegisterTortoise
 from limen_kit import database, logs, problems
 from limen_kit.identity import SignedIdentity, identity_source, warn_if_unsigned
 from limen_kit.middleware import BodyLimit, HeadAsGet, RequestId
+from limen_kit.part import Part
 from limen_kit.problems import Problem, ProblemBody, responses
 from limen_kit.settings import ServiceSettings
 
@@ -37,7 +38,8 @@ def create_service(
     *,
     settings: ServiceSettings,
     tortoise_orm: database.TortoiseConfig | None,
-    routers: Sequence[APIRouter],
+    routers: Sequence[APIRouter] = (),
+    parts: Sequence[Part] = (),
     name: str | None = None,
     middleware: Sequence[Middleware] = (),
     on_start: Callback | None = None,
@@ -47,7 +49,9 @@ def create_service(
     """Build a service.
 
     ``name`` is the service's name at the gateway: an assertion for another service is refused. ``tortoise_orm`` None means
-    no Tortoise database. ``ready`` raises while the service cannot work. ``on_start`` runs once the database is open.
+    no Tortoise database. ``ready`` raises while the service cannot work. ``on_start`` runs once the database is open, and
+    ``parts`` run from then on, each within the one before; their routers come after ``routers``, and their middleware after
+    ``middleware``.
     ``middleware`` is pure ASGI, the outermost first: it runs inside the request id and outside the body limit. Raises
     ValueError for identity settings that can never work.
     """
@@ -65,6 +69,8 @@ def create_service(
                 await stack.enter_async_context(RegisterTortoise(app, config=tortoise_orm))
             if on_start is not None:
                 await on_start()
+            for part in parts:
+                await stack.enter_async_context(part.running(app))
             yield
 
     app = FastAPI(
@@ -79,18 +85,18 @@ def create_service(
     problems.add_exception_handlers(app)
     app.add_middleware(BodyLimit, limit=MAX_BODY)
     # Starlette puts each middleware around those that were added before.
-    for entry in reversed(middleware):
+    for entry in reversed([*middleware, *(entry for part in parts for entry in part.middleware)]):
         app.add_middleware(entry.cls, *entry.args, **entry.kwargs)
     app.add_middleware(HeadAsGet)
     app.add_middleware(RequestId)
-    for router in routers:
+    for router in [*routers, *(router for part in parts for router in part.routers)]:
         app.include_router(router)
-    app.include_router(_health_router(ready))
+    app.include_router(_health_router([ready, *(part.ready for part in parts)]))
     _document_problems(app)
     return app
 
 
-def _health_router(ready: Callback) -> APIRouter:
+def _health_router(checks: Sequence[Callback]) -> APIRouter:
     router = APIRouter(tags=["health"])
 
     async def healthz() -> Health:
@@ -100,7 +106,8 @@ def _health_router(ready: Callback) -> APIRouter:
     async def readyz() -> Health:
         """Answer whether the service can work: its database answers."""
         try:
-            await ready()
+            for ready in checks:
+                await ready()
         except Exception as error:
             # The log has the error; the caller only needs to know that it has to wait.
             _log.warning("not ready: %s: %s", type(error).__name__, error)

@@ -5,6 +5,7 @@ import logging
 import sqlite3
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -30,10 +31,19 @@ _MIGRATION_LOCK_ID = 0x6C696D656E
 _LOCK_INTERVAL = 0.05
 
 
-def tortoise_config(url: str, label: str, *, models: str, migrations: str) -> TortoiseConfig:
-    """Return Tortoise's configuration for one database at ``url``.
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """Tables that belong together, with their migrations: Tortoise's *app*. ``models`` and ``migrations`` are modules."""
 
-    ``models`` and ``migrations`` are modules. SQLite waits 5 s for a lock, and syncs before a write is acknowledged. Tortoise
+    label: str
+    models: str
+    migrations: str
+
+
+def tortoise_config(url: str, *tables: Tables) -> TortoiseConfig:
+    """Return Tortoise's configuration for one database at ``url`` that holds ``tables``: a service's own, and a library's.
+
+    SQLite waits 5 s for a lock, and syncs before a write is acknowledged. Tortoise
     adds WAL, with which several processes share a file: a write waits for another write, and a read for nothing.
     Raises DatabaseUrlError, which does not repeat the address.
     """
@@ -42,7 +52,10 @@ def tortoise_config(url: str, label: str, *, models: str, migrations: str) -> To
         url += "?busy_timeout=5000&synchronous=FULL"
     return {
         "connections": {"default": url},
-        "apps": {label: {"models": [models], "default_connection": "default", "migrations": migrations}},
+        "apps": {
+            each.label: {"models": [each.models], "default_connection": "default", "migrations": each.migrations}
+            for each in tables
+        },
         "use_tz": True,
         "timezone": "UTC",
     }

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from limen_kit.database import TortoiseConfig, tortoise_config
+from limen_kit.database import Tables, TortoiseConfig, tortoise_config
 from shop_users.accounts import AccountStore
 from shop_users.api_keys import ApiKeyStore
 from shop_users.json_accounts import JsonAccountStore
@@ -19,7 +19,7 @@ def config(url: str) -> TortoiseConfig | None:
     """Return Tortoise's configuration for ``url``; None for a JSON file."""
     if url.startswith(JSON_SCHEME):
         return None
-    return tortoise_config(url, "users", models="shop_users.models", migrations="shop_users.migrations")
+    return tortoise_config(url, Tables("users", "shop_users.models", "shop_users.migrations"))
 
 
 def account_store(url: str) -> AccountStore:
