@@ -9,8 +9,8 @@ from contract import check_contract
 from limen_kit.database import migrate
 from limen_kit.testing import Signer
 from serving import serving
-from shop_orders.app import create_app
 from shop_orders.database import config
+from shop_orders.service import create_app
 from shop_orders.settings import Settings
 
 GATEWAY = Signer("orders")

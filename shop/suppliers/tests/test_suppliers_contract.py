@@ -9,8 +9,8 @@ from contract import check_contract
 from limen_kit.database import migrate
 from limen_kit.testing import Signer
 from serving import serving
-from shop_suppliers.app import create_app
 from shop_suppliers.database import config
+from shop_suppliers.service import create_app
 from shop_suppliers.settings import Settings
 
 GATEWAY = Signer("suppliers")
