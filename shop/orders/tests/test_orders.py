@@ -9,7 +9,7 @@ import pytest
 from tortoise.exceptions import IntegrityError
 
 from limen_kit.testing import Signer, running
-from migrations import missing_migrations
+from limen_kit.testing.migrations import missing_migrations
 from shop_orders.database import config
 from shop_orders.models import Order
 from shop_orders.service import create_app

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from limen_kit.testing import Signer, running
-from migrations import missing_migrations
+from limen_kit.testing.migrations import missing_migrations
 from shop_suppliers.database import config
 from shop_suppliers.service import create_app
 from shop_suppliers.settings import Settings

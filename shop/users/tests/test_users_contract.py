@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from anyio import to_thread
 
-from contract import check_contract
-from serving import serving
+from limen_kit.testing.contract import check_contract
+from limen_kit.testing.serving import serving
 from shop_users.service import create_app
 from shop_users.settings import Settings
 

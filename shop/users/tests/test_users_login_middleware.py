@@ -14,7 +14,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from limen_kit.testing import running
-from serving import serving
+from limen_kit.testing.serving import serving
 from shop_users.login_throttle import Attempt, LoginThrottle
 from shop_users.passwords import PasswordHasher
 from shop_users.service import create_app

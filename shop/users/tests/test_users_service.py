@@ -14,7 +14,7 @@ from pwdlib.hashers.bcrypt import BcryptHasher
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from limen_kit.testing import running
-from migrations import missing_migrations
+from limen_kit.testing.migrations import missing_migrations
 from shop_users.accounts import AccountStore
 from shop_users.database import config
 from shop_users.passwords import PasswordHasher
