@@ -9,21 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from compiled import Builds
 from limen.cli.version import compiled, version
 from limen.pipeline import exchange as pipeline
-
-# How much property tests try. No test says a number of its own (see tests/support/examples.py), nor a deadline: none
-# asserts on speed. `quick` says the same of the same sources, for CI and before a commit; `laptop` looks for something
-# new each time; `thorough` is for `make fuzz`. HYPOTHESIS_PROFILE or --hypothesis-profile choose another.
-_UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("quick", _UNTIMED, derandomize=True, database=None, max_examples=50, stateful_step_count=30)
-settings.register_profile("laptop", _UNTIMED, derandomize=False, max_examples=100, stateful_step_count=40)
-settings.register_profile("thorough", _UNTIMED, derandomize=False, max_examples=2000, stateful_step_count=60)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("quick" if os.environ.get("CI") else "laptop"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
