@@ -180,7 +180,7 @@ def test_a_wrong_word_in_the_command_is_refused(project: Project, module: str, o
 @pytest.fixture
 def importable(project: Project, monkeypatch: pytest.MonkeyPatch) -> Generator[Project]:
     """The project in this process, whose modules no other test finds loaded."""
-    monkeypatch.syspath_prepend(project.folder / "src")
+    monkeypatch.setattr(sys, "path", [str(project.folder / "src"), *sys.path])
     others = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "pots"}
     yield project
     for name in list(sys.modules):
@@ -194,7 +194,11 @@ def config(migrations: str) -> TortoiseConfig:
 
 
 async def test_an_installed_copy_is_refused(importable: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("limen_kit.migrations.sysconfig.get_path", lambda _: str(importable.folder))
+
+    def site_packages(kind: str) -> str:
+        return str(importable.folder)
+
+    monkeypatch.setattr("limen_kit.migrations.sysconfig.get_path", site_packages)
     with pytest.raises(MigrationsError, match=r"an installed copy, where a migration would be lost.*pip install -e"):
         await make_migrations(config("pots.migrations"), "pots")
     assert not importable.migrations.exists()
@@ -203,7 +207,11 @@ async def test_an_installed_copy_is_refused(importable: Project, monkeypatch: py
 async def test_a_folder_that_cannot_be_written_to_is_refused(
     importable: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("limen_kit.migrations.os.access", lambda *_: False)
+
+    def access(path: Path, mode: int) -> bool:
+        return False
+
+    monkeypatch.setattr("limen_kit.migrations.os.access", access)
     with pytest.raises(MigrationsError, match="cannot be written to"):
         await make_migrations(config("pots.migrations"), "pots")
 

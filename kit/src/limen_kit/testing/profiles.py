@@ -1,8 +1,8 @@
 """A pytest plugin: how much property tests try, ``-p limen_kit.testing.profiles``.
 
 No test says a number of its own, nor a deadline, since none asserts on speed. ``quick`` says the same of the same sources,
-for CI and before a commit; ``laptop`` looks for something new each time; ``thorough`` takes its time. ``HYPOTHESIS_PROFILE`` or
-``--hypothesis-profile`` choose another than ``quick`` where ``CI`` is set, and ``laptop`` elsewhere.
+for CI and before a commit; ``laptop`` looks for something new each time; ``thorough`` takes its time. It is ``quick`` where
+``CI`` is set and ``laptop`` elsewhere, unless ``HYPOTHESIS_PROFILE`` or ``--hypothesis-profile`` choose another.
 """
 
 import os
