@@ -59,6 +59,11 @@ class _Server(uvicorn.Server):
         self._drained = drained
         self._asked = asyncio.Event()
 
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        # It ends the process if the application does not start, which is for a test to say.
+        with contextlib.suppress(SystemExit):
+            await super().serve(sockets)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
         yield  # the test runner keeps its own
@@ -137,6 +142,7 @@ async def serving(
     finally:
         server.handle_exit(signal.SIGTERM, None)
         await task
+        listener.close()
 
 
 async def until(condition: Callable[[], bool]) -> None:
