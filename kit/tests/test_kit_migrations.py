@@ -7,9 +7,11 @@ import sys
 from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from limen_kit import __main__ as command
 from limen_kit.database import Tables, TortoiseConfig, tortoise_config
 from limen_kit.migrations import MigrationsError, make_migrations
 from limen_kit.testing.migrations import missing_migrations
@@ -181,12 +183,44 @@ def test_a_wrong_word_in_the_command_is_refused(project: Project, module: str, o
 def importable(project: Project, monkeypatch: pytest.MonkeyPatch) -> Generator[Project]:
     """The project in this process, whose modules no other test finds loaded."""
     monkeypatch.setattr(sys, "path", [str(project.folder / "src"), *sys.path])
-    others = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "pots"}
+    others = forget()
     yield project
-    for name in list(sys.modules):
-        if name.partition(".")[0] == "pots":
-            del sys.modules[name]
+    forget()
     sys.modules.update(others)
+
+
+def forget() -> dict[str, ModuleType]:
+    """Unload the modules of the project, and return them."""
+    return {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "pots"}
+
+
+def test_the_command_in_this_process(importable: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["makemigrations", "pots.database"]
+    assert [command.main([*argv, "--check"]), command.main(argv), command.main([*argv, "--check"])] == [1, 0, 0]
+    assert [line.split()[-2:] for line in capsys.readouterr().out.splitlines()] == [
+        ["is", "missing."],
+        ["commit", "it."],
+        ["models", "say."],
+    ]
+    forget()
+    importable.write(models=MODELS.replace("fields.CharField(max_length=20)", "fields.CharField(max_length=30)"))
+    assert command.main([*argv, "--name", "longer_names"]) == 0
+    assert importable.written() == ["0001_initial.py", "0002_longer_names.py", "__init__.py"]
+    for wrong in (["pots.nothing"], ["pots"], ["pots.database", "--name", "-"]):
+        assert command.main(["makemigrations", *wrong]) == 1
+        assert capsys.readouterr().err.count("\n") == 1
+
+
+async def test_what_rows_can_be_lost_by_is_a_note_of_what_was_written(importable: Project) -> None:
+    await make_migrations(config("pots.migrations"), "pots")
+    forget()
+    importable.write(models=MODELS.partition("    name")[0] + "    size = fields.IntField()\n")
+    (written,) = await make_migrations(config("pots.migrations"), "pots", name="sizes")
+    assert written.path == importable.migrations / "0002_sizes.py"
+    assert [note.partition(":")[0].partition(" with")[0] for note in written.notes] == [
+        "Pot.size is new",
+        "Pot.name is removed",
+    ]
 
 
 def config(migrations: str) -> TortoiseConfig:
