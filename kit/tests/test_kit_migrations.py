@@ -236,6 +236,10 @@ async def test_an_installed_copy_is_refused(importable: Project, monkeypatch: py
     with pytest.raises(MigrationsError, match=r"an installed copy, where a migration would be lost.*pip install -e"):
         await make_migrations(config("pots.migrations"), "pots")
     assert not importable.migrations.exists()
+    importable.migrations.mkdir()
+    (missing,) = await make_migrations(config("pots.migrations"), "pots", dry_run=True)
+    assert missing.path == importable.migrations / "0001_initial.py"
+    assert list(importable.migrations.glob("*.py")) == []
 
 
 async def test_a_folder_that_cannot_be_written_to_is_refused(

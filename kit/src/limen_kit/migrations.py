@@ -10,8 +10,8 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Generator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -57,13 +57,17 @@ async def make_migrations(
         raise MigrationsError(
             f"--name {name!r}: write small letters, digits and _, beginning with a letter, such as add_rating"
         )
-    modules: dict[str, str] = {label: tables["migrations"] for label, tables in config["apps"].items()}
+    modules: dict[str, str] = {label: tables.get("migrations") or "" for label, tables in config["apps"].items()}
     own = {label: module for label, module in modules.items() if module.partition(".")[0] == package}
     if not own:
         raise MigrationsError(
             f"TORTOISE_ORM has no tables whose migrations are in {package}, only {', '.join(sorted(modules.values()))}"
         )
-    with _packages([_folder(module) for module in own.values()], keep=not dry_run):
+    folders = {module: _folder(module) for module in own.values()}
+    for module, folder in folders.items():
+        if not dry_run or not folder.is_dir():
+            _check_writable(module, folder)
+    with _packages(folders.values(), keep=not dry_run):
         writers = [writer for writer in await _changes(config) if writer.app_label in own]
         if name is not None:
             for writer in writers:
@@ -87,7 +91,7 @@ async def _changes(config: TortoiseConfig) -> list[MigrationWriter]:
 
 
 def _folder(module: str) -> Path:
-    """Return the folder of the migrations ``module``. Raises MigrationsError unless it is in a source tree."""
+    """Return the folder of the package ``module``, which need not be there. Raises MigrationsError if it cannot be one."""
     parent, _, name = module.rpartition(".")
     try:
         paths = importlib.import_module(parent).__path__ if parent else [os.getcwd()]  # text, as __path__ is
@@ -96,33 +100,37 @@ def _folder(module: str) -> Path:
     except AttributeError:
         raise MigrationsError(f"{parent} is a module and no package, so it cannot hold {module}") from None
     folder = Path(next(iter(paths))).resolve() / name
+    if folder.is_file() or folder.with_suffix(".py").is_file():
+        raise MigrationsError(f"{module} must be a package: {folder} is to be a folder")
+    return folder
+
+
+def _check_writable(module: str, folder: Path) -> None:
+    """Raise MigrationsError unless ``folder`` is in a source tree, where what is written stays."""
     installed = [Path(sysconfig.get_path(kind)).resolve() for kind in ("purelib", "platlib")]
     if any(folder.is_relative_to(place) for place in installed):
         raise MigrationsError(
             f"{module} is in {folder}, an installed copy, where a migration would be lost. Install the service from its "
             "sources, with python -m pip install -e FOLDER, or run this where they are"
         )
-    if folder.is_file() or folder.with_suffix(".py").is_file():
-        raise MigrationsError(f"{module} must be a package: {folder} is to be a folder")
     nearest = folder if folder.is_dir() else folder.parent
     if not os.access(nearest, os.W_OK):
         raise MigrationsError(
             f"{nearest} cannot be written to; give yourself the right, or work on a copy of the sources"
         )
-    return folder
 
 
 @contextmanager
-def _packages(folders: Sequence[Path], *, keep: bool) -> Generator[None]:
+def _packages(folders: Iterable[Path], *, keep: bool) -> Generator[None]:
     """Make each of ``folders`` a package, since Tortoise imports it; take back what is new if this fails, or not ``keep``."""
     with ExitStack() as undo:
         for folder in folders:
             if not folder.is_dir():
                 folder.mkdir()
                 undo.callback(shutil.rmtree, folder)
-            elif not (folder / "__init__.py").exists():
-                undo.callback((folder / "__init__.py").unlink)
-            (folder / "__init__.py").touch()
+            if not (init := folder / "__init__.py").exists():
+                init.touch()
+                undo.callback(init.unlink)
         importlib.invalidate_caches()
         yield
         if keep:
@@ -146,9 +154,10 @@ def _format(path: Path) -> None:
     if find_spec("ruff") is None:
         return
     for command in (["check", "--quiet", "--select", "I", "--fix"], ["format", "--quiet"]):
-        # What ruff cannot do it leaves undone, and the checks of the sources will say so.
         argv = [sys.executable, "-m", "ruff", *command, str(path)]
-        subprocess.run(argv, timeout=_RUFF_TIMEOUT, check=False)  # noqa: S603  # no argument is of another's making
+        # What ruff cannot do it leaves undone, and the checks of the sources will say so.
+        with suppress(subprocess.TimeoutExpired):
+            subprocess.run(argv, timeout=_RUFF_TIMEOUT, check=False)  # noqa: S603  # no argument is of another's making
 
 
 def _notes(writer: MigrationWriter) -> tuple[str, ...]:
