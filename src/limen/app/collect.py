@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Host, Mount, WebSocketRoute
 from starlette.routing import Route as StarletteRoute
 
 from limen.app.access import LocalRoute, asks_for_caller
-from limen.app.declaration import Declared
+from limen.app.declaration import Declared, never_served
 from limen.app.group_policies import GroupPolicies
 from limen.app.options import ForwardOptions
 from limen.app.placeholder import PLACEHOLDER, is_placeholder
@@ -119,7 +119,7 @@ class Collector:
         options = declared.options
         methods = tuple(sorted(context.methods or (), key=_method_order))
         name = f"{'|'.join(methods)} {context.path}"
-        problems += [f"{name}: {one}" for one in (*declared.problems, *_never_served(methods))]
+        problems += [f"{name}: {one}" for one in (*declared.problems, *_unserved(methods, context))]
         if "allow" not in options:
             problems.append(
                 f"{name}: says nothing about who may call; add allow=anyone, signed_in, role(...), scope(...) or a function"
@@ -201,7 +201,8 @@ def _method_order(method: str) -> tuple[int, str]:
     return (order.index(method) if method in order else len(order), method)
 
 
-def _never_served(methods: Sequence[str]) -> Iterator[str]:
+def _unserved(methods: Sequence[str], context: RouteContext) -> Iterator[str]:
+    yield from never_served("callback", getattr(context, "callbacks", None) or ())  # a route of Starlette's has none
     for method in _NEVER_SERVED.intersection(methods):
         yield f"{method} is never served: it reaches no route and no endpoint; leave it out"
 
@@ -226,7 +227,7 @@ def _local(context: RouteContext, original: BaseRoute, problems: list[str]) -> L
         return None
     methods = tuple(sorted(context.methods or (ANY,), key=_method_order))
     name = f"{'|'.join(methods)} {path}"
-    problems += [f"{name}: {one}" for one in _never_served(methods)]
+    problems += [f"{name}: {one}" for one in _unserved(methods, context)]
     rule, auth = None, None
     if not isinstance(original, LocalRoute):
         if isinstance(original, APIRoute):

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from limen.app import local_checks
 from limen.app.collect import Collected, Collector, hide_forwards
 from limen.app.config import GatewayConfig
-from limen.app.declaration import Declared, declare
+from limen.app.declaration import Declared, declare, never_served
 from limen.app.dependencies import DependencyGuard, guard_first
 from limen.app.document.endpoint import load_first
 from limen.app.document.operation_ids import FunctionNames, chosen_by_user
@@ -345,6 +345,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
     def _collect(self) -> Collected:
         self._routes_seen = len(self.router.routes)
         collected = self._collector.collect(self.router.routes, app_max_body=self.max_body_size)
+        collected.problems += never_served("webhook", self.webhooks.routes)
         collected.problems += self._public_document.set_forwards(collected.forwards, self.openapi_version)
         return collected
 
