@@ -16,6 +16,7 @@ from starlette.routing import Route as StarletteRoute
 
 from limen.app.access import LocalRoute, asks_for_caller
 from limen.app.declaration import Declared, never_served
+from limen.app.dependencies import documents_schemes
 from limen.app.group_policies import GroupPolicies
 from limen.app.options import ForwardOptions
 from limen.app.placeholder import PLACEHOLDER, is_placeholder
@@ -250,7 +251,8 @@ def _local(context: RouteContext, original: BaseRoute, problems: list[str]) -> L
         auth = Methods.of(original.options["auth"])
         if rule is None:
             problems.append(f"{name}: auth= says how callers prove who they are, and nobody asks; add allow=")
-    return LocalEntry(methods, path, converters, "an endpoint of FastAPI's", original, rule, auth)
+    secured = documents_schemes(context)
+    return LocalEntry(methods, path, converters, "an endpoint of FastAPI's", original, rule, auth, secured)
 
 
 def _hidden(routes: Sequence[BaseRoute]) -> Iterator[str]:
