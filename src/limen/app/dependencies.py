@@ -53,7 +53,7 @@ def guard(route: Any) -> "DependencyGuard | None":
 
 
 def documents_schemes(route: Any) -> bool:
-    """Tell whether FastAPI documents what credentials dependencies of ``route`` ask for, and ``openapi_extra`` nothing else."""
+    """Tell whether FastAPI documents what credentials dependencies of ``route`` ask for; ``openapi_extra`` may say others."""
     return "security" not in (route.openapi_extra or {}) and any(
         map(_asks_for_credentials, route.dependant.dependencies)
     )
