@@ -17,11 +17,12 @@ from starlette.routing import Route as StarletteRoute
 from limen.app.access import LocalRoute, asks_for_caller
 from limen.app.declaration import Declared, never_served
 from limen.app.dependencies import documents_schemes
+from limen.app.form_limits import router_form_limits
 from limen.app.group_policies import GroupPolicies
 from limen.app.options import ForwardOptions
 from limen.app.placeholder import PLACEHOLDER, is_placeholder
 from limen.app.router import Router
-from limen.app.stub import gateway_route
+from limen.app.stub import InheritedBounds, gateway_route
 from limen.auth.method import Methods
 from limen.auth.rules import Rule, as_rule
 from limen.routing.table import ANY, WEBSOCKET
@@ -82,6 +83,7 @@ class Collector:
         """Read ``routes``. ``app_max_body`` is the ``max_body_size`` of the application."""
         collected = Collected()
         read: dict[tuple[int, int, str], _Read] = {}
+        limits = router_form_limits(routes)
         for context in iter_route_contexts(routes):
             # A router may be included twice, and again with other dependencies: FastAPI makes a new dependant of it then.
             dependant: object = getattr(context, "dependant", None)
@@ -89,7 +91,8 @@ class Collector:
             known = self._read.get(key)
             if known is None:
                 problems: list[str] = []
-                entry = self._entry(context, app_max_body, problems)
+                bounds = InheritedBounds(app_max_body, limits.get(id(_effective(context)), {}))
+                entry = self._entry(context, bounds, problems)
                 known = _Read(context.original_route, dependant, entry, tuple(problems), _documentation(context))
             read[key] = known
             if known.entry is not None:
@@ -102,10 +105,10 @@ class Collector:
         collected.problems = [*of_groups, *collected.problems, *_hidden(routes)]
         return collected
 
-    def _entry(self, context: RouteContext, app_max_body: int | None, problems: list[str]) -> Route | LocalEntry | None:
+    def _entry(self, context: RouteContext, bounds: InheritedBounds, problems: list[str]) -> Route | LocalEntry | None:
         original: Any = context.original_route
         if isinstance(original, Declared):
-            return self._declared(context, original, app_max_body, problems)
+            return self._declared(context, original, bounds, problems)
         if isinstance(original, Host):
             problems.append(
                 f"host {original.host!r}: the routes of a gateway are the same for every host, and would come before it; "
@@ -115,7 +118,7 @@ class Collector:
         return _local(context, original, problems)
 
     def _declared(
-        self, context: RouteContext, declared: Declared, app_max_body: int | None, problems: list[str]
+        self, context: RouteContext, declared: Declared, bounds: InheritedBounds, problems: list[str]
     ) -> Route | None:
         options = declared.options
         methods = tuple(sorted(context.methods or (), key=_method_order))
@@ -138,7 +141,7 @@ class Collector:
                 self.groups.append(group)  # of a router
         policies = (*(self._group(one)[1] for one in declared.groups), own)
         try:
-            return gateway_route(context, methods, declared, rule=rule, app_max_body=app_max_body, policies=policies)
+            return gateway_route(context, methods, declared, rule=rule, bounds=bounds, policies=policies)
         except (TypeError, ValueError, NameError) as error:
             problems.append(f"{name}: {error}")
             return None
@@ -164,12 +167,16 @@ def hide_forwards(routes: Sequence[BaseRoute]) -> None:
 
 def _hide(context: RouteContext) -> bool:
     """Keep FastAPI from documenting ``context``; tell whether it would have, as its routers and their inclusions say."""
-    effective: Any = context._effective_route  # pyright: ignore[reportPrivateUsage] - nothing public has it
+    effective = _effective(context)
     shown: bool | None = getattr(effective, "limen_shown", None)
     if shown is None:
         shown = effective.limen_shown = bool(effective.include_in_schema)
         effective.include_in_schema = False
     return shown
+
+
+def _effective(context: RouteContext) -> Any:
+    return context._effective_route  # pyright: ignore[reportPrivateUsage] - nothing public has it
 
 
 def _documentation(context: RouteContext) -> ForwardOptions | None:
