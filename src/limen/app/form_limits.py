@@ -1,4 +1,4 @@
-"""The ``form_limits`` of included routers. FastAPI finds them while a request passes through them; that of a stub does not."""
+"""The ``form_limits`` of included routers. FastAPI finds them while a request passes through them; a stub has no such way."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
