@@ -9,17 +9,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from fastapi.routing import APIRoute, APIWebSocketRoute, RouteContext, iter_route_contexts
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.convertors import CONVERTOR_TYPES
 from starlette.routing import BaseRoute, Host, Mount, WebSocketRoute
 from starlette.routing import Route as StarletteRoute
 
-from limen.app.access import LocalRoute, asks_for_caller
+from limen.app.access import LocalRoute, SocketRule, asks_for_caller, socket_rule
 from limen.app.declaration import Declared, never_served
 from limen.app.dependencies import documents_schemes
 from limen.app.form_limits import router_form_limits
 from limen.app.group_policies import GroupPolicies
-from limen.app.options import ForwardOptions
+from limen.app.options import ForwardOptions, RouteOptions, SocketOptions
 from limen.app.placeholder import PLACEHOLDER, is_placeholder
 from limen.app.router import Router
 from limen.app.stub import InheritedBounds, gateway_route
@@ -32,7 +33,7 @@ from limen.runtime.route import Route
 
 _NOBODY_ASKED = (
     "a dependency takes limen.caller, and nobody is asked who is calling; add allow=signed_in or another rule, or leave the "
-    "dependency out (a WebSocket has no rule)"
+    "dependency out"
 )
 _NEVER_SERVED = frozenset(("CONNECT", "TRACE"))
 
@@ -228,38 +229,43 @@ def _local(context: RouteContext, original: BaseRoute, problems: list[str]) -> L
             )
         return LocalEntry((ANY,), f"{path}/{{path:path}}", converters, "a mounted application")
     if isinstance(original, WebSocketRoute):
-        if isinstance(original, APIWebSocketRoute) and asks_for_caller(original.dependant):
-            problems.append(f"WebSocket {path}: {_NOBODY_ASKED}")
-        return LocalEntry((WEBSOCKET,), path, converters, "a WebSocket")
+        socket = socket_rule(original)
+        rule, auth = _ruled(f"WebSocket {path}", socket, getattr(context, "dependant", None), problems)
+        return LocalEntry((WEBSOCKET,), path, converters, "a WebSocket", socket, rule, auth)
     if not isinstance(original, StarletteRoute):
         return None
     methods = tuple(sorted(context.methods or (ANY,), key=_method_order))
     name = f"{'|'.join(methods)} {path}"
     problems += [f"{name}: {one}" for one in _unserved(methods, context)]
+    local = original if isinstance(original, LocalRoute) else None
+    rule, auth = _ruled(name, local, getattr(context, "dependant", None), problems)
+    if local is None and isinstance(original, APIRoute) and is_placeholder(original.endpoint):
+        problems.append(f"{name}: {PLACEHOLDER}")
+    secured = local is not None and documents_schemes(context)
+    return LocalEntry(methods, path, converters, "an endpoint of FastAPI's", local, rule, auth, secured)
+
+
+def _ruled(
+    name: str, local: LocalRoute | SocketRule | None, dependant: Dependant | None, problems: list[str]
+) -> tuple[Rule | None, Methods | None]:
+    """Return who may call an endpoint, and the methods by which callers prove who they are; ``local`` is what says so."""
+    options: RouteOptions | SocketOptions = {} if local is None else local.options
+    problems += [f"{name}: {one}" for one in (() if local is None else local.problems)]
     rule, auth = None, None
-    if not isinstance(original, LocalRoute):
-        if isinstance(original, APIRoute):
-            if asks_for_caller(context.dependant):
-                problems.append(f"{name}: {_NOBODY_ASKED}")
-            if is_placeholder(original.endpoint):
-                problems.append(f"{name}: {PLACEHOLDER}")
-        return LocalEntry(methods, path, converters, "an endpoint of FastAPI's")
-    problems += [f"{name}: {one}" for one in original.problems]
-    if "allow" in original.options:
-        rule = _rule(name, original.options["allow"], problems)
-        if rule is not None and rule.public and original.takes_caller:
+    if "allow" in options:
+        rule = _rule(name, options["allow"], problems)
+        if rule is not None and rule.public and local is not None and local.takes_caller:
             problems.append(
                 f"{name}: the endpoint takes a Principal, and anyone may call: nobody is asked who is calling; say who may "
                 "call, or leave the parameter out"
             )
-    if (rule is None or rule.public) and "allow" not in original.options and asks_for_caller(context.dependant):
+    elif dependant is not None and asks_for_caller(dependant):
         problems.append(f"{name}: {_NOBODY_ASKED}")
-    if "auth" in original.options:
-        auth = Methods.of(original.options["auth"])
+    if "auth" in options:
+        auth = Methods.of(options["auth"])
         if rule is None:
             problems.append(f"{name}: auth= says how callers prove who they are, and nobody asks; add allow=")
-    secured = documents_schemes(context)
-    return LocalEntry(methods, path, converters, "an endpoint of FastAPI's", original, rule, auth, secured)
+    return rule, auth
 
 
 def _hidden(routes: Sequence[BaseRoute]) -> Iterator[str]:

@@ -9,14 +9,15 @@ from typing import Any, Final
 
 from fastapi import APIRouter
 from fastapi.exceptions import FastAPIError
+from fastapi.params import Depends
 from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import PydanticUserError
 from starlette.routing import BaseRoute, Match
 from starlette.types import Scope
 
-from limen.app.access import LocalRoute, with_caller
+from limen.app.access import LocalRoute, SocketRule, with_caller
 from limen.app.group_policies import GroupPolicies
-from limen.app.options import OWN_OPTIONS, ForwardOptions, RouteOptions, Stub
+from limen.app.options import OWN_OPTIONS, ForwardOptions, RouteOptions, SocketOptions, Stub
 from limen.app.placeholder import PLACEHOLDER, is_placeholder
 
 # Options that an endpoint of the application's own may have.
@@ -109,6 +110,33 @@ def _declare_local(
     local.options = options
     local.takes_caller = endpoint is not function
     local.problems = problems
+
+
+def declare_websocket(
+    router: APIRouter,
+    path: str,
+    name: str | None,
+    dependencies: Sequence[Depends] | None,
+    options: SocketOptions,
+) -> Callable[[Stub], Stub]:
+    """Return the decorator that declares a WebSocket of the application's own at ``router``."""
+
+    def decorate(function: Stub) -> Stub:
+        problems: list[str] = []
+        endpoint: Callable[..., Any] = function
+        try:
+            endpoint = with_caller(function, guarded="allow" in options)
+        except TypeError as error:
+            problems.append(str(error))
+            endpoint = _refused
+        given = list(dependencies or ())
+        if options or problems:
+            rule = SocketRule(options, takes_caller=endpoint is not function, problems=problems)
+            given.insert(0, Depends(rule))
+        router.add_api_websocket_route(path, endpoint, name, dependencies=given)
+        return function
+
+    return decorate
 
 
 def _added(

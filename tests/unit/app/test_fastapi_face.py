@@ -678,12 +678,6 @@ def test_a_method_for_local_endpoints_takes_no_upstream() -> None:
     assert TestClient(app).put("/x").status_code == 200
 
 
-def test_a_websocket_takes_no_rule() -> None:
-    declare: Any = Gateway().websocket
-    with pytest.raises(TypeError, match="websocket\\(\\) got an unexpected keyword argument 'allow'"):
-        declare("/x", allow=anyone)
-
-
 @pytest.mark.parametrize("redirects", [True, False])
 def test_without_redirects_a_final_slash_is_another_path(redirects: bool) -> None:
     app = Gateway(redirect_slashes=redirects)

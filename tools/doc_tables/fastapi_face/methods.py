@@ -42,7 +42,7 @@ ROWS: Final = (
         *(
             "websocket",
             "works, local endpoints",
-            "`allow=` is a TypeError: a WebSocket has no rule, see [routes](routes.md)",
+            "with `allow=` and `auth=`, as other endpoints of the gateway's own",
         ),
         test=LOCAL,
         takes=("path", "name", "dependencies"),
