@@ -4,7 +4,7 @@
 2. what the gateway says of each operation that a stub declares, and of each endpoint with a rule
 3. operation ids that are unique
 4. the operations behind each forward
-5. security schemes, under names that are free
+5. security schemes (``security.py``), under names that are free
 6. problems that the user documents get the schema that all share
 """
 
@@ -21,12 +21,13 @@ from limen.app.document.operation import addition, complete_operation
 from limen.app.document.operation_ids import make_unique
 from limen.app.document.path_templates import template
 from limen.app.document.problem import problems
+from limen.app.document.security import Served, name_schemes
 from limen.app.document.service_components import ServiceComponents
 from limen.app.document.service_document import ServiceDocument, ServiceDocumentError
 from limen.app.document.service_operations import PublishedOperation, Reaches, check, documented_tags, published
-from limen.app.document.shared import Shared, drop_empty, drop_unused, free_name, share_problems
+from limen.app.document.shared import Shared, drop_empty, drop_unused, share_problems
 from limen.app.document.sources import FileSource, Sources
-from limen.app.document.who_may_call import EXTENSION, line, requirements, schemes, with_line
+from limen.app.document.who_may_call import EXTENSION, line, requirements, with_line
 from limen.app.options import ForwardOptions
 from limen.auth.method import Methods
 from limen.observe.redaction import logger
@@ -65,17 +66,6 @@ class _Known:
     route: Route
     forward: DocumentedForward | None
     problem: str = ""
-
-
-class _Served(NamedTuple):
-    """An operation, and the ``methods`` by which its callers prove who they are; none for anyone's.
-
-    ``guarded`` says that it has the security requirements of dependencies, which hold besides.
-    """
-
-    operation: Json
-    methods: Methods
-    guarded: bool = False
 
 
 class _OfStub(NamedTuple):
@@ -159,7 +149,7 @@ class PublicDocument:
         served += self._add_forwards(document, facts, shared)
         ruled = [*facts.routes, *(entry for entry in facts.local if entry.allow is not None)]
         methods = Methods(method for one in ruled for method in facts.methods(one))
-        _name_schemes(document, methods, served)
+        name_schemes(document, methods, served)
         share_problems(document, shared)
         drop_empty(document)
 
@@ -181,12 +171,12 @@ class PublicDocument:
                 if (operation := item.get(method.lower())) is not None:
                     yield _OfStub(path, method, operation, route)
 
-    def _add_forwards(self, document: Json, facts: Facts, shared: Shared) -> list[_Served]:
+    def _add_forwards(self, document: Json, facts: Facts, shared: Shared) -> list[Served]:
         """4. Add what is behind each forward."""
         if self._forwards:
             shared.schema()  # before a service takes its name
         copiers: dict[int, ServiceComponents] = {}  # by the identity of the service's document
-        served: list[_Served] = []
+        served: list[Served] = []
         for forward in self._forwards:
             methods = facts.methods(forward.route)
             asked = Asked.by(forward.route.guard)
@@ -198,7 +188,7 @@ class PublicDocument:
                 asked.add_to(operation, document["components"])
                 complete_operation(one.path, one.method, operation, added, shared)
                 document.setdefault("paths", {}).setdefault(one.path, {})[one.method] = operation
-                served.append(_Served(operation, _asked_by_rule(forward.route, methods), bool(asked.security)))
+                served.append(Served(operation, _asked_by_rule(forward.route, methods), bool(asked.security)))
         return served
 
     def _published(
@@ -225,13 +215,13 @@ class PublicDocument:
         return several
 
 
-def _add_to_stubs(stubs: Sequence[_OfStub], facts: Facts, shared: Shared) -> list[_Served]:
+def _add_to_stubs(stubs: Sequence[_OfStub], facts: Facts, shared: Shared) -> list[Served]:
     """2. Complete the operations of stubs."""
-    served: list[_Served] = []
+    served: list[Served] = []
     for path, method, operation, route in stubs:
         methods = facts.methods(route)
         complete_operation(path, method, operation, addition(route, methods, revocable=facts.revocable), shared)
-        served.append(_Served(operation, _asked_by_rule(route, methods), has_schemes(route)))
+        served.append(Served(operation, _asked_by_rule(route, methods), has_schemes(route)))
     return served
 
 
@@ -239,9 +229,9 @@ def _asked_by_rule(entry: Route | LocalEntry, methods: Methods) -> Methods:
     return Methods(()) if entry.allow is None or entry.allow.public else methods
 
 
-def _add_rules(document: Json, facts: Facts) -> list[_Served]:
+def _add_rules(document: Json, facts: Facts) -> list[Served]:
     """2. Say who may call the endpoints of the application's own that have a rule."""
-    served: list[_Served] = []
+    served: list[Served] = []
     for entry in facts.local:
         if entry.allow is None:
             continue
@@ -256,7 +246,7 @@ def _add_rules(document: Json, facts: Facts) -> list[_Served]:
                 for status, response in problems(401, 403).items():
                     operation.setdefault("responses", {}).setdefault(str(status), response)
                 operation.setdefault("security", requirements(methods))
-                served.append(_Served(operation, methods, entry.schemes_documented))
+                served.append(Served(operation, methods, entry.schemes_documented))
     return served
 
 
@@ -272,33 +262,3 @@ def _mend_problems(document: Json, facts: Facts, unguarded: Sequence[Json]) -> N
             facts.problems or any(operation is one for one in unguarded)
         ):
             operation["responses"][str(status)] = dict(response)
-
-
-def _name_schemes(document: Json, methods: Methods, served: Sequence[_Served]) -> None:
-    """5. Add the schemes of ``methods``; where the user has another one of a name, ours gets another name.
-
-    Where dependencies ask for credentials too, a request needs both.
-    """
-    there = document.setdefault("components", {}).setdefault("securitySchemes", {})
-    names: dict[str, str] = {}
-    for name, scheme in schemes(methods).items():
-        taken = name in there and there[name] != scheme
-        names[name] = free_name(f"limen_{name}", scheme, there) if taken else name
-        there[names[name]] = scheme
-    for operation, by, guarded in served:
-        own = [{names[name]: scopes for name, scopes in one.items()} for one in requirements(by)]
-        if guarded and own:
-            operation["security"] = list(_both(operation.get("security") or [{}], own))
-        elif operation.get("security") == requirements(by):
-            operation["security"] = own
-
-
-def _both(
-    theirs: Sequence[dict[str, list[str]]], own: Sequence[dict[str, list[str]]]
-) -> Iterator[dict[str, list[str]]]:
-    """Yield requirements of one of ``theirs`` and one of our ``own``; one that has ours already stays."""
-    for one in theirs:
-        if any(ours.keys() <= one.keys() for ours in own):
-            yield one
-        else:
-            yield from ({**one, **ours} for ours in own)
