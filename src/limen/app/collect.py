@@ -21,7 +21,7 @@ from limen.app.dependencies import documents_schemes
 from limen.app.form_limits import router_form_limits
 from limen.app.group_policies import GroupPolicies
 from limen.app.options import ForwardOptions, RouteOptions, SocketOptions
-from limen.app.placeholder import PLACEHOLDER, is_placeholder
+from limen.app.placeholder import PLACEHOLDER, SOCKET_PLACEHOLDER, is_placeholder
 from limen.app.router import Router
 from limen.app.stub import InheritedBounds, gateway_route
 from limen.auth.method import Methods
@@ -31,10 +31,7 @@ from limen.runtime.declared_policies import DeclaredPolicies, declared_policies
 from limen.runtime.local_route import LocalEntry
 from limen.runtime.route import Route
 
-_NOBODY_ASKED = (
-    "a dependency takes limen.caller, and nobody is asked who is calling; add allow=signed_in or another rule, or leave the "
-    "dependency out"
-)
+_NOBODY_ASKED = "a dependency takes limen.caller, and nobody is asked who is calling; add allow=signed_in or another rule, or leave it out"
 _NEVER_SERVED = frozenset(("CONNECT", "TRACE"))
 
 
@@ -230,6 +227,8 @@ def _local(context: RouteContext, original: BaseRoute, problems: list[str]) -> L
         return LocalEntry((ANY,), f"{path}/{{path:path}}", converters, "a mounted application")
     if isinstance(original, WebSocketRoute):
         socket = socket_rule(original)
+        if socket is None and is_placeholder(original.endpoint):
+            problems.append(f"WebSocket {path}: {SOCKET_PLACEHOLDER}")
         rule, auth = _ruled(f"WebSocket {path}", socket, getattr(context, "dependant", None), problems)
         return LocalEntry((WEBSOCKET,), path, converters, "a WebSocket", socket, rule, auth)
     if not isinstance(original, StarletteRoute):

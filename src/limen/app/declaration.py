@@ -18,7 +18,7 @@ from starlette.types import Scope
 from limen.app.access import LocalRoute, SocketRule, with_caller
 from limen.app.group_policies import GroupPolicies
 from limen.app.options import OWN_OPTIONS, ForwardOptions, RouteOptions, SocketOptions, Stub
-from limen.app.placeholder import PLACEHOLDER, is_placeholder
+from limen.app.placeholder import PLACEHOLDER, SOCKET_PLACEHOLDER, is_placeholder
 
 # Options that an endpoint of the application's own may have.
 _OF_LOCAL: Final = frozenset(("allow", "auth"))
@@ -122,7 +122,7 @@ def declare_websocket(
     """Return the decorator that declares a WebSocket of the application's own at ``router``."""
 
     def decorate(function: Stub) -> Stub:
-        problems: list[str] = []
+        problems = [SOCKET_PLACEHOLDER] if is_placeholder(function) else []
         endpoint: Callable[..., Any] = function
         try:
             endpoint = with_caller(function, guarded="allow" in options)

@@ -11,6 +11,8 @@ PLACEHOLDER = (
     "the endpoint does"
 )
 
+SOCKET_PLACEHOLDER = "the function does nothing, and no service answers a WebSocket; write what the endpoint does"
+
 
 def is_placeholder(function: Callable[..., Any]) -> bool:
     """Tell whether ``function`` has the body of a stub, and no other; False where its source is not at hand.

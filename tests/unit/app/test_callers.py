@@ -146,10 +146,12 @@ def test_what_is_wrong_with_the_rule_of_a_websocket_is_told() -> None:
     wrong: Any = "admin"
 
     @app.websocket("/a")
-    async def a(websocket: WebSocket, caller: Principal) -> None: ...
+    async def a(websocket: WebSocket, caller: Principal) -> None:
+        await websocket.accept()
 
     @app.websocket("/b", allow=anyone)
-    async def b(websocket: WebSocket, caller: Principal) -> None: ...
+    async def b(websocket: WebSocket, caller: Principal) -> None:
+        await websocket.accept()
 
     del a, b
     app.websocket("/c", allow=wrong)(silent)

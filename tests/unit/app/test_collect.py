@@ -65,6 +65,19 @@ def test_a_function_that_does_nothing_is_the_stub_of_nobody() -> None:
     assert problems(app) == tuple(f"GET /{name}: {said}" for name in "abef")
 
 
+def test_a_websocket_that_does_nothing_is_refused() -> None:
+    app, router = gateway(), APIRouter()
+
+    async def nothing(websocket: WebSocket) -> None: ...
+
+    app.websocket("/a")(nothing)
+    app.websocket("/b", allow=signed_in)(nothing)
+    router.websocket("/c")(nothing)
+    app.include_router(router)
+    said = "the function does nothing, and no service answers a WebSocket; write what the endpoint does"
+    assert problems(app) == tuple(f"WebSocket /{path}: {said}" for path in "abc")
+
+
 def test_a_function_without_a_source_is_taken_as_it_is() -> None:
     scope: dict[str, Any] = {}
     exec("def made() -> None: ...", scope)
