@@ -31,7 +31,10 @@ from limen.runtime.declared_policies import DeclaredPolicies, declared_policies
 from limen.runtime.local_route import LocalEntry
 from limen.runtime.route import Route
 
-_NOBODY_ASKED = "a dependency takes limen.caller, and nobody is asked who is calling; add a rule, such as allow=signed_in, or leave it out"
+_NOBODY_ASKED = (
+    "a dependency takes limen.caller, and nobody is asked who is calling; add allow=signed_in or another rule, or leave the "
+    "dependency out"
+)
 _NEVER_SERVED = frozenset(("CONNECT", "TRACE"))
 
 
