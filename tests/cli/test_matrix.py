@@ -60,7 +60,8 @@ def gateway() -> Gateway:
         return "pong"
 
     @router.websocket("/ws")
-    async def ws(socket: WebSocket) -> None: ...
+    async def ws(socket: WebSocket) -> None:
+        await socket.accept()
 
     app.include_router(router)
     app.mount("/static", FastAPI())

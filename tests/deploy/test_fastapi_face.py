@@ -1,9 +1,14 @@
 """That every parameter of FastAPI's has one row in docs/fastapi.md, and every row a test of what it says."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
+import fastapi
+import fastapi.requests
+import fastapi.security
 import pytest
+from fastapi import FastAPI
 
 from doc_tables.fastapi_face import page
 from doc_tables.fastapi_face.page import PLACES, Place, problems
@@ -25,6 +30,15 @@ def test_every_row_names_a_test_that_exists(place: Place, row: Row, tests_in: Ca
     file, _, name = row.test.partition("::")
     assert (ROOT / file).is_file(), row
     assert name in tests_in(ROOT / file), row
+
+
+def test_the_page_writes_methods_and_classes_as_one_writes_them() -> None:
+    text = (ROOT / "docs" / "fastapi.md").read_text()
+    for name in re.findall(r"^\| `app\.(\w+)`", text, re.MULTILINE):
+        assert hasattr(FastAPI(), name), name
+    section = text.partition("## Classes in a signature")[2].partition("\n## ")[0]
+    for name in re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE):
+        assert any(hasattr(module, name) for module in (fastapi, fastapi.requests, fastapi.security)), name
 
 
 def test_a_parameter_without_a_row_and_a_row_without_a_parameter_are_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """The application's own endpoints beside gateway routes, on both engines: who takes which request, and who may call."""
 
+import json
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -7,7 +8,7 @@ import pytest
 from fastapi import Depends, FastAPI, WebSocket
 from fastapi.responses import StreamingResponse
 
-from limen import Gateway, Principal, Upstream, anyone, caller, owner, role, signed_in
+from limen import Gateway, Principal, Router, Upstream, anyone, caller, owner, role, signed_in
 from limen.auth import Jwt, issue
 from limen.testing import ScriptedUpstream, saying
 from serving import serving
@@ -221,3 +222,38 @@ async def test_a_websocket_of_the_gateways_own_is_not_swallowed() -> None:
         async with serving(app) as gateway, connect(f"ws://127.0.0.1:{gateway.port}/ws") as socket:
             await socket.send("hello")
             assert await socket.recv() == "hello"
+
+
+async def opened(port: int, path: str, headers: dict[str, str]) -> str:
+    """Return what a WebSocket says first, or the status and the code of the refusal."""
+    from websockets.asyncio.client import connect
+    from websockets.exceptions import InvalidStatus
+
+    try:
+        async with connect(f"ws://127.0.0.1:{port}{path}", additional_headers=headers) as socket:
+            return str(await socket.recv())
+    except InvalidStatus as error:
+        return f"{error.response.status_code} {json.loads(error.response.body)['code']}"
+
+
+async def test_a_rule_holds_on_a_websocket_and_the_caller_is_a_parameter() -> None:
+    app, router = Gateway(auth=JWT), Router(prefix="/r")
+    for at in (app, router):
+
+        @at.websocket("/ws/{user_id}", allow=owner("user_id"))
+        async def whose(socket: WebSocket, user_id: int, caller: Principal) -> None:
+            await socket.accept()
+            await socket.send_text(f"{user_id} {caller.id}")
+
+        @at.websocket("/open", allow=anyone)
+        async def to_all(socket: WebSocket) -> None:
+            await socket.accept()
+            await socket.send_text("open")
+
+        del whose, to_all
+    app.include_router(router, prefix="/v1")
+    async with serving(app) as gateway:
+        for prefix in ("", "/v1/r"):
+            for headers, said in ({}, "401 token_missing"), (token(8), "403 forbidden"), (token(7), "7 7"):
+                assert await opened(gateway.port, f"{prefix}/ws/7", headers) == said
+            assert await opened(gateway.port, f"{prefix}/open", {}) == "open"

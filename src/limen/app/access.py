@@ -9,14 +9,16 @@ from collections.abc import Callable, Iterator, Sequence
 from types import NoneType
 from typing import Annotated, Any, cast, get_args, get_origin, get_type_hints
 
-from fastapi import Depends
+from fastapi import Depends, WebSocket
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, APIWebSocketRoute
 from starlette.requests import HTTPConnection
+from starlette.routing import WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
 from limen.app.annotations import alternatives
-from limen.app.options import RouteOptions
+from limen.app.options import RouteOptions, SocketOptions
+from limen.app.socket_refusal import SocketRefused
 from limen.auth.rules import Rule
 from limen.engines.asgi.downstream import Downstream
 from limen.engines.asgi.engine import EXCHANGE, PRINCIPAL
@@ -41,12 +43,6 @@ class LocalRoute(APIRoute):
         """Return what tells it from all others."""
         return id(self)
 
-    @property
-    def is_public(self) -> bool:
-        """Tell whether the rule admits everybody."""
-        rule = self.options.get("allow")
-        return isinstance(rule, Rule) and rule.public
-
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Find out who is calling, and whether they may, before anything else of the request is looked at."""
         if (
@@ -58,32 +54,63 @@ class LocalRoute(APIRoute):
         await super().handle(scope, receive, send)
 
 
+class SocketRule:
+    """Who may call a WebSocket of the application's own: its first dependency. ``problems`` are those of its declaration.
+
+    FastAPI makes another route of it for each router that includes it, and of what is declared keeps the dependencies alone.
+    """
+
+    def __init__(self, options: SocketOptions, *, takes_caller: bool, problems: Sequence[str]) -> None:
+        """``takes_caller`` says that the endpoint has a parameter of the type ``Principal``."""
+        self.options = options
+        self.takes_caller = takes_caller
+        self.problems = problems
+
+    async def __call__(self, socket: WebSocket) -> None:
+        """Find out who is calling. Raises SocketRefused for who may not."""
+        if "allow" in self.options and (fault := await _fault(self, socket.scope)) is not None:
+            raise SocketRefused(problem(fault, socket.scope[EXCHANGE][1].request_id))
+
+
+def socket_rule(route: WebSocketRoute) -> SocketRule | None:
+    """Return the rule that a WebSocket was declared with, if it was with one."""
+    given = route.dependencies if isinstance(route, APIWebSocketRoute) else ()
+    return next((one.dependency for one in given if isinstance(one.dependency, SocketRule)), None)
+
+
 async def _refused(route: LocalRoute, scope: Scope, receive: Receive, send: Send) -> bool:
     """Answer a request of somebody who may not call ``route``; False for all others."""
+    fault = await _fault(route, scope)
+    if fault is not None:
+        await Downstream(scope, receive, send).refuse(problem(fault, scope[EXCHANGE][1].request_id), None)
+    return fault is not None
+
+
+async def _fault(ruled: LocalRoute | SocketRule, scope: Scope) -> Fault | None:
+    """Return why the caller may not call what is ``ruled``; None if they may: then the scope says who it is."""
     active, request, outcome = scope[EXCHANGE]
     request.params = {name: str(value) for name, value in scope["path_params"].items()}
-    access = active.local_access.get(route)
-    if access is None and not route.is_public:
+    access = active.local_access.get(ruled)
+    rule = ruled.options.get("allow")
+    if access is None and not (isinstance(rule, Rule) and rule.public):
         raise RuntimeError(
-            f"{request.method.decode()} {route.path} was declared after the last compile, and nobody knows yet who may call; "
-            "call compile() of the gateway"
+            f"{request.method.decode()} {request.path.decode()} was declared after the last compile, and nobody knows yet "
+            "who may call; call compile() of the gateway"
         )
     admitted = admit(access, request, outcome, active.runtime.now())
     if not isinstance(admitted, bytes | Fault):
         admitted = await admitted
     if isinstance(admitted, Fault):
         outcome.code, outcome.cause = admitted.kind.code, admitted.cause
-        await Downstream(scope, receive, send).refuse(problem(admitted, request.request_id), None)
-        return True
+        return admitted
     scope[PRINCIPAL] = request.principal
-    return False
+    return None
 
 
 def caller(request: HTTPConnection) -> Principal:
     """Return who is calling: a dependency for routes and endpoints that have ``allow=``, and for what they depend on.
 
-    An endpoint may as well take a parameter of the type ``Principal``. Raises RuntimeError where nobody was asked who calls,
-    as on a WebSocket.
+    An endpoint may as well take a parameter of the type ``Principal``. Raises RuntimeError where nobody was asked who calls.
     """
     principal: Principal | None = request.scope.get(PRINCIPAL)
     if principal is None:

@@ -9,18 +9,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from fastapi.routing import APIRoute, APIWebSocketRoute, RouteContext, iter_route_contexts
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.convertors import CONVERTOR_TYPES
 from starlette.routing import BaseRoute, Host, Mount, WebSocketRoute
 from starlette.routing import Route as StarletteRoute
 
-from limen.app.access import LocalRoute, asks_for_caller
-from limen.app.declaration import Declared
+from limen.app.access import LocalRoute, SocketRule, asks_for_caller, socket_rule
+from limen.app.declaration import Declared, never_served
+from limen.app.dependencies import documents_schemes
+from limen.app.form_limits import router_form_limits
 from limen.app.group_policies import GroupPolicies
-from limen.app.options import ForwardOptions
-from limen.app.placeholder import PLACEHOLDER, is_placeholder
+from limen.app.options import ForwardOptions, RouteOptions, SocketOptions
+from limen.app.placeholder import PLACEHOLDER, SOCKET_PLACEHOLDER, is_placeholder
 from limen.app.router import Router
-from limen.app.stub import gateway_route
+from limen.app.stub import InheritedBounds, gateway_route
 from limen.auth.method import Methods
 from limen.auth.rules import Rule, as_rule
 from limen.routing.table import ANY, WEBSOCKET
@@ -30,7 +33,7 @@ from limen.runtime.route import Route
 
 _NOBODY_ASKED = (
     "a dependency takes limen.caller, and nobody is asked who is calling; add allow=signed_in or another rule, or leave the "
-    "dependency out (a WebSocket has no rule)"
+    "dependency out"
 )
 _NEVER_SERVED = frozenset(("CONNECT", "TRACE"))
 
@@ -81,6 +84,7 @@ class Collector:
         """Read ``routes``. ``app_max_body`` is the ``max_body_size`` of the application."""
         collected = Collected()
         read: dict[tuple[int, int, str], _Read] = {}
+        limits = router_form_limits(routes)
         for context in iter_route_contexts(routes):
             # A router may be included twice, and again with other dependencies: FastAPI makes a new dependant of it then.
             dependant: object = getattr(context, "dependant", None)
@@ -88,7 +92,8 @@ class Collector:
             known = self._read.get(key)
             if known is None:
                 problems: list[str] = []
-                entry = self._entry(context, app_max_body, problems)
+                bounds = InheritedBounds(app_max_body, limits.get(id(_effective(context)), {}))
+                entry = self._entry(context, bounds, problems)
                 known = _Read(context.original_route, dependant, entry, tuple(problems), _documentation(context))
             read[key] = known
             if known.entry is not None:
@@ -101,10 +106,10 @@ class Collector:
         collected.problems = [*of_groups, *collected.problems, *_hidden(routes)]
         return collected
 
-    def _entry(self, context: RouteContext, app_max_body: int | None, problems: list[str]) -> Route | LocalEntry | None:
+    def _entry(self, context: RouteContext, bounds: InheritedBounds, problems: list[str]) -> Route | LocalEntry | None:
         original: Any = context.original_route
         if isinstance(original, Declared):
-            return self._declared(context, original, app_max_body, problems)
+            return self._declared(context, original, bounds, problems)
         if isinstance(original, Host):
             problems.append(
                 f"host {original.host!r}: the routes of a gateway are the same for every host, and would come before it; "
@@ -114,12 +119,12 @@ class Collector:
         return _local(context, original, problems)
 
     def _declared(
-        self, context: RouteContext, declared: Declared, app_max_body: int | None, problems: list[str]
+        self, context: RouteContext, declared: Declared, bounds: InheritedBounds, problems: list[str]
     ) -> Route | None:
         options = declared.options
         methods = tuple(sorted(context.methods or (), key=_method_order))
         name = f"{'|'.join(methods)} {context.path}"
-        problems += [f"{name}: {one}" for one in (*declared.problems, *_never_served(methods))]
+        problems += [f"{name}: {one}" for one in (*declared.problems, *_unserved(methods, context))]
         if "allow" not in options:
             problems.append(
                 f"{name}: says nothing about who may call; add allow=anyone, signed_in, role(...), scope(...) or a function"
@@ -137,7 +142,7 @@ class Collector:
                 self.groups.append(group)  # of a router
         policies = (*(self._group(one)[1] for one in declared.groups), own)
         try:
-            return gateway_route(context, methods, declared, rule=rule, app_max_body=app_max_body, policies=policies)
+            return gateway_route(context, methods, declared, rule=rule, bounds=bounds, policies=policies)
         except (TypeError, ValueError, NameError) as error:
             problems.append(f"{name}: {error}")
             return None
@@ -163,12 +168,16 @@ def hide_forwards(routes: Sequence[BaseRoute]) -> None:
 
 def _hide(context: RouteContext) -> bool:
     """Keep FastAPI from documenting ``context``; tell whether it would have, as its routers and their inclusions say."""
-    effective: Any = context._effective_route  # pyright: ignore[reportPrivateUsage] - nothing public has it
+    effective = _effective(context)
     shown: bool | None = getattr(effective, "limen_shown", None)
     if shown is None:
         shown = effective.limen_shown = bool(effective.include_in_schema)
         effective.include_in_schema = False
     return shown
+
+
+def _effective(context: RouteContext) -> Any:
+    return context._effective_route  # pyright: ignore[reportPrivateUsage] - nothing public has it
 
 
 def _documentation(context: RouteContext) -> ForwardOptions | None:
@@ -201,7 +210,8 @@ def _method_order(method: str) -> tuple[int, str]:
     return (order.index(method) if method in order else len(order), method)
 
 
-def _never_served(methods: Sequence[str]) -> Iterator[str]:
+def _unserved(methods: Sequence[str], context: RouteContext) -> Iterator[str]:
+    yield from never_served("callback", getattr(context, "callbacks", None) or ())  # a route of Starlette's has none
     for method in _NEVER_SERVED.intersection(methods):
         yield f"{method} is never served: it reaches no route and no endpoint; leave it out"
 
@@ -219,37 +229,45 @@ def _local(context: RouteContext, original: BaseRoute, problems: list[str]) -> L
             )
         return LocalEntry((ANY,), f"{path}/{{path:path}}", converters, "a mounted application")
     if isinstance(original, WebSocketRoute):
-        if isinstance(original, APIWebSocketRoute) and asks_for_caller(original.dependant):
-            problems.append(f"WebSocket {path}: {_NOBODY_ASKED}")
-        return LocalEntry((WEBSOCKET,), path, converters, "a WebSocket")
+        socket = socket_rule(original)
+        if socket is None and is_placeholder(original.endpoint):
+            problems.append(f"WebSocket {path}: {SOCKET_PLACEHOLDER}")
+        rule, auth = _ruled(f"WebSocket {path}", socket, getattr(context, "dependant", None), problems)
+        return LocalEntry((WEBSOCKET,), path, converters, "a WebSocket", socket, rule, auth)
     if not isinstance(original, StarletteRoute):
         return None
     methods = tuple(sorted(context.methods or (ANY,), key=_method_order))
     name = f"{'|'.join(methods)} {path}"
-    problems += [f"{name}: {one}" for one in _never_served(methods)]
+    problems += [f"{name}: {one}" for one in _unserved(methods, context)]
+    local = original if isinstance(original, LocalRoute) else None
+    rule, auth = _ruled(name, local, getattr(context, "dependant", None), problems)
+    if local is None and isinstance(original, APIRoute) and is_placeholder(original.endpoint):
+        problems.append(f"{name}: {PLACEHOLDER}")
+    secured = local is not None and documents_schemes(context)
+    return LocalEntry(methods, path, converters, "an endpoint of FastAPI's", local, rule, auth, secured)
+
+
+def _ruled(
+    name: str, local: LocalRoute | SocketRule | None, dependant: Dependant | None, problems: list[str]
+) -> tuple[Rule | None, Methods | None]:
+    """Return who may call an endpoint, and the methods by which callers prove who they are; ``local`` is what says so."""
+    options: RouteOptions | SocketOptions = {} if local is None else local.options
+    problems += [f"{name}: {one}" for one in (() if local is None else local.problems)]
     rule, auth = None, None
-    if not isinstance(original, LocalRoute):
-        if isinstance(original, APIRoute):
-            if asks_for_caller(context.dependant):
-                problems.append(f"{name}: {_NOBODY_ASKED}")
-            if is_placeholder(original.endpoint):
-                problems.append(f"{name}: {PLACEHOLDER}")
-        return LocalEntry(methods, path, converters, "an endpoint of FastAPI's")
-    problems += [f"{name}: {one}" for one in original.problems]
-    if "allow" in original.options:
-        rule = _rule(name, original.options["allow"], problems)
-        if rule is not None and rule.public and original.takes_caller:
+    if "allow" in options:
+        rule = _rule(name, options["allow"], problems)
+        if rule is not None and rule.public and local is not None and local.takes_caller:
             problems.append(
                 f"{name}: the endpoint takes a Principal, and anyone may call: nobody is asked who is calling; say who may "
                 "call, or leave the parameter out"
             )
-    if (rule is None or rule.public) and "allow" not in original.options and asks_for_caller(context.dependant):
+    elif dependant is not None and asks_for_caller(dependant):
         problems.append(f"{name}: {_NOBODY_ASKED}")
-    if "auth" in original.options:
-        auth = Methods.of(original.options["auth"])
+    if "auth" in options:
+        auth = Methods.of(options["auth"])
         if rule is None:
             problems.append(f"{name}: auth= says how callers prove who they are, and nobody asks; add allow=")
-    return LocalEntry(methods, path, converters, "an endpoint of FastAPI's", original, rule, auth)
+    return rule, auth
 
 
 def _hidden(routes: Sequence[BaseRoute]) -> Iterator[str]:

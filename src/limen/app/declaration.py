@@ -3,21 +3,31 @@
 A stub is a route of FastAPI's for its documentation and its dependencies: the gateway's table matches requests.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, Final
 
 from fastapi import APIRouter
-from fastapi.routing import APIRoute
-from starlette.routing import Match
+from fastapi.exceptions import FastAPIError
+from fastapi.params import Depends
+from fastapi.routing import APIRoute, iter_route_contexts
+from pydantic import PydanticUserError
+from starlette.routing import BaseRoute, Match
 from starlette.types import Scope
 
-from limen.app.access import LocalRoute, with_caller
+from limen.app.access import LocalRoute, SocketRule, with_caller
 from limen.app.group_policies import GroupPolicies
-from limen.app.options import OWN_OPTIONS, ForwardOptions, RouteOptions, Stub
-from limen.app.placeholder import PLACEHOLDER, is_placeholder
+from limen.app.options import OWN_OPTIONS, ForwardOptions, RouteOptions, SocketOptions, Stub
+from limen.app.placeholder import PLACEHOLDER, SOCKET_PLACEHOLDER, is_placeholder
 
 # Options that an endpoint of the application's own may have.
 _OF_LOCAL: Final = frozenset(("allow", "auth"))
+
+_OPTIONS: Final = frozenset(RouteOptions.__annotations__)
+_OF_FASTAPI: Final = _OPTIONS - OWN_OPTIONS
+
+# What FastAPI and pydantic raise for a signature or an option that they do not take.
+_REFUSALS: Final = (FastAPIError, PydanticUserError, AssertionError, NameError, TypeError, ValueError)
 
 
 class Declared(APIRoute):
@@ -67,10 +77,11 @@ def register(
         "responses": {**(options.get("responses") or {})},
         "openapi_extra": {**(options.get("openapi_extra") or {})},
     }
-    router.add_api_route(path, function, methods=list(methods), route_class_override=Declared, **given)
+    problems = [*_unknown(options), *_added(router, methods, path, function, Declared, given)]
     declared = router.routes[-1]
     assert isinstance(declared, Declared)
     declared.options = options
+    declared.problems = problems
     return declared
 
 
@@ -82,7 +93,7 @@ def _declare_local(
     options: RouteOptions,
     groups: Sequence[GroupPolicies],
 ) -> None:
-    problems: list[str] = []
+    problems = [*_unknown(options)]
     stray = sorted((OWN_OPTIONS & {*options, *(["policies"] if groups else [])}) - _OF_LOCAL)
     if stray:
         problems.append(f"{', '.join(stray)} given without upstream=; name the service")
@@ -93,9 +104,7 @@ def _declare_local(
     except TypeError as error:
         problems.append(str(error))
         endpoint = _refused
-    router.add_api_route(
-        path, endpoint, methods=list(methods), route_class_override=_local_class(router), **_fastapi_options(options)
-    )
+    problems += _added(router, methods, path, endpoint, _local_class(router), _fastapi_options(options))
     local = router.routes[-1]
     assert isinstance(local, LocalRoute)
     local.options = options
@@ -103,8 +112,76 @@ def _declare_local(
     local.problems = problems
 
 
+def declare_websocket(
+    router: APIRouter,
+    path: str,
+    name: str | None,
+    dependencies: Sequence[Depends] | None,
+    options: SocketOptions,
+) -> Callable[[Stub], Stub]:
+    """Return the decorator that declares a WebSocket of the application's own at ``router``."""
+
+    def decorate(function: Stub) -> Stub:
+        problems = [SOCKET_PLACEHOLDER] if is_placeholder(function) else []
+        endpoint: Callable[..., Any] = function
+        try:
+            endpoint = with_caller(function, guarded="allow" in options)
+        except TypeError as error:
+            problems.append(str(error))
+            endpoint = _refused
+        given = list(dependencies or ())
+        if options or problems:
+            rule = SocketRule(options, takes_caller=endpoint is not function, problems=problems)
+            given.insert(0, Depends(rule))
+        router.add_api_websocket_route(path, endpoint, name, dependencies=given)
+        return function
+
+    return decorate
+
+
+def _added(
+    router: APIRouter,
+    methods: Sequence[str],
+    path: str,
+    function: Callable[..., Any],
+    kind: type[APIRoute],
+    given: Mapping[str, Any],
+) -> Iterator[str]:
+    """Have ``router`` add a route of ``kind``, and yield why FastAPI does not take it; then an empty one has its place.
+
+    A path that FastAPI does not take, it refuses by itself: no route can have it.
+    """
+    try:
+        router.add_api_route(path, function, methods=list(methods), route_class_override=kind, **given)
+    except _REFUSALS as error:
+        router.add_api_route(path, _refused, methods=list(methods), route_class_override=kind)
+        yield " ".join(str(error).split())
+
+
+def never_served(what: str, routes: Iterable[BaseRoute]) -> Iterator[str]:
+    """Yield a problem for each of ``routes``, a callback or a webhook, that says who answers it or who may call."""
+    for context in iter_route_contexts(list(routes)):
+        original = context.original_route
+        if isinstance(original, Declared | LocalRoute) and (stray := sorted(OWN_OPTIONS & original.options.keys())):
+            yield (
+                f"the {what} {context.path} has {', '.join(f'{one}=' for one in stray)}, and stands in the document alone: "
+                "the gateway does not serve it; leave that out"
+            )
+
+
+def _unknown(options: RouteOptions) -> Iterator[str]:
+    """Yield a problem for each option that no route has."""
+    for name in sorted(set(options) - _OPTIONS):
+        close = get_close_matches(name, _OPTIONS, 1)
+        yield f"there is no option {name}=" + (f"; did you mean {close[0]}=?" if close else "; leave it out")
+
+
 def _refused() -> None:
-    """Stand for an endpoint that FastAPI cannot read: the gateway does not compile with it."""
+    """Stand for a function that FastAPI cannot read: the gateway does not compile with it.
+
+    Declared while the gateway runs, it is called all the same. Raises RuntimeError.
+    """
+    raise RuntimeError("the declaration of this endpoint is wrong, as the log says where it was compiled")
 
 
 def _local_class(router: APIRouter) -> type[LocalRoute]:
@@ -122,4 +199,4 @@ _LOCAL_CLASSES: Final[dict[type[APIRoute], type[LocalRoute]]] = {}
 
 def _fastapi_options(options: RouteOptions) -> dict[str, Any]:
     """Return the options that are FastAPI's."""
-    return {key: value for key, value in options.items() if key not in OWN_OPTIONS}
+    return {key: value for key, value in options.items() if key in _OF_FASTAPI}

@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import get_request_handler, request_response
+from fastapi.security.base import SecurityBase
 from starlette.convertors import Convertor
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -42,23 +43,48 @@ def guard(route: Any) -> "DependencyGuard | None":
     handler = get_request_handler(
         dependant=dependant, dependency_overrides_provider=route.dependency_overrides_provider
     )
-    calls = frozenset(one.call for one in dependencies)
     return DependencyGuard(
-        request_response(handler), dict(route.param_convertors), calls, ", ".join(map(_name, dependencies))
+        request_response(handler),
+        dict(route.param_convertors),
+        dependant,
+        ", ".join(map(_name, dependencies)),
+        documented=documents_schemes(route),
     )
 
 
+def documents_schemes(route: Any) -> bool:
+    """Tell whether FastAPI documents what credentials dependencies of ``route`` ask for; ``openapi_extra`` may say others."""
+    return "security" not in (route.openapi_extra or {}) and any(
+        map(_asks_for_credentials, route.dependant.dependencies)
+    )
+
+
+def _asks_for_credentials(dependant: Dependant) -> bool:
+    return isinstance(dependant.call, SecurityBase) or any(map(_asks_for_credentials, dependant.dependencies))
+
+
 class DependencyGuard:
-    """Runs the dependencies of one route, ``calls``, and then the exchange. ``names`` names them."""
+    """Runs the dependencies of one route, those of ``dependant``, and then the exchange. ``names`` names them.
+
+    ``schemes_documented`` says that the document has what credentials they ask for, beside those that the rule needs.
+    """
 
     def __init__(
-        self, app: ASGIApp, converters: Mapping[str, Convertor[Any]], calls: frozenset[object], names: str
+        self,
+        app: ASGIApp,
+        converters: Mapping[str, Convertor[Any]],
+        dependant: Dependant,
+        names: str,
+        *,
+        documented: bool,
     ) -> None:
         """``app`` is what FastAPI makes of them; ``converters`` are those of the path."""
         self._app = app
         self._converters = converters
-        self.calls = calls
+        self.dependant = dependant
+        self.calls = frozenset(one.call for one in dependant.dependencies)
         self.names = names
+        self.schemes_documented = documented
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run, with a scope as FastAPI's router makes it."""

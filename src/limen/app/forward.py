@@ -28,7 +28,8 @@ def declare_forward(
     declared.groups = groups
     if stray:
         declared.problems = [
-            f"forward() has no option {'=, '.join(stray)}=; it reads neither bodies nor answers; leave it out"
+            *declared.problems,
+            f"forward() has no option {'=, '.join(stray)}=; it reads neither bodies nor answers; leave it out",
         ]
 
 

@@ -6,6 +6,7 @@ from typing import Any, Unpack, cast
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.params import Depends
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -13,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from limen.app import local_checks
 from limen.app.collect import Collected, Collector, hide_forwards
 from limen.app.config import GatewayConfig
-from limen.app.declaration import Declared, declare
+from limen.app.declaration import Declared, declare, declare_websocket, never_served
 from limen.app.dependencies import DependencyGuard, guard_first
 from limen.app.document.endpoint import load_first
 from limen.app.document.operation_ids import FunctionNames, chosen_by_user
@@ -24,7 +25,7 @@ from limen.app.group_policies import GroupPolicies
 from limen.app.jwks import JwkSetSource, publish
 from limen.app.lifespan import Lifespan, UserLifespan
 from limen.app.local import exception_handlers, on_invalid_request, server_error_handler
-from limen.app.options import Auth, ForwardOptions, RouteOptions, Stub, Verbs
+from limen.app.options import Auth, ForwardOptions, RouteOptions, SocketOptions, Stub, Verbs
 from limen.app.stub import LOCAL_DEFAULT, document
 from limen.app.telemetry import observes
 from limen.auth.assertion import Assertion
@@ -165,6 +166,18 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
         """Forward everything under ``path``."""
         self._config.changed()
         declare_forward(self.router, path, options, groups)
+
+    def websocket(
+        self,
+        path: str,
+        name: str | None = None,
+        *,
+        dependencies: Sequence[Depends] | None = None,
+        **options: Unpack[SocketOptions],
+    ) -> Callable[[Stub], Stub]:
+        """Declare a WebSocket of the gateway's own, of which ``allow`` may say who may call."""
+        self._config.changed()
+        return declare_websocket(self.router, path, name, dependencies, options)
 
     def full_path(self, path: str) -> str:
         """Return ``path`` as it is: the gateway has no prefix."""
@@ -345,6 +358,7 @@ class Gateway(Verbs, FastAPI):  # pyright: ignore[reportIncompatibleMethodOverri
     def _collect(self) -> Collected:
         self._routes_seen = len(self.router.routes)
         collected = self._collector.collect(self.router.routes, app_max_body=self.max_body_size)
+        collected.problems += never_served("webhook", self.webhooks.routes)
         collected.problems += self._public_document.set_forwards(collected.forwards, self.openapi_version)
         return collected
 

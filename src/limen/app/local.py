@@ -12,6 +12,7 @@ from starlette.routing import Mount
 from starlette.types import ExceptionHandler
 
 from limen.app.http_exceptions import detail_of, has_content
+from limen.app.socket_refusal import SocketRefused, on_socket_refused
 from limen.contract.violations import MOST_LISTED, violation
 from limen.engines.asgi.record import OUTCOME
 from limen.errors import Kind
@@ -123,6 +124,7 @@ def exception_handlers(given: Mapping[Any, ExceptionHandler] | None) -> dict[Any
         HTTPException: on_http_exception,
         RequestValidationError: on_invalid_request,
         ClientDisconnect: on_client_disconnect,
+        SocketRefused: on_socket_refused,
         **(given or {}),
     }
 

@@ -109,6 +109,13 @@ class RouteOptions(TypedDict, total=False):
     form_limits: Mapping[str, int] | None
 
 
+class SocketOptions(TypedDict, total=False):
+    """Keyword options of ``websocket``, besides FastAPI's: ``allow`` and ``auth``, as of an endpoint of the gateway's own."""
+
+    allow: Allow
+    auth: Auth
+
+
 OWN_OPTIONS = frozenset(
     (
         "upstream",

@@ -1,4 +1,4 @@
-"""Tells a stub's body from one that does something: ``...`` or a docstring, and nothing else."""
+"""Tells a stub's body from one that does something: ``...``, a docstring or ``raise NotImplementedError`` alone."""
 
 import ast
 import inspect
@@ -11,14 +11,18 @@ PLACEHOLDER = (
     "the endpoint does"
 )
 
+SOCKET_PLACEHOLDER = "the function does nothing, and no service answers a WebSocket; write what the endpoint does"
+
 
 def is_placeholder(function: Callable[..., Any]) -> bool:
-    """Tell whether ``function`` has ``...`` or a docstring alone for a body; False where its source is not at hand.
+    """Tell whether ``function`` has the body of a stub, and no other; False where its source is not at hand.
 
     Who means an endpoint that answers null says ``pass`` or ``return None``.
     """
-    if not inspect.isfunction(function) or function.__code__.co_names or hasattr(function, "__wrapped__"):
-        return False  # it names something, or a decorator stands around it
+    if not inspect.isfunction(function) or hasattr(function, "__wrapped__"):
+        return False  # a decorator stands around it
+    if {*function.__code__.co_names} - {"NotImplementedError"}:
+        return False  # it names something
     try:
         source = textwrap.dedent(inspect.getsource(function))
         parsed = ast.parse(source).body[0]
@@ -27,6 +31,14 @@ def is_placeholder(function: Callable[..., Any]) -> bool:
     if not isinstance(parsed, ast.FunctionDef | ast.AsyncFunctionDef):
         return False
     body = parsed.body[1:] if ast.get_docstring(parsed, clean=False) is not None else parsed.body
-    return all(
-        isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant) and one.value.value is ... for one in body
-    )
+    return all(map(_says_nothing, body))
+
+
+def _says_nothing(statement: ast.stmt) -> bool:
+    match statement:
+        case ast.Expr(ast.Constant(value)):
+            return value is ...
+        case ast.Raise(ast.Name("NotImplementedError") | ast.Call(ast.Name("NotImplementedError"))):
+            return True
+        case _:
+            return False

@@ -4,12 +4,13 @@ from collections.abc import Callable, Sequence
 from typing import Unpack
 
 from fastapi import APIRouter
+from fastapi.params import Depends
 
-from limen.app.declaration import declare
+from limen.app.declaration import declare, declare_websocket
 from limen.app.forward import declare_forward
 from limen.app.group import Group
 from limen.app.group_policies import GroupPolicies
-from limen.app.options import ForwardOptions, RouteOptions, Stub, Verbs
+from limen.app.options import ForwardOptions, RouteOptions, SocketOptions, Stub, Verbs
 from limen.errors import DeclarationError
 
 
@@ -30,6 +31,17 @@ class Router(Verbs, APIRouter):  # pyright: ignore[reportIncompatibleMethodOverr
     def declare_forward(self, path: str, options: ForwardOptions, groups: Sequence[GroupPolicies] = ()) -> None:
         """Forward everything under ``path``."""
         declare_forward(self, path, options, groups)
+
+    def websocket(
+        self,
+        path: str,
+        name: str | None = None,
+        *,
+        dependencies: Sequence[Depends] | None = None,
+        **options: Unpack[SocketOptions],
+    ) -> Callable[[Stub], Stub]:
+        """Declare a WebSocket, of which ``allow`` may say who may call."""
+        return declare_websocket(self, path, name, dependencies, options)
 
     def full_path(self, path: str) -> str:
         """Return ``path`` behind the router's own prefix: those of its inclusions come before it."""

@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi.routing import APIRoute
 
+from limen.app.form_limits import FormLimits
 from limen.app.signature_answers import documented_answer, other_answers
 from limen.app.signature_body import declared_body
 from limen.app.signature_parameters import declared_parameter
@@ -12,10 +13,13 @@ from limen.contract.contract import Contract
 from limen.contract.parameters import Parameter, ParameterLocation
 
 
-def contract(route: APIRoute, body: object = None, *, after: bool = False) -> Contract:
+def contract(
+    route: APIRoute, body: object = None, *, after: bool = False, form_limits: FormLimits | None = None
+) -> Contract:
     """Return the contract of ``route``.
 
-    ``body`` is the route's option of that name, and ``after`` tells whether a hook makes the answer. Raises TypeError for
+    ``body`` is the route's option of that name, ``after`` tells whether a hook makes the answer, and ``form_limits`` are
+    those of its routers. Raises TypeError for
     what a stub cannot have, and for names that are not defined.
     """
     refuse_unresolved(route)
@@ -50,6 +54,6 @@ def contract(route: APIRoute, body: object = None, *, after: bool = False) -> Co
                 raise TypeError(
                     f"the path has no parameter {name!r}; give it the name that the path has, without alias="
                 )
-    held, streamed = declared_body(route, body)
+    held, streamed = declared_body(route, body, form_limits or {})
     answers, rest = other_answers(route)
     return Contract(tuple(params), held, documented_answer(route, after=after), answers, rest, streamed)

@@ -31,6 +31,14 @@ def documented_answer(route: APIRoute, *, after: bool) -> AnswerModel | None:
     annotation: Any = route.response_model
     options: dict[str, Any] = {name: getattr(route, f"response_model_{name}") for name in _DEFAULTS}
     given = [f"response_model_{name}" for name, value in options.items() if value is not _DEFAULTS[name]]
+    if route.is_json_stream or route.is_sse_stream:
+        unused = ["after"] * after + ["response_model"] * (annotation is not None) + given
+        if unused:
+            raise TypeError(
+                f"the stub yields, so its answer is documented as a stream, which passes as it comes, and {unused[0]}= would "
+                "read it whole; leave out one of them"
+            )
+        return None
     if _has_no_model(annotation):
         if given:
             raise TypeError(

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from limen.app.annotations import alternatives, field_adapter
+from limen.app.form_limits import FormLimits
 from limen.app.signature_parameters import declared_parameter, refuse_alias_path, refuse_unfit_default
 from limen.contract.form_body import FORM, MOST_FIELDS, MULTIPART, FormBody
 from limen.contract.json_body import JsonBody
@@ -25,15 +26,18 @@ _ANNOTATIONS: Final = frozenset(
 )
 
 
-def declared_body(route: APIRoute, option: object) -> tuple[JsonBody | FormBody | TextBody | None, str | None]:
+def declared_body(
+    route: APIRoute, option: object, router_limits: FormLimits
+) -> tuple[JsonBody | FormBody | TextBody | None, str | None]:
     """Return the body that is held and checked, and the media type of one that is declared and streams.
 
-    ``option`` is the route's ``body=``. Raises TypeError for a body that a stub cannot have.
+    ``option`` is the route's ``body=``, and ``router_limits`` are the ``form_limits`` of its routers. Raises TypeError for a
+    body that a stub cannot have.
     """
     if option not in (None, AS_SENT):
         raise TypeError(f"body={option!r} is unknown; say body={AS_SENT!r}, or leave it out")
     fields: Sequence[Any] = route.dependant.body_params
-    limits = _form_limits(route)
+    limits = _form_limits(route, router_limits)
     forms = [isinstance(field.field_info, Form) for field in fields]
     if _own_form_limits(route) and not any(forms):
         raise TypeError("form_limits= is for a declared form, and there is none; leave it out")
@@ -82,19 +86,19 @@ def _text(info: FieldInfo, media_type: str, option: object) -> TextBody:
     return TextBody(field_adapter(info), essence, info.is_required(), binary=kinds == {bytes})
 
 
-def _form_limits(route: APIRoute) -> Mapping[str, int]:
-    """Return the bounds of a form that ``route`` has, and else its application."""
+def _form_limits(route: APIRoute, of_routers: FormLimits) -> FormLimits:
+    """Return the bounds of a form that ``route`` has, else its routers, and else its application."""
     app: Any = route.dependency_overrides_provider
-    inherited: Mapping[str, int] = {} if app is None else app.router.form_limits
-    return {**inherited, **_own_form_limits(route)}
+    inherited: FormLimits = {} if app is None else app.router.form_limits
+    return {**inherited, **of_routers, **_own_form_limits(route)}
 
 
-def _own_form_limits(route: APIRoute) -> Mapping[str, int]:
+def _own_form_limits(route: APIRoute) -> FormLimits:
     original: Any = getattr(route, "original_route", route)
-    return cast("Mapping[str, int]", original.form_limits)
+    return cast("FormLimits", original.form_limits)
 
 
-def _form(fields: Sequence[Any], option: object, limits: Mapping[str, int]) -> tuple[FormBody | None, str | None]:
+def _form(fields: Sequence[Any], option: object, limits: FormLimits) -> tuple[FormBody | None, str | None]:
     media_types = {field.field_info.media_type for field in fields}
     if not media_types <= {FORM, MULTIPART}:
         raise TypeError(f"a form comes as {FORM} or {MULTIPART}; leave out media_type=")

@@ -1,5 +1,6 @@
 """Makes a route of a stub, whose signature is the contract, and of a ``forward``, which has none: a service answers."""
 
+from dataclasses import dataclass, field
 from typing import Final, cast
 
 from fastapi.routing import APIRoute, RouteContext
@@ -7,6 +8,7 @@ from fastapi.routing import APIRoute, RouteContext
 from limen.app.declaration import Declared
 from limen.app.dependencies import guard
 from limen.app.document.operation import addition, describe
+from limen.app.form_limits import FormLimits
 from limen.app.hooks import after_hook
 from limen.app.options import RouteOptions
 from limen.app.signature import contract
@@ -28,16 +30,24 @@ LOCAL_DEFAULT: Final = _Default(DEFAULT_HELD)
 """The ``max_body_size`` of the application's own endpoints where nobody has said another; known again by its identity."""
 
 
+@dataclass(frozen=True, slots=True)
+class InheritedBounds:
+    """``max_body`` is the ``max_body_size`` of the application, in bytes, and ``form_limits`` are those of the routers."""
+
+    max_body: int | None = None
+    form_limits: FormLimits = field(default_factory=dict[str, int])
+
+
 def gateway_route(
     context: RouteContext,
     methods: tuple[str, ...],
     declared: Declared,
     *,
     rule: Rule,
-    app_max_body: int | None,
+    bounds: InheritedBounds,
     policies: tuple[DeclaredPolicies, ...],
 ) -> Route:
-    """Return the route that a stub or a ``forward`` declares. ``app_max_body`` is the ``max_body_size`` of the application.
+    """Return the route that a stub or a ``forward`` declares. ``bounds`` hold where it has none of its own.
 
     Raises TypeError for what such a route cannot have.
     """
@@ -55,7 +65,8 @@ def gateway_route(
     auth, after = options.get("auth"), options.get("after")
     promised = Contract()
     if declared.forward is None:
-        promised = contract(cast("APIRoute", context), options.get("body"), after=after is not None)
+        route = cast("APIRoute", context)
+        promised = contract(route, options.get("body"), after=after is not None, form_limits=bounds.form_limits)
     return Route(
         methods=methods,
         path=context.path or "",
@@ -73,7 +84,7 @@ def gateway_route(
         timeouts=options.get("timeouts"),
         max_answer=options.get("max_answer", DEFAULT_HELD),
         contract=promised,
-        max_body=_max_body(options, context.max_body_size, app_max_body, held=promised.body is not None),
+        max_body=_max_body(options, context.max_body_size, bounds.max_body, held=promised.body is not None),
         policies=policies,
         guard=guard(context),
         declared_as=declared,

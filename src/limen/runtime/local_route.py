@@ -14,7 +14,7 @@ class LocalEntry:
     """One endpoint. ``methods`` may be ``ANY`` or ``WEBSOCKET``; ``converters`` are those that its path may name.
 
     ``route`` is the route as the framework knows it, where ``allow`` says who may call; ``auth`` None means the gateway's own
-    methods.
+    methods. ``schemes_documented`` says that its dependencies ask for credentials besides, and the document has which.
     """
 
     methods: tuple[str, ...]
@@ -24,6 +24,7 @@ class LocalEntry:
     route: object = field(default=None, repr=False, compare=False)
     allow: Rule | None = None
     auth: Methods | None = None
+    schemes_documented: bool = False
 
     @property
     def name(self) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from limen.testing.server import Server
 from limen.upstream.connection import Connection
@@ -31,9 +31,10 @@ class ServiceMissing(LookupError):
 class MemoryNetwork:
     """Leads each upstream to the service of its address, or else of its name."""
 
-    def __init__(self, services: Mapping[str, Server]) -> None:
-        """``services`` are by name or address."""
+    def __init__(self, services: Mapping[str, Server], given: Collection[str] = ()) -> None:
+        """``services`` are those that run, by name or address; the ones ``given`` start with a lifespan."""
         self._services = services
+        self._given = given
         self._missing: ServiceMissing | None = None
 
     async def connect(
@@ -49,8 +50,7 @@ class MemoryNetwork:
         server = self._services.get(service_key(target.url)) or self._services.get(upstream.name)
         if server is None:
             self._missing = ServiceMissing(
-                f"the gateway called upstream {upstream.name!r} at {target}, and services= has "
-                f"{', '.join(map(repr, sorted(self._services))) or 'nothing'}; add {upstream.name!r} or {target.url!r}"
+                f"the gateway called upstream {upstream.name!r} at {target}, and {self._why(upstream, target)}"
             )
             raise self._missing
         connection = make(Connection)
@@ -61,6 +61,16 @@ class MemoryNetwork:
             raise
         await asyncio.sleep(0)  # as a socket does, it takes a turn of the loop
         return connection
+
+    def _why(self, upstream: Upstream, target: Target) -> str:
+        """Return why ``target`` is not there, and what to write."""
+        if self._given and not self._services:
+            return (
+                "no service runs: services= start with the lifespan; write "
+                "`with TestClient(WithServices(...)) as client:`, or `async with serving(...) as client:`"
+            )
+        names = ", ".join(map(repr, sorted(self._services))) or "nothing"
+        return f"services= has {names}; add {upstream.name!r} or {target.url!r}"
 
     async def addresses(self, host: str, deadline: float | None) -> tuple[str, ...]:
         """Return none: services in memory are found by their names."""

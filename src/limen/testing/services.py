@@ -40,7 +40,7 @@ class WithServices:
         self._services = dict(services or {})
         self._clock = clock
         self._servers: dict[str, Server] = {}
-        self.network = MemoryNetwork(self._servers)
+        self.network = MemoryNetwork(self._servers, self._services)
         time = SYSTEM if clock is None else clock
         self._system = System(lambda: self.network, time.now, time.monotonic)
 

@@ -4,10 +4,10 @@ import functools
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
-from fastapi import APIRouter, Depends, WebSocket
+from fastapi import APIRouter, Depends, WebSocket, WebSocketDisconnect
 from fastapi.testclient import TestClient
 
-from limen import DeclarationError, Gateway, Principal, Router, Upstream, anyone, caller, signed_in
+from limen import DeclarationError, Gateway, Principal, Router, Upstream, anyone, caller, owner, signed_in
 from limen.auth import Jwt, issue
 from tokens import SECRET
 
@@ -60,14 +60,15 @@ def needs(caller: Principal) -> str:
 def test_no_declaration_reads_a_principal_from_a_request() -> None:
     app = Gateway(auth=JWT)
     stub: Any = needs
-    for declare in (
-        lambda: app.get("/a", allow=signed_in, dependencies=[Depends(needs)])(lambda: None),
-        lambda: app.add_api_route("/b", needs),
-        lambda: APIRouter().post("/c")(needs),
-        lambda: app.post("/d", upstream=Upstream("svc", ["http://127.0.0.1:9"]), allow=anyone)(stub),
-    ):
-        with pytest.raises(TypeError, match="a Principal is who is calling, and is never read from a request"):
+    said = "a Principal is who is calling, and is never read from a request"
+    for declare in (lambda: app.add_api_route("/b", needs), lambda: APIRouter().post("/c")(needs)):
+        with pytest.raises(TypeError, match=said):
             declare()
+    app.get("/a", allow=signed_in, dependencies=[Depends(needs)])(lambda: None)
+    app.post("/d", upstream=Upstream("svc", ["http://127.0.0.1:9"]), allow=anyone)(stub)
+    with pytest.raises(DeclarationError) as caught:
+        app.compile()
+    assert [one.partition(said)[0] for one in caught.value.problems] == ["GET /a: ", "POST /d: "]
 
 
 def test_an_endpoint_that_anyone_may_call_says_so() -> None:
@@ -134,6 +135,72 @@ def test_a_dependency_that_takes_the_caller_needs_somebody_to_ask() -> None:
     told = [problem.partition(":") for problem in caught.value.problems]
     assert [one[0] for one in told] == ["GET /a", "GET /b", "GET /c", "WebSocket /d"]
     assert all("nobody is asked who is calling" in one[2] for one in told)
+
+
+async def silent(websocket: WebSocket) -> None:
+    await websocket.accept()
+
+
+def test_what_is_wrong_with_the_rule_of_a_websocket_is_told() -> None:
+    app = Gateway()
+    wrong: Any = "admin"
+
+    @app.websocket("/a")
+    async def a(websocket: WebSocket, caller: Principal) -> None:
+        await websocket.accept()
+
+    @app.websocket("/b", allow=anyone)
+    async def b(websocket: WebSocket, caller: Principal) -> None:
+        await websocket.accept()
+
+    del a, b
+    app.websocket("/c", allow=wrong)(silent)
+    app.websocket("/d", auth=JWT)(silent)
+    app.websocket("/e", allow=owner("user_id"), auth=JWT)(silent)
+    app.websocket("/f", allow=signed_in)(silent)
+    with pytest.raises(DeclarationError) as caught:
+        app.compile()
+    told = dict(problem.split(": ", 1) for problem in caught.value.problems)
+    assert [*told] == [f"WebSocket /{path}" for path in "abcdef"]
+    for path, said in {
+        "a": "without allow= nobody is asked",
+        "b": "the endpoint takes a Principal, and anyone may call",
+        "d": "nobody asks; add allow=",
+        "e": "needs the path parameter {user_id}",
+        "f": "allow=signed_in needs to know the caller",
+    }.items():
+        assert said in told[f"WebSocket /{path}"]
+
+
+def test_a_websocket_that_a_router_got_later_refuses_until_the_next_compile() -> None:
+    app, router = Gateway(auth=JWT), Router()
+    app.include_router(router)
+    with TestClient(app) as client:
+        client.get("/")
+        router.websocket("/late", allow=signed_in)(silent)
+        with pytest.raises(RuntimeError, match="/late was declared after the last compile"):
+            client.websocket_connect("/late", headers=CALLER).__enter__()
+        app.compile()
+        with client.websocket_connect("/late", headers=CALLER):
+            pass
+        with pytest.raises(WebSocketDisconnect), client.websocket_connect("/late"):
+            pass
+
+
+async def test_a_server_that_can_write_no_refusal_of_a_websocket_closes_it() -> None:
+    app = Gateway(auth=JWT)
+    app.websocket("/ws", allow=signed_in)(silent)
+    written: list[Any] = []
+
+    async def receive() -> dict[str, str]:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        written.append(message)
+
+    scope: Any = {"type": "websocket", "path": "/ws", "query_string": b"", "headers": [], "scheme": "ws"}
+    await app(scope, receive, send)
+    assert [(one["type"], one["code"]) for one in written] == [("websocket.close", 1008)]
 
 
 def test_a_mounted_router_and_names_that_are_no_list_are_refused() -> None:

@@ -48,12 +48,34 @@ def test_a_function_that_does_nothing_is_the_stub_of_nobody() -> None:
     def d() -> None:
         pass
 
-    del a, b, c, d
+    @app.get("/e")
+    async def e() -> None:
+        """Say what it does."""
+        raise NotImplementedError
+
+    @app.get("/f")
+    def f() -> None:
+        raise NotImplementedError("soon")
+
+    del a, b, c, d, e, f
     said = (
         "the function does nothing, as that of a stub, and there is no upstream=; name the service that answers, or write "
         "what the endpoint does"
     )
-    assert problems(app) == (f"GET /a: {said}", f"GET /b: {said}")
+    assert problems(app) == tuple(f"GET /{name}: {said}" for name in "abef")
+
+
+def test_a_websocket_that_does_nothing_is_refused() -> None:
+    app, router = gateway(), APIRouter()
+
+    async def nothing(websocket: WebSocket) -> None: ...
+
+    app.websocket("/a")(nothing)
+    app.websocket("/b", allow=signed_in)(nothing)
+    router.websocket("/c")(nothing)
+    app.include_router(router)
+    said = "the function does nothing, and no service answers a WebSocket; write what the endpoint does"
+    assert problems(app) == tuple(f"WebSocket /{path}: {said}" for path in "abc")
 
 
 def test_a_function_without_a_source_is_taken_as_it_is() -> None:
@@ -85,6 +107,58 @@ def test_what_can_never_be_reached_is_refused() -> None:
     assert "GET /items/special: can never be reached, since FastAPI takes the first that fits" in found[1]
     assert "the gateway route can never be reached, since the application's own endpoint at /docs was" in found[3]
     assert "since the mounted application at /inner/{path:path} was declared before it" in found[4]
+
+
+def test_what_fastapi_refuses_is_a_problem_of_its_route_beside_the_others() -> None:
+    app = gateway()
+    misspelt: Any = {"upstrem": SVC}
+    app.delete("/a", upstream=SVC, allow=anyone, status_code=204, response_model=int)(endpoint)
+    app.get("/b", upstream=SVC, allow=anyone, response_model=Route)(endpoint)
+    app.get("/c", status_code=204, response_model=int)(endpoint)
+    app.get("/d", allow=anyone, **misspelt)(endpoint)
+    app.get("/e", upstream=SVC, allow=anyone, quite_another=1)(endpoint)  # pyright: ignore[reportCallIssue] - the mistake
+
+    @app.get("/f", upstream=SVC, allow=signed_in)
+    def f(caller: Principal) -> None: ...
+
+    del f
+    for found, said in zip(
+        problems(app),
+        (
+            "DELETE /a: Status code 204 must not have a response body",
+            "GET /b: Invalid args for response field!",
+            "GET /c: Status code 204 must not have a response body",
+            "GET /d: there is no option upstrem=; did you mean upstream=?",
+            "GET /e: there is no option quite_another=; leave it out",
+            "GET /f: a Principal is who is calling, and is never read from a request",
+        ),
+        strict=True,
+    ):
+        assert found.startswith(said)
+        assert "\n" not in found
+
+
+def test_a_wrong_endpoint_that_is_declared_while_the_gateway_runs_answers_nobody() -> None:
+    app = gateway()
+    with TestClient(app, raise_server_exceptions=False) as client:
+        app.get("/late", status_code=204, response_model=int)(endpoint)
+        assert client.get("/late").status_code == 500
+
+
+def test_a_callback_or_webhook_that_the_gateway_would_have_to_serve_is_refused() -> None:
+    callbacks, webhooks = Router(), Router()
+    callbacks.post("{$request.body#/url}", upstream=SVC, allow=anyone)(endpoint)
+    callbacks.post("{$request.body#/other}")(endpoint)
+    webhooks.post("news", allow=anyone)(endpoint)
+    app = gateway(webhooks=webhooks)
+    app.post("/a", upstream=SVC, allow=anyone, callbacks=callbacks.routes)(endpoint)
+    app.post("/b", callbacks=callbacks.routes)(endpoint)
+    callback = "the callback {$request.body#/url} has allow=, upstream="
+    assert [one.partition(", and stands in the document alone")[0] for one in problems(app)] == [
+        f"POST /a: {callback}",
+        f"POST /b: {callback}",
+        "the webhook news has allow=",
+    ]
 
 
 def test_hosts_are_refused() -> None:

@@ -110,7 +110,8 @@ def test_a_websocket_with_wrong_parameters_is_closed_as_in_fastapi() -> None:
         app = kind()
 
         @app.websocket("/ws")
-        async def ws(websocket: WebSocket, n: int) -> None: ...
+        async def ws(websocket: WebSocket, n: int) -> None:
+            await websocket.accept()
 
         del ws
         with pytest.raises(WebSocketDisconnect) as caught, TestClient(app).websocket_connect("/ws?n=x"):

@@ -711,15 +711,17 @@ def test_responses_of_the_application_check_answers_of_stubs() -> None:
     assert app.openapi()["paths"]["/x"]["post"]["responses"]["418"]["description"] == "T"
 
 
-def test_debug_shows_tracebacks_of_local_endpoints_alone() -> None:
+def test_debug_shows_tracebacks_of_endpoints_and_dependencies_alone() -> None:
     app = stubbed({"debug": True}, {})
 
     @app.get("/bug")
     def bug() -> None:
         raise RuntimeError("bug")
 
+    app.get("/depends", upstream=SVC, allow=anyone, dependencies=[Depends(bug)])(lambda: None)
     client = TestClient(app, raise_server_exceptions=False)
-    assert 'raise RuntimeError("bug")' in client.get("/bug").text
+    for path in ("/bug", "/depends"):
+        assert 'raise RuntimeError("bug")' in client.get(path).text
     assert client.post("/x", json={}).json()["code"] == "upstream_refused"
     del bug
 

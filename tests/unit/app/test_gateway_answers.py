@@ -1,10 +1,12 @@
 """What a stub declares of its answers and of the size of its bodies: FastAPI's meaning, or a refusal."""
 
+from collections.abc import AsyncIterable, Iterable
 from typing import Annotated, Any
 
 import pytest
 from fastapi import Query, Response
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
+from fastapi.sse import EventSourceResponse
 from pydantic import BaseModel, Json
 
 from limen import DeclarationError, Gateway, Upstream, anyone
@@ -165,3 +167,36 @@ def test_json_in_a_parameter_holds_no_objects() -> None:
         app.compile()
     (problem,) = raised.value.problems
     assert problem.startswith("GET /object: the query parameter 'q' is JSON that may hold objects")
+
+
+async def yields() -> AsyncIterable[Item]:
+    yield Item(id=1)
+
+
+def yields_events() -> Iterable[Item]:
+    yield Item(id=1)
+
+
+@pytest.mark.parametrize(
+    ("stub", "options", "media"),
+    [
+        (yields, {}, "application/jsonl"),
+        (yields_events, {"response_class": EventSourceResponse}, "text/event-stream"),
+    ],
+)
+def test_a_stub_that_yields_documents_a_stream_and_its_answer_passes(
+    stub: Any, options: dict[str, Any], media: str
+) -> None:
+    app = Gateway()
+    app.get("/a", upstream=SVC, allow=anyone, **options)(stub)
+    assert app.declared()[0].contract == Contract()
+    (content,) = app.openapi()["paths"]["/a"]["get"]["responses"]["200"]["content"].items()
+    assert (content[0], "#/components/schemas/Item" in str(content[1])) == (media, True)
+
+
+@pytest.mark.parametrize("option", [{"after": same}, {"response_model": Item}, {"response_model_exclude": {"a"}}])
+def test_what_would_read_a_stream_whole_is_refused(option: dict[str, Any]) -> None:
+    app = Gateway()
+    app.get("/a", upstream=SVC, allow=anyone, **option)(yields)
+    with pytest.raises(DeclarationError, match=f"passes as it comes, and {next(iter(option))}= would read it whole"):
+        app.compile()

@@ -5,10 +5,11 @@ from inspect import Parameter
 from typing import Annotated, Any
 
 import pytest
-from fastapi import Body, Cookie, File, Form, Path, Query
+from fastapi import APIRouter, Body, Cookie, FastAPI, File, Form, Path, Query
 from pydantic import AliasPath, BaseModel, Json
+from starlette.testclient import TestClient
 
-from limen import DeclarationError, Gateway, Upstream, anyone
+from limen import DeclarationError, Gateway, Router, Upstream, anyone
 from limen.contract.form_body import FormBody
 from limen.contract.json_body import JsonBody
 from signatures import FORM, JSON, body_parameter, parameter
@@ -93,6 +94,36 @@ def test_a_route_has_its_own_limits_and_else_those_of_the_application() -> None:
     body = app.declared()[0].contract.body
     assert isinstance(body, FormBody)
     assert (body.max_fields, body.max_field_size) == (1, 100)
+
+
+def routers(app: FastAPI, **options: Any) -> None:
+    """Include a router with limits in another one, and that in ``app``, twice, the second time with others."""
+
+    def form(a: Annotated[list[str], Form()]) -> int:
+        return len(a)
+
+    inner, outer = Router(form_limits={"max_fields": 2}), APIRouter()
+    inner.post("/x", **options)(form)
+    inner.post("/own", form_limits={"max_fields": 3}, **options)(form)
+    outer.include_router(inner, prefix="/inner", form_limits={"max_fields": 4, "max_part_size": 5})
+    outer.include_router(inner, prefix="/bare")
+    app.include_router(outer, prefix="/once")
+    app.include_router(outer, prefix="/again", form_limits={"max_part_size": 4})
+
+
+def test_the_limits_of_routers_hold_as_in_fastapi() -> None:
+    plain, gateway = FastAPI(form_limits={"max_part_size": 6}), Gateway(form_limits={"max_part_size": 6})
+    routers(plain)
+    routers(gateway, upstream=SVC, allow=anyone, response_model=None)
+    clients = TestClient(plain), TestClient(gateway)
+    verdicts: set[tuple[bool, bool]] = set()
+    for path in (f"/{a}/{b}/{c}" for a in ("once", "again") for b in ("inner", "bare") for c in ("x", "own")):
+        for content in ("a=1", "a=1&a=2", "a=1&a=2&a=3", "a=1&a=2&a=3&a=4", "a=12", "a=123", "a=1234", "a=12345"):
+            headers = {"content-type": FORM[1].decode()}
+            told = [one.post(path, content=content, headers=headers).status_code for one in clients]
+            assert (told[0] == 200) == (told[1] == 503), (path, content, told)  # nobody listens at the service
+            verdicts.add((told[0] == 200, told[1] == 503))
+    assert len(verdicts) == 2
 
 
 # --- what is refused ---

@@ -125,10 +125,12 @@ def test_a_mount_hides_what_comes_after_it_and_so_does_an_earlier_endpoint_of_a_
         return x
 
     @router.websocket("/{x}")
-    async def socket(x: str, socket: WebSocket) -> None: ...
+    async def socket(x: str, socket: WebSocket) -> None:
+        await socket.accept()
 
     @router.websocket("/late")
-    async def late_socket(socket: WebSocket) -> None: ...
+    async def late_socket(socket: WebSocket) -> None:
+        await socket.accept()
 
     app.include_router(router)
     assert found(app, Kind.UNREACHABLE_ENDPOINT) == [

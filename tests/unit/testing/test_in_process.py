@@ -404,6 +404,12 @@ def test_a_test_client_with_services_in_memory() -> None:
     assert users.events == ["started", "stopped"]
 
 
+def test_without_a_lifespan_no_service_runs_and_the_message_says_so() -> None:
+    client = TestClient(WithServices(gateway(), services={"orders": Users()}))
+    with pytest.raises(ServiceMissing, match=r"services= start with the lifespan; write `with TestClient\("):
+        client.get("/orders/1")
+
+
 def test_who_has_no_key_cannot_make_tokens() -> None:
     with pytest.raises(LookupError, match="auth=Jwt"):
         token_for(Gateway(), 7)

@@ -16,8 +16,9 @@ ROWS: Final = (
     Row(
         "debug",
         "works, local endpoints",
-        "no client gets a traceback: what fails is a problem document, and the log has the rest",
-        test=f"{FACE}::test_debug_shows_tracebacks_of_local_endpoints_alone",
+        "what fails of the gateway or of a hook is a problem document; clients get the tracebacks of local endpoints and of "
+        "dependencies, as in FastAPI: not for production",
+        test=f"{FACE}::test_debug_shows_tracebacks_of_endpoints_and_dependencies_alone",
     ),
     Row("routes", "works, local endpoints", "none of them is a stub", test=LOCAL),
     Row("title", "document only", test=DOCUMENTED),

@@ -38,7 +38,15 @@ ROWS: Final = (
         test=LOCAL,
         takes=("path", "route", "methods", "name", "include_in_schema"),
     ),
-    Row("websocket", "works, local endpoints", test=LOCAL, takes=("path", "name", "dependencies")),
+    Row(
+        *(
+            "websocket",
+            "works, local endpoints",
+            "with `allow=` and `auth=`, as other endpoints of the gateway's own",
+        ),
+        test=LOCAL,
+        takes=("path", "name", "dependencies"),
+    ),
     Row(
         "add_api_websocket_route",
         "works, local endpoints",

@@ -80,8 +80,8 @@ PLACES: Final = (
 
 NOTHING: Final = "\N{EN DASH}"
 
-# What FastAPI's dependant calls it, and what people write.
-_WRITTEN: Final = {
+# What FastAPI's dependant calls a class, and what people write.
+_CLASSES: Final = {
     "request": "Request",
     "websocket": "WebSocket",
     "http_connection": "HTTPConnection",
@@ -120,7 +120,8 @@ def problems() -> Iterator[str]:
 
 def _cells_of(place: Place) -> Callable[[Row], tuple[str, ...]]:
     def of(row: Row) -> tuple[str, ...]:
-        written = place.code.format(_WRITTEN.get(row.parameter, row.parameter))
+        name = _CLASSES[row.parameter] if place.name == "signature" else row.parameter
+        written = place.code.format(name)
         cells = (written, row.verdict, row.on_a_stub or NOTHING, row.instead or NOTHING)
         return tuple(cell.replace("|", "\\|") for cell in cells)
 

@@ -118,7 +118,9 @@ ROUTER: Final = (
     Row("generate_unique_id_function", "document only", test=LOCAL),
     Row("strict_content_type", "works", "as that of the application", test=LOCAL),
     Row("max_body_size", "works", "as that of the application", test=LOCAL),
-    Row("form_limits", "works, local endpoints", "for a stub, say it there or at the application", test=LOCAL),
+    Row(
+        "form_limits", "works", "as those of the application; the route's own win, then the inner router's", test=LOCAL
+    ),
 )
 
 INCLUDE: Final = (
@@ -133,5 +135,7 @@ INCLUDE: Final = (
     Row("callbacks", "document only", test=LOCAL),
     Row("generate_unique_id_function", "document only", test=LOCAL),
     Row("max_body_size", "works", "as that of the application", test=LOCAL),
-    Row("form_limits", "works, local endpoints", "for a stub, say it there or at the application", test=LOCAL),
+    Row(
+        "form_limits", "works", "as those of the application; the route's own win, then the inner router's", test=LOCAL
+    ),
 )

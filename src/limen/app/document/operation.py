@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi.routing import APIRoute
 
+from limen.app.document.dependencies import has_schemes
 from limen.app.document.json_types import Json
 from limen.app.document.path_templates import names
 from limen.app.document.problem import PROBLEM_JSON, problem_schema, problems
@@ -29,9 +30,10 @@ class Addition:
     """What the operations of one route get.
 
     ``refused`` has the gateway's own answers by status. ``security`` None is that of the whole document, which is none
-    unless the user declares it. ``unread`` says that the service alone reads the form. ``fixed`` is the status of a policy
-    that answers in the service's place, and ``never`` the documented status that is never given then. ``fallback`` is the
-    status of a fixed answer while the service fails. ``takes_key`` says that the service honours ``Idempotency-Key``.
+    unless the user declares it, or that of dependencies, to which what the rule asks for is added at the end. ``unread``
+    says that the service alone reads the form. ``fixed`` is the status of a policy that answers in the service's place, and
+    ``never`` the documented status that is never given then. ``fallback`` is the status of a fixed answer while the service
+    fails. ``takes_key`` says that the service honours ``Idempotency-Key``.
     """
 
     refused: dict[int, tuple[Fault, ...]]
@@ -60,7 +62,7 @@ def addition(route: Route, methods: Methods, *, revocable: bool = False) -> Addi
         dict(sorted(refused.items())),
         line(route.allow, methods),
         str(route.allow),
-        None if route.allow.public else requirements(methods),
+        None if route.allow.public or has_schemes(route) else requirements(methods),
         unread=route.contract.streamed is not None,
         fixed=None if local is None else local.status,
         never=None if local is None or local.status == route.status else route.status,

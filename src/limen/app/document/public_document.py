@@ -1,31 +1,33 @@
 """The public document of one gateway: FastAPI's, completed in place.
 
-1. what the gateway says of each operation that a stub declares, and of each endpoint with a rule
-2. what it answers to a request that does not fit a local endpoint
+1. what it answers to a request that does not fit, where FastAPI has its own default
+2. what the gateway says of each operation that a stub declares, and of each endpoint with a rule
 3. operation ids that are unique
 4. the operations behind each forward
-5. security schemes, under names that are free
+5. security schemes (``security.py``), under names that are free
 6. problems that the user documents get the schema that all share
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from limen.app.document.catch_all import catch_alls
+from limen.app.document.dependencies import Asked, has_schemes
 from limen.app.document.documented_forward import DocumentedForward
 from limen.app.document.json_types import Json, operations
 from limen.app.document.operation import addition, complete_operation
 from limen.app.document.operation_ids import make_unique
 from limen.app.document.path_templates import template
 from limen.app.document.problem import problems
+from limen.app.document.security import Served, name_schemes
 from limen.app.document.service_components import ServiceComponents
 from limen.app.document.service_document import ServiceDocument, ServiceDocumentError
 from limen.app.document.service_operations import PublishedOperation, Reaches, check, documented_tags, published
-from limen.app.document.shared import Shared, drop_empty, drop_unused, free_name, share_problems
+from limen.app.document.shared import Shared, drop_empty, drop_unused, share_problems
 from limen.app.document.sources import FileSource, Sources
-from limen.app.document.who_may_call import EXTENSION, line, requirements, schemes, with_line
+from limen.app.document.who_may_call import EXTENSION, line, requirements, with_line
 from limen.app.options import ForwardOptions
 from limen.auth.method import Methods
 from limen.observe.redaction import logger
@@ -64,6 +66,15 @@ class _Known:
     route: Route
     forward: DocumentedForward | None
     problem: str = ""
+
+
+class _OfStub(NamedTuple):
+    """An operation that a stub declares."""
+
+    path: str
+    method: str
+    operation: Json
+    route: Route
 
 
 class PublicDocument:
@@ -129,26 +140,25 @@ class PublicDocument:
     def complete(self, document: Json, facts: Facts) -> None:
         """Complete ``document`` in place. What is there already stays."""
         shared = Shared(document)
-        served = self._add_stubs(document, facts, shared)
+        stubs = list(self._stubs(document, facts))
+        _mend_problems(document, facts, [one.operation for one in stubs if one.route.guard is None])
+        served = _add_to_stubs(stubs, facts, shared)
         served += _add_rules(document, facts)
-        if facts.problems:
-            _mend_local_problems(document, [operation for operation, _ in served])
         drop_unused(document)
         make_unique(document, facts.chosen_ids)
         served += self._add_forwards(document, facts, shared)
         ruled = [*facts.routes, *(entry for entry in facts.local if entry.allow is not None)]
         methods = Methods(method for one in ruled for method in facts.methods(one))
-        _name_schemes(document, methods, served)
+        name_schemes(document, methods, served)
         share_problems(document, shared)
         drop_empty(document)
 
     def _documents(self) -> tuple[ServiceDocument | None, ...]:
         return tuple(source.document for source in self.sources.urls())
 
-    def _add_stubs(self, document: Json, facts: Facts, shared: Shared) -> list[tuple[Json, Methods]]:
-        """1. Complete the operations of stubs, which FastAPI has documented by their signatures."""
+    def _stubs(self, document: Json, facts: Facts) -> Iterator[_OfStub]:
+        """Yield the operations of stubs, which FastAPI has documented by their signatures."""
         forwards = [*self._undocumented, *(forward.route for forward in self._forwards)]
-        served: list[tuple[Json, Methods]] = []
         for route in facts.routes:
             if any(route is forward for forward in forwards):
                 continue
@@ -156,32 +166,29 @@ class PublicDocument:
                 path = template(Pattern.parse(route.path))
             except ValueError:
                 continue  # a declaration error, which is told elsewhere
-            methods = facts.methods(route)
             item = document.get("paths", {}).get(path, {})
             for method in route.methods:
                 if (operation := item.get(method.lower())) is not None:
-                    complete_operation(
-                        path, method, operation, addition(route, methods, revocable=facts.revocable), shared
-                    )
-                    served.append((operation, methods))
-        return served
+                    yield _OfStub(path, method, operation, route)
 
-    def _add_forwards(self, document: Json, facts: Facts, shared: Shared) -> list[tuple[Json, Methods]]:
+    def _add_forwards(self, document: Json, facts: Facts, shared: Shared) -> list[Served]:
         """4. Add what is behind each forward."""
         if self._forwards:
             shared.schema()  # before a service takes its name
         copiers: dict[int, ServiceComponents] = {}  # by the identity of the service's document
-        served: list[tuple[Json, Methods]] = []
+        served: list[Served] = []
         for forward in self._forwards:
             methods = facts.methods(forward.route)
+            asked = Asked.by(forward.route.guard)
             added = addition(forward.route, methods, revocable=facts.revocable)
             for one in self._published(document, forward, facts.reaches, copiers):
                 operation = one.operation
                 if forward.tags is not None or not operation.get("tags"):
                     operation["tags"] = list(forward.tags or [forward.route.upstream.name])
+                asked.add_to(operation, document["components"])
                 complete_operation(one.path, one.method, operation, added, shared)
                 document.setdefault("paths", {}).setdefault(one.path, {})[one.method] = operation
-                served.append((operation, methods))
+                served.append(Served(operation, _asked_by_rule(forward.route, methods), bool(asked.security)))
         return served
 
     def _published(
@@ -208,9 +215,23 @@ class PublicDocument:
         return several
 
 
-def _add_rules(document: Json, facts: Facts) -> list[tuple[Json, Methods]]:
-    """1. Say who may call the endpoints of the application's own that have a rule."""
-    served: list[tuple[Json, Methods]] = []
+def _add_to_stubs(stubs: Sequence[_OfStub], facts: Facts, shared: Shared) -> list[Served]:
+    """2. Complete the operations of stubs."""
+    served: list[Served] = []
+    for path, method, operation, route in stubs:
+        methods = facts.methods(route)
+        complete_operation(path, method, operation, addition(route, methods, revocable=facts.revocable), shared)
+        served.append(Served(operation, _asked_by_rule(route, methods), has_schemes(route)))
+    return served
+
+
+def _asked_by_rule(entry: Route | LocalEntry, methods: Methods) -> Methods:
+    return Methods(()) if entry.allow is None or entry.allow.public else methods
+
+
+def _add_rules(document: Json, facts: Facts) -> list[Served]:
+    """2. Say who may call the endpoints of the application's own that have a rule."""
+    served: list[Served] = []
     for entry in facts.local:
         if entry.allow is None:
             continue
@@ -225,29 +246,19 @@ def _add_rules(document: Json, facts: Facts) -> list[tuple[Json, Methods]]:
                 for status, response in problems(401, 403).items():
                     operation.setdefault("responses", {}).setdefault(str(status), response)
                 operation.setdefault("security", requirements(methods))
-                served.append((operation, methods))
+                served.append(Served(operation, methods, entry.schemes_documented))
     return served
 
 
-def _mend_local_problems(document: Json, stubs: list[Json]) -> None:
-    """2. Document the gateway's own 422 where FastAPI has put its default, which is never sent."""
+def _mend_problems(document: Json, facts: Facts, unguarded: Sequence[Json]) -> None:
+    """1. Document the gateway's own 422 where FastAPI has put its default, which is never sent.
+
+    A handler of the user's answers for local endpoints and dependencies, and not for the ``unguarded`` operations of stubs.
+    """
     ((status, response),) = problems(422).items()
     for _, _, operation in operations(document):
         given = operation.get("responses", {}).get(str(status), {})
-        if given.get("content") == _INVALID_IN_FASTAPI and not any(operation is stub for stub in stubs):
+        if given.get("content") == _INVALID_IN_FASTAPI and (
+            facts.problems or any(operation is one for one in unguarded)
+        ):
             operation["responses"][str(status)] = dict(response)
-
-
-def _name_schemes(document: Json, methods: Methods, served: list[tuple[Json, Methods]]) -> None:
-    """5. Add the schemes of ``methods``; where the user has another one of a name, ours gets another name."""
-    there = document.setdefault("components", {}).setdefault("securitySchemes", {})
-    names: dict[str, str] = {}
-    for name, scheme in schemes(methods).items():
-        taken = name in there and there[name] != scheme
-        names[name] = free_name(f"limen_{name}", scheme, there) if taken else name
-        there[names[name]] = scheme
-    for operation, by in served:
-        if operation.get("security") == requirements(by):
-            operation["security"] = [
-                {names[name]: scopes for name, scopes in one.items()} for one in operation["security"]
-            ]

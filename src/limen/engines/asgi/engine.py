@@ -98,11 +98,13 @@ class Engine:
     ) -> None:
         """Hand a WebSocket on, unless its path is none that may be served, or a policy refuses it."""
         fault = refuse_websocket(active.table, path)
+        outcome = scope.get(record.OUTCOME) or record.begun(scope, active.runtime.new_request_id)
+        request = _request(active, scope, path, root, outcome)
+        scope[EXCHANGE] = (active, request, outcome)
         if fault is None and active.hooks is NO_HOOKS:
             await self._app(scope, receive, send)
             return
-        outcome = scope.get(record.OUTCOME) or record.begun(scope, active.runtime.new_request_id)
-        core = Exchange(active, fault, _request(active, scope, path, root, outcome), outcome)
+        core = Exchange(active, fault, request, outcome)
         await serve_websocket(self._app, core, outcome, scope, receive, send)
 
 

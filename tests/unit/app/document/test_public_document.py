@@ -1,6 +1,7 @@
 """The document of a gateway: names that stay the user's, ids, who may call, and documents of one's own."""
 
 import json
+from enum import Enum
 from typing import Annotated, Any
 
 import pytest
@@ -9,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
-from fastapi.security import HTTPBearer
+from fastapi.security import APIKeyHeader, HTTPBearer
 from openapi_spec_validator import validate
 from pydantic import BaseModel
 from starlette.applications import Starlette
@@ -18,7 +19,7 @@ from starlette.testclient import TestClient
 
 import limen
 from documents import dangling, followed
-from limen import Gateway, Principal, Upstream, anyone, owner, problems, role, scope, signed_in
+from limen import Gateway, Principal, Router, Upstream, anyone, owner, problems, role, scope, signed_in
 from limen.auth import Jwt
 from limen.auth.api_keys import ApiKeys
 from limen.auth.rules import Rule
@@ -296,6 +297,85 @@ def test_a_local_endpoint_documents_the_422_that_it_gives() -> None:
         document = checked(app)
         assert [*document["paths"]["/local"]["get"]["responses"]["422"]["content"]] == [media]
         assert ("HTTPValidationError" in document["components"]["schemas"]) == (media == "application/json")
+
+
+def test_a_stub_documents_the_422_that_it_gives() -> None:
+    def asks(q: int) -> None: ...
+
+    def handler(request: Request, error: Exception) -> JSONResponse:
+        return JSONResponse({}, 422)
+
+    problem, own = "application/problem+json", "application/json"
+    for app, of_dependency in (
+        (Gateway(), problem),
+        (Gateway(exception_handlers={RequestValidationError: handler}), own),
+    ):
+        router = Router()
+        for at in (app, router):
+            name = "app" if at is app else "router"
+            at.get(f"/{name}/stub/{{n}}", upstream=UP, allow=anyone)(numbered)
+            at.get(f"/{name}/asks", upstream=UP, allow=anyone, dependencies=[Depends(asks)])(lambda: None)
+        app.include_router(router)
+        found = {path: [*item["get"]["responses"]["422"]["content"]] for path, item in checked(app)["paths"].items()}
+        assert found == {
+            "/app/stub/{n}": [problem],
+            "/app/asks": [of_dependency],
+            "/router/stub/{n}": [problem],
+            "/router/asks": [of_dependency],
+        }
+
+
+def numbered(n: int) -> None: ...
+
+
+class Size(Enum):
+    SMALL = "s"
+    LARGE = "l"
+
+
+def asks_much(size: Annotated[Size, Query()], key: Annotated[str, Depends(APIKeyHeader(name="x-key"))]) -> None: ...
+
+
+def test_credentials_of_dependencies_and_of_the_rule_are_both_required() -> None:
+    app, router = Gateway(auth=AUTH | ApiKeys(UP, header="x-other")), Router()
+    guards: Any = {"dependencies": [Depends(asks_much)]}
+    router.get("/router", upstream=UP, allow=signed_in, **guards)(lambda: None)
+    app.include_router(router)
+    app.get("/stub", upstream=UP, allow=signed_in, **guards)(lambda: None)
+    app.get("/local", allow=signed_in, **guards)(lambda: None)
+    app.forward("/forward", upstream=UP, allow=signed_in, methods=["GET"], **guards)
+    app.get("/anyone", upstream=UP, allow=anyone, **guards)(lambda: None)
+    app.get("/mine", upstream=UP, allow=signed_in, openapi_extra={"security": [{"mine": []}]}, **guards)(lambda: None)
+    for document in (checked(app), app.complete_openapi(app.openapi())):
+        security = {path: item["get"]["security"] for path, item in document["paths"].items()}
+        both: Any = [{"APIKeyHeader": [], "bearer": []}, {"APIKeyHeader": [], "x-other": []}]
+        mine: Any = [{"APIKeyHeader": []}, {"mine": []}]  # as in FastAPI
+        assert security == {
+            **dict.fromkeys(("/router", "/stub", "/local", "/forward"), both),
+            "/anyone": [{"APIKeyHeader": []}],
+            "/mine": mine,
+        }
+
+
+def test_a_forward_documents_what_its_dependencies_ask_for() -> None:
+    app = Gateway()
+    for kind in ("stub", "forward"):
+        guards: Any = {"upstream": UP, "allow": anyone, "dependencies": [Depends(asks_much)]}
+        if kind == "stub":
+            app.get("/stub/{rest:path}", **guards)(lambda: None)
+        else:
+            app.forward("/forward/{rest:path}", methods=["GET"], **guards)
+    paths = checked(app)["paths"]
+    stub, forward = (paths[f"/{kind}/{{rest}}"]["get"] for kind in ("stub", "forward"))
+    (size,) = (one for one in forward["parameters"] if one["name"] == "size")
+    assert {**size["schema"], "title": "Size"} == {"enum": ["s", "l"], "title": "Size", "type": "string"}
+    assert (
+        {one["name"] for one in forward["parameters"]}
+        == {one["name"] for one in stub["parameters"]}
+        == {"rest", "size"}
+    )
+    assert forward["security"] == stub["security"]
+    assert forward["responses"]["422"] == stub["responses"]["422"]
 
 
 def test_a_policy_that_answers_by_itself_is_documented() -> None:
