@@ -57,13 +57,11 @@ async def test_a_root_path_of_the_application(stripped: bool) -> None:
     assert [lines(head, b"x-forwarded-prefix") for head in upstream.requests] == [[b"/shop"], [b"/shop"]]
 
 
-async def test_a_root_path_of_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    def config(*args: Any, **options: Any) -> Any:
-        return original(*args, **options, root_path="/shop")
-
-    original = served.uvicorn.Config
-    monkeypatch.setattr(served.uvicorn, "Config", config)
-    async with ScriptedUpstream(saying(*[OK] * 4)) as upstream, served.serving(build(upstream.url)) as gateway:
+async def test_a_root_path_of_the_server() -> None:
+    async with (
+        ScriptedUpstream(saying(*[OK] * 4)) as upstream,
+        served.serving(build(upstream.url), root_path="/shop") as gateway,
+    ):
         ask = gateway.client
         assert (await ask.get("/items/7")).text == "ok"
         assert (await ask.get("/local")).json() == "local"

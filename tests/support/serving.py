@@ -29,11 +29,12 @@ async def serving(
     *,
     plain: bool = False,
     headers: Sequence[tuple[str, str]] = (),
+    root_path: str = "",
 ) -> AsyncGenerator[Served]:
     """Serve ``app`` on a free loopback port, on ``engine`` or the one that is set, until the block ends.
 
     ``plain`` is uvicorn's own protocol: no guard, no engine but asgi.
-    ``headers`` are to be in every answer.
+    ``headers`` are to be in every answer. ``root_path`` is the server's: a prefix that a proxy in front would take off.
     """
 
     async def nothing_in_use() -> None:
@@ -43,5 +44,5 @@ async def serving(
                 await drained(app)
 
     http = "httptools" if plain else PROTOCOLS[engine or ENGINE]
-    async with sockets.serving(app, http=http, headers=headers, drained=nothing_in_use) as served:
+    async with sockets.serving(app, http=http, headers=headers, root_path=root_path, drained=nothing_in_use) as served:
         yield served

@@ -107,12 +107,14 @@ async def serving(
     *,
     http: str = "auto",
     headers: Sequence[tuple[str, str]] = (),
+    root_path: str = "",
     drained: Callable[[], Awaitable[None]] | None = None,
 ) -> AsyncGenerator[Served]:
     """Serve ``app`` on a free loopback port until the block ends.
 
-    ``http`` is uvicorn's protocol, by its name. ``headers`` are to be in every answer. ``drained`` is awaited when all
-    connections have ended, before the application's own shutdown. Raises RuntimeError if the application does not start.
+    ``http`` is uvicorn's protocol, by its name. ``headers`` are to be in every answer. ``root_path`` is the prefix that a
+    proxy in front would take off. ``drained`` is awaited when all connections have ended, before the application's own
+    shutdown. Raises RuntimeError if the application does not start.
     """
     config = uvicorn.Config(
         app,
@@ -121,6 +123,7 @@ async def serving(
         access_log=False,
         server_header=False,
         headers=list(headers),
+        root_path=root_path,
         proxy_headers=False,
         timeout_graceful_shutdown=2,
         loop="none",
