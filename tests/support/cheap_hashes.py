@@ -5,15 +5,15 @@ import re
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pwdlib.hashers.bcrypt import BcryptHasher
 
-from shop_users.passwords import DUMMY_HASH
+from limen_accounts.passwords import DUMMY_HASH
 
 HASHER = Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1, hash_len=32, salt_len=16)
 """Takes 0.01 ms for each hash; the service's own takes 0.2 s."""
 
-# The names in shop_users that determine the cost of a hash, and their replacements.
+# The names in limen_accounts that determine the cost of a hash, and their replacements.
 REPLACEMENTS = {
-    "shop_users.passwords._LIBRARY.hashers": (HASHER, BcryptHasher()),
-    "shop_users.passwords._LIBRARY.current_hasher": HASHER,
+    "limen_accounts.passwords._LIBRARY.hashers": (HASHER, BcryptHasher()),
+    "limen_accounts.passwords._LIBRARY.current_hasher": HASHER,
     # Still the hash of no password: only the parameters change.
-    "shop_users.passwords.DUMMY_HASH": re.sub(r"m=\d+,t=\d+,p=\d+", "m=8,t=1,p=1", DUMMY_HASH),
+    "limen_accounts.passwords.DUMMY_HASH": re.sub(r"m=\d+,t=\d+,p=\d+", "m=8,t=1,p=1", DUMMY_HASH),
 }

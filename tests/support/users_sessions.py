@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from shop_users.sessions import EndedSession, NewSession, RefreshedSession, RefreshToken, SessionLimits, SessionStore
+from limen_accounts.sessions import EndedSession, NewSession, RefreshedSession, RefreshToken, SessionLimits, SessionStore
 
 UNKNOWN_TOKEN = "refresh_" + "a" * 65
 """A well-formed refresh token that was never issued."""

@@ -7,14 +7,14 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from limen_kit.app import create_service
-from shop_users import account_routes, api_key_routes, login, session_routes
-from shop_users.database import account_store, api_key_store, config, session_store
-from shop_users.dependencies import State
-from shop_users.login_middleware import LoginRefusalMiddleware
-from shop_users.login_throttle import LoginThrottle
-from shop_users.passwords import PasswordHasher
-from shop_users.seed import seed
-from shop_users.settings import Settings
+from limen_accounts import account_routes, api_key_routes, login, session_routes
+from limen_accounts.database import account_store, api_key_store, config, session_store
+from limen_accounts.dependencies import State
+from limen_accounts.login_middleware import LoginRefusalMiddleware
+from limen_accounts.login_throttle import LoginThrottle
+from limen_accounts.passwords import PasswordHasher
+from limen_accounts.seed import seed
+from limen_accounts.settings import Settings
 
 
 def create_app(settings: Settings) -> FastAPI:

@@ -1,0 +1,162 @@
+"""Routes of accounts: admins manage them; owners can change their own password."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from fastapi import APIRouter, Response
+
+from limen_kit.fields import RowId
+from limen_kit.identity import AdminCaller, CurrentCaller
+from limen_kit.paging import TOTAL_COUNT_HEADER, Page, total_count_responses
+from limen_kit.problems import Problem, responses
+from limen_accounts import audit
+from limen_accounts.accounts import Account, Changes, NewAccount, UsernameOrEmailTaken, username_key
+from limen_accounts.dependencies import Accounts, Clock, Hasher, Throttle
+from limen_accounts.login import too_many_attempts
+from limen_accounts.login_throttle import Attempt, LoginThrottle
+from limen_accounts.passwords import PasswordHasher
+from limen_accounts.schemas import PasswordChange, UserChanges, UserForm, UserResponse
+from limen_accounts.session_ended import RESPONSE_HEADERS, session_ended_header
+
+router = APIRouter(prefix="/api/users", tags=["users"])
+
+PROTECTED_IDS = frozenset((1, 2))
+"""Accounts that nobody may delete."""
+
+FIRST_ADMIN_ID = 1
+"""This account stays an admin, so that there always is one."""
+
+_SESSIONS_ENDED: dict[int | str, dict[str, Any]] = {204: {"headers": RESPONSE_HEADERS}}
+
+_CREATED_RESPONSE: dict[int | str, dict[str, Any]] = {
+    201: {"headers": {"Location": {"description": "Where the new user is.", "schema": {"type": "string"}}}}
+}
+
+
+@router.get("", response_model=list[UserResponse], responses=total_count_responses() | responses(401, 403))
+async def list_users(page: Page, caller: AdminCaller, accounts: Accounts, response: Response) -> list[Account]:
+    """List the users; ``q`` looks into username, email and full name."""
+    page_of_accounts, total = await accounts.page(q=page.q, limit=page.limit, offset=page.offset)
+    response.headers[TOTAL_COUNT_HEADER] = str(total)
+    return page_of_accounts
+
+
+@router.post(
+    "",
+    response_model=UserResponse,
+    status_code=201,
+    responses=_CREATED_RESPONSE | responses(400, 401, 403, 409, 413, 503),
+)
+async def create_user(
+    form: UserForm, caller: AdminCaller, accounts: Accounts, hasher: Hasher, response: Response
+) -> Account:
+    """Create a user."""
+    new = NewAccount(
+        username=form.username,
+        hashed_password=await hasher.hash(form.password),
+        user_type=form.user_type,
+        email=form.email,
+        full_name=form.full_name,
+        created_by=caller.id,
+    )
+    try:
+        account = await accounts.create(new)
+    except UsernameOrEmailTaken as error:
+        raise _conflict(error) from error
+    response.headers["Location"] = f"/api/users/{account.id}"
+    return account
+
+
+@router.get("/{user_id}", response_model=UserResponse, responses=responses(401, 403, 404))
+async def get_user(user_id: RowId, caller: AdminCaller, accounts: Accounts) -> Account:
+    """Get one user."""
+    return _or_404(await accounts.get(user_id))
+
+
+@router.put("/{user_id}", response_model=UserResponse, responses=responses(400, 401, 403, 404, 409, 413))
+async def update_user(user_id: RowId, changes: UserChanges, caller: AdminCaller, accounts: Accounts) -> Account:
+    """Change the fields in the body; the others stay."""
+    changed = cast("Changes", changes.model_dump(exclude_unset=True))
+    if user_id == FIRST_ADMIN_ID and changed.get("user_type", "admin") != "admin":
+        raise Problem(403, "protected", "You are not allowed to take the admin role from the first user.")
+    try:
+        return _or_404(await accounts.update(user_id, changed))
+    except UsernameOrEmailTaken as error:
+        raise _conflict(error) from error
+
+
+@router.put(
+    "/{user_id}/password", status_code=204, responses=_SESSIONS_ENDED | responses(400, 401, 403, 404, 413, 429, 503)
+)
+async def change_password(
+    user_id: RowId,
+    change: PasswordChange,
+    caller: CurrentCaller,
+    accounts: Accounts,
+    hasher: Hasher,
+    throttle: Throttle,
+    now: Clock,
+    response: Response,
+) -> None:
+    """Change a password: an admin any, a user their own by giving the current one. All sessions of the user end."""
+    if caller.id != user_id and not caller.is_admin:
+        raise Problem(403, "forbidden", "You are not allowed to access this scope.")
+    ended = None
+    while ended is None:
+        account = _or_404(await accounts.get(user_id))
+        if caller.id == user_id:
+            await _check_own_password(account, change.current_password or "", hasher, throttle, now)
+        # If the password was changed meanwhile, nothing is stored, and the current password is checked again.
+        new_hash = await hasher.hash(change.new_password)
+        ended = await accounts.change_password(user_id, account.hashed_password, new_hash)
+    audit.event("password_changed", account=user_id, by=caller.id, sessions=len(ended))
+    response.headers.update(session_ended_header(ended))
+
+
+@router.delete("/{user_id}", status_code=204, responses=_SESSIONS_ENDED | responses(401, 403, 404))
+async def delete_user(user_id: RowId, caller: AdminCaller, accounts: Accounts, response: Response) -> None:
+    """Delete a user, with their sessions and API keys."""
+    if user_id in PROTECTED_IDS:
+        raise Problem(403, "protected", "You are not allowed to delete protected users.")
+    ended = await accounts.delete(user_id)
+    if ended is None:
+        raise _not_found()
+    audit.event("user_deleted", account=user_id, by=caller.id, sessions=len(ended))
+    response.headers.update(session_ended_header(ended))
+
+
+async def _check_own_password(
+    account: Account, password: str, hasher: PasswordHasher, throttle: LoginThrottle, now: Callable[[], float]
+) -> None:
+    """Raise Problem unless it is the account's password.
+
+    Guessing is rate-limited here too: a stolen session must not become a way to find the password.
+    """
+    attempt = throttle.attempt(username_key(account.username), None, now())
+    if not isinstance(attempt, Attempt):
+        raise too_many_attempts(attempt)
+    try:
+        matches, _ = await hasher.verify(password, account.hashed_password)
+    except BaseException:
+        throttle.cancelled(attempt, now())  # no password was checked
+        raise
+    if matches:
+        throttle.succeeded(attempt, now())
+        return
+    throttle.failed(attempt, now())
+    audit.event("password_refused", account=account.id)
+    raise Problem(403, "password_wrong", "Password is wrong.")
+
+
+def _or_404(account: Account | None) -> Account:
+    if account is None:
+        raise _not_found()
+    return account
+
+
+def _not_found() -> Problem:
+    return Problem(404, "not_found", "User not found with this id.")
+
+
+def _conflict(error: UsernameOrEmailTaken) -> Problem:
+    return Problem(409, f"{error.field}_taken", f"There is already another user with this {error.field}.")
