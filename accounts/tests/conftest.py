@@ -1,62 +1,41 @@
 """Fixtures that the tests of stores and of routes share."""
 
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack
 from pathlib import Path
 
 import httpx2
 import pytest
 from fastapi import FastAPI
 
-from cheap_hashes import HASHER, REPLACEMENTS
-from limen_kit.testing import fresh_database, open_database, running
-from limen_accounts import database
-from limen_accounts.accounts import NewAccount, UserType
-from shop_users.app import create_app
+from limen_accounts.accounts import NewAccount
 from limen_accounts.sessions import SessionLimits, SessionStore
-from limen_accounts.settings import Settings
-from users_sessions import FakeClock, OpenSessions
+from limen_accounts.stores import Stores, open_stores
+from limen_accounts.testing import HASHER, FakeClock, OpenSessions
+from limen_accounts.testing.fixtures import cheap_hashes as cheap_hashes  # a fixture of every test below
+from limen_accounts.testing.fixtures import clock as clock
+from limen_accounts.testing.fixtures import store_url as store_url
+from limen_accounts.testing.fixtures import stores as stores
+from limen_accounts.testing.service import make_service, settings_for
+from limen_accounts.tortoise_stores.config import database_config
+from limen_kit.testing import running
 
 _HASH_OF_B = HASHER.hash("b")
 
 
 @pytest.fixture(autouse=True)
-def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make hashes cheap unless a test file overrides this: a real one takes 64 MiB and 0.2 s."""
-    for name, value in REPLACEMENTS.items():
-        monkeypatch.setattr(name, value)
-
-
-@pytest.fixture(params=["sqlite", "postgres", "json"])
-async def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[str]:
-    """The address of an empty, open store of each kind."""
-    if request.param == "json":
-        yield f"json:{tmp_path}/users.json"
-        return
-    async with AsyncExitStack() as stack:
-        url = f"sqlite://{tmp_path}/users.sqlite3"
-        if request.param == "postgres":
-            url = await stack.enter_async_context(fresh_database(str(request.getfixturevalue("postgres"))))
-        tortoise_orm = database.config(url)
-        assert tortoise_orm is not None
-        await stack.enter_async_context(open_database(tortoise_orm))
-        yield url
+def hashing(request: pytest.FixtureRequest) -> None:
+    """Hash cheaply, unless a test file overrides this."""
+    request.getfixturevalue("cheap_hashes")
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    """The clock of the stores under test."""
-    return FakeClock()
-
-
-@pytest.fixture
-async def open_sessions(store_url: str, clock: FakeClock) -> OpenSessions:
+async def open_sessions(stores: Stores, store_url: str, clock: FakeClock) -> OpenSessions:
     """Opens session stores with any limits, on a store with the accounts 1, 2 and 3, whose hash is "h"."""
     for name in ("ada", "bob", "cyd"):
-        await database.account_store(store_url).create(
+        await stores.accounts.create_account(
             NewAccount(username=name, hashed_password="h", user_type="default", created_by=1)
         )
-    return lambda limits: database.session_store(store_url, limits, clock)
+    return lambda limits: open_stores(store_url, limits, now=clock).sessions
 
 
 @pytest.fixture
@@ -71,11 +50,10 @@ async def running_service(
 ) -> AsyncGenerator[tuple[FastAPI, httpx2.AsyncClient]]:
     """The service with the accounts 1, an admin, 2 and 3, whose password is "b"; and a client of it."""
     url = f"json:{tmp_path}/users.json" if request.param == "json" else f"sqlite://{tmp_path}/users.sqlite3"
-    app = create_app(Settings(database_url=url))
-    async with running(app, database.config(url)) as client:
-        accounts: list[tuple[str, UserType]] = [("admin", "admin"), ("johndoe", "default"), ("test", "default")]
-        for username, user_type in accounts:
-            await database.account_store(url).create(
+    app = make_service(settings_for(url))
+    async with running(app, database_config(url)) as client:
+        for username, user_type in (("admin", "admin"), ("johndoe", "default"), ("test", "default")):
+            await app.state.accounts.stores.accounts.create_account(
                 NewAccount(username=username, hashed_password=_HASH_OF_B, user_type=user_type, created_by=1)
             )
         yield app, client

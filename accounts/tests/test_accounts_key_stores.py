@@ -12,13 +12,12 @@ from unittest.mock import patch
 import pytest
 
 from limen_accounts import api_keys
-from limen_accounts.accounts import NewAccount
+from limen_accounts.accounts import AccountMissing, NewAccount
 from limen_accounts.api_keys import MAX_KEYS, ApiKeyStore, CreatedKey, NewKey, TooManyKeys
-from limen_accounts.database import account_store, api_key_store
-from limen_accounts.json_accounts import JsonAccountStore
-from limen_accounts.models import ApiKeyRow
-from limen_accounts.sessions import AccountMissing
-from users_sessions import FakeClock
+from limen_accounts.json_store import JsonStore
+from limen_accounts.stores import open_stores
+from limen_accounts.testing import FakeClock
+from limen_accounts.tortoise_stores.models import ApiKeyRow
 
 MINUTE = timedelta(minutes=1)
 
@@ -27,14 +26,14 @@ MINUTE = timedelta(minutes=1)
 async def key_store(store_url: str, clock: FakeClock) -> ApiKeyStore:
     """A store of API keys, with the accounts 1 and 2."""
     for name in ("ada", "bob"):
-        await account_store(store_url).create(
+        await open_stores(store_url).accounts.create_account(
             NewAccount(username=name, hashed_password="h", user_type="default", created_by=1)
         )
-    return api_key_store(store_url, clock)
+    return open_stores(store_url, now=clock).api_keys
 
 
 async def create(key_store: ApiKeyStore, owner: int = 1, *scopes: str, lifetime: timedelta | None = None) -> CreatedKey:
-    return await key_store.create(NewKey(owner=owner, name="ci", scopes=scopes, lifetime=lifetime))
+    return await key_store.create_key(NewKey(owner=owner, name="ci", scopes=scopes, lifetime=lifetime))
 
 
 async def test_a_key_is_made_and_found_and_revoked(key_store: ApiKeyStore, clock: FakeClock) -> None:
@@ -43,29 +42,29 @@ async def test_a_key_is_made_and_found_and_revoked(key_store: ApiKeyStore, clock
     assert re.fullmatch(r"key_1_[A-Za-z0-9_-]{43}", created.text)
     assert (key.id, key.owner, key.name, key.scopes) == (1, 1, "ci", ("orders:read", "orders:write"))
     assert (key.created_at, key.expires_at, key.last_used_at) == (clock.now, clock.now + timedelta(days=1), None)
-    assert await key_store.list_for(1) == [key]
-    assert await key_store.list_for(2) == []
-    assert await key_store.introspect(created.text) == key
+    assert await key_store.list_keys(1) == [key]
+    assert await key_store.list_keys(2) == []
+    assert await key_store.introspect_key(created.text) == key
     other = await create(key_store, 2)
     assert (other.key.scopes, other.key.expires_at) == ((), None)
-    assert not await key_store.revoke(2, 1)
-    assert not await key_store.revoke(1, 99)
-    assert await key_store.revoke(1, 1)
-    assert not await key_store.revoke(1, 1)
-    assert await key_store.introspect(created.text) is None
+    assert not await key_store.revoke_key(2, 1)
+    assert not await key_store.revoke_key(1, 99)
+    assert await key_store.revoke_key(1, 1)
+    assert not await key_store.revoke_key(1, 1)
+    assert await key_store.introspect_key(created.text) is None
     assert (await create(key_store)).key.id == 3
 
 
 async def test_a_key_expires(key_store: ApiKeyStore, clock: FakeClock) -> None:
     created = await create(key_store, lifetime=MINUTE)
     clock.now += MINUTE - timedelta(microseconds=1)
-    assert await key_store.introspect(created.text)
+    assert await key_store.introspect_key(created.text)
     clock.now += timedelta(microseconds=1)
-    assert await key_store.introspect(created.text) is None
+    assert await key_store.introspect_key(created.text) is None
     # It stays listed until another key is created.
-    assert [key.id for key in await key_store.list_for(1)] == [1]
+    assert [key.id for key in await key_store.list_keys(1)] == [1]
     await create(key_store)
-    assert [key.id for key in await key_store.list_for(1)] == [2]
+    assert [key.id for key in await key_store.list_keys(1)] == [2]
 
 
 WRONG: list[Callable[[str], str]] = [
@@ -112,10 +111,10 @@ async def test_every_invalid_text_costs_the_same(key_store: ApiKeyStore, store_u
     name = "read" if store_url.startswith("json") else "get_or_none"
     with patch.object(target, name, counting(getattr(target, name))), patch.object(api_keys, "compare_digest", compare):
         for corrupt in WRONG:
-            assert await key_store.introspect(corrupt(text)) is None, corrupt(text)
+            assert await key_store.introspect_key(corrupt(text)) is None, corrupt(text)
         assert reads == len(WRONG)
         assert compared_lengths == [(64, 64)] * len(WRONG)
-        assert await key_store.introspect(text)
+        assert await key_store.introspect_key(text)
 
 
 async def test_the_last_use_is_recorded_once_a_minute(key_store: ApiKeyStore, clock: FakeClock) -> None:
@@ -123,25 +122,25 @@ async def test_the_last_use_is_recorded_once_a_minute(key_store: ApiKeyStore, cl
     first = clock.now
     for seconds_passed, recorded in ((0, 0), (59, 0), (60, 60), (119, 60), (120, 120)):
         clock.now = first + timedelta(seconds=seconds_passed)
-        assert await key_store.introspect(created.text)
-        assert (await key_store.list_for(1))[0].last_used_at == first + timedelta(seconds=recorded)
+        assert await key_store.introspect_key(created.text)
+        assert (await key_store.list_keys(1))[0].last_used_at == first + timedelta(seconds=recorded)
     for corrupt in WRONG:
         clock.now += MINUTE
-        assert await key_store.introspect(corrupt(created.text)) is None
-    assert (await key_store.list_for(1))[0].last_used_at == first + timedelta(seconds=120)
+        assert await key_store.introspect_key(corrupt(created.text)) is None
+    assert (await key_store.list_keys(1))[0].last_used_at == first + timedelta(seconds=120)
 
 
 async def test_deleting_an_account_deletes_its_keys_and_changing_its_password_does_not(
     key_store: ApiKeyStore, store_url: str
 ) -> None:
     own, theirs = await create(key_store), await create(key_store, 2)
-    accounts = account_store(store_url)
+    accounts = open_stores(store_url).accounts
     assert await accounts.change_password(1, "h", "another") == []
-    assert await key_store.introspect(own.text)
-    assert await accounts.delete(1) == []
-    assert await key_store.introspect(own.text) is None
-    assert await key_store.list_for(1) == []
-    assert await key_store.introspect(theirs.text)
+    assert await key_store.introspect_key(own.text)
+    assert await accounts.delete_account(1) == []
+    assert await key_store.introspect_key(own.text) is None
+    assert await key_store.list_keys(1) == []
+    assert await key_store.introspect_key(theirs.text)
     for owner in (1, 99):
         with pytest.raises(AccountMissing):
             await create(key_store, owner)
@@ -157,12 +156,12 @@ async def test_the_keys_of_a_user_are_limited(key_store: ApiKeyStore, clock: Fak
 
     outcomes = await asyncio.gather(*(attempt() for _ in range(MAX_KEYS + 3)))
     assert sum(outcomes) == MAX_KEYS
-    assert len(await key_store.list_for(1)) == MAX_KEYS
+    assert len(await key_store.list_keys(1)) == MAX_KEYS
     await create(key_store, 2)
     # Expired keys are deleted.
     clock.now += MINUTE
     await create(key_store)
-    assert len(await key_store.list_for(1)) == 1
+    assert len(await key_store.list_keys(1)) == 1
 
 
 async def test_no_part_of_a_key_is_stored_but_its_id(key_store: ApiKeyStore, store_url: str, tmp_path: Path) -> None:
@@ -179,20 +178,22 @@ async def test_no_part_of_a_key_is_stored_but_its_id(key_store: ApiKeyStore, sto
 
 async def test_a_json_file_that_would_use_a_key_id_twice_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "users.json"
-    await JsonAccountStore(path).create(
+    await JsonStore(path).create_account(
         NewAccount(username="ada", hashed_password="h", user_type="default", created_by=1)
     )
-    await create(api_key_store(f"json:{path}"))
+    await create(open_stores(f"json:{path}").api_keys)
     path.write_text(json.dumps(json.loads(path.read_text()) | {"next_key_id": 1}))
     with pytest.raises(ValueError, match="next_key_id: it has to be above every id in use"):
-        await JsonAccountStore(path).ready()
+        await JsonStore(path).ready()
 
 
 async def test_a_json_file_from_before_there_were_sessions_is_read(tmp_path: Path) -> None:
     path = tmp_path / "users.json"
-    accounts = JsonAccountStore(path)
-    outcomes = await accounts.create(NewAccount(username="ada", hashed_password="h", user_type="default", created_by=1))
+    accounts = JsonStore(path)
+    outcomes = await accounts.create_account(
+        NewAccount(username="ada", hashed_password="h", user_type="default", created_by=1)
+    )
     document = json.loads(path.read_text())
     path.write_text(json.dumps({"next_id": document["next_id"], "users": document["users"]}))
-    assert await accounts.get(1) == outcomes
-    assert (await create(api_key_store(f"json:{path}"))).key.id == 1
+    assert await accounts.get_account(1) == outcomes
+    assert (await create(open_stores(f"json:{path}").api_keys)).key.id == 1

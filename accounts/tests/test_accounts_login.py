@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,13 @@ from fastapi import FastAPI
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from limen_kit.testing import running
 from limen_accounts import audit
 from limen_accounts.accounts import Account, AccountStore, NewAccount
-from shop_users.app import create_app
-from limen_accounts.database import config
 from limen_accounts.login import client_address
 from limen_accounts.passwords import DUMMY_HASH, HashingBusy, PasswordHasher
-from limen_accounts.settings import Settings
+from limen_accounts.testing.service import make_service, settings_for
+from limen_accounts.tortoise_stores.config import database_config
+from limen_kit.testing import running
 
 JOHN = {"username": "johndoe", "password": "b"}
 LOG = "limen_accounts.audit"
@@ -71,15 +71,15 @@ async def app(
     request: pytest.FixtureRequest, tmp_path: Path, library: CountingLibrary, clock: FakeClock
 ) -> AsyncGenerator[FastAPI]:
     url = f"json:{tmp_path}/users.json" if request.param == "json" else f"sqlite://{tmp_path}/users.sqlite3"
-    app = create_app(Settings(database_url=url))
-    app.state.now = clock
-    async with running(app, config(url)) as client:
+    app = make_service(settings_for(url))
+    app.state.accounts.now = clock
+    async with running(app, database_config(url)) as client:
         app.state.client = client
-        app.state.password_hasher = PasswordHasher(1, library=library)
-        accounts: AccountStore = app.state.account_store
+        app.state.accounts.password_hasher = PasswordHasher(1, library=library)
+        accounts: AccountStore = app.state.accounts.stores.accounts
         for name in ("admin", "johndoe"):
             new = NewAccount(username=name, hashed_password=f"of {name}", user_type="default", created_by=1)
-            await accounts.create(new)
+            await accounts.create_account(new)
         yield app
 
 
@@ -193,18 +193,18 @@ async def test_without_a_gateway_the_peer_is_the_client(
 async def test_a_password_that_is_changed_meanwhile_begins_no_session(
     app: FastAPI, client: httpx2.AsyncClient, library: CountingLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    accounts: AccountStore = app.state.account_store
-    sessions = app.state.session_store
-    begin = sessions.begin
+    accounts: AccountStore = app.state.accounts.stores.accounts
+    sessions = app.state.accounts.stores.sessions
+    begin = sessions.begin_session
 
     async def changed_first(account_id: int, **arguments: Any) -> object:
-        monkeypatch.setattr(sessions, "begin", begin)
-        account = await accounts.get(account_id)
+        monkeypatch.setattr(sessions, "begin_session", begin)
+        account = await accounts.get_account(account_id)
         assert account is not None
-        assert await accounts.rehash(account_id, account.hashed_password, DUMMY_HASH)
+        assert await accounts.replace_hash(account_id, account.hashed_password, DUMMY_HASH)
         return await begin(account_id, **arguments)
 
-    monkeypatch.setattr(sessions, "begin", changed_first)
+    monkeypatch.setattr(sessions, "begin_session", changed_first)
     assert (await log_in(client)).status_code == 401
     assert len(library.verified_hashes) == 2
 
@@ -214,7 +214,7 @@ async def test_an_old_hash_is_replaced_and_the_session_is_of_the_new_one(
 ) -> None:
     library.upgraded = "a better hash"
     assert (await log_in(client)).status_code == 201
-    account = await app.state.account_store.get(2)
+    account = await app.state.accounts.stores.accounts.get_account(2)
     assert isinstance(account, Account)
     assert account.hashed_password == "a better hash"
 
@@ -244,9 +244,10 @@ async def test_a_login_that_a_busy_hasher_refuses_is_logged(
         def check_capacity(self) -> None:
             raise HashingBusy
 
-    app.state.password_hasher = Full()
+    app.state.accounts.password_hasher = Full()
     # Nothing is looked up.
-    app.state.account_store = None
+    no_accounts: Any = None
+    app.state.accounts.stores = replace(app.state.accounts.stores, accounts=no_accounts)
     with caplog.at_level(logging.INFO, LOG):
         assert (await log_in(client)).status_code == 503
     name = audit.pseudonym("johndoe")

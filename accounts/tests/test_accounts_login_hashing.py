@@ -11,11 +11,11 @@ from argon2 import extract_parameters
 from pwdlib.exceptions import UnknownHashError
 from pwdlib.hashers.bcrypt import BcryptHasher
 
+from limen_accounts.passwords import DUMMY_HASH, MAX_WAITING, HashingBusy, PasswordHasher
+from limen_accounts.settings import AccountsSettings
+from limen_accounts.testing.service import FIRST_ACCOUNTS, make_service, settings_for
 from limen_kit.logs import request_id
 from limen_kit.testing import running
-from shop_users.app import create_app
-from limen_accounts.passwords import DUMMY_HASH, MAX_WAITING, HashingBusy, PasswordHasher
-from limen_accounts.settings import Settings
 
 
 @pytest.fixture(autouse=True)
@@ -93,17 +93,17 @@ async def test_a_cancelled_caller_frees_its_place_and_is_not_hashed() -> None:
 
 
 async def test_a_busy_hasher_refuses_a_login_without_counting_an_attempt(tmp_path: Path) -> None:
-    app = create_app(Settings(database_url=f"json:{tmp_path}/users.json", demo=True))
+    app = make_service(settings_for(f"json:{tmp_path}/users.json"), first_accounts=FIRST_ACCOUNTS)
     async with running(app) as client:
         library = SlowLibrary()
-        app.state.password_hasher = hasher = PasswordHasher(1, max_waiting=0, library=library)
+        app.state.accounts.password_hasher = hasher = PasswordHasher(1, max_waiting=0, library=library)
         max_waiting = asyncio.create_task(hasher.hash("x"))
         await asyncio.sleep(0)
         for _ in range(30):
             response = await client.post("/api/login", json={"username": "johndoe", "password": "wrong"})
             assert (response.status_code, response.json()["code"]) == (503, "busy")
             assert 5 <= int(response.headers["retry-after"]) <= 15
-        assert repr(app.state.login_throttle) == "<LoginThrottle accounts=0 addresses=0 pairs=0 known=0>"
+        assert repr(app.state.accounts.login_throttle) == "<LoginThrottle accounts=0 addresses=0 pairs=0 known=0>"
         library.go.set()
         await max_waiting
         assert (await client.post("/api/login", json={"username": "johndoe", "password": "b"})).status_code == 201
@@ -188,9 +188,9 @@ def test_there_are_fewer_threads_than_cores_and_at_least_one(monkeypatch: pytest
 
 def test_the_number_of_threads_is_a_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HASH_THREADS", "5")
-    app = create_app(Settings(database_url=f"json:{tmp_path}/users.json"))
-    assert repr(app.state.password_hasher) == f"<PasswordHasher callers=0 of {5 + MAX_WAITING}>"
+    app = make_service(settings_for(f"json:{tmp_path}/users.json"))
+    assert repr(app.state.accounts.password_hasher) == f"<PasswordHasher callers=0 of {5 + MAX_WAITING}>"
     for wrong in ("0", "65", "many"):
         monkeypatch.setenv("HASH_THREADS", wrong)
         with pytest.raises(ValueError, match="hash_threads"):
-            Settings()
+            AccountsSettings()

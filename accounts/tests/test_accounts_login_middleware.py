@@ -13,12 +13,11 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from limen_kit.testing import running
-from serving import serving
-from shop_users.app import create_app
 from limen_accounts.login_throttle import Attempt, LoginThrottle
 from limen_accounts.passwords import PasswordHasher
-from limen_accounts.settings import Settings
+from limen_accounts.testing.service import FIRST_ACCOUNTS, make_service, settings_for
+from limen_kit.testing import running
+from serving import serving
 
 JSON_TYPE = "application/json"
 JSON_FOR_ROUTE = "application/json; charset=utf-8"  # the same to FastAPI, which is left to read it
@@ -65,16 +64,16 @@ def routed_paths() -> list[str]:
 @pytest.fixture
 def app(tmp_path: Path, hasher: FakeHasher, routed_paths: list[str], monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     monkeypatch.setattr("limen_accounts.passwords.choice", max)  # when to come back is the same for all
-    app = create_app(Settings(database_url=f"json:{tmp_path}/users.json", demo=True))
+    app = make_service(settings_for(f"json:{tmp_path}/users.json"), first_accounts=FIRST_ACCOUNTS)
     app.user_middleware.append(Middleware(RecordingMiddleware, paths=routed_paths))  # the innermost
-    app.state.now = lambda: 1000.0
+    app.state.accounts.now = lambda: 1000.0
     return app
 
 
 @pytest.fixture
 async def client(app: FastAPI, hasher: FakeHasher) -> AsyncGenerator[httpx2.AsyncClient]:
     async with running(app) as http:
-        app.state.password_hasher = hasher
+        app.state.accounts.password_hasher = hasher
         yield http
 
 
@@ -109,7 +108,7 @@ async def test_a_refusal_equals_that_of_the_route_in_bytes_and_in_the_log(
     status: int,
     code: str,
 ) -> None:
-    throttle: LoginThrottle = app.state.login_throttle
+    throttle: LoginThrottle = app.state.accounts.login_throttle
     if reason in ("account", "both"):
         fail(throttle, 6, "johndoe", None)
     if reason == "address":
@@ -138,7 +137,7 @@ async def test_a_known_account_is_not_delayed_by_others_at_its_address(
 ) -> None:
     assert (await post(client, JSON_TYPE)).status_code == 201
     for number in range(21):
-        fail(app.state.login_throttle, 1, f"user{number}", ADDRESS)
+        fail(app.state.accounts.login_throttle, 1, f"user{number}", ADDRESS)
     assert (await post(client, JSON_TYPE)).status_code == 201
     assert len(routed_paths) == 2
     other = json.dumps({"username": "test", "password": "test"}).encode()
@@ -199,7 +198,7 @@ async def test_the_connection_stays_usable_after_a_refusal(app: FastAPI, hasher:
     body = json.dumps(JOHN).encode()
     whole = head + b"content-length: %d\r\n\r\n" % len(body) + body
     async with serving(app) as served:
-        app.state.password_hasher = hasher
+        app.state.accounts.password_hasher = hasher
         hasher.is_full = True
         reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
         try:
@@ -226,7 +225,7 @@ async def test_a_client_that_disconnects_within_its_body_is_no_login(
     app: FastAPI, hasher: FakeHasher, routed_paths: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     async with serving(app) as served:
-        app.state.password_hasher = hasher
+        app.state.accounts.password_hasher = hasher
         _, writer = await asyncio.open_connection("127.0.0.1", served.port)
         writer.write(
             b"POST /api/login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{"

@@ -1,7 +1,6 @@
 """Several clients and several processes of the service at once, on every kind of store."""
 
 import asyncio
-import os
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Sequence
@@ -14,13 +13,11 @@ from anyio import to_thread
 from fastapi import FastAPI
 from pwdlib.hashers.bcrypt import BcryptHasher
 
-import cheap_hashes
-from limen_kit.testing import fresh_database, migrate_database, running
 from limen_accounts.accounts import AccountStore
-from shop_users.app import create_app
-from limen_accounts.database import config
 from limen_accounts.passwords import PasswordHasher
-from limen_accounts.settings import Settings
+from limen_accounts.testing.service import FIRST_ACCOUNTS, make_service, settings_for
+from limen_accounts.tortoise_stores.config import database_config
+from limen_kit.testing import fresh_database, migrate_database, running
 
 ADMIN = {"request-user-id": "1", "request-user-role": "admin"}
 JOHN = {"request-user-id": "2", "request-user-role": "default"}
@@ -39,7 +36,7 @@ async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[
 
 
 async def test_of_many_creations_of_one_user_one_wins(url: str) -> None:
-    async with running(create_app(Settings(database_url=url)), config(url)) as client:
+    async with running(make_service(settings_for(url)), database_config(url)) as client:
 
         async def create(number: int) -> httpx2.Response:
             name = "wanted" if number % 2 else "WANTED"
@@ -56,39 +53,32 @@ async def test_of_many_creations_of_one_user_one_wins(url: str) -> None:
 
 
 STARTER = """
-import asyncio
-from cheap_hashes import REPLACEMENTS
+import asyncio, sys
+from limen_accounts.testing import hash_cheaply
+from limen_accounts.testing.service import FIRST_ACCOUNTS, make_service, settings_for
 from limen_kit.testing import running
-from pytest import MonkeyPatch
-from shop_users.app import app
 
-for name, value in REPLACEMENTS.items():
-    MonkeyPatch().setattr(name, value)
+hash_cheaply()
 
 async def main():
-    async with running(app):
+    async with running(make_service(settings_for(sys.argv[1]), first_accounts=FIRST_ACCOUNTS)):
         pass
 
 asyncio.run(main())
 """
 
 
-async def test_several_processes_that_start_at_once_make_the_demo_accounts_once(url: str, tmp_path: Path) -> None:
-    if (tortoise_orm := config(url)) is not None:
+async def test_several_processes_that_start_at_once_make_the_first_accounts_once(url: str, tmp_path: Path) -> None:
+    if (tortoise_orm := database_config(url)) is not None:
         await migrate_database(tortoise_orm)
 
     def start() -> Sequence[int]:
-        environment = os.environ | {
-            "DATABASE_URL": url,
-            "DEMO": "1",
-            "PYTHONPATH": str(Path(cheap_hashes.__file__).parent),
-        }
-        command = [sys.executable, "-c", STARTER]
-        processes = [subprocess.Popen(command, cwd=tmp_path, env=environment) for _ in range(3)]
+        command = [sys.executable, "-c", STARTER, url]
+        processes = [subprocess.Popen(command, cwd=tmp_path) for _ in range(3)]
         return [process.wait(50) for process in processes]
 
     assert await to_thread.run_sync(start) == [0, 0, 0]
-    async with running(create_app(Settings(database_url=url))) as client:
+    async with running(make_service(settings_for(url))) as client:
         users = (await client.get("/api/users", headers=ADMIN)).json()
         assert [(user["id"], user["username"]) for user in users] == [(1, "admin"), (2, "johndoe"), (3, "test")]
 
@@ -109,18 +99,18 @@ class PausedHasher(PasswordHasher):
 
 
 async def set_old_hash(app: FastAPI) -> None:
-    accounts: AccountStore = app.state.account_store
-    account = await accounts.get(2)
+    accounts: AccountStore = app.state.accounts.stores.accounts
+    account = await accounts.get_account(2)
     assert account is not None
     old = BcryptHasher(rounds=4).hash("old password")
-    assert await accounts.rehash(2, account.hashed_password, old)
+    assert await accounts.replace_hash(2, account.hashed_password, old)
 
 
 async def test_a_login_cannot_bring_an_old_password_back(tmp_path: Path) -> None:
-    app = create_app(Settings(database_url=f"json:{tmp_path}/users.json", demo=True))
+    app = make_service(settings_for(f"json:{tmp_path}/users.json"), first_accounts=FIRST_ACCOUNTS)
     async with running(app) as client:
         await set_old_hash(app)
-        app.state.password_hasher = hasher = PausedHasher()
+        app.state.accounts.password_hasher = hasher = PausedHasher()
         old = {"username": "johndoe", "password": "old password"}
         login = asyncio.create_task(client.post("/api/login", json=old))
         await hasher.verification_done.wait()
@@ -134,9 +124,9 @@ async def test_a_login_cannot_bring_an_old_password_back(tmp_path: Path) -> None
 
 
 async def test_an_owner_cannot_overrule_a_change_made_meanwhile(tmp_path: Path) -> None:
-    app = create_app(Settings(database_url=f"json:{tmp_path}/users.json", demo=True))
+    app = make_service(settings_for(f"json:{tmp_path}/users.json"), first_accounts=FIRST_ACCOUNTS)
     async with running(app) as client:
-        app.state.password_hasher = hasher = PausedHasher()
+        app.state.accounts.password_hasher = hasher = PausedHasher()
         change = {"current_password": "b", "new_password": "the thief's"}
         changing = asyncio.create_task(client.put("/api/users/2/password", json=change, headers=JOHN))
         await hasher.verification_done.wait()

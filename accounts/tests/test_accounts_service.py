@@ -13,23 +13,19 @@ import pytest
 from pwdlib.hashers.bcrypt import BcryptHasher
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
-from limen_kit.testing import running
-from migrations import missing_migrations
 from limen_accounts.accounts import AccountStore
-from shop_users.app import create_app
-from limen_accounts.database import config
 from limen_accounts.passwords import PasswordHasher
 from limen_accounts.schemas import Username
-from limen_accounts.settings import Settings
+from limen_accounts.settings import AccountsSettings
+from limen_accounts.testing.service import FIRST_ACCOUNTS, make_service, settings_for
+from limen_accounts.tortoise_stores.config import database_config
+from limen_kit.testing import running
+from migrations import missing_migrations
 
 ADMIN = {"request-user-id": "1", "request-user-role": "admin"}
 JOHN = {"request-user-id": "2", "request-user-role": "default"}
 JSON = {"content-type": "application/json"}
 FORM = {"username": "ada", "password": "correct horse", "user_type": "default"}
-
-
-def settings(url: str, **extra: Any) -> Settings:
-    return Settings(database_url=url, **extra)
 
 
 def address(kind: str, folder: Path) -> str:
@@ -39,8 +35,8 @@ def address(kind: str, folder: Path) -> str:
 @pytest.fixture(params=["sqlite", "json"])
 async def client(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[httpx2.AsyncClient]:
     url = address(request.param, tmp_path)
-    app = create_app(settings(url, demo=True))
-    async with running(app, config(url)) as found:
+    app = make_service(settings_for(url), first_accounts=FIRST_ACCOUNTS, protected_ids=(1, 2))
+    async with running(app, database_config(url)) as found:
         found.headers["x-store"] = request.param
         yield found
 
@@ -235,20 +231,20 @@ async def test_passwords_are_changed_by_their_owner_or_an_admin(client: httpx2.A
 
 
 async def set_hash(accounts: AccountStore, number: int, hashed: str) -> None:
-    account = await accounts.get(number)
+    account = await accounts.get_account(number)
     assert account is not None
-    assert await accounts.rehash(number, account.hashed_password, hashed)
+    assert await accounts.replace_hash(number, account.hashed_password, hashed)
 
 
 async def test_old_bcrypt_hashes_are_verified_and_upgraded(tmp_path: Path) -> None:
     url = address("json", tmp_path)
-    app = create_app(settings(url, demo=True))
+    app = make_service(settings_for(url), first_accounts=FIRST_ACCOUNTS, protected_ids=(1, 2))
     async with running(app) as client:
-        accounts: AccountStore = app.state.account_store
+        accounts: AccountStore = app.state.accounts.stores.accounts
         await set_hash(accounts, 2, BcryptHasher(rounds=4).hash("old password"))
         assert (await log_in(client, "johndoe", "x" * 100)).status_code == 401
         assert (await log_in(client, "johndoe", "old password")).status_code == 201
-        upgraded = await accounts.get(2)
+        upgraded = await accounts.get_account(2)
         assert upgraded is not None
         assert upgraded.hashed_password.startswith("$argon2id$")
         assert (await log_in(client, "johndoe", "old password")).status_code == 201
@@ -278,18 +274,18 @@ async def test_lists_come_in_pages_and_can_be_searched(client: httpx2.AsyncClien
 
 async def test_without_demo_there_are_no_known_accounts(tmp_path: Path) -> None:
     url = address("json", tmp_path)
-    async with running(create_app(settings(url))) as client:
+    async with running(make_service(settings_for(url))) as client:
         assert (await log_in(client, "admin", "a")).status_code == 401
     extra: dict[str, Any] = {"admin_username": "root", "admin_password": SecretStr("a long secret")}
     for _ in range(2):
-        async with running(create_app(settings(url, **extra))) as client:
+        async with running(make_service(settings_for(url, **extra))) as client:
             assert (await log_in(client, "root", "a long secret")).json()["user_type"] == "admin"
             assert (await client.get("/api/users", headers=ADMIN)).headers["x-total-count"] == "1"
 
 
 async def test_a_broken_file_stops_the_start_and_readiness(tmp_path: Path) -> None:
     url = address("json", tmp_path)
-    async with running(create_app(settings(url))) as client:
+    async with running(make_service(settings_for(url))) as client:
         (tmp_path / "users.json").write_text("broken")
         assert (await client.get("/healthz")).status_code == 200
         assert (await client.get("/readyz")).status_code == 503
@@ -308,14 +304,14 @@ async def test_a_broken_file_stops_the_start_and_readiness(tmp_path: Path) -> No
 )
 def test_an_admin_who_could_not_log_in_is_refused(invalid: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        settings("json:x", **invalid)
+        settings_for("json:x", **invalid)
 
 
 def test_refused_settings_do_not_reveal_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "mysql://shop:s3cret@db/users")
     monkeypatch.setenv("ADMIN_PASSWORD", "sh0rt")
     with pytest.raises(ValidationError) as caught:
-        Settings()
+        AccountsSettings()
     assert caught.value.error_count() == 2
     assert "s3cret" not in str(caught.value)
     assert "sh0rt" not in str(caught.value)

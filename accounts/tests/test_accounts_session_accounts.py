@@ -4,24 +4,25 @@ import asyncio
 
 import pytest
 
-from limen_accounts.database import account_store
-from limen_accounts.sessions import AccountMissing, RefreshToken, SessionStore
-from users_sessions import UNKNOWN_TOKEN, begin, ids, refresh, refreshed
+from limen_accounts.accounts import AccountMissing
+from limen_accounts.sessions import RefreshToken, SessionStore
+from limen_accounts.stores import open_stores
+from limen_accounts.testing import UNKNOWN_TOKEN, begin, ids, refresh, refreshed
 
 
 async def test_another_password_ends_the_sessions_and_a_better_hash_does_not(
     session_store: SessionStore, store_url: str
 ) -> None:
-    accounts = account_store(store_url)
+    accounts = open_stores(store_url).accounts
     own_session, theirs = await begin(session_store), await begin(session_store, 2)
-    assert await accounts.rehash(1, "h", "better")
+    assert await accounts.replace_hash(1, "h", "better")
     own_session = await refreshed(session_store, own_session.refresh_token)
     assert await accounts.change_password(1, "h", "late") is None
     assert await accounts.change_password(99, "h", "late") is None
     assert await accounts.change_password(1, "better", "another") == [own_session.session_id]
     assert await refresh(session_store, own_session.refresh_token) is None
     assert await ids(session_store) == []
-    account = await accounts.get(1)
+    account = await accounts.get_account(1)
     assert account is not None
     assert account.hashed_password == "another"
     assert await accounts.change_password(1, "another", "h") == []
@@ -30,7 +31,7 @@ async def test_another_password_ends_the_sessions_and_a_better_hash_does_not(
 
 async def test_deleting_an_account_ends_its_sessions(session_store: SessionStore, store_url: str) -> None:
     own_session, theirs = await begin(session_store), await begin(session_store, 2)
-    assert await account_store(store_url).delete(1) == [own_session.session_id]
+    assert await open_stores(store_url).accounts.delete_account(1) == [own_session.session_id]
     assert await refresh(session_store, own_session.refresh_token) is None
     assert await ids(session_store) == []
     await refreshed(session_store, theirs.refresh_token)
@@ -38,7 +39,7 @@ async def test_deleting_an_account_ends_its_sessions(session_store: SessionStore
 
 async def test_a_refresh_returns_the_current_account(session_store: SessionStore, store_url: str) -> None:
     session = await begin(session_store)
-    await account_store(store_url).update(1, {"user_type": "admin", "username": "root"})
+    await open_stores(store_url).accounts.update_account(1, {"user_type": "admin", "username": "root"})
     refreshed_session = await refreshed(session_store, session.refresh_token)
     assert (refreshed_session.account.user_type, refreshed_session.account.username) == ("admin", "root")
 
@@ -47,19 +48,19 @@ async def test_no_session_begins_for_a_missing_account_or_an_old_password(sessio
     with pytest.raises(AccountMissing):
         await begin(session_store, 99)
     with pytest.raises(AccountMissing):
-        await session_store.begin(1, user_agent="", address="", hashed_password="former")
-    await session_store.begin(1, user_agent="", address="", hashed_password="h")
+        await session_store.begin_session(1, user_agent="", address="", hashed_password="former")
+    await session_store.begin_session(1, user_agent="", address="", hashed_password="h")
     assert len(await ids(session_store)) == 1
 
 
 async def test_logins_and_a_change_of_password_at_once_leave_no_session_of_the_old_one(
     session_store: SessionStore, store_url: str
 ) -> None:
-    accounts = account_store(store_url)
+    accounts = open_stores(store_url).accounts
 
     async def log_in() -> list[str]:
         try:
-            session = await session_store.begin(1, user_agent="", address="", hashed_password="h")
+            session = await session_store.begin_session(1, user_agent="", address="", hashed_password="h")
         except AccountMissing:
             return []
         return [session.session_id]

@@ -11,22 +11,30 @@ import pytest
 from anyio import to_thread
 from tortoise import Tortoise
 
-from limen_kit.testing import fresh_database, migrate_database
 from limen_accounts.accounts import NewAccount
-from limen_accounts.database import account_store, config, session_store
-from limen_accounts.sessions import EndedSession, NewSession, RefreshedSession, RefreshToken, SessionLimits, SessionStore
+from limen_accounts.sessions import (
+    EndedSession,
+    NewSession,
+    RefreshedSession,
+    RefreshToken,
+    SessionStore,
+)
+from limen_accounts.stores import open_stores
+from limen_accounts.tortoise_stores.config import database_config
+from limen_kit.testing import fresh_database, migrate_database
 
 SETUP = """
 import asyncio, json, sys
 from tortoise import Tortoise
-from limen_accounts.database import config, session_store
+from limen_accounts.stores import open_stores
+from limen_accounts.tortoise_stores.config import database_config
 from limen_accounts.sessions import RefreshToken, SessionLimits
 
 async def main(url, text):
-    tortoise_orm = config(url)
+    tortoise_orm = database_config(url)
     if tortoise_orm is not None:
         await Tortoise.init(config=tortoise_orm)
-    store, token = session_store(url, SessionLimits()), RefreshToken.parse(text)
+    store, token = open_stores(url).sessions, RefreshToken.parse(text)
     print("ready", flush=True)
     sys.stdin.readline()
     await work(store, token)
@@ -38,7 +46,7 @@ CONCURRENT_REFRESHES = (
     SETUP
     + """
 async def work(store, token):
-    results = await asyncio.gather(*(store.refresh(token) for _ in range(5)))
+    results = await asyncio.gather(*(store.refresh_session(token) for _ in range(5)))
     print(json.dumps([type(result).__name__ for result in results]))
 
 asyncio.run(main(*sys.argv[1:]))
@@ -50,7 +58,7 @@ ENDLESS_REFRESHES = (
     + """
 async def work(store, token):
     while True:
-        token = RefreshToken.parse((await store.refresh(token)).refresh_token)
+        token = RefreshToken.parse((await store.refresh_session(token)).refresh_token)
         print(token.text, flush=True)
 
 asyncio.run(main(*sys.argv[1:]))
@@ -66,27 +74,27 @@ async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[
             address = f"sqlite://{tmp_path}/users.sqlite3"
         if request.param == "postgres":
             address = await stack.enter_async_context(fresh_database(str(request.getfixturevalue("postgres"))))
-        if (tortoise_orm := config(address)) is not None:
+        if (tortoise_orm := database_config(address)) is not None:
             await migrate_database(tortoise_orm)
         yield address
 
 
 @asynccontextmanager
 async def opened_store(url: str) -> AsyncGenerator[SessionStore]:
-    if (tortoise_orm := config(url)) is not None:
+    if (tortoise_orm := database_config(url)) is not None:
         await Tortoise.init(config=tortoise_orm)
     try:
-        yield session_store(url, SessionLimits())
+        yield open_stores(url).sessions
     finally:
         await Tortoise.close_connections()
 
 
 async def start_session(url: str) -> NewSession:
     async with opened_store(url) as session_store:
-        await account_store(url).create(
+        await open_stores(url).accounts.create_account(
             NewAccount(username="ada", hashed_password="h", user_type="default", created_by=1)
         )
-        return await session_store.begin(1, user_agent="", address="")
+        return await session_store.begin_session(1, user_agent="", address="")
 
 
 def start_process(script: str, url: str, session: NewSession) -> subprocess.Popen[str]:
@@ -113,7 +121,7 @@ async def test_of_many_processes_that_refresh_with_one_token_one_does(url: str) 
     results = await to_thread.run_sync(race)
     assert sorted(results) == ["EndedSession"] + ["NoneType"] * 18 + ["RefreshedSession"]
     async with opened_store(url) as session_store:
-        assert await session_store.list_for(1) == []
+        assert await session_store.list_sessions(1) == []
 
 
 async def test_a_killed_process_leaves_the_session_consistent(url: str) -> None:
@@ -133,8 +141,8 @@ async def test_a_killed_process_leaves_the_session_consistent(url: str) -> None:
     token = RefreshToken.parse(await to_thread.run_sync(kill))
     assert token is not None
     async with opened_store(url) as session_store:
-        (session_left,) = await session_store.list_for(1)
+        (session_left,) = await session_store.list_sessions(1)
         assert session_left.id == session.session_id
         # The last response may have been lost; no change is ever half done.
-        assert isinstance(await session_store.refresh(token), RefreshedSession | EndedSession)
-        assert (await account_store(url).page(q=None, limit=1, offset=0))[1] == 1
+        assert isinstance(await session_store.refresh_session(token), RefreshedSession | EndedSession)
+        assert (await open_stores(url).accounts.list_accounts(q=None, limit=1, offset=0))[1] == 1

@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from limen_accounts.sessions import EndedSession, NewSession, RefreshedSession, SessionLimits, SessionStore
-from users_sessions import UNKNOWN_TOKEN, FakeClock, OpenSessions, begin, ids, parse, refresh, refreshed
+from limen_accounts.testing import UNKNOWN_TOKEN, FakeClock, OpenSessions, begin, ids, parse, refresh, refreshed
 
 DAY = timedelta(days=1)
 
@@ -19,7 +19,7 @@ async def test_a_session_begins_and_is_refreshed(session_store: SessionStore, cl
     assert (first.account.id, first.account.username, first.account.user_type) == (1, "ada", "default")
     second = await refreshed(session_store, first.refresh_token)
     assert len({session.refresh_token, first.refresh_token, second.refresh_token}) == 3
-    (listed,) = await session_store.list_for(1)
+    (listed,) = await session_store.list_sessions(1)
     assert (listed.id, listed.account_id, listed.user_agent, listed.address) == (
         session.session_id,
         1,
@@ -51,11 +51,11 @@ async def test_a_used_token_ends_the_session_however_old_it_is(session_store: Se
 async def test_a_token_of_no_session_changes_nothing(session_store: SessionStore) -> None:
     session = await begin(session_store)
     assert await refresh(session_store, UNKNOWN_TOKEN) is None
-    assert await session_store.end_by_token(parse(UNKNOWN_TOKEN)) is None
+    assert await session_store.end_session_of(parse(UNKNOWN_TOKEN)) is None
     # A session's id is no secret; knowing it does not help to make a token.
     guess = f"refresh_{session.session_id}{'a' * 43}"
     assert await refresh(session_store, guess) is None
-    assert await session_store.end_by_token(parse(guess)) is None
+    assert await session_store.end_session_of(parse(guess)) is None
     await refreshed(session_store, session.refresh_token)
 
 
@@ -63,9 +63,9 @@ async def test_an_unused_token_expires(session_store: SessionStore, clock: FakeC
     session = await begin(session_store)
     clock.now = session.expires_at
     assert await ids(session_store) == []
-    assert not await session_store.end(1, session.session_id)
+    assert not await session_store.end_session(1, session.session_id)
     assert await refresh(session_store, session.refresh_token) is None
-    assert await session_store.end_by_token(parse(session.refresh_token)) is None
+    assert await session_store.end_session_of(parse(session.refresh_token)) is None
 
 
 async def test_a_session_ends_at_its_maximum_lifetime(session_store: SessionStore, clock: FakeClock) -> None:
@@ -126,15 +126,15 @@ async def test_grace_ends(open_sessions: OpenSessions, clock: FakeClock) -> None
 
 async def test_callers_end_only_their_own_sessions(session_store: SessionStore) -> None:
     own, other, theirs = await begin(session_store), await begin(session_store), await begin(session_store, 2)
-    assert not await session_store.end(1, theirs.session_id)
-    assert not await session_store.end(1, "a" * 22)
-    assert await session_store.end(1, own.session_id)
-    assert not await session_store.end(1, own.session_id)
+    assert not await session_store.end_session(1, theirs.session_id)
+    assert not await session_store.end_session(1, "a" * 22)
+    assert await session_store.end_session(1, own.session_id)
+    assert not await session_store.end_session(1, own.session_id)
     assert await refresh(session_store, own.refresh_token) is None
     more = await begin(session_store)
-    assert sorted(await session_store.end_all(1)) == sorted([other.session_id, more.session_id])
-    assert await session_store.end_all(1) == []
-    assert await session_store.end_all(99) == []
+    assert sorted(await session_store.end_sessions(1)) == sorted([other.session_id, more.session_id])
+    assert await session_store.end_sessions(1) == []
+    assert await session_store.end_sessions(99) == []
     await refreshed(session_store, theirs.refresh_token)
 
 
@@ -143,8 +143,8 @@ async def test_a_token_ends_its_session_even_when_it_was_used(session_store: Ses
         session = await begin(session_store)
         for _ in range(uses):
             await refreshed(session_store, session.refresh_token)
-        assert await session_store.end_by_token(parse(session.refresh_token)) == EndedSession(session.session_id, 1)
-        assert await session_store.end_by_token(parse(session.refresh_token)) is None
+        assert await session_store.end_session_of(parse(session.refresh_token)) == EndedSession(session.session_id, 1)
+        assert await session_store.end_session_of(parse(session.refresh_token)) is None
         assert await ids(session_store) == []
 
 
@@ -184,8 +184,8 @@ async def test_logins_delete_expired_sessions(
 
 
 async def test_user_agent_and_address_are_bounded(session_store: SessionStore) -> None:
-    await session_store.begin(1, user_agent="a\nb\x00\ud800" + "x" * 999, address="1" * 99)
-    (session,) = await session_store.list_for(1)
+    await session_store.begin_session(1, user_agent="a\nb\x00\ud800" + "x" * 999, address="1" * 99)
+    (session,) = await session_store.list_sessions(1)
     assert session.user_agent == "a?b??" + "x" * 195
     assert session.address == "1" * 64
 

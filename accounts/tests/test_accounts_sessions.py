@@ -10,12 +10,12 @@ import pytest
 from fastapi import FastAPI
 from pydantic import ValidationError
 
-from limen_kit.testing import Signer, running
 from limen_accounts.accounts import NewAccount
-from shop_users.app import create_app
-from limen_accounts.database import account_store
 from limen_accounts.sessions import NewSession, SessionStore
-from limen_accounts.settings import Settings
+from limen_accounts.settings import AccountsSettings
+from limen_accounts.stores import open_stores
+from limen_accounts.testing.service import make_service, settings_for
+from limen_kit.testing import Signer, running
 
 ADMIN = {"request-user-id": "1", "request-user-role": "admin"}
 JOHN = {"request-user-id": "2", "request-user-role": "default"}
@@ -32,8 +32,8 @@ class Service:
 
     async def begin(self, account_id: int = 2) -> NewSession:
         """Begin a session without the cost of a login."""
-        sessions: SessionStore = self.app.state.session_store
-        return await sessions.begin(account_id, user_agent="curl/8", address="192.0.2.1")
+        sessions: SessionStore = self.app.state.accounts.stores.sessions
+        return await sessions.begin_session(account_id, user_agent="curl/8", address="192.0.2.1")
 
     async def refresh(self, text: str) -> httpx2.Response:
         return await self.client.post("/api/refresh", json={"refresh_token": text})
@@ -218,10 +218,10 @@ async def test_another_password_ends_all_sessions(service: Service) -> None:
 async def test_with_identity_keys_the_identity_must_be_signed(tmp_path: Path) -> None:
     signer = Signer("users")
     url = f"json:{tmp_path}/users.json"
-    app = create_app(Settings(database_url=url, identity_keys=signer.keys))
+    app = make_service(settings_for(url, identity_keys=signer.keys))
     async with running(app) as client:
         service = Service(app, client)
-        await account_store(url).create(
+        await open_stores(url).accounts.create_account(
             NewAccount(username="ada", hashed_password="h", user_type="default", created_by=1)
         )
         session = await service.begin(1)
@@ -263,16 +263,16 @@ async def test_the_audit_log_has_every_event_and_no_token(service: Service, capl
 
 def test_session_limits_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (
-        Settings().session_limits.refresh_lifetime.days,
-        Settings().session_limits.max_lifetime.days,
-        Settings().session_limits.refresh_grace.seconds,
+        AccountsSettings().session_limits.refresh_lifetime.days,
+        AccountsSettings().session_limits.max_lifetime.days,
+        AccountsSettings().session_limits.refresh_grace.seconds,
     ) == (30, 90, 0)
     for name, value in (("REFRESH_TOKEN_DAYS", "7"), ("SESSION_MAX_DAYS", "8"), ("REFRESH_GRACE", "9")):
         monkeypatch.setenv(name, value)
     assert (
-        Settings().session_limits.refresh_lifetime.days,
-        Settings().session_limits.max_lifetime.days,
-        Settings().session_limits.refresh_grace.seconds,
+        AccountsSettings().session_limits.refresh_lifetime.days,
+        AccountsSettings().session_limits.max_lifetime.days,
+        AccountsSettings().session_limits.refresh_grace.seconds,
     ) == (7, 8, 9)
 
 
@@ -289,4 +289,4 @@ def test_session_limits_come_from_the_environment(monkeypatch: pytest.MonkeyPatc
 )
 def test_invalid_session_limits_are_refused(invalid: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        Settings(**invalid)
+        AccountsSettings(**invalid)

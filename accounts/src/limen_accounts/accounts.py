@@ -2,20 +2,30 @@
 
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol, TypedDict
+from uuid import uuid4
 
-UserType = Literal["admin", "default"]
+from limen_kit.outbox import Event
+
+MAX_USER_TYPE = 20
+"""Characters of a user type."""
+
+ADMIN = "admin"
+"""The user type of those who manage accounts: ``limen_kit.identity.AdminCaller``."""
+
+USER_DELETED = "user.deleted"
+"""The type of the event that an account was deleted; its data is ``{"id": 7}``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewAccount:
-    """An account that has no id yet."""
+    """An account that has no id yet. ``user_type`` is any text: the gateway makes it the caller's role."""
 
     username: str
-    hashed_password: str
-    user_type: UserType
+    hashed_password: str = field(repr=False)
+    user_type: str
     email: str | None = None
     full_name: str | None = None
     created_by: int
@@ -35,7 +45,7 @@ class Changes(TypedDict, total=False):
     username: str
     email: str | None
     full_name: str | None
-    user_type: UserType
+    user_type: str
 
 
 class UsernameOrEmailTaken(Exception):
@@ -47,30 +57,34 @@ class UsernameOrEmailTaken(Exception):
         self.field = field
 
 
+class AccountMissing(Exception):
+    """There is no such account, or it no longer has the password that was verified."""
+
+
 class AccountStore(Protocol):
     """Where accounts are kept. Usernames and emails are unique whatever their case, also under concurrent writers."""
 
-    async def page(self, *, q: str | None, limit: int, offset: int) -> tuple[list[Account], int]:
+    async def list_accounts(self, *, q: str | None, limit: int, offset: int) -> tuple[list[Account], int]:
         """Return a page in the order of ids, and how many there are in all; ``q`` searches names and email."""
         ...
 
-    async def get(self, number: int) -> Account | None:
+    async def get_account(self, number: int) -> Account | None:
         """Return the account with this id."""
         ...
 
-    async def by_username(self, username: str) -> Account | None:
+    async def get_account_by_username(self, username: str) -> Account | None:
         """Return the account with this username."""
         ...
 
-    async def create(self, new: NewAccount) -> Account:
+    async def create_account(self, new: NewAccount) -> Account:
         """Store an account under a new id, which was never used before; raises UsernameOrEmailTaken."""
         ...
 
-    async def update(self, number: int, changes: Changes) -> Account | None:
+    async def update_account(self, number: int, changes: Changes) -> Account | None:
         """Change an account and return it, or None if there is none; raises UsernameOrEmailTaken."""
         ...
 
-    async def rehash(self, number: int, before: str, after: str) -> bool:
+    async def replace_hash(self, number: int, before: str, after: str) -> bool:
         """Replace the hash ``before`` with ``after``, a better hash of the same password; return whether it was replaced.
 
         It is not when ``before`` is no longer the account's hash: a login must not undo a change of the password. The
@@ -85,16 +99,17 @@ class AccountStore(Protocol):
         """
         ...
 
-    async def fill(self, accounts: Sequence[NewAccount]) -> bool:
-        """Store ``accounts``, all or none, if the store is empty; return whether they were stored.
+    async def create_first_accounts(self, new: Sequence[NewAccount]) -> bool:
+        """Store ``new``, all or none, if the store is empty; return whether they were stored.
 
         Of several concurrent calls, exactly one stores.
         """
         ...
 
-    async def delete(self, number: int) -> list[str] | None:
+    async def delete_account(self, number: int) -> list[str] | None:
         """Delete an account with its sessions and API keys, in one transaction.
 
+        A store that keeps events stores ``deletion_event`` in the same transaction.
         Returns the ids of the ended sessions, or None when there is no such account.
         """
         ...
@@ -123,3 +138,8 @@ def unique_keys(changes: Mapping[str, object]) -> dict[str, str | None]:
         email = changes["email"]
         keys["email_key"] = email_key(email if isinstance(email, str) else None)
     return keys
+
+
+def deletion_event(number: int, now: datetime) -> Event:
+    """Return the event that says that the account ``number`` was deleted ``now``."""
+    return Event(uuid4().hex, USER_DELETED, {"id": number}, now)

@@ -82,27 +82,27 @@ class TooManyKeys(Exception):
 
 
 class ApiKeyStore(Protocol):
-    """Where keys are kept. Deleting an account deletes its keys in one transaction: see ``accounts.AccountStore.delete``.
+    """Where keys are kept. ``accounts.AccountStore.delete_account`` deletes those of the account in the same transaction.
 
     Changing a password does not revoke keys: they do not depend on it, and machines would stop working without a reason.
     """
 
-    async def create(self, new: NewKey) -> CreatedKey:
+    async def create_key(self, new: NewKey) -> CreatedKey:
         """Create a key under a new id, and delete expired keys of this owner.
 
-        Raises TooManyKeys, and ``sessions.AccountMissing`` when there is no such owner.
+        Raises TooManyKeys, and ``accounts.AccountMissing`` when there is no such owner.
         """
         ...
 
-    async def list_for(self, owner: int) -> list[ApiKey]:
+    async def list_keys(self, owner: int) -> list[ApiKey]:
         """Return the keys of an account in the order of ids, expired ones included."""
         ...
 
-    async def revoke(self, owner: int, number: int) -> bool:
+    async def revoke_key(self, owner: int, number: int) -> bool:
         """Delete a key of this owner; return whether there was one."""
         ...
 
-    async def introspect(self, text: str) -> ApiKey | None:
+    async def introspect_key(self, text: str) -> ApiKey | None:
         """Return the key in ``text`` while it is valid, and record its use.
 
         Every invalid text costs the same: one read of the store, one digest and one comparison.

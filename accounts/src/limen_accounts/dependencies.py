@@ -1,4 +1,4 @@
-"""The dependencies of the routes. ``app`` puts the objects into the application's state; ``State`` types it for middleware.
+"""The dependencies of the routes. ``Accounts`` puts itself into the application's state; ``State`` types what is used of it.
 
 All are coroutines though they wait for nothing: FastAPI runs other functions in a thread, which costs more than a refusal.
 """
@@ -13,46 +13,56 @@ from limen_accounts.api_keys import ApiKeyStore
 from limen_accounts.login_throttle import LoginThrottle
 from limen_accounts.passwords import PasswordHasher
 from limen_accounts.sessions import SessionStore
+from limen_accounts.stores import Stores
 
 
 class State(Protocol):
-    """The application's state. ``now`` is the clock of ``login_throttle``: seconds that never go back."""
+    """What ``app.state.accounts`` is to routes and middleware.
 
-    account_store: AccountStore
-    session_store: SessionStore
-    api_key_store: ApiKeyStore
+    ``now`` is the clock of ``login_throttle``: seconds that never go back. Nobody may delete the accounts ``protected_ids``.
+    """
+
+    stores: Stores
     password_hasher: PasswordHasher
     login_throttle: LoginThrottle
     now: Callable[[], float]
+    protected_ids: frozenset[int]
 
 
-async def _account_store(request: Request) -> AccountStore:
-    return cast("AccountStore", request.app.state.account_store)
+async def _state(request: Request) -> State:
+    return cast("State", request.app.state.accounts)
 
 
-async def _session_store(request: Request) -> SessionStore:
-    return cast("SessionStore", request.app.state.session_store)
+StateDep = Annotated[State, Depends(_state)]
 
 
-async def _api_key_store(request: Request) -> ApiKeyStore:
-    return cast("ApiKeyStore", request.app.state.api_key_store)
+async def _accounts(state: StateDep) -> AccountStore:
+    return state.stores.accounts
 
 
-async def _password_hasher(request: Request) -> PasswordHasher:
-    return cast("PasswordHasher", request.app.state.password_hasher)
+async def _sessions(state: StateDep) -> SessionStore:
+    return state.stores.sessions
 
 
-async def _login_throttle(request: Request) -> LoginThrottle:
-    return cast("LoginThrottle", request.app.state.login_throttle)
+async def _api_keys(state: StateDep) -> ApiKeyStore:
+    return state.stores.api_keys
 
 
-async def _now(request: Request) -> Callable[[], float]:
-    return cast("Callable[[], float]", request.app.state.now)
+async def _password_hasher(state: StateDep) -> PasswordHasher:
+    return state.password_hasher
 
 
-Accounts = Annotated[AccountStore, Depends(_account_store)]
-Sessions = Annotated[SessionStore, Depends(_session_store)]
-ApiKeys = Annotated[ApiKeyStore, Depends(_api_key_store)]
-Hasher = Annotated[PasswordHasher, Depends(_password_hasher)]
-Throttle = Annotated[LoginThrottle, Depends(_login_throttle)]
-Clock = Annotated[Callable[[], float], Depends(_now)]
+async def _login_throttle(state: StateDep) -> LoginThrottle:
+    return state.login_throttle
+
+
+async def _now(state: StateDep) -> Callable[[], float]:
+    return state.now
+
+
+AccountsDep = Annotated[AccountStore, Depends(_accounts)]
+SessionsDep = Annotated[SessionStore, Depends(_sessions)]
+ApiKeysDep = Annotated[ApiKeyStore, Depends(_api_keys)]
+HasherDep = Annotated[PasswordHasher, Depends(_password_hasher)]
+ThrottleDep = Annotated[LoginThrottle, Depends(_login_throttle)]
+ClockDep = Annotated[Callable[[], float], Depends(_now)]

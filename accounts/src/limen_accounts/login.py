@@ -1,7 +1,7 @@
 """The login: checks credentials and begins a session. It needs no identity: it is how a caller gets one.
 
-1. *throttle*  whoever has failed too often must wait, before anything is looked up (``limen_accounts.login_throttle``); most such
-               logins are already refused by ``limen_accounts.login_middleware``
+1. *throttle*  whoever has failed too often must wait, before anything is looked up (``login_throttle``); most such logins are
+               already refused by ``login_middleware``
 2. *verify*    one hash, whether or not the account exists; the answer to both is the same
 3. *upgrade*   an old hash is replaced
 4. *session*   begins, unless the password was changed meanwhile; then again from 2
@@ -16,16 +16,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.requests import HTTPConnection
 
-from limen_kit.problems import Problem, responses
 from limen_accounts import audit
-from limen_accounts.accounts import Account, username_key
-from limen_accounts.dependencies import Accounts, Clock, Hasher, Sessions, Throttle
+from limen_accounts.accounts import Account, AccountMissing, username_key
+from limen_accounts.dependencies import AccountsDep, ClockDep, HasherDep, SessionsDep, ThrottleDep
 from limen_accounts.login_throttle import Attempt, LoginThrottle, address_key
 from limen_accounts.passwords import HashingBusy, PasswordHasher
 from limen_accounts.schemas import Credentials, LoginResponse
-from limen_accounts.sessions import AccountMissing, NewSession
+from limen_accounts.sessions import NewSession
+from limen_kit.problems import Problem, responses
 
-PATH = "/api/login"
+PATH = "/login"
 
 router = APIRouter(prefix=PATH, tags=["login"])
 
@@ -71,12 +71,12 @@ async def login(
     credentials: Credentials,
     request: Request,
     response: Response,
-    accounts: Accounts,
-    hasher: Hasher,
-    sessions: Sessions,
-    throttle: Throttle,
+    accounts: AccountsDep,
+    hasher: HasherDep,
+    sessions: SessionsDep,
+    throttle: ThrottleDep,
     address: Annotated[str, Depends(_address)],
-    now: Clock,
+    now: ClockDep,
 ) -> LoginResponse:
     """Check credentials, replace an old hash, and begin a session."""
     name = username_key(credentials.username)
@@ -140,9 +140,9 @@ def _logged_refusal(problem: Problem, log_fields: dict[str, str | int]) -> Probl
 
 async def _begin_session(
     credentials: Credentials,
-    accounts: Accounts,
-    hasher: Hasher,
-    sessions: Sessions,
+    accounts: AccountsDep,
+    hasher: HasherDep,
+    sessions: SessionsDep,
     request: Request,
     address: str,
 ) -> tuple[Account | None, NewSession | None]:
@@ -153,7 +153,7 @@ async def _begin_session(
         if account is None or current_hash is None:
             return account, None
         try:
-            return account, await sessions.begin(
+            return account, await sessions.begin_session(
                 account.id, user_agent=user_agent, address=address, hashed_password=current_hash
             )
         except AccountMissing:
@@ -161,13 +161,15 @@ async def _begin_session(
             continue
 
 
-async def _verify(credentials: Credentials, accounts: Accounts, hasher: Hasher) -> tuple[Account | None, str | None]:
+async def _verify(
+    credentials: Credentials, accounts: AccountsDep, hasher: HasherDep
+) -> tuple[Account | None, str | None]:
     """Return the account of this name, and its current hash if the password is right."""
-    account = await accounts.by_username(credentials.username)
+    account = await accounts.get_account_by_username(credentials.username)
     matches, upgraded = await hasher.verify(credentials.password, None if account is None else account.hashed_password)
     if account is None or not matches:
         return account, None
-    if upgraded is None or not await accounts.rehash(account.id, account.hashed_password, upgraded):
+    if upgraded is None or not await accounts.replace_hash(account.id, account.hashed_password, upgraded):
         return account, account.hashed_password
     return account, upgraded
 

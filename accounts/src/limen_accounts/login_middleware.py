@@ -12,10 +12,10 @@ from typing import cast
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from limen_kit.problems import problem_response
 from limen_accounts.dependencies import State
 from limen_accounts.login import address_of, refusal
 from limen_accounts.schemas import Credentials
+from limen_kit.problems import problem_response
 
 # Bytes: enough for all valid credentials, as JSON in ASCII. A larger body is passed on without being parsed.
 _MAX_BYTES = 4096
@@ -44,7 +44,7 @@ class LoginRefusalMiddleware:
         messages = await _read_body(receive)
         credentials = _parse_credentials(messages)
         if credentials is not None:
-            state = cast("State", scope["app"].state)
+            state = cast("State", scope["app"].state.accounts)
             address = address_of(HTTPConnection(scope))
             problem = refusal(credentials, address, state.login_throttle, state.password_hasher, state.now())
             if problem is not None:

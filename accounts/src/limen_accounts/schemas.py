@@ -1,13 +1,12 @@
 """Bodies of requests and responses. No response has a field for a password or its hash."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from limen_kit.fields import Form, ShortText
-from limen_accounts.accounts import UserType
 from limen_accounts.api_keys import MAX_SCOPES, SCOPE_PATTERN
+from limen_kit.fields import Form, ShortText
 
 # Ranges of the Basic Multilingual Plane. They leave out controls, blanks, what is never seen (marks of direction and joining,
 # fillers, variation selectors) and what has no meaning of its own (surrogates, private use): with these, two different names
@@ -36,6 +35,10 @@ PresentedToken = Annotated[str, StringConstraints(max_length=512)]
 Scope = Annotated[str, StringConstraints(max_length=100, pattern=SCOPE_PATTERN)]
 
 
+ABSENT: Any = Field(default_factory=str)
+"""The default of a text that may be left out, and that is not null: it is never read, and not documented."""
+
+
 class Credentials(Form):
     """A login."""
 
@@ -48,7 +51,7 @@ class LoginResponse(BaseModel):
 
     id: int
     username: str
-    user_type: UserType
+    user_type: str
     session_id: str
     refresh_token: str = Field(repr=False)
     refresh_expires_at: datetime
@@ -135,22 +138,25 @@ class IntrospectionResponse(BaseModel):
 
 
 class UserForm(Form):
-    """A new user."""
+    """A new user. ``account_routes`` says which user types there may be."""
 
     username: Username
     password: NewPassword
-    user_type: UserType
+    user_type: str
     email: Email | None = None
     full_name: ShortText | None = None
 
 
 class UserChanges(Form):
-    """Changes to a user: what is left out stays as it is; null clears ``email`` and ``full_name``."""
+    """Changes to a user: what is left out stays as it is; null clears ``email`` and ``full_name``.
 
-    username: Username = Field(default_factory=str)
+    ``account_routes`` says which user types there may be.
+    """
+
+    username: Username = ABSENT
     email: Email | None = None
     full_name: ShortText | None = None
-    user_type: UserType = Field(default_factory=lambda: "default")
+    user_type: str = ABSENT
 
 
 class PasswordChange(Form):
@@ -169,6 +175,6 @@ class UserResponse(BaseModel):
     username: str
     email: str | None
     full_name: str | None
-    user_type: UserType
+    user_type: str
     created_by: int
     created_at: datetime

@@ -9,16 +9,16 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
 
-from limen_kit.fields import MAX_ROW_ID
-from limen_kit.identity import CurrentCaller, IdentitySource
-from limen_kit.problems import Problem, responses
 from limen_accounts import audit
-from limen_accounts.dependencies import Sessions
+from limen_accounts.dependencies import SessionsDep
 from limen_accounts.schemas import EndedResponse, LoginResponse, LogoutForm, RefreshForm, SessionResponse
 from limen_accounts.session_ended import RESPONSE_HEADERS, session_ended_header
 from limen_accounts.sessions import SESSION_ID, EndedSession, RefreshToken
+from limen_kit.fields import MAX_ROW_ID
+from limen_kit.identity import CurrentCaller, IdentitySource
+from limen_kit.problems import Problem, responses
 
-router = APIRouter(prefix="/api", tags=["sessions"])
+router = APIRouter(tags=["sessions"])
 
 _SESSIONS_ENDED: dict[int | str, dict[str, Any]] = {200: {"headers": RESPONSE_HEADERS}}
 
@@ -26,10 +26,10 @@ _SESSION_ID = re.compile(SESSION_ID)
 
 
 @router.post("/refresh", responses=responses(400, 401, 413))
-async def refresh(form: RefreshForm, sessions: Sessions, response: Response) -> LoginResponse:
+async def refresh(form: RefreshForm, sessions: SessionsDep, response: Response) -> LoginResponse:
     """Exchange a refresh token for the next one; a token that was used before ends its session."""
     token = RefreshToken.parse(form.refresh_token)
-    refreshed = None if token is None else await sessions.refresh(token)
+    refreshed = None if token is None else await sessions.refresh_session(token)
     if isinstance(refreshed, EndedSession):
         audit.event("reuse", account=refreshed.account_id, session=refreshed.session_id)
         raise _token_invalid(refreshed.session_id)
@@ -49,11 +49,11 @@ async def refresh(form: RefreshForm, sessions: Sessions, response: Response) -> 
 
 
 @router.post("/logout", responses=_SESSIONS_ENDED | responses(400, 401, 413, 503))
-async def logout(form: LogoutForm, request: Request, sessions: Sessions, response: Response) -> EndedResponse:
+async def logout(form: LogoutForm, request: Request, sessions: SessionsDep, response: Response) -> EndedResponse:
     """End the session of a refresh token, used or not; without one, end the caller's session."""
     if form.refresh_token is not None:
         token = RefreshToken.parse(form.refresh_token)
-        ended = None if token is None else await sessions.end_by_token(token)
+        ended = None if token is None else await sessions.end_session_of(token)
         if ended is None:
             raise _token_invalid()
     else:
@@ -63,15 +63,15 @@ async def logout(form: LogoutForm, request: Request, sessions: Sessions, respons
         ended = _callers_session(_account_id(identity.subject), identity.session_id)
         if ended is None:
             return EndedResponse(ended=0)
-        await sessions.end(ended.account_id, ended.session_id)
+        await sessions.end_session(ended.account_id, ended.session_id)
     audit.event("logout", account=ended.account_id, session=ended.session_id)
     return _ended_response(response, ended.session_id)
 
 
 @router.post("/logout-all", responses=_SESSIONS_ENDED | responses(401))
-async def logout_all(caller: CurrentCaller, sessions: Sessions, response: Response) -> EndedResponse:
+async def logout_all(caller: CurrentCaller, sessions: SessionsDep, response: Response) -> EndedResponse:
     """End all sessions of the caller."""
-    ended = set(await sessions.end_all(caller.id))
+    ended = set(await sessions.end_sessions(caller.id))
     if (current := _callers_session(caller.id, caller.session_id)) is not None:
         ended.add(current.session_id)
     audit.event("logout_all", account=caller.id, sessions=len(ended))
@@ -79,7 +79,7 @@ async def logout_all(caller: CurrentCaller, sessions: Sessions, response: Respon
 
 
 @router.get("/sessions", responses=responses(401))
-async def list_sessions(caller: CurrentCaller, sessions: Sessions) -> list[SessionResponse]:
+async def list_sessions(caller: CurrentCaller, sessions: SessionsDep) -> list[SessionResponse]:
     """List the caller's sessions, the last used first."""
     return [
         SessionResponse(
@@ -91,16 +91,19 @@ async def list_sessions(caller: CurrentCaller, sessions: Sessions) -> list[Sessi
             address=session.address,
             current=session.id == caller.session_id,
         )
-        for session in await sessions.list_for(caller.id)
+        for session in await sessions.list_sessions(caller.id)
     ]
 
 
 @router.delete("/sessions/{session_id}", responses=_SESSIONS_ENDED | responses(401, 404))
 async def end_session(
-    session_id: Annotated[str, Path(pattern=SESSION_ID)], caller: CurrentCaller, sessions: Sessions, response: Response
+    session_id: Annotated[str, Path(pattern=SESSION_ID)],
+    caller: CurrentCaller,
+    sessions: SessionsDep,
+    response: Response,
 ) -> EndedResponse:
     """End one of the caller's sessions."""
-    if not await sessions.end(caller.id, session_id):
+    if not await sessions.end_session(caller.id, session_id):
         raise Problem(404, "not_found", "Session not found with this id.")
     audit.event("session_ended", account=caller.id, session=session_id)
     return _ended_response(response, session_id)

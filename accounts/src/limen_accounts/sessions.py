@@ -8,9 +8,8 @@ So a token with a known handle and another digest is an old token, however old, 
 
 import re
 from base64 import urlsafe_b64encode
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from secrets import token_urlsafe
 from typing import Protocol
@@ -29,14 +28,6 @@ _TOKEN_PATTERN = re.compile(rf"{REFRESH_PREFIX}([A-Za-z0-9_\-]{{22}})[A-Za-z0-9_
 
 # Characters that are stored of the client's user agent and address.
 _MAX_USER_AGENT, _MAX_ADDRESS = 200, 64
-
-Clock = Callable[[], datetime]
-"""Returns the time, with its zone."""
-
-
-def wall_clock() -> datetime:
-    """Return the time of this machine."""
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,10 +114,6 @@ class EndedSession:
     account_id: int
 
 
-class AccountMissing(Exception):
-    """There is no such account, or it no longer has the password that was verified."""
-
-
 class SessionStore(Protocol):
     """Where sessions are kept. Also under concurrency, a token works once, and no session begins on a deleted account.
 
@@ -134,7 +121,7 @@ class SessionStore(Protocol):
     transaction.
     """
 
-    async def begin(
+    async def begin_session(
         self, account_id: int, *, user_agent: str, address: str, hashed_password: str | None = None
     ) -> NewSession:
         """Begin a session of an account; raises AccountMissing when there is no such account.
@@ -144,7 +131,7 @@ class SessionStore(Protocol):
         """
         ...
 
-    async def refresh(self, token: RefreshToken) -> RefreshedSession | EndedSession | None:
+    async def refresh_session(self, token: RefreshToken) -> RefreshedSession | EndedSession | None:
         """Exchange ``token`` for the next one.
 
         A token that was used before ends its session, returned as EndedSession: one of the two holders has stolen it. None
@@ -152,19 +139,19 @@ class SessionStore(Protocol):
         """
         ...
 
-    async def list_for(self, account_id: int) -> list[Session]:
+    async def list_sessions(self, account_id: int) -> list[Session]:
         """Return the sessions of an account that have not expired, the last used first."""
         ...
 
-    async def end(self, account_id: int, session_id: str) -> bool:
+    async def end_session(self, account_id: int, session_id: str) -> bool:
         """End a session of this account; return whether there was one."""
         ...
 
-    async def end_all(self, account_id: int) -> list[str]:
+    async def end_sessions(self, account_id: int) -> list[str]:
         """End all sessions of an account; return their ids."""
         ...
 
-    async def end_by_token(self, token: RefreshToken) -> EndedSession | None:
+    async def end_session_of(self, token: RefreshToken) -> EndedSession | None:
         """End the session of ``token``, whether the token is current or used."""
         ...
 

@@ -1,13 +1,13 @@
-"""Settings of the users service, from the environment."""
+"""Settings of a service with accounts, from the environment."""
 
 from datetime import timedelta
 from typing import ClassVar, Self
 
 from pydantic import Field, SecretStr, TypeAdapter, ValidationError, field_validator, model_validator
 
-from limen_kit.settings import ServiceSettings
 from limen_accounts.schemas import NewPassword, Username
 from limen_accounts.sessions import SessionLimits
+from limen_kit.settings import ServiceSettings
 
 JSON_SCHEME = "json:"
 
@@ -15,10 +15,10 @@ _USERNAME: TypeAdapter[str] = TypeAdapter(Username)
 _PASSWORD: TypeAdapter[str] = TypeAdapter(NewPassword)
 
 
-class Settings(ServiceSettings):
+class AccountsSettings(ServiceSettings):
     """``DATABASE_URL`` is SQLite in a file by default; ``json:users.json`` uses a JSON file instead.
 
-    ``DEMO=1`` fills an empty store with the demo accounts; ``ADMIN_USERNAME`` and ``ADMIN_PASSWORD`` with a first admin.
+    ``ADMIN_USERNAME`` and ``ADMIN_PASSWORD`` fill an empty store with a first admin.
 
     ``REFRESH_TOKEN_DAYS`` is how long a session lasts without being used, ``SESSION_MAX_DAYS`` however much it is used;
     ``REFRESH_GRACE`` is for how many seconds a used refresh token works once more (``sessions.SessionLimits``).
@@ -26,8 +26,7 @@ class Settings(ServiceSettings):
 
     schemes: ClassVar[tuple[str, ...]] = (*ServiceSettings.schemes, JSON_SCHEME)
 
-    database_url: str = "sqlite://users.sqlite3"
-    demo: bool = False
+    database_url: str = "sqlite://accounts.sqlite3"
     admin_username: str | None = None
     admin_password: SecretStr | None = None
     hash_threads: int | None = Field(default=None, ge=1, le=64, description="That hash passwords at once.")

@@ -43,15 +43,15 @@ def create_service(
     name: str | None = None,
     middleware: Sequence[Middleware] = (),
     on_start: Callback | None = None,
-    ready: Callback = database.check,
+    ready: Callback | None = None,
     version: str = "0.1.0",
 ) -> FastAPI:
     """Build a service.
 
     ``name`` is the service's name at the gateway: an assertion for another service is refused. ``tortoise_orm`` None means
-    no Tortoise database. ``ready`` raises while the service cannot work. ``on_start`` runs once the database is open, and
-    ``parts`` run from then on, each within the one before; their routers come after ``routers``, and their middleware after
-    ``middleware``.
+    no Tortoise database. ``ready`` raises while the service cannot work; by default, while that database does not answer.
+    ``on_start`` runs once the database is open, and ``parts`` run from then on, each within the one before; their routers
+    come after ``routers``, and their middleware after ``middleware``.
     ``middleware`` is pure ASGI, the outermost first: it runs inside the request id and outside the body limit. Raises
     ValueError for identity settings that can never work.
     """
@@ -91,7 +91,9 @@ def create_service(
     app.add_middleware(RequestId)
     for router in [*routers, *(router for part in parts for router in part.routers)]:
         app.include_router(router)
-    app.include_router(_health_router([ready, *(part.ready for part in parts)]))
+    if ready is None and tortoise_orm is not None:
+        ready = database.check
+    app.include_router(_health_router([*(() if ready is None else (ready,)), *(part.ready for part in parts)]))
     _document_problems(app)
     return app
 

@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
 
     operations = [
         ops.CreateModel(
-            name="User",
+            name="AccountRow",
             fields=[
                 ("id", fields.IntField(generated=True, primary_key=True, unique=True, db_index=True)),
                 ("username", fields.CharField(max_length=50)),
@@ -22,7 +22,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "table": "users",
-                "app": "users",
+                "app": "accounts",
                 "pk_attr": "id",
                 "table_description": "A row. The keys are the folded username and email, on which the database itself holds uniqueness.",
             },

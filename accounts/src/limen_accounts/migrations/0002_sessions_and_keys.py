@@ -4,7 +4,7 @@ from tortoise.migrations import operations as ops
 
 
 class Migration(migrations.Migration):
-    dependencies = [("users", "0001_initial")]
+    dependencies = [("accounts", "0001_initial")]
 
     initial = False
 
@@ -16,7 +16,7 @@ class Migration(migrations.Migration):
                 (
                     "owner",
                     fields.ForeignKeyField(
-                        "users.User",
+                        "accounts.AccountRow",
                         source_field="owner_id",
                         db_index=True,
                         db_constraint=True,
@@ -34,7 +34,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "table": "api_keys",
-                "app": "users",
+                "app": "accounts",
                 "pk_attr": "id",
                 "table_description": "An API key: the digest of it, and its scopes with a space between them.",
             },
@@ -47,7 +47,7 @@ class Migration(migrations.Migration):
                 (
                     "account",
                     fields.ForeignKeyField(
-                        "users.User",
+                        "accounts.AccountRow",
                         source_field="account_id",
                         db_index=True,
                         db_constraint=True,
@@ -66,7 +66,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "table": "sessions",
-                "app": "users",
+                "app": "accounts",
                 "pk_attr": "id",
                 "table_description": "A session: the digest of its current refresh token, and of the one before while that may serve once more.",
             },

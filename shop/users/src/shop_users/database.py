@@ -1,5 +1,6 @@
-"""The database of the users service, for the commands that migrate it."""
+"""The database of the users service, as Tortoise's commands and the service itself configure it."""
 
-from limen_accounts.database import TORTOISE_ORM
+from limen_accounts.tortoise_stores.config import database_config
+from shop_users.settings import Settings
 
-__all__ = ["TORTOISE_ORM"]
+TORTOISE_ORM = database_config(Settings().database_url)

@@ -1,9 +1,16 @@
-"""A clock and short functions for tests of the users service's session stores."""
+"""A clock and short functions for tests of session stores."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from limen_accounts.sessions import EndedSession, NewSession, RefreshedSession, RefreshToken, SessionLimits, SessionStore
+from limen_accounts.sessions import (
+    EndedSession,
+    NewSession,
+    RefreshedSession,
+    RefreshToken,
+    SessionLimits,
+    SessionStore,
+)
 
 UNKNOWN_TOKEN = "refresh_" + "a" * 65
 """A well-formed refresh token that was never issued."""
@@ -23,7 +30,7 @@ class FakeClock:
 
 
 async def begin(session_store: SessionStore, account_id: int = 1) -> NewSession:
-    return await session_store.begin(account_id, user_agent="curl/8", address="192.0.2.1")
+    return await session_store.begin_session(account_id, user_agent="curl/8", address="192.0.2.1")
 
 
 def parse(text: str) -> RefreshToken:
@@ -33,7 +40,7 @@ def parse(text: str) -> RefreshToken:
 
 
 async def refresh(session_store: SessionStore, text: str) -> RefreshedSession | EndedSession | None:
-    return await session_store.refresh(parse(text))
+    return await session_store.refresh_session(parse(text))
 
 
 async def refreshed(session_store: SessionStore, text: str) -> RefreshedSession:
@@ -43,4 +50,4 @@ async def refreshed(session_store: SessionStore, text: str) -> RefreshedSession:
 
 
 async def ids(session_store: SessionStore, account_id: int = 1) -> list[str]:
-    return [session.id for session in await session_store.list_for(account_id)]
+    return [session.id for session in await session_store.list_sessions(account_id)]

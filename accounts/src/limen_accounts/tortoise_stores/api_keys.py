@@ -13,19 +13,19 @@ from limen_accounts.api_keys import (
     new_secret,
     parse_key,
 )
-from limen_accounts.models import ApiKeyRow
-from limen_accounts.sessions import Clock, wall_clock
-from limen_accounts.sql_accounts import lock_account
+from limen_accounts.clock import Clock, wall_clock
+from limen_accounts.tortoise_stores.accounts import lock_account
+from limen_accounts.tortoise_stores.models import ApiKeyRow
 
 
-class SqlApiKeyStore:
+class TortoiseApiKeyStore:
     """An ``ApiKeyStore`` in the database that Tortoise has opened."""
 
     def __init__(self, now: Clock = wall_clock) -> None:
         """Take the time from ``now``."""
         self._now = now
 
-    async def create(self, new: NewKey) -> CreatedKey:
+    async def create_key(self, new: NewKey) -> CreatedKey:
         """Lock the owner, delete expired keys, insert; the digest follows in an update, since the key contains the id."""
         async with in_transaction():
             await lock_account(new.owner)
@@ -46,15 +46,15 @@ class SqlApiKeyStore:
             await ApiKeyRow.filter(id=row.id).update(digest=digest)
         return CreatedKey(_key(row), text)
 
-    async def list_for(self, owner: int) -> list[ApiKey]:
+    async def list_keys(self, owner: int) -> list[ApiKey]:
         """Filter by the owner."""
         return [_key(row) for row in await ApiKeyRow.filter(owner_id=owner).order_by("id")]
 
-    async def revoke(self, owner: int, number: int) -> bool:
+    async def revoke_key(self, owner: int, number: int) -> bool:
         """Delete the row."""
         return bool(await ApiKeyRow.filter(id=number, owner_id=owner).delete())
 
-    async def introspect(self, text: str) -> ApiKey | None:
+    async def introspect_key(self, text: str) -> ApiKey | None:
         """Read, compare, and write ``last_used_at`` when it is outdated."""
         number, digest = parse_key(text)
         row = await ApiKeyRow.get_or_none(id=number)

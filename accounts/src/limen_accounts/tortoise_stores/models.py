@@ -1,10 +1,12 @@
-"""The tables of accounts, and of what ends with them."""
+"""The tables of accounts, of what ends with them, and of what is to be told of them. Tortoise's app is ``accounts``."""
+
+from typing import Any
 
 from tortoise import fields
 from tortoise.models import Model
 
 
-class User(Model):
+class AccountRow(Model):
     """A row. The keys are the folded username and email, on which the database itself holds uniqueness."""
 
     id = fields.IntField(primary_key=True)
@@ -28,8 +30,8 @@ class SessionRow(Model):
     """A session: the digest of its current refresh token, and of the one before while that may serve once more."""
 
     id = fields.CharField(max_length=22, primary_key=True)
-    account: fields.ForeignKeyRelation[User] = fields.ForeignKeyField(
-        "users.User", related_name="sessions", db_index=True
+    account: fields.ForeignKeyRelation[AccountRow] = fields.ForeignKeyField(
+        "accounts.AccountRow", related_name="sessions", db_index=True
     )
     account_id: int
     digest = fields.CharField(max_length=64)
@@ -50,7 +52,9 @@ class ApiKeyRow(Model):
     """An API key: the digest of it, and its scopes with a space between them."""
 
     id = fields.IntField(primary_key=True)
-    owner: fields.ForeignKeyRelation[User] = fields.ForeignKeyField("users.User", related_name="keys", db_index=True)
+    owner: fields.ForeignKeyRelation[AccountRow] = fields.ForeignKeyField(
+        "accounts.AccountRow", related_name="keys", db_index=True
+    )
     owner_id: int
     name = fields.CharField(max_length=200)
     scopes = fields.TextField()
@@ -63,3 +67,18 @@ class ApiKeyRow(Model):
         """Names the table."""
 
         table = "api_keys"
+
+
+class EventRow(Model):
+    """An event that is not delivered yet, in the order of its number."""
+
+    number = fields.IntField(primary_key=True)
+    id = fields.CharField(max_length=32, unique=True)
+    type = fields.CharField(max_length=100)
+    data: fields.JSONField[dict[str, Any]] = fields.JSONField()
+    created_at = fields.DatetimeField()
+
+    class Meta(Model.Meta):
+        """Names the table."""
+
+        table = "account_events"

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 
 from tortoise.transactions import in_transaction
 
-from limen_accounts.models import SessionRow, User
+from limen_accounts.accounts import AccountMissing
+from limen_accounts.clock import Clock, wall_clock
 from limen_accounts.sessions import (
-    AccountMissing,
-    Clock,
     EndedSession,
     NewSession,
     RefreshedSession,
@@ -20,9 +19,9 @@ from limen_accounts.sessions import (
     SessionLimits,
     stored_address,
     stored_user_agent,
-    wall_clock,
 )
-from limen_accounts.sql_accounts import account_of, end_sessions, lock_account
+from limen_accounts.tortoise_stores.accounts import account_of, end_sessions, lock_account
+from limen_accounts.tortoise_stores.models import AccountRow, SessionRow
 
 # Expired sessions that one login deletes: more than it adds, and few enough to cost little.
 _MAX_SWEPT = 20
@@ -31,7 +30,7 @@ _MAX_SWEPT = 20
 _EXCESS = 1000
 
 
-class SqlSessionStore:
+class TortoiseSessionStore:
     """A ``SessionStore`` in the database that Tortoise has opened."""
 
     def __init__(self, limits: SessionLimits, now: Clock = wall_clock) -> None:
@@ -39,7 +38,7 @@ class SqlSessionStore:
         self._limits = limits
         self._now = now
 
-    async def begin(
+    async def begin_session(
         self, account_id: int, *, user_agent: str, address: str, hashed_password: str | None = None
     ) -> NewSession:
         """Lock the account, delete the sessions above the limit, insert, and delete some expired ones."""
@@ -63,7 +62,7 @@ class SqlSessionStore:
             await _delete(await expired.select_for_update(skip_locked=True).only("id"))
         return NewSession(row.id, token.text, row.expires_at)
 
-    async def refresh(self, token: RefreshToken) -> RefreshedSession | EndedSession | None:
+    async def refresh_session(self, token: RefreshToken) -> RefreshedSession | EndedSession | None:
         """Compare and set, in one statement: of several calls with one token, only one finds it current."""
         row = await SessionRow.get_or_none(id=token.session_id)
         if row is None:
@@ -81,21 +80,21 @@ class SqlSessionStore:
                 digest=next_token.digest, digest_before=None, last_used_at=now, expires_at=expires_at
             )
         if not updated:
-            return await self.end_by_token(token)
-        account = await User.get_or_none(id=row.account_id)
+            return await self.end_session_of(token)
+        account = await AccountRow.get_or_none(id=row.account_id)
         return None if account is None else RefreshedSession(row.id, next_token.text, expires_at, account_of(account))
 
-    async def list_for(self, account_id: int) -> list[Session]:
+    async def list_sessions(self, account_id: int) -> list[Session]:
         """Filter by the account, without expired sessions."""
         rows = SessionRow.filter(account_id=account_id, expires_at__gt=self._now())
         return [_session(row) for row in await rows.order_by("-last_used_at", "id")]
 
-    async def end(self, account_id: int, session_id: str) -> bool:
+    async def end_session(self, account_id: int, session_id: str) -> bool:
         """Delete the row; an expired one does not count."""
         rows = SessionRow.filter(id=session_id, account_id=account_id, expires_at__gt=self._now())
         return bool(await rows.delete())
 
-    async def end_all(self, account_id: int) -> list[str]:
+    async def end_sessions(self, account_id: int) -> list[str]:
         """Delete the rows."""
         async with in_transaction():
             try:
@@ -104,7 +103,7 @@ class SqlSessionStore:
                 return []
             return await end_sessions(account_id)
 
-    async def end_by_token(self, token: RefreshToken) -> EndedSession | None:
+    async def end_session_of(self, token: RefreshToken) -> EndedSession | None:
         """Delete the row of the token's handle."""
         row = await SessionRow.get_or_none(id=token.session_id)
         if row is None or not await SessionRow.filter(id=row.id).delete() or row.expires_at <= self._now():

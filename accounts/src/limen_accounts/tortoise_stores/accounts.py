@@ -2,40 +2,54 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, cast
+from typing import Any
 
 from tortoise.exceptions import IntegrityError
 from tortoise.expressions import F, Q
 from tortoise.transactions import in_transaction
 
+from limen_accounts.accounts import (
+    Account,
+    AccountMissing,
+    Changes,
+    NewAccount,
+    UsernameOrEmailTaken,
+    deletion_event,
+    unique_keys,
+    username_key,
+)
+from limen_accounts.clock import Clock, wall_clock
+from limen_accounts.tortoise_stores.models import AccountRow, EventRow, SessionRow
 from limen_kit import database
-from limen_accounts.accounts import Account, Changes, NewAccount, UsernameOrEmailTaken, UserType, unique_keys, username_key
-from limen_accounts.models import SessionRow, User
-from limen_accounts.sessions import AccountMissing
 
 
-class SqlAccountStore:
-    """An ``AccountStore`` in the database that Tortoise has opened."""
+class TortoiseAccountStore:
+    """An ``AccountStore`` in the database that Tortoise has opened. With ``events``, deletions are stored as events."""
 
-    async def page(self, *, q: str | None, limit: int, offset: int) -> tuple[list[Account], int]:
+    def __init__(self, *, events: bool = False, now: Clock = wall_clock) -> None:
+        """Take the time of events from ``now``."""
+        self._events = events
+        self._now = now
+
+    async def list_accounts(self, *, q: str | None, limit: int, offset: int) -> tuple[list[Account], int]:
         """Return a page and the count."""
-        rows = User.all()
+        rows = AccountRow.all()
         if q:
             rows = rows.filter(Q(username__icontains=q) | Q(email__icontains=q) | Q(full_name__icontains=q))
         page = await rows.order_by("id").offset(offset).limit(limit)
         return [account_of(row) for row in page], await rows.count()
 
-    async def get(self, number: int) -> Account | None:
+    async def get_account(self, number: int) -> Account | None:
         """Return the account with this id."""
-        row = await User.get_or_none(id=number)
+        row = await AccountRow.get_or_none(id=number)
         return None if row is None else account_of(row)
 
-    async def by_username(self, username: str) -> Account | None:
+    async def get_account_by_username(self, username: str) -> Account | None:
         """Return the account with this username."""
-        row = await User.get_or_none(username_key=username_key(username))
+        row = await AccountRow.get_or_none(username_key=username_key(username))
         return None if row is None else account_of(row)
 
-    async def create(self, new: NewAccount) -> Account:
+    async def create_account(self, new: NewAccount) -> Account:
         """Insert; the database enforces uniqueness."""
         row = _row(new)
         try:
@@ -44,50 +58,53 @@ class SqlAccountStore:
             raise await _conflicting_field(unique_keys(asdict(new)), 0) from error
         return account_of(row)
 
-    async def update(self, number: int, changes: Changes) -> Account | None:
+    async def update_account(self, number: int, changes: Changes) -> Account | None:
         """Update only the named columns."""
         if changes:
             try:
-                await User.filter(id=number).update(**changes, **unique_keys(changes))
+                await AccountRow.filter(id=number).update(**changes, **unique_keys(changes))
             except IntegrityError as error:
                 raise await _conflicting_field(unique_keys(changes), number) from error
-        return await self.get(number)
+        return await self.get_account(number)
 
-    async def rehash(self, number: int, before: str, after: str) -> bool:
+    async def replace_hash(self, number: int, before: str, after: str) -> bool:
         """Compare and set, in one statement."""
-        return bool(await User.filter(id=number, hashed_password=before).update(hashed_password=after))
+        return bool(await AccountRow.filter(id=number, hashed_password=before).update(hashed_password=after))
 
     async def change_password(self, number: int, before: str, after: str) -> list[str] | None:
         """Compare and set; the row stays locked until the sessions are deleted."""
         async with in_transaction():
-            if not await self.rehash(number, before, after):
+            if not await self.replace_hash(number, before, after):
                 return None
             return await end_sessions(number)
 
-    async def fill(self, accounts: Sequence[NewAccount]) -> bool:
+    async def create_first_accounts(self, new: Sequence[NewAccount]) -> bool:
         """Check and insert with the table locked: a conflict would consume ids on PostgreSQL, and these must be 1, 2, 3."""
         async with in_transaction() as transaction:
             if transaction.capabilities.dialect == "postgres":
                 connection: Any = transaction  # Tortoise types its parameters as a bare list
-                await connection.execute_query(f"LOCK TABLE {User.Meta.table} IN EXCLUSIVE MODE")
+                await connection.execute_query(f"LOCK TABLE {AccountRow.Meta.table} IN EXCLUSIVE MODE")
             else:
                 # SQLite locks at the first write, even if it changes nothing.
-                await User.filter(id=0).delete()
-            if await User.exists():
+                await AccountRow.filter(id=0).delete()
+            if await AccountRow.exists():
                 return False
-            for new in accounts:
-                await _row(new).save(force_create=True)
+            for account in new:
+                await _row(account).save(force_create=True)
             return True
 
-    async def delete(self, number: int) -> list[str] | None:
-        """Delete the row; foreign keys delete the rows that refer to it."""
+    async def delete_account(self, number: int) -> list[str] | None:
+        """Delete the row, and insert the event; foreign keys delete the rows that refer to it."""
         async with in_transaction():
             try:
                 await lock_account(number)
             except AccountMissing:
                 return None
             ended = await end_sessions(number)
-            await User.filter(id=number).delete()
+            await AccountRow.filter(id=number).delete()
+            if self._events:
+                event = deletion_event(number, self._now())
+                await EventRow.create(id=event.id, type=event.type, data=event.data, created_at=event.created_at)
             return ended
 
     async def ready(self) -> None:
@@ -101,9 +118,9 @@ async def lock_account(number: int, hashed_password: str | None = None) -> None:
     It is a write that changes nothing: SQLite has no row locks, and a transaction there that reads before it writes fails
     when another process has written in between.
     """
-    rows = (
-        User.filter(id=number) if hashed_password is None else User.filter(id=number, hashed_password=hashed_password)
-    )
+    rows = AccountRow.filter(id=number)
+    if hashed_password is not None:
+        rows = rows.filter(hashed_password=hashed_password)
     if not await rows.update(created_by=F("created_by")):
         raise AccountMissing
 
@@ -115,9 +132,9 @@ async def end_sessions(number: int) -> list[str]:
     return [row.id for row in rows]
 
 
-def _row(new: NewAccount) -> User:
+def _row(new: NewAccount) -> AccountRow:
     fields = asdict(new)
-    return User(**fields, **unique_keys(fields))
+    return AccountRow(**fields, **unique_keys(fields))
 
 
 async def _conflicting_field(wanted_keys: dict[str, str | None], number: int) -> UsernameOrEmailTaken:
@@ -125,18 +142,18 @@ async def _conflicting_field(wanted_keys: dict[str, str | None], number: int) ->
         return UsernameOrEmailTaken("username")
     # The other account may be gone by now; then the email is named, and the next attempt will work.
     key = wanted_keys.get("username_key")
-    clash = key is not None and await User.filter(username_key=key).exclude(id=number).exists()
+    clash = key is not None and await AccountRow.filter(username_key=key).exclude(id=number).exists()
     return UsernameOrEmailTaken("username" if clash else "email")
 
 
-def account_of(row: User) -> Account:
+def account_of(row: AccountRow) -> Account:
     """Return the account in a row."""
     return Account(
         id=row.id,
         username=row.username,
         email=row.email,
         full_name=row.full_name,
-        user_type=cast("UserType", row.user_type),
+        user_type=row.user_type,
         hashed_password=row.hashed_password,
         created_by=row.created_by,
         created_at=row.created_at,
