@@ -16,6 +16,7 @@ from limen_accounts.json_store.original import Misread
 
 _DOCUMENT: TypeAdapter[Document] = TypeAdapter(Document)
 
+_UNEXPECTED = "unexpected_keyword_argument"
 _UNKNOWN = "it has a member of a name that is not known here, which the next write would lose"
 
 # Characters of the place of an error, which may be a name that somebody chose.
@@ -31,8 +32,9 @@ def parse(content: bytes, modified_at: datetime) -> Document:
         document = _parsed(content, modified_at)
         _check_ids(document)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_context=False)[0]
-        if first["type"] == "unexpected_keyword_argument":  # its name is content
+        errors = error.errors(include_input=False, include_context=False)
+        first = min(errors, key=lambda found: found["type"] != _UNEXPECTED)
+        if first["type"] == _UNEXPECTED:  # its name is content
             raise ValueError(_message(first["loc"][:-1], _UNKNOWN)) from None
         raise ValueError(_message(first["loc"], first["msg"])) from None
     except Misread as error:
