@@ -22,6 +22,9 @@ REFRESH_PREFIX = "refresh_"
 SESSION_ID = r"^[A-Za-z0-9_\-]{22}$"
 """The form of a session's id."""
 
+MAX_SESSIONS = 999
+"""Sessions that a user may have: the gateway reads 1,000 from one answer, which may name the caller's own beside them."""
+
 # Bytes: at least 128 bits, which nobody can guess.
 _HANDLE_BYTES, _SECRET_BYTES = 16, 32
 _TOKEN_PATTERN = re.compile(rf"{REFRESH_PREFIX}([A-Za-z0-9_\-]{{22}})[A-Za-z0-9_\-]{{43}}")
@@ -47,6 +50,11 @@ class SessionLimits:
     max_lifetime: timedelta = timedelta(days=90)
     refresh_grace: timedelta = timedelta()
     max_sessions: int = 100
+
+    def __post_init__(self) -> None:
+        """Refuse more sessions than one answer may end."""
+        if not 1 <= self.max_sessions <= MAX_SESSIONS:
+            raise ValueError(f"SessionLimits(max_sessions={self.max_sessions}): 1 to {MAX_SESSIONS}")
 
     def expiry(self, created_at: datetime, now: datetime) -> datetime:
         """Return when a token that is issued ``now`` expires, in a session that began at ``created_at``."""
