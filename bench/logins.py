@@ -71,8 +71,8 @@ class Shop:
                 "ORDERS_SERVICE_URL": f"http://127.0.0.1:{free_port()}",  # nobody asks for orders here
                 "SUPPLIERS_SERVICE_URL": url["suppliers"],
             },
-            "users": {"DEMO": "1"},
-            "suppliers": {},
+            "users": {"DEMO": "1", "IDENTITY_KEYS": "plain"},
+            "suppliers": {"IDENTITY_KEYS": "plain"},
         }
         for name in NAMES:
             if name != "gateway":

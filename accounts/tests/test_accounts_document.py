@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from anyio import to_thread
 
-from contract import check_contract
 from limen_accounts.testing.service import FIRST_ACCOUNTS, make_service, settings_for
-from serving import serving
+from limen_kit.testing.contract import check_contract
+from limen_kit.testing.serving import serving
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from limen_accounts.login_throttle import Attempt, LoginThrottle
 from limen_accounts.passwords import PasswordHasher
 from limen_accounts.testing.service import FIRST_ACCOUNTS, make_service, settings_for
 from limen_kit.testing import running
-from serving import serving
+from limen_kit.testing.serving import serving
 
 JSON_TYPE = "application/json"
 JSON_FOR_ROUTE = "application/json; charset=utf-8"  # the same to FastAPI, which is left to read it

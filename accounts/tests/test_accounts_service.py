@@ -20,7 +20,7 @@ from limen_accounts.settings import AccountsSettings
 from limen_accounts.testing.service import FIRST_ACCOUNTS, make_service, settings_for
 from limen_accounts.tortoise_stores.config import database_config
 from limen_kit.testing import running
-from migrations import missing_migrations
+from limen_kit.testing.migrations import missing_migrations
 
 ADMIN = {"request-user-id": "1", "request-user-role": "admin"}
 JOHN = {"request-user-id": "2", "request-user-role": "default"}
@@ -318,4 +318,4 @@ def test_refused_settings_do_not_reveal_secrets(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_migrations_match_the_models(tmp_path: Path) -> None:
-    assert missing_migrations(Path(__file__).parents[1], tmp_path) == ""
+    assert missing_migrations(Path(__file__).parents[1], tmp_path, "limen_accounts.tortoise_stores.config") == ""

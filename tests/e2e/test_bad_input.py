@@ -3,8 +3,8 @@
 import httpx2
 import pytest
 
-from contract import check_contract
 from limen.auth import Jwt, issue
+from limen_kit.testing.contract import check_contract
 from shop_processes import SECRET, Shop
 
 TOKEN = {"authorization": f"Bearer {issue(Jwt(SECRET), 1, 'admin')}"}

@@ -9,8 +9,8 @@ from pydantic import SecretStr
 
 from limen_accounts.testing.fixtures import cheap_hashes as cheap_hashes
 from limen_kit.testing import running
-from shop_users.app import create_app
 from shop_users.database import TORTOISE_ORM
+from shop_users.service import create_app
 from shop_users.settings import Settings
 
 ADMIN = {"request-user-id": "1", "request-user-role": "admin"}
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("cheap_hashes")
 
 
 def settings(folder: Path, *, demo: bool = False) -> Settings:
-    return Settings(database_url=f"json:{folder}/users.json", demo=demo)
+    return Settings(database_url=f"json:{folder}/users.json", identity_keys="plain", demo=demo)
 
 
 @pytest.fixture

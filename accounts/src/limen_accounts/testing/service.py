@@ -18,8 +18,8 @@ FIRST_ACCOUNTS = (
 
 
 def settings_for(url: str, **others: Any) -> AccountsSettings:
-    """Return settings of a service whose store is at ``url``."""
-    return AccountsSettings(database_url=url, **others)
+    """Return settings of a service whose store is at ``url``, and that believes plain identity headers unless told otherwise."""
+    return AccountsSettings(database_url=url, **{"identity_keys": "plain", **others})
 
 
 def make_service(settings: AccountsSettings, **options: Any) -> FastAPI:
