@@ -18,7 +18,7 @@ FIRST_ACCOUNTS = (
 
 
 def settings_for(url: str, **others: Any) -> AccountsSettings:
-    """Return settings of a service whose store is at ``url``, and that believes plain identity headers unless told otherwise."""
+    """Return settings of a service with its store at ``url``; it believes plain identity headers unless told otherwise."""
     return AccountsSettings(database_url=url, **{"identity_keys": "plain", **others})
 
 
