@@ -14,6 +14,7 @@ from limen_accounts.accounts import (
     Changes,
     NewAccount,
     UsernameOrEmailTaken,
+    VersionChanged,
     username_key,
 )
 from limen_accounts.dependencies import AccountsDep, ClockDep, HasherDep, StateDep, ThrottleDep
@@ -25,6 +26,14 @@ from limen_accounts.session_ended import RESPONSE_HEADERS, session_ended_header
 from limen_kit.fields import RowId
 from limen_kit.identity import AdminCaller, CurrentCaller
 from limen_kit.paging import TOTAL_COUNT_HEADER, Page, total_count_responses
+from limen_kit.preconditions import (
+    NotModified,
+    Preconditions,
+    RequestPreconditions,
+    etag,
+    precondition_failed,
+    tagged_responses,
+)
 from limen_kit.problems import Problem, responses
 
 FIRST_ADMIN_ID = 1
@@ -33,7 +42,12 @@ FIRST_ADMIN_ID = 1
 _SESSIONS_ENDED: dict[int | str, dict[str, Any]] = {204: {"headers": RESPONSE_HEADERS}}
 
 _CREATED_RESPONSE: dict[int | str, dict[str, Any]] = {
-    201: {"headers": {"Location": {"description": "Where the new user is.", "schema": {"type": "string"}}}}
+    201: {
+        "headers": {
+            "Location": {"description": "Where the new user is.", "schema": {"type": "string"}},
+            "ETag": {"description": "The version, for If-Match.", "schema": {"type": "string"}},
+        }
+    }
 }
 
 # The routes whose forms are the same in every service.
@@ -71,14 +85,25 @@ def account_router(user_types: Sequence[str]) -> APIRouter:
         """Create a user."""
         account = await _create(form, caller.id, accounts, hasher)
         response.headers["Location"] = str(request.app.url_path_for("get_user", user_id=account.id))
+        response.headers["ETag"] = etag(account.version)
         return account
 
-    @router.put("/users/{user_id}", response_model=UserResponse, responses=responses(400, 401, 403, 404, 409, 413))
+    @router.put(
+        "/users/{user_id}",
+        response_model=UserResponse,
+        responses=tagged_responses(200, 412) | responses(400, 401, 403, 404, 409, 413),
+    )
     async def update_user(  # pyright: ignore[reportUnusedFunction] - the decorator registers it
-        user_id: RowId, changes: UserChanges, caller: AdminCaller, accounts: AccountsDep
+        user_id: RowId,
+        changes: UserChanges,
+        caller: AdminCaller,
+        accounts: AccountsDep,
+        preconditions: RequestPreconditions,
     ) -> Account:
-        """Change the fields in the body; the others stay."""
-        return await _update(user_id, changes, accounts)
+        """Change the fields in the body; the others stay. With ``If-Match``, only as the caller knows it."""
+        account = await _update(user_id, changes, accounts, preconditions)
+        preconditions.tag(account.version)
+        return account
 
     router.include_router(_router)
     return router
@@ -108,14 +133,23 @@ async def _create(form: schemas.UserForm, created_by: int, accounts: AccountStor
         raise _conflict(error) from error
 
 
-async def _update(user_id: int, changes: schemas.UserChanges, accounts: AccountStore) -> Account:
+async def _update(
+    user_id: int, changes: schemas.UserChanges, accounts: AccountStore, preconditions: Preconditions
+) -> Account:
     changed = cast("Changes", changes.model_dump(exclude_unset=True))
     if user_id == FIRST_ADMIN_ID and changed.get("user_type", ADMIN) != ADMIN:
         raise Problem(403, "protected", "You are not allowed to take the admin role from the first user.")
-    try:
-        return _or_404(await accounts.update_account(user_id, changed))
-    except UsernameOrEmailTaken as error:
-        raise _conflict(error) from error
+    while True:
+        before = _or_404(await accounts.get_account(user_id))
+        try:
+            preconditions.check_read(before.version)
+            return _or_404(await accounts.update_account(user_id, changed, before.version))
+        except NotModified:
+            raise precondition_failed() from None
+        except VersionChanged:
+            continue  # somebody was first: the condition has to hold for what there is now
+        except UsernameOrEmailTaken as error:
+            raise _conflict(error) from error
 
 
 @_router.get("/users", response_model=list[UserResponse], responses=total_count_responses() | responses(401, 403))
@@ -126,10 +160,18 @@ async def list_users(page: Page, caller: AdminCaller, accounts: AccountsDep, res
     return page_of_accounts
 
 
-@_router.get("/users/{user_id}", response_model=UserResponse, responses=responses(401, 403, 404))
-async def get_user(user_id: RowId, caller: AdminCaller, accounts: AccountsDep) -> Account:
+@_router.get(
+    "/users/{user_id}",
+    response_model=UserResponse,
+    responses=tagged_responses(200, 304, 412) | responses(401, 403, 404),
+)
+async def get_user(
+    user_id: RowId, caller: AdminCaller, accounts: AccountsDep, preconditions: RequestPreconditions
+) -> Account:
     """Get one user."""
-    return _or_404(await accounts.get_account(user_id))
+    account = _or_404(await accounts.get_account(user_id))
+    preconditions.check_read(account.version)
+    return account
 
 
 @_router.put(

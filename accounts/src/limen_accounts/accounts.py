@@ -33,10 +33,11 @@ class NewAccount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account(NewAccount):
-    """A stored account. ``hashed_password`` never leaves the service."""
+    """A stored account. ``hashed_password`` never leaves the service; each ``update_account`` counts up ``version``."""
 
     id: int
     created_at: datetime
+    version: int = 1
 
 
 class Changes(TypedDict, total=False):
@@ -55,6 +56,10 @@ class UsernameOrEmailTaken(Exception):
         """Name the field."""
         super().__init__(field)
         self.field = field
+
+
+class VersionChanged(Exception):
+    """The account has another version than the one that was to be changed."""
 
 
 class AccountMissing(Exception):
@@ -80,8 +85,11 @@ class AccountStore(Protocol):
         """Store an account under a new id, which was never used before; raises UsernameOrEmailTaken."""
         ...
 
-    async def update_account(self, number: int, changes: Changes) -> Account | None:
-        """Change an account and return it, or None if there is none; raises UsernameOrEmailTaken."""
+    async def update_account(self, number: int, changes: Changes, version: int | None = None) -> Account | None:
+        """Change an account and return it, or None if there is none; raises UsernameOrEmailTaken.
+
+        With ``version``, of all who change that version only one succeeds; raises VersionChanged for the others.
+        """
         ...
 
     async def replace_hash(self, number: int, before: str, after: str) -> bool:

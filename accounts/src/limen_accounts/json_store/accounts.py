@@ -9,6 +9,7 @@ from limen_accounts.accounts import (
     Changes,
     NewAccount,
     UsernameOrEmailTaken,
+    VersionChanged,
     deletion_event,
     email_key,
     username_key,
@@ -48,12 +49,16 @@ def create_first(document: Document, accounts: list[NewAccount], now: datetime) 
     return reduce(lambda before, new: create(before, new, now)[0], accounts, document), True
 
 
-def update(document: Document, number: int, changes: Changes) -> tuple[Document, Account | None]:
-    """Replace an account; raises UsernameOrEmailTaken."""
+def update(document: Document, number: int, changes: Changes, version: int | None) -> tuple[Document, Account | None]:
+    """Replace an account; raises UsernameOrEmailTaken and VersionChanged."""
     before = document.account(number)
     if before is None:
         return document, None
-    account = replace(before, **changes)
+    if version not in (None, before.version):
+        raise VersionChanged
+    if not changes:
+        return document, before
+    account = replace(before, **changes, version=before.version + 1)
     _check_unique(document, account)
     return _with(document, account), account
 

@@ -52,9 +52,9 @@ class JsonStore:
         """Append an account."""
         return await self._file.write(lambda document: accounts.create(document, new, self._now()))
 
-    async def update_account(self, number: int, changes: Changes) -> Account | None:
+    async def update_account(self, number: int, changes: Changes, version: int | None = None) -> Account | None:
         """Replace an account."""
-        return await self._file.write(lambda document: accounts.update(document, number, changes))
+        return await self._file.write(lambda document: accounts.update(document, number, changes, version))
 
     async def replace_hash(self, number: int, before: str, after: str) -> bool:
         """Compare and set, under the lock."""

@@ -14,6 +14,7 @@ from limen_accounts.accounts import (
     Changes,
     NewAccount,
     UsernameOrEmailTaken,
+    VersionChanged,
     deletion_event,
     unique_keys,
     username_key,
@@ -58,14 +59,21 @@ class TortoiseAccountStore:
             raise await _conflicting_field(unique_keys(asdict(new)), 0) from error
         return account_of(row)
 
-    async def update_account(self, number: int, changes: Changes) -> Account | None:
-        """Update only the named columns."""
-        if changes:
-            try:
-                await AccountRow.filter(id=number).update(**changes, **unique_keys(changes))
-            except IntegrityError as error:
-                raise await _conflicting_field(unique_keys(changes), number) from error
-        return await self.get_account(number)
+    async def update_account(self, number: int, changes: Changes, version: int | None = None) -> Account | None:
+        """Update only the named columns; the version is part of the statement."""
+        rows = AccountRow.filter(id=number) if version is None else AccountRow.filter(id=number, version=version)
+        try:
+            changed = (
+                await rows.update(**changes, **unique_keys(changes), version=F("version") + 1)
+                if changes
+                else await rows.exists()
+            )
+        except IntegrityError as error:
+            raise await _conflicting_field(unique_keys(changes), number) from error
+        account = await self.get_account(number)
+        if account is not None and not changed:
+            raise VersionChanged
+        return account
 
     async def replace_hash(self, number: int, before: str, after: str) -> bool:
         """Compare and set, in one statement."""
@@ -157,4 +165,5 @@ def account_of(row: AccountRow) -> Account:
         hashed_password=row.hashed_password,
         created_by=row.created_by,
         created_at=row.created_at,
+        version=row.version,
     )

@@ -19,6 +19,7 @@ class AccountRow(Model):
     hashed_password = fields.CharField(max_length=255)
     created_by = fields.IntField()
     created_at = fields.DatetimeField(auto_now_add=True)
+    version = fields.IntField(default=1, db_default=1)
 
     class Meta(Model.Meta):
         """Names the table."""
