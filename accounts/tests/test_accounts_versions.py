@@ -6,7 +6,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from limen_accounts.accounts import NewAccount, VersionChanged
+from limen_accounts.accounts import Changes, NewAccount, VersionChanged
 from limen_accounts.stores import Stores
 
 ADMIN = {"request-user-id": "1", "request-user-role": "admin"}
@@ -87,9 +87,10 @@ async def test_a_store_changes_only_the_version_that_is_named(stores: Stores) ->
     changed = await stores.accounts.update_account(1, {"full_name": "Ada"}, 1)
     assert changed is not None
     assert (changed.version, changed.full_name) == (2, "Ada")
-    for changes in ({"full_name": "Eve"}, {}):
+    stale: list[Changes] = [{"full_name": "Eve"}, {}]
+    for changes in stale:
         with pytest.raises(VersionChanged):
-            await stores.accounts.update_account(1, {**changes}, 1)
+            await stores.accounts.update_account(1, changes, 1)
     assert await stores.accounts.get_account(1) == changed
     assert await stores.accounts.update_account(9, {"full_name": "Eve"}, 1) is None
     # A new hash is no change of what is shown.

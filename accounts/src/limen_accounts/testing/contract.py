@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
+from typing import Any, cast
 
 _PLACEHOLDER = re.compile(r"<[a-z ]+>")
 
@@ -61,10 +61,11 @@ class Contract:
     def matches(self, expected: Any, found: Any, known: Mapping[str, str]) -> bool:
         """Whether ``found`` is ``expected``, with ``known`` texts for some placeholders and any of its pattern for others."""
         if isinstance(expected, dict):
+            members, others = cast("dict[str, Any]", expected), cast("dict[str, Any]", found)
             return (
                 isinstance(found, dict)
-                and expected.keys() == found.keys()
-                and all(self.matches(expected[name], found[name], known) for name in expected)
+                and members.keys() == others.keys()
+                and all(self.matches(members[name], others[name], known) for name in members)
             )
         expected = filled(expected, known)
         pattern = self.patterns.get(expected) if isinstance(expected, str) else None
@@ -74,7 +75,7 @@ class Contract:
 def filled(value: Any, texts: Mapping[str, str]) -> Any:
     """Return ``value`` with ``texts`` in place of the placeholders that they name."""
     if isinstance(value, dict):
-        return {name: filled(member, texts) for name, member in value.items()}
+        return {name: filled(member, texts) for name, member in cast("dict[str, Any]", value).items()}
     if isinstance(value, str):
         return _PLACEHOLDER.sub(lambda match: texts.get(match[0], match[0]), value)
     return value

@@ -19,7 +19,8 @@ FIRST_ACCOUNTS = (
 
 def settings_for(url: str, **others: Any) -> AccountsSettings:
     """Return settings of a service with its store at ``url``; it believes plain identity headers unless told otherwise."""
-    return AccountsSettings(database_url=url, **{"identity_keys": "plain", **others})
+    others.setdefault("identity_keys", "plain")
+    return AccountsSettings(database_url=url, **others)
 
 
 def make_service(settings: AccountsSettings, **options: Any) -> FastAPI:
