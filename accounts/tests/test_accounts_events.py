@@ -73,12 +73,12 @@ async def test_an_account_whose_event_cannot_be_stored_stays(stores: Stores, out
     assert await outbox.pending_events(10) == []
 
 
-async def test_a_file_from_before_there_were_events_is_read(tmp_path: Path) -> None:
+async def test_a_file_from_before_there_were_events_and_versions_is_read(tmp_path: Path) -> None:
     path = tmp_path / "users.json"
     stores = open_stores(f"json:{path}", events=True)
     await create_accounts(stores, 1)
     document = json.loads(path.read_text())
-    del document["events"]
+    del document["events"], document["users"][0]["version"]
     path.write_text(json.dumps(document))
     assert await stores.accounts.delete_account(1) == []
     assert stores.events is not None
