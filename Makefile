@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-PROJECTS := . kit shop/users shop/orders shop/suppliers shop/gateway
+PROJECTS := . kit accounts shop/users shop/orders shop/suppliers shop/gateway
 STAMP := .venv/.installed
 
 # Hundreds of processes are started below. Where Python may not keep what it has compiled, each compiles all of limen anew,
@@ -65,7 +65,7 @@ coverage: $(STAMP)
 # tests do: what does the same many times over, such as what crosses both engines over sockets, schemathesis, and floods.
 MEASURED := $(BIN)/coverage run -m pytest
 UNMEASURED := $(BIN)/python -m pytest
-CONTRACTS := $(wildcard shop/*/tests/test_*_contract.py)
+CONTRACTS := $(wildcard shop/*/tests/test_*_contract.py) accounts/tests/test_accounts_document.py
 REPEATING := $(addprefix tests/engine/,test_soak.py test_hostile_client.py test_cross_talk.py) $(wildcard tests/engine/test_prop_*.py)
 RESTARTING := $(wildcard tests/cli/test_reload*.py tests/cli/test_up_*.py)
 
@@ -82,7 +82,7 @@ reload-tests: $(STAMP)
 	$(MEASURED) $(RESTARTING)
 
 service-tests: $(STAMP)
-	$(MEASURED) kit/tests shop tests/deploy tests/compat $(addprefix --ignore=,$(CONTRACTS))
+	$(MEASURED) kit/tests accounts/tests shop tests/deploy tests/compat $(addprefix --ignore=,$(CONTRACTS))
 
 shop-tests: $(STAMP)
 	$(UNMEASURED) tests/e2e
@@ -107,7 +107,7 @@ against-wheel: wheel
 		tests/cli/test_first_line.py --ignore=tests/engine/test_soak.py
 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-package limen \
-	--no-emit-package limen-kit --custom-compile-command "make lock"
+	--no-emit-package limen-kit --no-emit-package limen-accounts --custom-compile-command "make lock"
 
 access: $(STAMP) ## Write anew what the tables of README and docs/ take from the code, and the picture of its imports
 	$(BIN)/python tools/architecture_picture.py
@@ -115,7 +115,7 @@ access: $(STAMP) ## Write anew what the tables of README and docs/ take from the
 
 lock: $(STAMP) ## Renew the locks (no index host is written into them)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(COMPILE) pyproject.toml kit/pyproject.toml shop/*/pyproject.toml --group dev --all-extras -o requirements.lock
+	$(COMPILE) pyproject.toml kit/pyproject.toml accounts/pyproject.toml shop/*/pyproject.toml --group dev --all-extras -o requirements.lock
 	for one in users orders suppliers gateway; do \
 		$(COMPILE) shop/$$one/pyproject.toml -c requirements.lock -o shop/$$one/requirements.lock || exit 1; done
 	echo 'pip-audit>=2.10,<3' | $(COMPILE) - -c requirements.lock -o audit.lock
@@ -130,7 +130,7 @@ $(AUDIT)/.installed: audit.lock $(STAMP)
 	@touch $@
 
 audit: $(AUDIT)/.installed ## Security rules, secrets in the tree, known vulnerabilities of what is locked
-	$(BIN)/ruff check --select S --ignore S101 src kit/src shop/*/src
+	$(BIN)/ruff check --select S --ignore S101 src kit/src accounts/src shop/*/src
 	$(BIN)/python -m pytest -q tests/deploy/test_audit.py
 	$(BIN)/python .ci/advisories.py $(AUDIT)/bin/pip-audit $(AUDITED)
 

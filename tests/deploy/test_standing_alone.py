@@ -123,4 +123,4 @@ def test_what_is_absent_cannot_be_imported(tmp_path: Path) -> None:
 
 def test_each_deployable_is_found() -> None:
     found = {str(folder.relative_to(ROOT)) for folder in DEPLOYABLES}
-    assert {"kit", "shop/gateway", "shop/orders", "shop/suppliers", "shop/users"} <= found
+    assert {"accounts", "kit", "shop/gateway", "shop/orders", "shop/suppliers", "shop/users"} <= found

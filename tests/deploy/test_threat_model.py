@@ -13,7 +13,7 @@ TestsIn = Callable[[Path], frozenset[str]]
 NONE = "\N{EN DASH}"
 STRIDE = {"spoofing", "tampering", "repudiation", "disclosure", "denial", "elevation"}
 FILES: dict[str, list[Path]] = {}
-for folder in ("tests", "kit/tests", "shop"):
+for folder in ("tests", "kit/tests", "accounts/tests", "shop"):
     for path in (ROOT / folder).rglob("test_*.py"):
         FILES.setdefault(path.name, []).append(path)
 ROWS = [line for line in TEXT.splitlines() if line.startswith(tuple(f"| {word} |" for word in STRIDE))]

@@ -49,7 +49,7 @@ def matches(output: str, expected: str) -> bool:
 
 def clone(folder: Path, ports: dict[str, str]) -> None:
     """Make ``folder`` look like the root of a clone, with a topology on other ports."""
-    for name in ("docs", "kit", "shop", "src", "tests"):
+    for name in ("accounts", "docs", "kit", "shop", "src", "tests"):
         (folder / name).symlink_to(ROOT / name)
     (folder / ".venv").symlink_to(sys.prefix)
     (folder / "limen.toml").write_text(with_ports((ROOT / "limen.toml").read_text(), ports))

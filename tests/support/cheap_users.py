@@ -1,12 +1,8 @@
 """The users service with cheap password hashes, as a process: ``limen serve cheap_users:app``."""
 
-from pkgutil import resolve_name
+from limen_accounts.testing import hash_cheaply
 
-from cheap_hashes import REPLACEMENTS
-
-for _name, _value in REPLACEMENTS.items():
-    _owner, _, _attribute = _name.rpartition(".")
-    setattr(resolve_name(_owner), _attribute, _value)
+hash_cheaply()
 
 from shop_users.app import app  # noqa: E402  # it hashes from now on
 

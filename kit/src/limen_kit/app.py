@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.middleware import Middleware
@@ -15,6 +15,7 @@ from limen_kit import database, logs, problems
 from limen_kit.identity import SignedIdentity, identity_source, warn_if_unsigned
 from limen_kit.middleware import BodyLimit, HeadAsGet, RequestId
 from limen_kit.part import Part
+from limen_kit.preconditions import NotModified, not_modified_response
 from limen_kit.problems import Problem, ProblemBody, responses
 from limen_kit.settings import ServiceSettings
 
@@ -43,15 +44,15 @@ def create_service(
     name: str | None = None,
     middleware: Sequence[Middleware] = (),
     on_start: Callback | None = None,
-    ready: Callback = database.check,
+    ready: Callback | None = None,
     version: str = "0.1.0",
 ) -> FastAPI:
     """Build a service.
 
     ``name`` is the service's name at the gateway: an assertion for another service is refused. ``tortoise_orm`` None means
-    no Tortoise database. ``ready`` raises while the service cannot work. ``on_start`` runs once the database is open, and
-    ``parts`` run from then on, each within the one before; their routers come after ``routers``, and their middleware after
-    ``middleware``.
+    no Tortoise database. ``ready`` raises while the service cannot work; by default, while that database does not answer.
+    ``on_start`` runs once the database is open, and ``parts`` run from then on, each within the one before; their routers
+    come after ``routers``, and their middleware after ``middleware``.
     ``middleware`` is pure ASGI, the outermost first: it runs inside the request id and outside the body limit. Raises
     ValueError for identity settings that can never work, and where ``settings`` do not decide between the gateway's keys and
     ``plain`` headers.
@@ -84,6 +85,7 @@ def create_service(
     )
     app.state.identify = identify
     problems.add_exception_handlers(app)
+    app.add_exception_handler(NotModified, _on_not_modified)
     app.add_middleware(BodyLimit, limit=MAX_BODY)
     # Starlette puts each middleware around those that were added before.
     for entry in reversed([*middleware, *(entry for part in parts for entry in part.middleware)]):
@@ -92,7 +94,9 @@ def create_service(
     app.add_middleware(RequestId)
     for router in [*routers, *(router for part in parts for router in part.routers)]:
         app.include_router(router)
-    app.include_router(_health_router([ready, *(part.ready for part in parts)]))
+    if ready is None and tortoise_orm is not None:
+        ready = database.check
+    app.include_router(_health_router([*(() if ready is None else (ready,)), *(part.ready for part in parts)]))
     _document_problems(app)
     return app
 
@@ -118,6 +122,11 @@ def _health_router(checks: Sequence[Callback]) -> APIRouter:
     router.add_api_route("/healthz", healthz)
     router.add_api_route("/readyz", readyz, responses=responses(503))
     return router
+
+
+async def _on_not_modified(request: Request, error: Exception) -> Response:
+    assert isinstance(error, NotModified)
+    return not_modified_response(error)
 
 
 def _document_problems(app: FastAPI) -> None:

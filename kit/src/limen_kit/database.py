@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from tortoise import Tortoise
 from tortoise.connection import get_connection
 from tortoise.migrations.api import migrate as apply_migrations
+from tortoise.migrations.recorder import MigrationRecorder
 
 from limen_kit.database_url import check_database_url
 
@@ -33,11 +34,15 @@ _LOCK_INTERVAL = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """Tables that belong together, with their migrations: Tortoise's *app*. ``models`` and ``migrations`` are modules."""
+    """Tables that belong together, with their migrations: Tortoise's *app*. ``models`` and ``migrations`` are modules.
+
+    ``formerly`` is the label that they had in an earlier version: ``migrate`` renames it in the records of what is applied.
+    """
 
     label: str
     models: str
     migrations: str
+    formerly: str | None = None
 
 
 def tortoise_config(url: str, *tables: Tables) -> TortoiseConfig:
@@ -53,7 +58,12 @@ def tortoise_config(url: str, *tables: Tables) -> TortoiseConfig:
     return {
         "connections": {"default": url},
         "apps": {
-            each.label: {"models": [each.models], "default_connection": "default", "migrations": each.migrations}
+            each.label: {
+                "models": [each.models],
+                "default_connection": "default",
+                "migrations": each.migrations,
+                "formerly": each.formerly,  # Tortoise does not read it; ``migrate`` does
+            }
             for each in tables
         },
         "use_tz": True,
@@ -65,9 +75,28 @@ async def migrate(config: TortoiseConfig) -> None:
     """Apply the missing migrations. Of several processes that try at once, one does it, and the others wait for it."""
     async with _migration_lock(config["connections"]["default"]):
         try:
+            await _rename_labels(config)
             await apply_migrations(config=config)
         finally:
             await Tortoise.close_connections()
+
+
+async def _rename_labels(config: TortoiseConfig) -> None:
+    """Give the records of applied migrations the label of today: Tortoise would apply them again under a new one."""
+    apps: dict[str, dict[str, Any]] = config["apps"]
+    for label, app in apps.items():
+        formerly = app.get("formerly")
+        if formerly is None or formerly in apps:  # the label may have been given to other tables since
+            continue
+        await Tortoise.init(config=config, init_connections=False)
+        connection: Any = get_connection("default")
+        recorded = {key.app_label for key in await MigrationRecorder(connection).applied_migrations()}
+        if formerly in recorded and label not in recorded:
+            # Labels are names of ours, never a client's text.
+            await connection.execute_query(
+                f"UPDATE tortoise_migrations SET app = '{label}' WHERE app = '{formerly}'"  # noqa: S608
+            )
+            _log.info("the records of migrations of %r are those of %r now", formerly, label)
 
 
 async def check() -> None:

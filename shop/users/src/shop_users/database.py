@@ -1,44 +1,6 @@
-"""The stores of accounts, sessions and keys for a ``DATABASE_URL``, and the configuration for Tortoise's commands."""
+"""The database of the users service, as Tortoise's commands and the service itself configure it."""
 
-from pathlib import Path
+from limen_accounts.tortoise_stores.config import database_config
+from shop_users.settings import Settings
 
-from limen_kit.database import Tables, TortoiseConfig, tortoise_config
-from shop_users.accounts import AccountStore
-from shop_users.api_keys import ApiKeyStore
-from shop_users.json_accounts import JsonAccountStore
-from shop_users.json_api_keys import JsonApiKeyStore
-from shop_users.json_sessions import JsonSessionStore
-from shop_users.sessions import Clock, SessionLimits, SessionStore, wall_clock
-from shop_users.settings import JSON_SCHEME, Settings
-from shop_users.sql_accounts import SqlAccountStore
-from shop_users.sql_api_keys import SqlApiKeyStore
-from shop_users.sql_sessions import SqlSessionStore
-
-
-def config(url: str) -> TortoiseConfig | None:
-    """Return Tortoise's configuration for ``url``; None for a JSON file."""
-    if url.startswith(JSON_SCHEME):
-        return None
-    return tortoise_config(url, Tables("users", "shop_users.models", "shop_users.migrations"))
-
-
-def account_store(url: str) -> AccountStore:
-    """Return the store of accounts at ``url``."""
-    return JsonAccountStore(_path(url)) if url.startswith(JSON_SCHEME) else SqlAccountStore()
-
-
-def session_store(url: str, limits: SessionLimits, now: Clock = wall_clock) -> SessionStore:
-    """Return the store of sessions at ``url``."""
-    return JsonSessionStore(_path(url), limits, now) if url.startswith(JSON_SCHEME) else SqlSessionStore(limits, now)
-
-
-def api_key_store(url: str, now: Clock = wall_clock) -> ApiKeyStore:
-    """Return the store of API keys at ``url``."""
-    return JsonApiKeyStore(_path(url), now) if url.startswith(JSON_SCHEME) else SqlApiKeyStore(now)
-
-
-def _path(url: str) -> Path:
-    return Path(url.removeprefix(JSON_SCHEME))
-
-
-TORTOISE_ORM = config(Settings().database_url)
+TORTOISE_ORM = database_config(Settings().database_url)

@@ -1,0 +1,69 @@
+"""API keys in a document."""
+
+from dataclasses import fields, replace
+from datetime import datetime
+
+from limen_accounts.accounts import AccountMissing
+from limen_accounts.api_keys import (
+    MAX_KEYS,
+    ApiKey,
+    CreatedKey,
+    NewKey,
+    TooManyKeys,
+    digests_equal,
+    format_key,
+    parse_key,
+)
+from limen_accounts.json_store.document import Document, StoredKey
+
+
+def create(document: Document, new: NewKey, secret: str, now: datetime) -> tuple[Document, CreatedKey]:
+    """Remove the owner's expired keys, and append; raises AccountMissing and TooManyKeys."""
+    if document.account(new.owner) is None:
+        raise AccountMissing
+    remaining = [key for key in document.api_keys if key.owner != new.owner or key.active(now)]
+    if sum(key.owner == new.owner for key in remaining) >= MAX_KEYS:
+        raise TooManyKeys
+    number = document.next_key_id
+    text, digest = format_key(number, secret)
+    key = StoredKey(
+        id=number,
+        owner=new.owner,
+        name=new.name,
+        scopes=new.scopes,
+        digest=digest,
+        created_at=now,
+        expires_at=new.expiry(now),
+        last_used_at=None,
+    )
+    after = replace(document, next_key_id=number + 1, api_keys=[*remaining, key])
+    return after, CreatedKey(_without_digest(key), text)
+
+
+def listed(document: Document, owner: int) -> list[ApiKey]:
+    """Return the keys of an account."""
+    return [_without_digest(key) for key in document.api_keys if key.owner == owner]
+
+
+def revoke(document: Document, owner: int, number: int) -> tuple[Document, bool]:
+    """Remove the key."""
+    remaining = [key for key in document.api_keys if (key.id, key.owner) != (number, owner)]
+    return replace(document, api_keys=remaining), len(remaining) < len(document.api_keys)
+
+
+def find(document: Document, text: str, now: datetime) -> ApiKey | None:
+    """Return the key in ``text`` while it is valid, after one comparison in any case."""
+    number, digest = parse_key(text)
+    key = next((key for key in document.api_keys if key.id == number), None)
+    matches = digests_equal(digest, None if key is None else key.digest)
+    return _without_digest(key) if key is not None and matches and key.active(now) else None
+
+
+def used(document: Document, number: int, now: datetime) -> tuple[Document, None]:
+    """Write when the key was used last."""
+    keys = [replace(key, last_used_at=now) if key.id == number else key for key in document.api_keys]
+    return replace(document, api_keys=keys), None
+
+
+def _without_digest(stored: StoredKey) -> ApiKey:
+    return ApiKey(**{field.name: getattr(stored, field.name) for field in fields(ApiKey)})

@@ -1,0 +1,185 @@
+"""The login: checks credentials and begins a session. It needs no identity: it is how a caller gets one.
+
+1. *throttle*  whoever has failed too often must wait, before anything is looked up (``login_throttle``); most such logins are
+               already refused by ``login_middleware``
+2. *verify*    one hash, whether or not the account exists; the answer to both is the same
+3. *upgrade*   an old hash is replaced
+4. *session*   begins, unless the password was changed meanwhile; then again from 2
+
+Only the audit log says what was wrong (``limen_accounts.audit``).
+"""
+
+from ipaddress import ip_address
+from math import ceil
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response
+from starlette.requests import HTTPConnection
+
+from limen_accounts import audit
+from limen_accounts.accounts import Account, AccountMissing, username_key
+from limen_accounts.dependencies import AccountsDep, ClockDep, HasherDep, SessionsDep, ThrottleDep
+from limen_accounts.login_throttle import Attempt, LoginThrottle, address_key
+from limen_accounts.passwords import HashingBusy, PasswordHasher
+from limen_accounts.schemas import Credentials, LoginResponse
+from limen_accounts.sessions import NewSession
+from limen_kit.problems import Problem, responses
+
+PATH = "/login"
+
+router = APIRouter(prefix=PATH, tags=["login"])
+
+UNKNOWN_ADDRESS = "unknown"
+_RETRY_AFTER = {
+    "Retry-After": {"description": "Seconds until it is worth trying again.", "schema": {"type": "integer"}}
+}
+
+
+async def _address(request: Request) -> str:
+    return address_of(request)
+
+
+def address_of(request: HTTPConnection) -> str:
+    """Return the client's address, or ``unknown``."""
+    forwarded_for = request.headers.get("x-forwarded-for")
+    if forwarded_for is None:
+        # There is no gateway in front, so the peer is the client.
+        forwarded_for = UNKNOWN_ADDRESS if request.client is None else request.client.host
+    return client_address(forwarded_for)
+
+
+def client_address(forwarded_for: str) -> str:
+    """Return the client's address in the gateway's ``x-forwarded-for``, or ``unknown``.
+
+    The gateway replaces the client's own field by the addresses that it trusts: the client first, then the proxies.
+    """
+    try:
+        return str(ip_address(forwarded_for.partition(",")[0].partition("%")[0].strip()))
+    except ValueError:
+        return UNKNOWN_ADDRESS
+
+
+def _error_responses() -> dict[int | str, dict[str, Any]]:
+    documented = responses(400, 401, 413, 429, 503)
+    for status in (429, 503):
+        documented[status]["headers"] = _RETRY_AFTER
+    return documented
+
+
+@router.post("", response_model=LoginResponse, status_code=201, responses=_error_responses())
+async def login(
+    credentials: Credentials,
+    request: Request,
+    response: Response,
+    accounts: AccountsDep,
+    hasher: HasherDep,
+    sessions: SessionsDep,
+    throttle: ThrottleDep,
+    address: Annotated[str, Depends(_address)],
+    now: ClockDep,
+) -> LoginResponse:
+    """Check credentials, replace an old hash, and begin a session."""
+    name = username_key(credentials.username)
+    log_fields = _log_fields(name, address)
+    attempt = throttle.attempt(name, address_key(address), now())
+    if not isinstance(attempt, Attempt):
+        raise _logged_refusal(too_many_attempts(attempt), log_fields)
+    try:
+        hasher.check_capacity()
+        account, session = await _begin_session(credentials, accounts, hasher, sessions, request, address)
+    except BaseException as error:
+        # Any error, a client that has left included: no password was checked, so the attempt does not count.
+        throttle.cancelled(attempt, now())
+        if isinstance(error, HashingBusy):
+            _logged_refusal(error, log_fields)
+        raise
+    if account is None or session is None:
+        throttle.failed(attempt, now())
+        if account is not None:
+            log_fields["account"] = account.id
+        audit.event("login_refused", reason="unknown_user" if account is None else "wrong_password", **log_fields)
+        raise Problem(401, "credentials_wrong", "Username or password is wrong.", {"www-authenticate": "Bearer"})
+    throttle.succeeded(attempt, now())
+    audit.event("login_succeeded", account=account.id, **log_fields, session=session.session_id)
+    # It holds a token (RFC 6749, section 5.1).
+    response.headers["cache-control"] = "no-store"
+    return LoginResponse(
+        id=account.id,
+        username=account.username,
+        user_type=account.user_type,
+        session_id=session.session_id,
+        refresh_token=session.refresh_token,
+        refresh_expires_at=session.expires_at,
+    )
+
+
+def refusal(
+    credentials: Credentials, address: str, throttle: LoginThrottle, hasher: PasswordHasher, now: float
+) -> Problem | None:
+    """Return the problem that ``login`` would raise before it checks a password, and log it; None if it would check one.
+
+    Does not wait and reserves nothing: ``login`` may still be refused.
+    """
+    name = username_key(credentials.username)
+    wait = throttle.wait(name, address_key(address), now)
+    if wait > 0:
+        return _logged_refusal(too_many_attempts(wait), _log_fields(name, address))
+    return _logged_refusal(HashingBusy(), _log_fields(name, address)) if hasher.full else None
+
+
+def _log_fields(name: str, address: str) -> dict[str, str | int]:
+    """Return the fields of every log line about a login."""
+    return {"name": audit.pseudonym(name), "address": address}
+
+
+def _logged_refusal(problem: Problem, log_fields: dict[str, str | int]) -> Problem:
+    """Log why no password was checked, and return ``problem``."""
+    audit.event("login_refused", reason="busy" if isinstance(problem, HashingBusy) else "too_many", **log_fields)
+    return problem
+
+
+async def _begin_session(
+    credentials: Credentials,
+    accounts: AccountsDep,
+    hasher: HasherDep,
+    sessions: SessionsDep,
+    request: Request,
+    address: str,
+) -> tuple[Account | None, NewSession | None]:
+    """Return the account of this name, and a session if the password is right."""
+    user_agent = request.headers.get("user-agent", "")
+    while True:
+        account, current_hash = await _verify(credentials, accounts, hasher)
+        if account is None or current_hash is None:
+            return account, None
+        try:
+            return account, await sessions.begin_session(
+                account.id, user_agent=user_agent, address=address, hashed_password=current_hash
+            )
+        except AccountMissing:
+            # The account was deleted, or its password changed: these credentials may no longer be right.
+            continue
+
+
+async def _verify(
+    credentials: Credentials, accounts: AccountsDep, hasher: HasherDep
+) -> tuple[Account | None, str | None]:
+    """Return the account of this name, and its current hash if the password is right."""
+    account = await accounts.get_account_by_username(credentials.username)
+    matches, upgraded = await hasher.verify(credentials.password, None if account is None else account.hashed_password)
+    if account is None or not matches:
+        return account, None
+    if upgraded is None or not await accounts.replace_hash(account.id, account.hashed_password, upgraded):
+        return account, account.hashed_password
+    return account, upgraded
+
+
+def too_many_attempts(seconds: float) -> Problem:
+    """Return the answer to a client that must wait ``seconds``."""
+    seconds_left = ceil(seconds)
+    return Problem(
+        429,
+        "too_many_attempts",
+        f"There were too many wrong passwords; try again in {seconds_left} s.",
+        {"retry-after": str(seconds_left)},
+    )
