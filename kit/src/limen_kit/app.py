@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.middleware import Middleware
@@ -15,6 +15,7 @@ from limen_kit import database, logs, problems
 from limen_kit.identity import SignedIdentity, identity_source, warn_if_unsigned
 from limen_kit.middleware import BodyLimit, HeadAsGet, RequestId
 from limen_kit.part import Part
+from limen_kit.preconditions import NotModified, not_modified_response
 from limen_kit.problems import Problem, ProblemBody, responses
 from limen_kit.settings import ServiceSettings
 
@@ -83,6 +84,7 @@ def create_service(
     )
     app.state.identify = identify
     problems.add_exception_handlers(app)
+    app.add_exception_handler(NotModified, _on_not_modified)
     app.add_middleware(BodyLimit, limit=MAX_BODY)
     # Starlette puts each middleware around those that were added before.
     for entry in reversed([*middleware, *(entry for part in parts for entry in part.middleware)]):
@@ -117,6 +119,11 @@ def _health_router(checks: Sequence[Callback]) -> APIRouter:
     router.add_api_route("/healthz", healthz)
     router.add_api_route("/readyz", readyz, responses=responses(503))
     return router
+
+
+async def _on_not_modified(request: Request, error: Exception) -> Response:
+    assert isinstance(error, NotModified)
+    return not_modified_response(error)
 
 
 def _document_problems(app: FastAPI) -> None:
