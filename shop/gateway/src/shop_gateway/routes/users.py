@@ -83,5 +83,8 @@ def declare(app: Gateway, upstream: Upstream) -> None:
         | _UNKNOWN,
     )
     def delete_user(user_id: UserId) -> None:
-        """Delete a user, with their sessions and API keys. Their orders and suppliers stay."""
+        """Delete a user, with their sessions and API keys.
+
+        Soon after, their orders are cancelled and the addresses in them erased. Their suppliers stay.
+        """
         ...
