@@ -208,7 +208,7 @@ def test_pauses_are_bounded(failures: int, chance: float) -> None:
     [
         ("http://gateway/events", "short secret", "EVENTS_KEY: the secret has 12 bytes"),
         ("gateway/events", KEY, "EVENTS_URL must be like"),
-        ("http://me:hunter2@gateway", KEY, "EVENTS_URL: the address needs no user"),
+        ("http://hunter2@gateway", KEY, "EVENTS_URL: the address needs no user"),
         ("http://gateway:hunter2", KEY, "EVENTS_URL is no address"),
     ],
 )

@@ -217,8 +217,8 @@ class Shop:
             env |= {"SECRET_KEY": SECRET, "EVENTS_KEY": EVENTS_KEY, "IDENTITY_KEYS": "identity-keys"} | self.gateway_env
         else:
             env |= {"IDENTITY_KEYS": f"{self.url('gateway')}/.well-known/jwks.json"}
-        if self._services[name] == "orders":
+        if self._services.get(name, name) == "orders":
             env |= {"GATEWAY_URL": self.url("gateway")}
-        if self._services[name] == "users":
+        if name == "users":
             env |= {"EVENTS_URL": f"{self.url('gateway')}/events", "EVENTS_KEY": EVENTS_KEY}
         return env

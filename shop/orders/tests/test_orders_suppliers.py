@@ -168,7 +168,7 @@ async def test_what_is_no_id_is_refused(client: httpx2.AsyncClient, gateway: Gat
 
 
 @pytest.mark.parametrize(
-    "url", ["gateway:8000", "http://", "ftp://gateway", "http://me:secret@gateway", "http://gateway/?a"]
+    "url", ["gateway:8000", "http://", "ftp://gateway", "http://secret@gateway", "http://gateway/?a"]
 )
 def test_an_address_that_can_never_be_asked_is_refused_at_the_start(url: str) -> None:
     with pytest.raises(ValueError, match="GATEWAY_URL") as refused:

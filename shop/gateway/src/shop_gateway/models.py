@@ -18,6 +18,7 @@ from shop_gateway.fields import (
     PresentedUsername,
     SearchText,
     ShortText,
+    Timestamp,
     Username,
     UserType,
 )
@@ -276,7 +277,6 @@ class Order(BaseModel):
             "id": 1,
             "address": "12 St James Square, London",
             "item": "Desk lamp",
-            "supplier_id": None,
             "status": "placed",
             "created_by": 2,
             "created_at": "2026-11-25T12:00:00.000000Z",
@@ -353,6 +353,6 @@ class CloudEvent(Form):
     id: ShortText = Field(description="The sender's; one event has one id, however often it is sent.")
     source: ShortText = Field(description="The name of the service that sends it.")
     type: ShortText
-    time: datetime | None = None
+    time: Timestamp | None = None
     datacontenttype: Literal["application/json"] = "application/json"
     data: dict[str, JsonValue] = Field(default_factory=dict, description="What belongs to its type.")
