@@ -53,7 +53,7 @@ def topology() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", SECRETS)
-def test_compose_refuses_to_start_without_a_key(name: str) -> None:
+def test_compose_refuses_to_start_without_a_signing_key(name: str) -> None:
     done = compose(**{other: secret for other, secret in SECRETS.items() if other != name})
     assert done.returncode != 0
     assert name in done.stderr
