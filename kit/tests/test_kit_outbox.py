@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -58,6 +58,7 @@ class Receiver:
         self.heads: list[bytes] = []
         self.received: list[dict[str, Any]] = []
         self.arrived = asyncio.Event()
+        self.connections: set[asyncio.Task[None] | None] = set()
         self.url = ""
 
     @property
@@ -65,6 +66,7 @@ class Receiver:
         return [event["id"] for event in self.received]
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections.add(asyncio.current_task())
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             length = int(next(line for line in head.lower().split(b"\r\n") if b"content-length" in line).split(b":")[1])
@@ -79,15 +81,17 @@ class Receiver:
                 await writer.drain()
         finally:
             writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
 
 
 @asynccontextmanager
-async def receiver(*statuses: int) -> AsyncGenerator[Receiver]:
+async def receiver(*statuses: int, port: int = 0) -> AsyncGenerator[Receiver]:
     found = Receiver(statuses)
-    listener = await asyncio.start_server(found.serve, "127.0.0.1", 0)
-    found.url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/events"
-    async with listener:
+    async with await asyncio.start_server(found.serve, "127.0.0.1", port) as listener:
+        found.url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/events"
         yield found
+        await asyncio.gather(*filter(None, found.connections), return_exceptions=True)
 
 
 def delivery(outbox: Stored, receiver: Receiver, pace: Pace = QUICK) -> Delivery:
@@ -189,8 +193,7 @@ async def test_a_receiver_that_comes_later_gets_everything() -> None:
         pass
     async with delivery(outbox, gone).running(FastAPI()):
         port = int(gone.url.rpartition(":")[2].partition("/")[0])
-        there = Receiver([])
-        async with await asyncio.start_server(there.serve, "127.0.0.1", port):
+        async with receiver(port=port) as there:
             await outbox.emptied.wait()
     assert there.ids == [f"event-{number}" for number in range(250)]
 

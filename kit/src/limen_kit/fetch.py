@@ -106,12 +106,15 @@ class _Request:
             self._connection.request(self._method, self._target, self._content, self._headers)
             with self._connection.getresponse() as response:
                 content = response.read(MAX_BYTES + 1)
+                missing = response.length  # a read of so many bytes raises nothing when the connection ends early
         except HTTPException as error:
             raise ValueError(f"the answer is no HTTP ({type(error).__name__})") from None
         finally:
             self._connection.close()
         if len(content) > MAX_BYTES:
             raise ValueError(f"the answer is larger than {MAX_BYTES} bytes")
+        if missing:
+            raise ValueError(f"the answer ends {missing} bytes early")
         return Answer(response.status, content)
 
     def stop(self) -> None:

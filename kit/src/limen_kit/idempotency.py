@@ -79,7 +79,7 @@ class Creation:
         if row is None:
             return None
         if row.digest != _digest(form):
-            # Not 422: the request fits the document.
+            # 409, not 422: nothing is wrong with the request, but what its key stands for is settled.
             raise Problem(
                 409, "idempotency_key_reused", "This Idempotency-Key was used for another creation; take a new one."
             )

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import httpx2
 import pytest
@@ -45,9 +45,11 @@ class Gateway:
         self.respond = answering(200)
         self.asked: list[bytes] = []
         self.open = self.most_open = 0
+        self.connections: set[asyncio.Task[None] | None] = set()
         self.url = ""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections.add(asyncio.current_task())
         self.open += 1
         self.most_open = max(self.most_open, self.open)
         try:
@@ -56,6 +58,8 @@ class Gateway:
         finally:
             self.open -= 1
             writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
 
 
 @asynccontextmanager
@@ -64,6 +68,7 @@ async def running_gateway() -> AsyncGenerator[Gateway]:
     async with await asyncio.start_server(found.serve, "127.0.0.1", 0) as listener:
         found.url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
         yield found
+        await asyncio.gather(*filter(None, found.connections), return_exceptions=True)
 
 
 @pytest.fixture

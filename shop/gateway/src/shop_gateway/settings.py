@@ -10,6 +10,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shop_gateway.addresses import Addresses
 
+_LEAST_SECRET = 32  # bytes: RFC 7518 section 3.2
+
 
 class Settings(BaseSettings):
     """The environment names are the field names in upper case.
@@ -55,8 +57,12 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def check_events_key(self) -> Self:
-        """Refuse one secret for both: whoever may send events could sign the tokens of users."""
-        if self.events_key is not None and self.events_key == self.secret_key:
+        """Refuse a short secret, and one for both: whoever may send events could sign the tokens of users."""
+        if self.events_key is None:
+            return self
+        if (length := len(self.events_key.get_secret_value().encode())) < _LEAST_SECRET:
+            raise ValueError(f"EVENTS_KEY has {length} bytes; use at least {_LEAST_SECRET} random ones")
+        if self.events_key == self.secret_key:
             raise ValueError("EVENTS_KEY must not be SECRET_KEY: it would let a service sign the tokens of users")
         return self
 
