@@ -25,6 +25,7 @@ async def answer_look_up(reader: asyncio.StreamReader, writer: asyncio.StreamWri
     writer.write(b"HTTP/1.1 %d X\r\ncontent-length: %d\r\n\r\n%b" % (status, len(content), content))
     await writer.drain()
     writer.close()
+    await writer.wait_closed()
 
 
 @pytest.mark.parametrize(
