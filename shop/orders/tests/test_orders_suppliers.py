@@ -155,14 +155,28 @@ async def test_without_the_gateways_address_no_supplier_can_be_looked_up(databas
         assert (await client.post("/api/orders", json=FORM | {"supplier_id": None}, headers=OWNER)).status_code == 201
 
 
-async def test_a_look_up_has_a_deadline_and_all_of_them_few_connections(gateway: Gateway) -> None:
+async def test_a_look_up_has_a_deadline_with_the_wait_for_a_connection(gateway: Gateway) -> None:
     gateway.respond = silent
     suppliers = Suppliers(gateway.url, deadline=0.3)
     async with suppliers.running(FastAPI()):
         found = await asyncio.gather(*(suppliers.require(7) for _ in range(3 * CONNECTIONS)), return_exceptions=True)
-    assert {problem.status for problem in found if isinstance(problem, Problem)} == {503}
-    assert len(found) == 3 * CONNECTIONS
-    assert gateway.most_open <= CONNECTIONS
+    assert [problem.status for problem in found if isinstance(problem, Problem)] == [503] * 3 * CONNECTIONS
+
+
+async def test_many_look_ups_have_few_connections(gateway: Gateway) -> None:
+    full = asyncio.Event()
+
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if gateway.open == CONNECTIONS:
+            full.set()
+        await full.wait()
+        await answering(200)(reader, writer)
+
+    gateway.respond = respond
+    suppliers = Suppliers(gateway.url, deadline=20)
+    async with suppliers.running(FastAPI()):
+        await asyncio.gather(*(suppliers.require(7) for _ in range(3 * CONNECTIONS)))
+    assert (len(gateway.asked), gateway.most_open) == (3 * CONNECTIONS, CONNECTIONS)
 
 
 @pytest.mark.parametrize("number", [0, -1, 2_147_483_648, "x", 1.5, []])
