@@ -8,7 +8,7 @@ from limen_kit.fields import RowId
 from limen_kit.idempotency import RequestedCreation
 from limen_kit.identity import CurrentCaller
 from limen_kit.paging import Page, paginate, total_count_responses
-from limen_kit.preconditions import RequestPreconditions, precondition_failed, tagged_responses
+from limen_kit.preconditions import RequestPreconditions, etag, precondition_failed, tagged_responses
 from limen_kit.principal import Caller
 from limen_kit.problems import Problem, responses
 from shop_orders.models import DeletedUser, Order
@@ -35,10 +35,8 @@ async def list_orders(page: Page, caller: CurrentCaller, response: Response) -> 
 )
 async def create_order(
     form: OrderForm,
-    caller: CurrentCaller,
     creation: RequestedCreation,
     suppliers: SuppliersService,
-    preconditions: RequestPreconditions,
     response: Response,
 ) -> Order:
     """Place an order; repeated requests with the same ``Idempotency-Key`` place it once."""
@@ -49,7 +47,7 @@ async def create_order(
             await suppliers.require(form.supplier_id)
         order = await creation.create(Order, form)
         await _refuse_deleted_user(order)
-    preconditions.tag(order.version)
+    response.headers["ETag"] = etag(order.version)
     response.headers["Location"] = f"/api/orders/{order.id}"
     return order
 

@@ -7,7 +7,7 @@ from limen_kit.fields import RowId
 from limen_kit.idempotency import RequestedCreation
 from limen_kit.identity import CurrentCaller
 from limen_kit.paging import Page, paginate, total_count_responses
-from limen_kit.preconditions import RequestPreconditions, precondition_failed, tagged_responses
+from limen_kit.preconditions import RequestPreconditions, etag, precondition_failed, tagged_responses
 from limen_kit.principal import Caller
 from limen_kit.problems import Problem, responses
 from shop_suppliers.models import Supplier
@@ -31,12 +31,10 @@ async def list_suppliers(page: Page, response: Response) -> list[Supplier]:
     status_code=201,
     responses=tagged_responses(201) | responses(400, 401, 409, 413),
 )
-async def create_supplier(
-    form: SupplierForm, creation: RequestedCreation, preconditions: RequestPreconditions, response: Response
-) -> Supplier:
+async def create_supplier(form: SupplierForm, creation: RequestedCreation, response: Response) -> Supplier:
     """Create a supplier of the caller's; repeated requests with the same ``Idempotency-Key`` create it once."""
     supplier = await creation.create(Supplier, form)
-    preconditions.tag(supplier.version)
+    response.headers["ETag"] = etag(supplier.version)
     response.headers["Location"] = f"/api/suppliers/{supplier.id}"
     return supplier
 
