@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request
-from starlette.middleware import Middleware
+from fastapi.middleware import Middleware
 
 from limen_kit.fetch import call
 from limen_kit.problems import Problem
