@@ -9,6 +9,7 @@ from limen_accounts import Accounts, FirstAccount, Stores
 from limen_accounts.login_throttle import ThrottleLimits
 from limen_accounts.stores import open_stores
 from limen_accounts.testing.service import FIRST_ACCOUNTS, make_service, settings_for
+from limen_kit.app import create_service
 from limen_kit.testing import running
 
 ADMIN = {"request-user-id": "1", "request-user-role": "admin"}
@@ -110,3 +111,18 @@ def test_options_that_can_never_work_are_refused(url: str, options: dict[str, An
 
 def test_a_password_never_shows(url: str) -> None:
     assert "s3cret" not in repr(FirstAccount("root", "s3cret", "admin"))
+
+
+async def test_what_delivers_events_is_told_of_a_deletion_at_once(url: str) -> None:
+    accounts = Accounts(settings_for(url), first_accounts=FIRST_ACCOUNTS, protected_ids=(1,), events=True)
+    told: list[None] = []
+    accounts.on_event = lambda: told.append(None)
+    settings = settings_for(url)
+    app = create_service("Users", name="users", settings=settings, tortoise_orm=None, parts=[accounts])
+    async with running(app) as client:
+        assert (await client.delete("/api/users/1", headers=ADMIN)).status_code == 403
+        assert (await client.delete("/api/users/9", headers=ADMIN)).status_code == 404
+        assert not told
+        assert (await client.delete("/api/users/2", headers=ADMIN)).status_code == 204
+    assert len(told) == 1
+    assert len(await accounts.outbox.pending_events(10)) == 1

@@ -106,7 +106,19 @@ CASES.update(
         "304 of a checked route": (
             *ASK,
             Answers(b'HTTP/1.1 304 Not Modified\r\netag: "1"\r\n\r\n'),
-            Gets(304, b""),
+            Gets(304, b"", has=(b'etag: W/"1"',)),
+        ),
+        "304 keeps the tag that the client has got": (
+            Says(get(b"/account", b'If-None-Match: W/"2", "1"')),
+            Sees(b"GET /account HTTP/1.1", has=(b'if-none-match: W/"2", "1"',)),
+            Answers(b'HTTP/1.1 304 Not Modified\r\netag: "1"\r\n\r\n'),
+            Gets(304, b"", has=(b'etag: "1"',)),
+        ),
+        "304 keeps a tag weak that the client has got so": (
+            Says(get(b"/account", b'If-None-Match: W/"1"')),
+            Sees(b"GET /account HTTP/1.1"),
+            Answers(b'HTTP/1.1 304 Not Modified\r\netag: "1"\r\n\r\n'),
+            Gets(304, b"", has=(b'etag: W/"1"',)),
         ),
         "HEAD of a checked route promises nothing about the content": (
             Says(request(b"HEAD /account")),

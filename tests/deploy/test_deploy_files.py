@@ -19,7 +19,10 @@ from shop_gateway.settings import Settings
 ROOT = Path(__file__).parents[2]
 SERVICES = ("users", "orders", "suppliers")
 DEPLOYABLES = ("gateway", *SERVICES)
-SECRET = "a-key-for-this-test-only-0123456789abcdef"
+SECRETS = {
+    "SECRET_KEY": "a-key-for-this-test-only-0123456789abcdef",
+    "EVENTS_KEY": "another-key-for-this-test-only-0123456789",
+}
 
 
 def tool(name: str) -> str:
@@ -44,20 +47,21 @@ def compose(*profiles: str, **env: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def topology() -> dict[str, Any]:
     """Everything that compose.yaml can start, as Compose understands it."""
-    done = compose("postgres", SECRET_KEY=SECRET)
+    done = compose("postgres", **SECRETS)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
-def test_compose_refuses_to_start_without_a_signing_key() -> None:
-    done = compose()
+@pytest.mark.parametrize("name", SECRETS)
+def test_compose_refuses_to_start_without_a_signing_key(name: str) -> None:
+    done = compose(**{other: secret for other, secret in SECRETS.items() if other != name})
     assert done.returncode != 0
-    assert "SECRET_KEY" in done.stderr
+    assert name in done.stderr
 
 
 def test_databases_are_started_only_when_asked_for() -> None:
-    done = compose(SECRET_KEY=SECRET)
+    done = compose(**SECRETS)
     assert done.returncode == 0, done.stderr
     assert sorted(json.loads(done.stdout)["services"]) == sorted(DEPLOYABLES)
 
@@ -120,14 +124,16 @@ def test_the_gateways_environment_is_what_its_settings_read(
             monkeypatch.setenv(name, value)
     settings = Settings()  # pyright: ignore[reportCallIssue] - the environment gives the fields
     assert settings.secret_key is not None
-    assert settings.secret_key.get_secret_value() == SECRET
+    assert settings.secret_key.get_secret_value() == SECRETS["SECRET_KEY"]
+    assert settings.events_key is not None
+    assert settings.events_key.get_secret_value() == SECRETS["EVENTS_KEY"]
     addresses = {name: getattr(settings, f"{name}_service_url") for name in SERVICES}
     assert addresses == {name: (f"http://{name}:8000",) for name in SERVICES}
 
 
 def test_a_database_is_chosen_by_its_address() -> None:
     address = "postgres://orders:secret@orders-db:5432/orders"
-    done = compose("postgres", SECRET_KEY=SECRET, ORDERS_DATABASE_URL=address, POSTGRES_PASSWORD="secret")
+    done = compose("postgres", **SECRETS, ORDERS_DATABASE_URL=address, POSTGRES_PASSWORD="secret")
     assert done.returncode == 0, done.stderr
     services = json.loads(done.stdout)["services"]
     assert services["orders"]["environment"]["DATABASE_URL"] == address

@@ -35,6 +35,11 @@ class Operation:
         return _schema(self.said.get("requestBody", {}))
 
     @property
+    def media_type(self) -> str | None:
+        """The media type of that body."""
+        return next(iter(self.said.get("requestBody", {}).get("content", {})), None)
+
+    @property
     def answers(self) -> Iterator[Json]:
         """The schemas of what it answers when all is well."""
         for status, response in self.said["responses"].items():
@@ -43,7 +48,11 @@ class Operation:
 
 
 def _schema(content: Json) -> Json | None:
-    return content.get("content", {}).get("application/json", {}).get("schema")
+    """Return the schema of what is JSON: ``application/json``, or a type of its own with ``+json`` (RFC 6839)."""
+    for media_type, said in content.get("content", {}).items():
+        if media_type == "application/json" or (media_type.endswith("+json") and "problem" not in media_type):
+            return said.get("schema")
+    return None
 
 
 class Published:

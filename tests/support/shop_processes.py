@@ -22,6 +22,7 @@ from limen.cli.targets import target_names
 
 SERVICES = ("users", "orders", "suppliers")
 SECRET = "a key that only these tests know, long enough"
+EVENTS_KEY = "another key that only these tests know, long enough"
 
 _opener = build_opener(ProxyHandler({}))
 
@@ -90,10 +91,20 @@ class Shop:
 
     ``users`` is the application of the users service: ``cheap_users:app`` for tests that make many passwords. ``orders`` is
     the number of its targets: from two on, their names are ``orders-1``, ``orders-2`` and so on, and they share a database.
+    ``engine`` is that of the gateway.
     """
 
-    def __init__(self, folder: Path, *, users: str = "shop_users.app:app", orders: int = 1, **gateway: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        users: str = "shop_users.app:app",
+        orders: int = 1,
+        engine: str = "direct",
+        **gateway: str,
+    ) -> None:
         self.folder = folder
+        self._engine = engine
         self._apps = {"users": users}
         self.targets: dict[str, list[str]] = {
             name: target_names(name, orders if name == "orders" else 1) for name in (*SERVICES, "gateway")
@@ -136,7 +147,10 @@ class Shop:
         """Start ``name`` without waiting for it."""
         with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, "-m", "limen", "serve", self._app(name), "--port", str(self.ports[name])],
+                [
+                    *(sys.executable, "-m", "limen", "serve", self._app(name), "--port", str(self.ports[name])),
+                    *(("--engine", self._engine) if name == "gateway" else ()),
+                ],
                 cwd=self.folder,
                 env=self._env(name),
                 stdout=log,
@@ -200,7 +214,11 @@ class Shop:
                 f"{service.upper()}_SERVICE_URL": ",".join(self.url(target) for target in self.targets[service])
                 for service in SERVICES
             }
-            env |= {"SECRET_KEY": SECRET, "IDENTITY_KEYS": "identity-keys"} | self.gateway_env
+            env |= {"SECRET_KEY": SECRET, "EVENTS_KEY": EVENTS_KEY, "IDENTITY_KEYS": "identity-keys"} | self.gateway_env
         else:
             env |= {"IDENTITY_KEYS": f"{self.url('gateway')}/.well-known/jwks.json"}
+        if self._services.get(name, name) == "orders":
+            env |= {"GATEWAY_URL": self.url("gateway")}
+        if name == "users":
+            env |= {"EVENTS_URL": f"{self.url('gateway')}/events", "EVENTS_KEY": EVENTS_KEY}
         return env

@@ -21,6 +21,7 @@ WORDS = {
     "role(default, admin) | scope(orders:read)": "any user, or `orders:read`",
     "role(default, admin) | scope(orders:write)": "any user, or `orders:write`",
     "role(default, admin) | scope(suppliers:write)": "any user, or `suppliers:write`",
+    "role(service)": "the users service",
     "owner(user_id) | role(admin)": "the user, or an admin",
 }
 

@@ -213,6 +213,7 @@ async def delete_user(user_id: RowId, caller: AdminCaller, state: StateDep, resp
     if ended is None:
         raise _not_found()
     audit.event("user_deleted", account=user_id, by=caller.id, sessions=len(ended))
+    state.on_event()
     response.headers.update(session_ended_header(ended))
 
 

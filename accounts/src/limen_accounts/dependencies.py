@@ -20,6 +20,7 @@ class State(Protocol):
     """What ``app.state.accounts`` is to routes and middleware.
 
     ``now`` is the clock of ``login_throttle``: seconds that never go back. Nobody may delete the accounts ``protected_ids``.
+    ``on_event`` is called when an event may have been stored.
     """
 
     stores: Stores
@@ -27,6 +28,7 @@ class State(Protocol):
     login_throttle: LoginThrottle
     now: Callable[[], float]
     protected_ids: frozenset[int]
+    on_event: Callable[[], None]
 
 
 async def _state(request: Request) -> State:

@@ -29,7 +29,8 @@ class Accounts:
 
     The routes give an account one of ``user_types``, which the gateway makes the caller's role; ``admin`` must be one.
     Nobody may delete the accounts ``protected_ids``. An empty store begins with ``first_accounts``, or with the admin of
-    ``settings``. With ``events``, the deletion of an account is stored as an event, for ``outbox``.
+    ``settings``. With ``events``, the deletion of an account is stored as an event, for ``outbox``; ``on_event`` is what is
+    told of it at once, such as ``Delivery.wake``.
 
     ``stores`` replaces those at ``settings.database_url``, and ``throttle_limits`` what guessing costs. Raises ValueError for
     what can never work.
@@ -64,6 +65,7 @@ class Accounts:
         self.login_throttle = LoginThrottle(throttle_limits)
         self.now: Callable[[], float] = monotonic
         self.protected_ids = frozenset(protected_ids)
+        self.on_event: Callable[[], None] = _nothing
         self._first_accounts = first_accounts or _admin(settings)
         self._prefix = prefix
         self._routers = [
@@ -102,6 +104,10 @@ class Accounts:
     async def ready(self) -> None:
         """Raise while the store of accounts is not usable."""
         await self.stores.accounts.ready()
+
+
+def _nothing() -> None:
+    """Tell nobody: what delivers looks for events by itself, now and then."""
 
 
 def _admin(settings: AccountsSettings) -> Sequence[FirstAccount]:

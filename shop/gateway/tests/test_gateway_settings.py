@@ -68,3 +68,20 @@ def test_addresses_in_a_program_are_a_sequence() -> None:
         }
     )
     assert settings.suppliers_service_url == several
+
+
+@pytest.mark.parametrize(
+    ("secret", "said"),
+    [
+        ("", "EVENTS_KEY has 0 bytes"),
+        ("too short to be one", "EVENTS_KEY has 19 bytes"),
+        ("a key that is long enough for tests", "EVENTS_KEY must not be SECRET_KEY"),
+    ],
+)
+def test_a_secret_for_events_that_protects_nothing_is_refused_and_not_repeated(
+    environment: pytest.MonkeyPatch, secret: str, said: str
+) -> None:
+    environment.setenv("EVENTS_KEY", secret)
+    with pytest.raises(ValidationError, match=said) as refused:
+        Settings()  # pyright: ignore[reportCallIssue] - the environment gives the fields
+    assert not secret or secret not in str(refused.value)

@@ -31,7 +31,7 @@ async def test_an_order_is_placed_and_read(client: httpx2.AsyncClient) -> None:
     placed = await client.post("/api/orders", json=FORM, headers=OWNER)
     assert placed.status_code == 201
     assert placed.json() | FORM | {"status": "placed", "created_by": 2} == placed.json()
-    assert set(placed.json()) == {"id", "address", "item", "status", "created_by", "created_at"}
+    assert set(placed.json()) == {"id", "address", "item", "supplier_id", "status", "created_by", "created_at"}
     assert (await client.get(placed.headers["location"], headers=OWNER)).json() == placed.json()
 
 

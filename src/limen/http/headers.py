@@ -48,6 +48,7 @@ _FROM_UPSTREAM: Final = HOP_BY_HOP | {b"date", b"server", b"x-request-id"}
 
 TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 FORBIDDEN_IN_VALUE = re.compile(rb"[\x00\r\n]")
+_ENTITY_TAG = re.compile(rb'(?:W/)?"[^"]*"')
 
 # Some services obey these instead of the method and path that the gateway has checked, or take them for what the gateway
 # says about the client. ``proxy`` becomes HTTP_PROXY under CGI.
@@ -203,8 +204,17 @@ def is_json(content_type: bytes) -> bool:
     return essence == b"application/json" or (essence.startswith(b"application/") and essence.endswith(b"+json"))
 
 
-def weakened(lines: Headers) -> Headers:
-    """Return ``lines`` with a tag that holds weakly, for bytes that were written anew (RFC 9110 section 8.8.1)."""
+def weakened(lines: Headers, kept: frozenset[bytes] = frozenset()) -> Headers:
+    """Return ``lines`` with a tag that holds weakly, for bytes that were written anew (RFC 9110 section 8.8.1).
+
+    A tag among ``kept`` stays as it is.
+    """
     return [
-        (name, b"W/" + value if name == b"etag" and not value.startswith(b"W/") else value) for name, value in lines
+        (name, b"W/" + value if name == b"etag" and value not in kept and not value.startswith(b"W/") else value)
+        for name, value in lines
     ]
+
+
+def entity_tags(values: list[bytes]) -> frozenset[bytes]:
+    """Return the tags in lists of them, such as those of ``If-None-Match``; a weak one with its ``W/``."""
+    return frozenset(tag for value in values for tag in _ENTITY_TAG.findall(value))

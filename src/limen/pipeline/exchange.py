@@ -303,7 +303,7 @@ class Exchange:
                 return self.refuse(Fault(Kind.UPSTREAM_CONTRACT, cause=cause))
             self.state = BUFFERING
             return BUFFERING
-        lines = client_head(plan, status, headers, self.request.request_id)
+        lines = client_head(plan, status, headers, self.request)
         if self.more_lines:
             lines = with_more(lines, self.more_lines)
         self.answer = answer = Answer(status, lines, None, "upstream")

@@ -18,6 +18,7 @@ from limen.http.headers import (
     Head,
     Headers,
     block,
+    entity_tags,
     to_client,
     to_upstream,
     weakened,
@@ -155,16 +156,17 @@ def must_buffer_answer(plan: Plan, method: bytes, status: int) -> AnswerHook | N
     return plan.answer_hooks.get(status)
 
 
-def client_head(plan: Plan, status: int, headers: Headers, request_id: str) -> Headers:
-    """Return the head for the client of an answer that passes as it is."""
+def client_head(plan: Plan, status: int, headers: Headers, request: Request) -> Headers:
+    """Return the head for the client of an answer to ``request`` that passes as it is."""
     lines = to_client(headers, bodyless=status in (204, 304))
     if plan.answer_hooks and status in plan.answer_hooks:
         # HEAD: what GET would answer is not known without its content.
         made = plan.route.after is not None and status == plan.route.status
         lines = described(lines, "replaced" if made else "rewritten")
     elif plan.answer_hooks and status == 304:
-        lines = weakened(lines)  # as the answer is that it speaks of
-    lines.append((b"x-request-id", request_id.encode()))
+        # As the tag of the answer is that it speaks of. Whether that was weakened is known by the client, which has it.
+        lines = weakened(lines, entity_tags(request.head.all(b"if-none-match")))
+    lines.append((b"x-request-id", request.request_id.encode()))
     return lines
 
 

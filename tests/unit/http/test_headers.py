@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limen.http.headers import Head, block, is_json, nominated, to_client, to_upstream
+from limen.http.headers import Head, block, entity_tags, is_json, nominated, to_client, to_upstream, weakened
 from limen.upstream import request
 
 
@@ -83,3 +83,31 @@ def test_is_json(value: bytes, expected: bool) -> None:
 def test_none_is_that_each_has_no_value(given_names: list[bytes], asked: frozenset[bytes]) -> None:
     head = Head([(name, b"%d" % index) for index, name in enumerate(given_names)])
     assert head.none(asked) is all(not head.all(name) for name in asked)
+
+
+@pytest.mark.parametrize(
+    ("values", "tags"),
+    [
+        ([], set[bytes]()),
+        ([b"*"], set[bytes]()),
+        ([b'"1"'], {b'"1"'}),
+        ([b'W/"1"'], {b'W/"1"'}),
+        ([b'"1", W/"2"', b'"a,b"'], {b'"1"', b'W/"2"', b'"a,b"'}),
+        ([b'"1'], set[bytes]()),
+    ],
+)
+def test_tags_are_read_with_their_weakness(values: list[bytes], tags: set[bytes]) -> None:
+    assert entity_tags(values) == tags
+
+
+@pytest.mark.parametrize(
+    ("tag", "kept", "expected"),
+    [
+        (b'"1"', frozenset[bytes](), b'W/"1"'),
+        (b'W/"1"', frozenset[bytes](), b'W/"1"'),
+        (b'"1"', frozenset({b'"1"'}), b'"1"'),
+        (b'"1"', frozenset({b'W/"1"', b'"2"'}), b'W/"1"'),
+    ],
+)
+def test_a_tag_becomes_weak_unless_it_is_kept(tag: bytes, kept: frozenset[bytes], expected: bytes) -> None:
+    assert weakened([(b"a", b'"1"'), (b"etag", tag)], kept) == [(b"a", b'"1"'), (b"etag", expected)]

@@ -3,7 +3,7 @@
 from limen import IDENTITY, Gateway, Principal, Timeouts, Upstream
 from limen.auth import ApiKeys, Assertion, Issuer, Jwt, Keys, Revocations
 from shop_gateway.models import Health
-from shop_gateway.routes import keys, orders, sessions, suppliers, users
+from shop_gateway.routes import events, keys, orders, sessions, suppliers, users
 from shop_gateway.sessions import SessionTokens
 from shop_gateway.settings import Settings, settings
 
@@ -14,6 +14,7 @@ _TAGS = [
     {"name": "keys", "description": "Your API keys, with which machines act for you."},
     {"name": "orders", "description": "Orders. You see your own, an admin sees all."},
     {"name": "suppliers", "description": "Suppliers, which anyone may read."},
+    {"name": "events", "description": "What services tell each other. Nobody else has a token for it."},
     {"name": "health", "description": "For whoever runs the gateway."},
 ]
 
@@ -37,7 +38,13 @@ def create_app(settings: Settings) -> Gateway:
     sessions.declare(app, users_service, SessionTokens(jwt))
     users.declare(app, users_service)
     keys.declare(app, users_service)
-    orders.declare(app, Upstream("orders", settings.orders_service_url, timeouts=timeouts), user_or_key_auth)
+    orders_service = Upstream("orders", settings.orders_service_url, timeouts=timeouts)
+    orders.declare(app, orders_service, user_or_key_auth)
+    if settings.events_key is not None:
+        # The users service's own secret: its tokens open this route alone, and no other token opens it.
+        events.declare(
+            app, orders_service, Jwt(settings.events_key.get_secret_value(), issuer="users", audience="events")
+        )
     suppliers.declare(app, Upstream("suppliers", settings.suppliers_service_url, timeouts=timeouts), user_or_key_auth)
 
     @app.get("/healthz", tags=["health"], response_description="It is alive.")

@@ -62,6 +62,15 @@ Email = Annotated[
 ]
 """Its form alone: only sending a mail shows whether it works."""
 
+Timestamp = Annotated[
+    str,
+    StringConstraints(
+        max_length=40,
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+\-][0-9]{2}:[0-9]{2})$",
+    ),
+]
+"""A time as RFC 3339 writes it, by its form alone."""
+
 UserType = Literal["admin", "default"]
 
 

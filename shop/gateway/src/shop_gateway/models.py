@@ -18,6 +18,7 @@ from shop_gateway.fields import (
     PresentedUsername,
     SearchText,
     ShortText,
+    Timestamp,
     Username,
     UserType,
 )
@@ -263,6 +264,9 @@ class OrderForm(Form):
 
     address: LongText
     item: ShortText
+    supplier_id: Annotated[int, Field(ge=1, le=2_147_483_647)] | None = Field(
+        default=None, description="The `id` of a supplier, which must exist.", examples=[1]
+    )
 
 
 class Order(BaseModel):
@@ -280,8 +284,9 @@ class Order(BaseModel):
     )
 
     id: int
-    address: str
+    address: str = Field(description="Empty once the account of its user is deleted.")
     item: str
+    supplier_id: int | None = None
     status: Literal["placed", "cancelled"]
     created_by: int = Field(description="The `id` of the user whose order it is.")
     created_at: datetime
@@ -327,3 +332,27 @@ class Supplier(BaseModel):
     address: str
     created_by: int = Field(description="The `id` of the user who created it.")
     created_at: datetime
+
+
+class CloudEvent(Form):
+    """What has happened in a service, in the JSON format of CloudEvents 1.0."""
+
+    model_config = Form.model_config | _example(
+        {
+            "specversion": "1.0",
+            "id": "9f0c2a52-6a0e-4d54-8c59-0a3c7f1f2b11",
+            "source": "users",
+            "type": "user.deleted",
+            "time": "2026-11-25T12:00:00.000000Z",
+            "datacontenttype": "application/json",
+            "data": {"id": 4},
+        }
+    )
+
+    specversion: Literal["1.0"]
+    id: ShortText = Field(description="The sender's; one event has one id, however often it is sent.")
+    source: ShortText = Field(description="The name of the service that sends it.")
+    type: ShortText
+    time: Timestamp | None = None
+    datacontenttype: Literal["application/json"] = "application/json"
+    data: dict[str, JsonValue] = Field(default_factory=dict, description="What belongs to its type.")

@@ -15,7 +15,8 @@ def _header(name: str, description: str, kind: str, example: str | int) -> Heade
 
 TOTAL_COUNT = _header("X-Total-Count", "How many rows there are in all.", "integer", 21)
 NO_STORE = _header("Cache-Control", "It holds a secret.", "string", "no-store")
-REPLAYED = _header("Idempotency-Replayed", "`true` where the order was placed before.", "string", "true")
+REPLAYED = _header("Idempotency-Replayed", "`true` where an earlier request has created it.", "string", "true")
+ETAG = _header("ETag", "The version, for `If-Match` and `If-None-Match`.", "string", '"1"')
 
 _CHALLENGE = _header("WWW-Authenticate", "How to prove who calls (RFC 6750).", "string", "Bearer")
 _RETRY_AFTER = _header("Retry-After", "Seconds until it is worth trying again.", "integer", 5)
@@ -34,6 +35,15 @@ def success(status: int, description: str, *headers: Headers) -> Responses:
     for header in headers:
         together |= header
     return {status: {"description": description, "headers": together} if together else {"description": description}}
+
+
+def conditional(description: str, *headers: Headers) -> Responses:
+    """Document the answers of a conditional read that succeeds: the representation, or that the client has it already."""
+    return success(200, description, ETAG, *headers) | success(304, "You have this version already.", ETAG)
+
+
+CHANGED_SINCE = "`precondition_failed`: no `ETag` in your `If-Match` is the present one; read it again."
+"""Why a change is refused with 412."""
 
 
 def errors(reasons: Mapping[int, str]) -> Responses:

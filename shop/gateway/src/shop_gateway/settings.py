@@ -10,6 +10,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shop_gateway.addresses import Addresses
 
+_LEAST_SECRET = 32  # bytes: RFC 7518 section 3.2
+
 
 class Settings(BaseSettings):
     """The environment names are the field names in upper case.
@@ -21,6 +23,9 @@ class Settings(BaseSettings):
 
     ``users_service_url`` and its like are one address, or several with commas between: processes that are alike.
 
+    ``events_key`` is the secret with which the users service signs its tokens for ``POST /events``. Without it there is no
+    such route.
+
     ``oidc_issuer`` names an external issuer whose tokens are accepted too: those for ``oidc_audience`` whose claim
     ``oidc_id_claim`` holds the id of a user of the shop.
     """
@@ -31,6 +36,7 @@ class Settings(BaseSettings):
     secret_key: SecretStr | None = None
     token_keys: Path | None = None
     identity_keys: Path | None = None
+    events_key: SecretStr | None = None
     users_service_url: Addresses
     orders_service_url: Addresses
     suppliers_service_url: Addresses
@@ -47,6 +53,17 @@ class Settings(BaseSettings):
         """Refuse both kinds of signing key together, and neither."""
         if (self.secret_key is None) == (self.token_keys is None):
             raise ValueError("SECRET_KEY or TOKEN_KEYS signs the tokens: set one of them, and not both")
+        return self
+
+    @model_validator(mode="after")
+    def check_events_key(self) -> Self:
+        """Refuse a short secret, and one for both: whoever may send events could sign the tokens of users."""
+        if self.events_key is None:
+            return self
+        if (length := len(self.events_key.get_secret_value().encode())) < _LEAST_SECRET:
+            raise ValueError(f"EVENTS_KEY has {length} bytes; use at least {_LEAST_SECRET} random ones")
+        if self.events_key == self.secret_key:
+            raise ValueError("EVENTS_KEY must not be SECRET_KEY: it would let a service sign the tokens of users")
         return self
 
     @property

@@ -1,22 +1,21 @@
 """Orders: callers see and cancel their own, admins all of them. An order of somebody else is answered with 404."""
 
-from hashlib import sha256
-
 from fastapi import APIRouter, Response
-from tortoise.exceptions import IntegrityError
+from tortoise.expressions import F
 from tortoise.queryset import QuerySet
 
 from limen_kit.fields import RowId
+from limen_kit.idempotency import RequestedCreation
 from limen_kit.identity import CurrentCaller
 from limen_kit.paging import Page, paginate, total_count_responses
+from limen_kit.preconditions import RequestPreconditions, etag, precondition_failed, tagged_responses
 from limen_kit.principal import Caller
 from limen_kit.problems import Problem, responses
-from shop_orders.models import Order
-from shop_orders.schemas import IdempotencyKey, OrderForm, OrderResponse
+from shop_orders.models import DeletedUser, Order
+from shop_orders.schemas import OrderForm, OrderResponse
+from shop_orders.suppliers import SuppliersService
 
 router = APIRouter(prefix="/api/orders", tags=["orders"])
-
-REPLAYED_HEADER = "Idempotency-Replayed"
 
 
 @router.get("", response_model=list[OrderResponse], responses=total_count_responses() | responses(401))
@@ -28,48 +27,56 @@ async def list_orders(page: Page, caller: CurrentCaller, response: Response) -> 
     return await paginate(rows, page, response)
 
 
-@router.post("", response_model=OrderResponse, status_code=201, responses=responses(400, 401, 409, 413))
+@router.post(
+    "",
+    response_model=OrderResponse,
+    status_code=201,
+    responses=tagged_responses(201) | responses(400, 401, 403, 409, 413, 503),
+)
 async def create_order(
-    form: OrderForm, caller: CurrentCaller, response: Response, idempotency_key: IdempotencyKey = None
+    form: OrderForm,
+    creation: RequestedCreation,
+    suppliers: SuppliersService,
+    response: Response,
 ) -> Order:
     """Place an order; repeated requests with the same ``Idempotency-Key`` place it once."""
-    digest = sha256(form.model_dump_json().encode()).hexdigest()
-    try:
-        order = await Order.create(
-            **form.model_dump(), created_by=caller.id, key=idempotency_key, digest=digest if idempotency_key else None
-        )
-    except IntegrityError:
-        # With a key, this caller has used it before. Without one, another constraint failed, such as an id that a restored
-        # database has assigned twice.
-        order = await Order.get_or_none(created_by=caller.id, key=idempotency_key) if idempotency_key else None
-        if order is None:
-            raise
-        if order.digest != digest:
-            # Not 422: the request fits the document.
-            raise Problem(
-                409, "idempotency_key_reused", "This Idempotency-Key was used for another order; take a new one."
-            ) from None
-        # A repetition gets the first response again, whatever happened to the order since.
-        order.status = "placed"
-        response.headers[REPLAYED_HEADER] = "true"
+    # A repetition first: the supplier may be gone by now.
+    order = await creation.repeated(Order, form)
+    if order is None:
+        if form.supplier_id is not None:
+            await suppliers.require(form.supplier_id)
+        order = await creation.create(Order, form)
+        await _refuse_deleted_user(order)
+    response.headers["ETag"] = etag(order.version)
     response.headers["Location"] = f"/api/orders/{order.id}"
     return order
 
 
-@router.get("/{order_id}", response_model=OrderResponse, responses=responses(401, 404))
-async def get_order(order_id: RowId, caller: CurrentCaller) -> Order:
+@router.get(
+    "/{order_id}", response_model=OrderResponse, responses=tagged_responses(200, 304, 412) | responses(401, 404)
+)
+async def get_order(order_id: RowId, caller: CurrentCaller, preconditions: RequestPreconditions) -> Order:
     """Get one order."""
-    return await _order_or_404(order_id, caller)
-
-
-@router.post("/{order_id}/cancel", response_model=OrderResponse, responses=responses(401, 404, 409))
-async def cancel_order(order_id: RowId, caller: CurrentCaller) -> Order:
-    """Cancel an order, once."""
     order = await _order_or_404(order_id, caller)
-    # The condition is part of the update, so that of two concurrent cancellations only one succeeds.
-    if not await Order.filter(id=order_id, status="placed").update(status="cancelled"):
+    preconditions.check_read(order.version)
+    return order
+
+
+@router.post(
+    "/{order_id}/cancel", response_model=OrderResponse, responses=tagged_responses(200, 412) | responses(401, 404, 409)
+)
+async def cancel_order(order_id: RowId, caller: CurrentCaller, preconditions: RequestPreconditions) -> Order:
+    """Cancel an order, once; with ``If-Match``, only as the caller knows it."""
+    await _order_or_404(order_id, caller)
+    # The conditions are part of the update, so that of two concurrent cancellations only one succeeds.
+    placed = preconditions.applied(Order.filter(id=order_id, status="placed"))
+    cancelled = await placed.update(status="cancelled", version=F("version") + 1)
+    order = await _order_or_404(order_id, caller)
+    if not cancelled:
+        if order.status == "placed":
+            raise precondition_failed()
         raise Problem(409, "already_cancelled", "Order is already cancelled.")
-    order.status = "cancelled"
+    preconditions.tag(order.version)
     return order
 
 
@@ -82,3 +89,14 @@ async def _order_or_404(number: int, caller: Caller) -> Order:
     if order is None:
         raise Problem(404, "not_found", "Order not found with this id.")
     return order
+
+
+async def _refuse_deleted_user(order: Order) -> None:
+    """Take ``order`` back if its user is deleted: a token may last longer than its account.
+
+    After the order is stored, not before: otherwise a deletion in between would be missed by both sides. This way, either
+    this finds the deletion, or the deletion finds the order.
+    """
+    if await DeletedUser.exists(id=order.created_by):
+        await order.delete()
+        raise Problem(403, "account_deleted", "The account of this token is deleted.")

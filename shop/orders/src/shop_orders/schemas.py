@@ -1,39 +1,30 @@
 """Bodies of requests and responses of the orders service."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Literal
 
-from fastapi import Header
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from limen_kit.fields import Form, LongText, ShortText
-
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        min_length=1,
-        max_length=255,
-        pattern=r"^[\x21-\x7e]+$",
-        description="Names this creation: the same key and body again get the first order, not a second one.",
-    ),
-]
+from limen_kit.fields import MAX_ROW_ID, Form, LongText, ShortText
 
 
 class OrderForm(Form):
-    """A new order."""
+    """A new order; a supplier that it names must exist."""
 
     address: LongText
     item: ShortText
+    supplier_id: int | None = Field(default=None, ge=1, le=MAX_ROW_ID)
 
 
 class OrderResponse(BaseModel):
-    """An order."""
+    """An order. ``address`` is empty once its user is deleted."""
 
     model_config = ConfigDict(from_attributes=True)
 
     id: int
     address: str
     item: str
+    supplier_id: int | None
     status: Literal["placed", "cancelled"]
     created_by: int
     created_at: datetime

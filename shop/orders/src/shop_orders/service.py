@@ -3,9 +3,10 @@
 from fastapi import FastAPI
 
 from limen_kit.app import create_service
+from shop_orders import events, routes
 from shop_orders.database import config
-from shop_orders.routes import router
 from shop_orders.settings import Settings
+from shop_orders.suppliers import Suppliers
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -15,5 +16,6 @@ def create_app(settings: Settings) -> FastAPI:
         name="orders",
         settings=settings,
         tortoise_orm=config(settings.database_url),
-        routers=[router],
+        routers=[routes.router, events.router],
+        parts=[Suppliers(settings.gateway_url)],
     )

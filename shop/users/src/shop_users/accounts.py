@@ -13,4 +13,9 @@ DEMO_ACCOUNTS = (
 
 def shop_accounts(settings: Settings) -> Accounts:
     """Return the accounts; nobody may delete the first two."""
-    return Accounts(settings, protected_ids=(1, 2), first_accounts=DEMO_ACCOUNTS if settings.demo else ())
+    return Accounts(
+        settings,
+        protected_ids=(1, 2),
+        first_accounts=DEMO_ACCOUNTS if settings.demo else (),
+        events=settings.events_url is not None,
+    )

@@ -7,13 +7,15 @@ from typing import Annotated
 
 from limen import Gateway, Upstream, owner, role
 from shop_gateway.fields import row_id
+from shop_gateway.headers import IfMatch, IfNoneMatch
 from shop_gateway.models import Page, PasswordChange, User, UserChanges, UserForm
-from shop_gateway.responses import TOTAL_COUNT, errors, location, success
+from shop_gateway.responses import CHANGED_SINCE, ETAG, TOTAL_COUNT, conditional, errors, location, success
 from shop_gateway.sessions import SESSION_ENDED_HEADER
 
 UserId = Annotated[int, row_id("user")]
 
 _UNKNOWN = errors({404: "There is no such user."})
+_CHANGED = errors({412: CHANGED_SINCE})
 _TAKEN = errors({409: "`username_taken` or `email_taken`: another user has it, whatever the case of its letters."})
 _BUSY = errors({503: "Too many passwords are being hashed, or the service is unavailable."})
 
@@ -36,19 +38,20 @@ def declare(app: Gateway, upstream: Upstream) -> None:
         """Create a user. Username and email are unique whatever the case of their letters."""
         ...
 
-    @users.get("/{user_id}", responses=success(200, "The user.") | _UNKNOWN)
-    def get_user(user_id: UserId) -> User:
+    @users.get("/{user_id}", responses=conditional("The user.") | _UNKNOWN | _CHANGED)
+    def get_user(user_id: UserId, if_none_match: IfNoneMatch = None) -> User:
         """Get one user."""
         ...
 
     @users.put(
         "/{user_id}",
-        responses=success(200, "The user, as it is now.")
+        responses=success(200, "The user, as it is now.", ETAG)
         | errors({403: "You are no admin, or it is the first user, who stays one."})
         | _UNKNOWN
+        | _CHANGED
         | _TAKEN,
     )
-    def update_user(user_id: UserId, changes: UserChanges) -> User:
+    def update_user(user_id: UserId, changes: UserChanges, if_match: IfMatch = None) -> User:
         """Change the fields in the body; the others stay. Null clears `email` and `full_name`."""
         ...
 
@@ -83,5 +86,8 @@ def declare(app: Gateway, upstream: Upstream) -> None:
         | _UNKNOWN,
     )
     def delete_user(user_id: UserId) -> None:
-        """Delete a user, with their sessions and API keys. Their orders and suppliers stay."""
+        """Delete a user, with their sessions and API keys.
+
+        Soon after, their orders are cancelled and the addresses in them erased. Their suppliers stay.
+        """
         ...
