@@ -45,7 +45,7 @@ def labelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (folder.parent / "models.py").write_text(MODEL.format(table=name))
         (folder / "__init__.py").touch()
         (folder / "0001_initial.py").write_text(MIGRATION.format(table=name))
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
 
 
 def tables(package: str, label: str, formerly: str | None = None) -> Tables:
