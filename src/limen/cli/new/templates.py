@@ -1,0 +1,58 @@
+"""The templates of ``limen new``: ``string.Template`` in files whose names end with ``.tmpl``, package data of this package.
+
+``$word`` is put in, ``$$`` is a dollar. ``NAME`` and ``PACKAGE`` in the path of a file are put in too. A folder is a set:
+``service`` (of the service itself), ``routes`` (its module in the gateway), ``gateway`` and ``project``.
+"""
+
+import io
+import tokenize
+from collections.abc import Mapping
+from functools import cache
+from itertools import groupby
+from pathlib import Path, PurePosixPath
+from string import Template
+
+_FOLDER = Path(__file__).with_name("templates")
+_SUFFIX = ".tmpl"
+# Longer than any word of the templates, so that no part of one is taken for it.
+_STAND_INS = {"name": "zzzzzzzzzzplural", "item": "zzzzzzzzzzsingular"}
+
+
+def rendered(which: str, words: Mapping[str, str]) -> dict[PurePosixPath, str]:
+    """Return the files of the set ``which`` by their paths. Raises KeyError where a template needs another word."""
+    files: dict[PurePosixPath, str] = {}
+    folder = _FOLDER / which
+    for template in sorted(folder.rglob(f"*{_SUFFIX}")):
+        path = template.relative_to(folder).as_posix().removesuffix(_SUFFIX)
+        text = Template(template.read_text(encoding="utf-8")).substitute(words)
+        path = path.replace("PACKAGE", words["package"]).replace("NAME", words["name"])
+        files[PurePosixPath(path)] = _with_imports_sorted(text) if path.endswith(".py") else text
+    return files
+
+
+@cache
+def words_of_templates() -> frozenset[str]:
+    """Return the names that the Python code of a service uses itself: a service called so would hide one of them."""
+    stand_ins = _STAND_INS | {key.capitalize(): word.capitalize() for key, word in _STAND_INS.items()}
+    words = stand_ins | {"NAME": "X", "an": "a", "package": "zzzz_package", "gateway": "zzzz_gateway"}
+    words |= dict.fromkeys(("distribution", "workspace"), "")
+    found: set[str] = set()
+    for which in ("service", "routes"):
+        for path, text in rendered(which, words).items():
+            if path.suffix == ".py":
+                tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+                found |= {token.string for token in tokens if token.type == tokenize.NAME}
+    return frozenset(word for word in found if "zzzz" not in word.lower())
+
+
+def _with_imports_sorted(text: str) -> str:
+    """Return ``text`` with each block of ``from`` imports in order: where a package stands depends on its name."""
+    return "".join(
+        line
+        for imports, lines in groupby(text.splitlines(keepends=True), lambda line: line.startswith("from "))
+        for line in (sorted(lines, key=_module) if imports else lines)
+    )
+
+
+def _module(line: str) -> str:
+    return line.split()[1]
