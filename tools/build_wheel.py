@@ -104,6 +104,7 @@ def main() -> None:
     setup(
         package_dir={"": "src"},
         packages=sorted(".".join(file.parent.relative_to("src").parts) for file in Path("src").rglob("__init__.py")),
+        package_data={"limen.cli.new": ["templates/**/*.tmpl"]},
         ext_modules=mypycify(  # pyright: ignore[reportArgumentType] - the same class by another name
             options, opt_level="3", debug_level="0", target_dir="build/wheel"
         ),

@@ -24,7 +24,7 @@ from limen.cli.new.surroundings import TOPOLOGY, Surroundings
 from limen.cli.topology import command, read
 
 # Seconds for one command: a gateway is imported, on a machine that may be busy.
-_LONGEST = 120
+_COMMAND_TIMEOUT = 120
 
 
 def tried(plan: Plan, project: Surroundings, *, with_matrix: bool) -> str:
@@ -72,7 +72,7 @@ def _run(argv: Sequence[str], folder: Path, env: Mapping[str, str], what: str) -
             env=env,
             capture_output=True,
             text=True,
-            timeout=_LONGEST,
+            timeout=_COMMAND_TIMEOUT,
             check=False,
             stdin=subprocess.DEVNULL,
         )

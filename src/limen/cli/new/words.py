@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Self
 
 # So that every line of the templates stays within 120 characters, and a database and a network can be called so.
-MOST_NAME = 16
+NAME_LENGTH = 16
 
 _NAME = re.compile(r"[a-z][a-z0-9]*")
 _VOWELS = frozenset("aeio")
@@ -59,8 +59,8 @@ def check_name(name: str, option: str = "name") -> None:
             f"{option} {name!r}: write lower-case letters and digits, a letter first, such as reviews; it becomes a package, "
             "a host and a table, which do not all take anything else"
         )
-    if len(name) > MOST_NAME:
-        raise NameRefused(f"{option} {name!r} has {len(name)} characters; write at most {MOST_NAME}")
+    if len(name) > NAME_LENGTH:
+        raise NameRefused(f"{option} {name!r} has {len(name)} characters; write at most {NAME_LENGTH}")
     if keyword.iskeyword(name) or keyword.issoftkeyword(name):
         raise NameRefused(f"{option} {name!r} is a keyword of Python; choose another")
     if name in sys.stdlib_module_names:
