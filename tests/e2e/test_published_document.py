@@ -144,7 +144,7 @@ def test_the_examples_are_true(published: Published, http: httpx2.Client) -> Non
             row = {f"{item}_id": 1}
             same(f"create_{item}", 201, john)
             same(f"list_{service}", 200)
-            same(f"get_{item}", 200, **row)
+            same(f"get_{item}", 200, john, **row)
             send(f"update_{item}", 200, john, **row)
             send(f"delete_{item}", 204, john, **row)
     send("update_user", 200, user_id=4)

@@ -46,9 +46,9 @@ def _with_address(lines: list[str], gateway: str, address: str, by_hand: str) ->
         raise CannotEdit(f"it has no line [services.{gateway}]", by_hand)
     end = next((n for n in range(start + 1, len(lines)) if _TABLE.fullmatch(lines[n])), len(lines))
     for number in range(start + 1, end):
-        if found := re.fullmatch(r"(env\s*=\s*\{.*\S)(\s*\}\s*)", lines[number]):
-            comma = "" if found[1].endswith("{") else ","
-            return [*lines[:number], f"{found[1]}{comma} {address}{found[2]}", *lines[number + 1 :]]
+        if found := re.fullmatch(r"env\s*=\s*\{(.*)\}\s*", lines[number]):
+            inside = ", ".join(filter(None, (found[1].strip(), address)))
+            return [*lines[:number], f"env = {{ {inside} }}", *lines[number + 1 :]]
     raise CannotEdit(f"it has no table [services.{gateway}.env]", by_hand)
 
 

@@ -102,8 +102,8 @@ class Plan:
                 for path, text in self.created.items():
                     self._create(self.root / path, text, undo)
                 for path, change in self.changed.items():
-                    undo.callback(_replace, self.root / path, change.before)
                     _replace(self.root / path, change.after)
+                    undo.callback(_replace, self.root / path, change.before)
             except OSError as error:
                 raise click.ClickException(
                     f"{error.filename or self.root} cannot be written: {error.strerror or error}; "
@@ -140,7 +140,8 @@ def _tree(paths: list[PurePosixPath]) -> Iterator[str]:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Put ``text`` in place of the file in one step, with the rights that it had."""
+    """Put ``text`` in place of the file in one step, with the rights that it had; a link stays one."""
+    path = path.resolve()
     beside = path.with_name(f".{path.name}.new")
     beside.write_text(text, encoding="utf-8", newline="\n")
     beside.chmod(path.stat().st_mode & 0o777)

@@ -5,15 +5,20 @@
 """
 
 import io
+import re
 import tokenize
 from collections.abc import Mapping
 from functools import cache
-from itertools import groupby
 from pathlib import Path, PurePosixPath
 from string import Template
 
 _FOLDER = Path(__file__).with_name("templates")
 _SUFFIX = ".tmpl"
+
+_STATEMENT = r"from [^\n(]+(?:\([^)]*\))?\n"
+_IMPORT = re.compile(_STATEMENT)
+_IMPORTS = re.compile(rf"^(?:{_STATEMENT})+", re.MULTILINE)
+
 # Longer than any word of the templates, so that no part of one is taken for it.
 _STAND_INS = {"name": "zzzzzzzzzzplural", "item": "zzzzzzzzzzsingular"}
 
@@ -47,12 +52,8 @@ def words_of_templates() -> frozenset[str]:
 
 def _with_imports_sorted(text: str) -> str:
     """Return ``text`` with each block of ``from`` imports in order: where a package stands depends on its name."""
-    return "".join(
-        line
-        for imports, lines in groupby(text.splitlines(keepends=True), lambda line: line.startswith("from "))
-        for line in (sorted(lines, key=_module) if imports else lines)
-    )
+    return _IMPORTS.sub(lambda block: "".join(sorted(_IMPORT.findall(block[0]), key=_module)), text)
 
 
-def _module(line: str) -> str:
-    return line.split()[1]
+def _module(statement: str) -> str:
+    return statement.split()[1]
