@@ -11,7 +11,7 @@ STAMP := .venv/.installed
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up check test lint format types quick-tests limen-tests engine-tests command-tests reload-tests service-tests shop-tests conformance-tests chaos-tests coverage access lock wheel compiled against-wheel audit fuzz soak chaos bench bench-micro bench-logins bench-attacks bench-resilience bench-peers clean
+.PHONY: help up check test lint format types quick-tests limen-tests engine-tests command-tests reload-tests service-tests shop-tests conformance-tests chaos-tests new-tests new-check coverage access lock wheel compiled against-wheel audit fuzz soak chaos bench bench-micro bench-logins bench-attacks bench-resilience bench-peers clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -38,7 +38,7 @@ test: $(STAMP) ## Every check and every test, with one summary at the end
 	@rm -f .coverage .coverage.*
 	@# Four at once, even on two processors: most tests wait, for sockets, for password hashes, or for whole processes.
 	@# What waits most begins first, and what needs a processor all the time fills up what that leaves.
-	@$(CHECKS) --lanes 4 --last coverage compiled command-tests chaos-tests shop-tests conformance-tests service-tests limen-tests engine-tests reload-tests types lint
+	@$(CHECKS) --lanes 4 --last coverage compiled command-tests new-tests chaos-tests shop-tests conformance-tests service-tests limen-tests engine-tests reload-tests types lint
 
 lint: $(STAMP) ## ruff, import-linter, who imports whom in the shop, deptry
 	$(BIN)/ruff check .
@@ -95,6 +95,9 @@ shop-tests: $(STAMP)
 
 conformance-tests: $(STAMP)
 	$(UNMEASURED) tests/conformance tests/differential tests/fuzz $(REPEATING) $(CONTRACTS)
+
+new-tests: $(STAMP)
+	$(UNMEASURED) tests/new
 
 chaos-tests: $(STAMP)
 	$(UNMEASURED) tests/chaos
@@ -154,6 +157,9 @@ fuzz: $(STAMP) ## Property tests with 2000 examples each, then ten minutes of co
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris
 	$(BIN)/python tests/fuzz/run.py request --seconds 300
 	$(BIN)/python tests/fuzz/run.py response --seconds 300
+
+new-check: $(STAMP) ## Make a service in a copy of this repository, and run make check there
+	LIMEN_NEW_WHOLE=1 $(BIN)/python -m pytest -q tests/new/test_new_in_this_repository.py
 
 bench-micro: $(STAMP) ## Measure the hot path without sockets
 	$(BIN)/python -m bench.micro

@@ -32,6 +32,8 @@ _WORKSPACE = "\n[tool.uv.sources]\nlimen-kit = { workspace = true }\n"
 def service(start: Path, name: str, *, item: str | None, gateway: str, port: int | None, dry_run: bool) -> None:
     """Make the service ``name`` in the project around ``start``; with ``dry_run`` say only what would be written."""
     project = Surroundings.find(start, gateway)
+    if name in project.services:
+        raise click.ClickException(f"{project.root / TOPOLOGY} has a service {name} already; choose another name")
     try:
         words = Words.of(name, item, words_of_templates())
     except NameRefused as error:
@@ -51,8 +53,6 @@ def planned(project: Surroundings, words: Words, port: int | None) -> Plan:
     """Plan everything that can be known without running the gateway; what does not fit is refused in the plan."""
     plan = Plan(project.root)
     name = words.name
-    if name in project.services:
-        plan.refuse(f"{TOPOLOGY} has a service {name} already; choose another name")
     if port is not None and (other := next((t.name for t in project.layout.all_targets() if t.port == port), None)):
         plan.refuse(f"--port {port} is also that of {other}; choose another, or leave it out")
     substitutes = words.substitutes() | {
