@@ -1,31 +1,20 @@
-"""Fixtures that the tests of every distribution share."""
+"""What holds for all tests that are run from here. Fixtures of services are those of ``limen_kit.testing.fixtures``."""
 
 import asyncio
 import functools
 import inspect
-import logging
 import os
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from compiled import Builds
 from limen.cli.version import compiled, version
 from limen.pipeline import exchange as pipeline
-from limen_kit.testing import PostgresUnavailable, fresh_database, postgres_server
-
-# How much property tests try. No test says a number of its own (see tests/support/examples.py), nor a deadline: none
-# asserts on speed. `quick` says the same of the same sources, for CI and before a commit; `laptop` looks for something
-# new each time; `thorough` is for `make fuzz`. HYPOTHESIS_PROFILE or --hypothesis-profile choose another.
-_UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("quick", _UNTIMED, derandomize=True, database=None, max_examples=50, stateful_step_count=30)
-settings.register_profile("laptop", _UNTIMED, derandomize=False, max_examples=100, stateful_step_count=40)
-settings.register_profile("thorough", _UNTIMED, derandomize=False, max_examples=2000, stateful_step_count=60)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("quick" if os.environ.get("CI") else "laptop"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -93,35 +82,3 @@ def processes_unmeasured(request: pytest.FixtureRequest, monkeypatch: pytest.Mon
     """
     if request.node.get_closest_marker("processes_measured") is None:
         monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
-
-
-@pytest.fixture(autouse=True)
-def own_logging() -> Generator[None]:
-    """Undo what a service that starts in this process does to the root logger: the tests that follow look at it."""
-    root = logging.getLogger()
-    level, handlers = root.level, root.handlers[:]
-    yield
-    root.setLevel(level)
-    root.handlers[:] = handlers
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Generator[str]:
-    """The address of a PostgreSQL server; without one the test is skipped on a laptop and fails in CI."""
-    try:
-        with postgres_server() as address:
-            yield address
-    except PostgresUnavailable as missing:
-        if os.environ.get("CI"):
-            pytest.fail(str(missing))
-        pytest.skip(str(missing))
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-async def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[str]:
-    """The address of an empty database, of either kind."""
-    if request.param == "sqlite":
-        yield f"sqlite://{tmp_path}/test.sqlite3"
-        return
-    async with fresh_database(cast("str", request.getfixturevalue("postgres"))) as address:
-        yield address

@@ -75,8 +75,8 @@ class Shop:
                     if name.endswith("_service_url")
                 },
             },
-            "users": {"DEMO": "1"},
-            "suppliers": {},
+            "users": {"DEMO": "1", "IDENTITY_KEYS": "plain"},
+            "suppliers": {"IDENTITY_KEYS": "plain"},
         }
         for name in NAMES:
             if name != "gateway":

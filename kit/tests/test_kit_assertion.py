@@ -12,11 +12,11 @@ from joserfc import jws
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
-from assertions import CLAIMS, NOW, SIGNER, make_verifier, refusal_reason, token
 from limen_kit.assertion import LEEWAY, MAX_BYTES, AssertionVerifier, InvalidAssertion
 from limen_kit.keys import StaticKeys, parse_jwks
 from limen_kit.principal import Identity
 from limen_kit.testing import Signer
+from limen_kit.testing.assertions import CLAIMS, NOW, SIGNER, make_verifier, refusal_reason, token
 
 
 def b64(data: bytes) -> str:

@@ -2,10 +2,10 @@
 
 import pytest
 
-from assertions import CLAIMS, NOW, SIGNER, make_verifier, refusal_reason, token
 from limen_kit.assertion import LEEWAY, AssertionVerifier, KeysUnavailable
 from limen_kit.keys import PublicKey, parse_jwks
 from limen_kit.testing import Signer
+from limen_kit.testing.assertions import CLAIMS, NOW, SIGNER, make_verifier, refusal_reason, token
 
 
 async def test_a_cached_assertion_expires() -> None:

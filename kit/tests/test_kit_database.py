@@ -128,6 +128,17 @@ async def test_migrations_are_applied_once_and_may_be_asked_for_again(package: P
         assert process.stdout == "pots.database: the database is up to date.\n"
 
 
+def test_migrating_needs_no_decision_about_identity(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("IDENTITY_KEYS", raising=False)
+    (package / "undecided.py").write_text(
+        "from limen_kit.settings import ServiceSettings\n"
+        "ServiceSettings(database_url='sqlite://x.sqlite3')\n"
+        "TORTOISE_ORM = None\n"
+    )
+    process = run(package, "-m", "limen_kit", "migrate", "undecided")
+    assert (process.returncode, process.stderr) == (0, "")
+
+
 def start(folder: Path, *argv: str, **env: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, *argv],

@@ -14,7 +14,7 @@ from limen_kit.settings import ServiceSettings
 from limen_kit.testing import running
 
 router = APIRouter()
-SETTINGS = ServiceSettings(database_url="sqlite://unused")
+SETTINGS = ServiceSettings(database_url="sqlite://unused", identity_keys="plain")
 
 
 @router.get("/bug/{name}")

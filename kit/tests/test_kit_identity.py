@@ -1,4 +1,4 @@
-"""The identity that a service reads: from the signed assertion where there are keys, else from the plain headers."""
+"""The identity that a service reads: from the signed assertion with keys, from the plain headers where that is said."""
 
 import asyncio
 import logging
@@ -52,7 +52,7 @@ async def public() -> str:
     return "anyone"
 
 
-def service(keys: str | None = None, *, name: str | None = "orders", **settings: Any) -> Any:
+def service(keys: str | None = "plain", *, name: str | None = "orders", **settings: Any) -> Any:
     configured = ServiceSettings(database_url="sqlite://unused", identity_keys=keys, **settings)
     return create_service("Test", name=name, settings=configured, tortoise_orm=None, routers=[router])
 
@@ -184,12 +184,15 @@ async def test_the_settings_come_from_the_environment(monkeypatch: pytest.Monkey
     [
         ("{}", "orders", "IDENTITY_KEYS: "),
         ("nowhere.json", "orders", "IDENTITY_KEYS: the file 'nowhere.json'"),
+        (None, "orders", "IDENTITY_KEYS is not set.*IDENTITY_KEYS=plain believes request-user-id from whoever"),
         ("", "orders", "IDENTITY_KEYS is empty"),
         (" \n", "orders", "IDENTITY_KEYS is empty"),
         (SIGNER.keys, None, "IDENTITY_KEYS needs IDENTITY_AUDIENCE"),
     ],
 )
-def test_a_service_does_not_start_with_settings_that_can_never_work(keys: str, name: str | None, message: str) -> None:
+def test_a_service_does_not_start_with_settings_that_can_never_work(
+    keys: str | None, name: str | None, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         service(keys, name=name)
 
@@ -228,7 +231,7 @@ async def test_keys_at_an_address_are_fetched_when_a_caller_comes() -> None:
     server.close()
 
 
-async def test_without_keys_the_plain_headers_are_trusted_and_a_warning_says_so(
+async def test_the_plain_headers_are_trusted_where_that_is_said_and_a_warning_says_so(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     async with running(service()) as client:
@@ -259,12 +262,13 @@ async def test_several_roles_in_a_plain_header_are_none_of_them() -> None:
         assert (await client.get("/me", headers={"request-user-id": "07"})).status_code == 401
 
 
-def test_without_keys_no_cryptography_is_loaded() -> None:
+def test_with_plain_headers_no_cryptography_is_loaded() -> None:
     program = (
         "import sys\n"
         "from limen_kit.app import create_service\n"
         "from limen_kit.settings import ServiceSettings\n"
-        "create_service('T', settings=ServiceSettings(database_url='sqlite://x'), tortoise_orm=None, routers=[])\n"
+        "settings = ServiceSettings(database_url='sqlite://x', identity_keys='plain')\n"
+        "create_service('T', settings=settings, tortoise_orm=None, routers=[])\n"
         "assert not any(name.partition('.')[0] in ('joserfc', 'cryptography') for name in sys.modules)\n"
     )
     process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=50, check=False)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import trustme
 
-from jwks import PRIVATE_JWK, jwk, jwk_set
 from limen_kit.fetch import MAX_BYTES, fetch
 from limen_kit.keys import RemoteKeys
+from limen_kit.testing.jwks import PRIVATE_JWK, jwk, jwk_set
 
 Respond = Callable[[asyncio.StreamWriter], Awaitable[None]]
 

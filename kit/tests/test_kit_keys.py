@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from joserfc.jwk import OctKey
 
-from jwks import PRIVATE_JWK, jwk, jwk_set
 from limen_kit.fetch import MAX_BYTES
 from limen_kit.keys import MAX_KEYS, KeyFile, RemoteKeys, StaticKeys, key_source, parse_jwks
+from limen_kit.testing.jwks import PRIVATE_JWK, jwk, jwk_set
 
 SMALL_RSA = {"kty": "RSA", "kid": "k", "n": "w" * 171, "e": "AQAB"}
 

@@ -50,7 +50,7 @@ async def test_it_runs_inside_the_request_id_outside_the_body_limit_and_answers_
     calls: list[str] = []
     app = create_service(
         "Test",
-        settings=ServiceSettings(database_url="sqlite://unused"),
+        settings=ServiceSettings(database_url="sqlite://unused", identity_keys="plain"),
         tortoise_orm=None,
         routers=[router],
         middleware=[Middleware(NamedMiddleware, name=name, calls=calls) for name in ("outer", "inner")],

@@ -74,7 +74,7 @@ async def ready() -> None:
 
 @pytest.fixture
 async def client() -> AsyncGenerator[httpx2.AsyncClient]:
-    settings = ServiceSettings(database_url="sqlite://unused")
+    settings = ServiceSettings(database_url="sqlite://unused", identity_keys="plain")
     app = create_service("Test", settings=settings, tortoise_orm=None, routers=[router], ready=ready)
     async with running(app) as http:
         yield http
@@ -310,7 +310,7 @@ class Named:
 async def test_parts_have_routes_and_middleware_and_run_within_each_other() -> None:
     heard: list[str] = []
     first, second = Bell("first", heard), Bell("second", heard)
-    settings = ServiceSettings(database_url="sqlite://:memory:")
+    settings = ServiceSettings(database_url="sqlite://:memory:", identity_keys="plain")
     app = create_service("Bells", settings=settings, tortoise_orm=None, parts=[first, second], ready=second.ready)
     async with running(app) as client:
         assert heard == ["first begins", "second begins"]

@@ -18,7 +18,9 @@ from limen.exchange.policy import Environment
 from limen.policies import Edits, Headers, Redirect, Respond
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+DOCUMENTS = sorted(
+    [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("*/README.md"), *ROOT.glob("shop/*/README.md")]
+)
 README = (ROOT / "README.md").read_text()
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 BOTH = Edits(remove=["x-a"])

@@ -3,8 +3,8 @@
 import httpx2
 import pytest
 
-from contract import check_contract
 from limen.auth import Jwt, issue
+from limen_kit.testing.contract import check_contract
 from published import Published
 from shop_processes import GATEWAY, SECRET, SERVICES, Shop
 

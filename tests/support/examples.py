@@ -1,6 +1,6 @@
 """How many examples a property test tries: the profile says so, and a test whose examples are dear takes a part of that.
 
-The profiles are in the root's ``conftest.py``. A number in a test of its own would hold in every profile alike, and make
+The profiles are in ``limen_kit.testing.profiles``. A number in a test of its own would hold in every profile alike, and make
 the small one slow or the large one small.
 """
 

@@ -31,6 +31,8 @@ WORDS = {
     "IDENTITY_AUDIENCE": "the service's name",
 }
 REQUIRED = "none: required"
+# What a service does not start without, though the model has a default: migrating its database does not need it.
+NEEDED_TO_START = frozenset({"IDENTITY_KEYS"})
 
 Defaults = dict[str, str]
 
@@ -48,7 +50,8 @@ def services() -> dict[str, tuple[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for who, model in SERVICES.items():
         for name, default in _defaults(model).items():
-            found.setdefault(name, {})[who] = default.replace(f"//{who}.", "//<service>.")
+            told_default = REQUIRED if name in NEEDED_TO_START else default
+            found.setdefault(name, {})[who] = told_default.replace(f"//{who}.", "//<service>.")
     told: dict[str, tuple[str, str]] = {}
     for name, by_service in found.items():
         if len(set(by_service.values())) > 1:

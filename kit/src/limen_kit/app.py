@@ -53,7 +53,8 @@ def create_service(
     ``parts`` run from then on, each within the one before; their routers come after ``routers``, and their middleware after
     ``middleware``.
     ``middleware`` is pure ASGI, the outermost first: it runs inside the request id and outside the body limit. Raises
-    ValueError for identity settings that can never work.
+    ValueError for identity settings that can never work, and where ``settings`` do not decide between the gateway's keys and
+    ``plain`` headers.
     """
     identify = identity_source(settings, name)
 

@@ -1,8 +1,9 @@
 """Reads from a request who is calling. A request without an identity did not come through the gateway and is refused.
 
-There are two sources. With ``IDENTITY_KEYS``, the signed assertion in ``request-identity`` is required: it is a token for
-this service alone, so a request that bypasses the gateway has no identity. Without keys, the plain headers are trusted, and
-only the network keeps others from writing them.
+There are two sources, and the operator decides between them: there is no default. With the gateway's keys in
+``IDENTITY_KEYS``, the signed assertion in ``request-identity`` is required: it is a token for this service alone, so a
+request that bypasses the gateway has no identity. With ``IDENTITY_KEYS=plain``, the plain headers are trusted, and only the
+network keeps others from writing them.
 """
 
 import logging
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("limen_kit.identity")
 
+PLAIN = "plain"
+"""The value of ``IDENTITY_KEYS`` that trusts plain headers. A file of that name is ``./plain``."""
+
+_CHOICE = (
+    "set it to the gateway's public keys, such as https://gateway/.well-known/jwks.json. Only where nobody but the gateway "
+    f"can reach this port: IDENTITY_KEYS={PLAIN} believes request-user-id from whoever does"
+)
 
 IdentitySource = Callable[[Headers], Awaitable[Identity]]
 """Returns the identity in a request's headers; raises Problem."""
@@ -85,10 +93,12 @@ def identity_source(settings: ServiceSettings, name: str | None) -> IdentitySour
     Raises ValueError for settings that can never work; the message says how to fix them.
     """
     if settings.identity_keys is None:
-        return plain_identity
+        raise ValueError(f"IDENTITY_KEYS is not set, so nobody has decided whose word for a caller counts; {_CHOICE}")
     if not settings.identity_keys.strip():
         # An empty variable was meant to hold keys: it must not open the service to everybody.
-        raise ValueError("IDENTITY_KEYS is empty; give it the gateway's public keys, or do not set it at all")
+        raise ValueError(f"IDENTITY_KEYS is empty; {_CHOICE}")
+    if settings.identity_keys.strip() == PLAIN:
+        return plain_identity
     from limen_kit.assertion import AssertionVerifier
     from limen_kit.keys import key_source
 
@@ -102,7 +112,7 @@ def identity_source(settings: ServiceSettings, name: str | None) -> IdentitySour
 
 
 def warn_if_unsigned(identify: IdentitySource) -> None:
-    """Log once what unsigned identity means."""
+    """Log what ``IDENTITY_KEYS=plain`` means, at every start."""
     if identify is plain_identity:
         _log.warning(
             "identity is not signed: whoever can reach this service can pose as any user, since request-user-id is believed "

@@ -17,8 +17,9 @@ class ServiceSettings(BaseSettings):
 
     ``identity_keys`` are the gateway's public keys: a JWK Set as JSON, the path of a file that holds one, or an address such
     as ``https://gateway/.well-known/jwks.json``. With them, only callers that the gateway has signed for are accepted
-    (``limen_kit.identity``). ``identity_audience`` is this service's name at the gateway, if it differs from the service's
-    own; ``identity_issuer`` is the gateway's name in its assertions.
+    (``limen_kit.identity``). ``plain`` believes the plain headers of whoever reaches the service. A service does not start
+    without one or the other; migrating its database needs neither. ``identity_audience`` is this service's name at the
+    gateway, if it differs from the service's own; ``identity_issuer`` is the gateway's name in its assertions.
     """
 
     # A refused value, such as an address with a password, must not appear in a traceback.

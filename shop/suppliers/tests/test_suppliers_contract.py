@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from anyio import to_thread
 
-from contract import check_contract
 from limen_kit.database import migrate
 from limen_kit.testing import Signer
-from serving import serving
-from shop_suppliers.app import create_app
+from limen_kit.testing.contract import check_contract
+from limen_kit.testing.serving import serving
 from shop_suppliers.database import config
+from shop_suppliers.service import create_app
 from shop_suppliers.settings import Settings
 
 GATEWAY = Signer("suppliers")

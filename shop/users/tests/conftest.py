@@ -12,7 +12,7 @@ from cheap_hashes import HASHER, REPLACEMENTS
 from limen_kit.testing import fresh_database, open_database, running
 from shop_users import database
 from shop_users.accounts import NewAccount, UserType
-from shop_users.app import create_app
+from shop_users.service import create_app
 from shop_users.sessions import SessionLimits, SessionStore
 from shop_users.settings import Settings
 from users_sessions import FakeClock, OpenSessions
@@ -71,7 +71,7 @@ async def running_service(
 ) -> AsyncGenerator[tuple[FastAPI, httpx2.AsyncClient]]:
     """The service with the accounts 1, an admin, 2 and 3, whose password is "b"; and a client of it."""
     url = f"json:{tmp_path}/users.json" if request.param == "json" else f"sqlite://{tmp_path}/users.sqlite3"
-    app = create_app(Settings(database_url=url))
+    app = create_app(Settings(database_url=url, identity_keys="plain"))
     async with running(app, database.config(url)) as client:
         accounts: list[tuple[str, UserType]] = [("admin", "admin"), ("johndoe", "default"), ("test", "default")]
         for username, user_type in accounts:

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from limen_kit.testing import running
 from shop_users import audit
 from shop_users.accounts import Account, AccountStore, NewAccount
-from shop_users.app import create_app
 from shop_users.database import config
 from shop_users.login import client_address
 from shop_users.passwords import DUMMY_HASH, HashingBusy, PasswordHasher
+from shop_users.service import create_app
 from shop_users.settings import Settings
 
 JOHN = {"username": "johndoe", "password": "b"}
@@ -71,7 +71,7 @@ async def app(
     request: pytest.FixtureRequest, tmp_path: Path, library: CountingLibrary, clock: FakeClock
 ) -> AsyncGenerator[FastAPI]:
     url = f"json:{tmp_path}/users.json" if request.param == "json" else f"sqlite://{tmp_path}/users.sqlite3"
-    app = create_app(Settings(database_url=url))
+    app = create_app(Settings(database_url=url, identity_keys="plain"))
     app.state.now = clock
     async with running(app, config(url)) as client:
         app.state.client = client

@@ -13,8 +13,8 @@ from pwdlib.hashers.bcrypt import BcryptHasher
 
 from limen_kit.logs import request_id
 from limen_kit.testing import running
-from shop_users.app import create_app
 from shop_users.passwords import DUMMY_HASH, MAX_WAITING, HashingBusy, PasswordHasher
+from shop_users.service import create_app
 from shop_users.settings import Settings
 
 
@@ -93,7 +93,7 @@ async def test_a_cancelled_caller_frees_its_place_and_is_not_hashed() -> None:
 
 
 async def test_a_busy_hasher_refuses_a_login_without_counting_an_attempt(tmp_path: Path) -> None:
-    app = create_app(Settings(database_url=f"json:{tmp_path}/users.json", demo=True))
+    app = create_app(Settings(database_url=f"json:{tmp_path}/users.json", identity_keys="plain", demo=True))
     async with running(app) as client:
         library = SlowLibrary()
         app.state.password_hasher = hasher = PasswordHasher(1, max_waiting=0, library=library)
@@ -188,7 +188,7 @@ def test_there_are_fewer_threads_than_cores_and_at_least_one(monkeypatch: pytest
 
 def test_the_number_of_threads_is_a_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HASH_THREADS", "5")
-    app = create_app(Settings(database_url=f"json:{tmp_path}/users.json"))
+    app = create_app(Settings(database_url=f"json:{tmp_path}/users.json", identity_keys="plain"))
     assert repr(app.state.password_hasher) == f"<PasswordHasher callers=0 of {5 + MAX_WAITING}>"
     for wrong in ("0", "65", "many"):
         monkeypatch.setenv("HASH_THREADS", wrong)

@@ -14,10 +14,10 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from limen_kit.testing import running
-from serving import serving
-from shop_users.app import create_app
+from limen_kit.testing.serving import serving
 from shop_users.login_throttle import Attempt, LoginThrottle
 from shop_users.passwords import PasswordHasher
+from shop_users.service import create_app
 from shop_users.settings import Settings
 
 JSON_TYPE = "application/json"
@@ -65,7 +65,7 @@ def routed_paths() -> list[str]:
 @pytest.fixture
 def app(tmp_path: Path, hasher: FakeHasher, routed_paths: list[str], monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     monkeypatch.setattr("shop_users.passwords.choice", max)  # when to come back is the same for all
-    app = create_app(Settings(database_url=f"json:{tmp_path}/users.json", demo=True))
+    app = create_app(Settings(database_url=f"json:{tmp_path}/users.json", identity_keys="plain", demo=True))
     app.user_middleware.append(Middleware(RecordingMiddleware, paths=routed_paths))  # the innermost
     app.state.now = lambda: 1000.0
     return app

@@ -17,9 +17,9 @@ from pwdlib.hashers.bcrypt import BcryptHasher
 import cheap_hashes
 from limen_kit.testing import fresh_database, migrate_database, running
 from shop_users.accounts import AccountStore
-from shop_users.app import create_app
 from shop_users.database import config
 from shop_users.passwords import PasswordHasher
+from shop_users.service import create_app
 from shop_users.settings import Settings
 
 ADMIN = {"request-user-id": "1", "request-user-role": "admin"}
@@ -39,7 +39,7 @@ async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[
 
 
 async def test_of_many_creations_of_one_user_one_wins(url: str) -> None:
-    async with running(create_app(Settings(database_url=url)), config(url)) as client:
+    async with running(create_app(Settings(database_url=url, identity_keys="plain")), config(url)) as client:
 
         async def create(number: int) -> httpx2.Response:
             name = "wanted" if number % 2 else "WANTED"
@@ -81,6 +81,7 @@ async def test_several_processes_that_start_at_once_make_the_demo_accounts_once(
         environment = os.environ | {
             "DATABASE_URL": url,
             "DEMO": "1",
+            "IDENTITY_KEYS": "plain",
             "PYTHONPATH": str(Path(cheap_hashes.__file__).parent),
         }
         command = [sys.executable, "-c", STARTER]
@@ -88,7 +89,7 @@ async def test_several_processes_that_start_at_once_make_the_demo_accounts_once(
         return [process.wait(50) for process in processes]
 
     assert await to_thread.run_sync(start) == [0, 0, 0]
-    async with running(create_app(Settings(database_url=url))) as client:
+    async with running(create_app(Settings(database_url=url, identity_keys="plain"))) as client:
         users = (await client.get("/api/users", headers=ADMIN)).json()
         assert [(user["id"], user["username"]) for user in users] == [(1, "admin"), (2, "johndoe"), (3, "test")]
 
@@ -117,7 +118,7 @@ async def set_old_hash(app: FastAPI) -> None:
 
 
 async def test_a_login_cannot_bring_an_old_password_back(tmp_path: Path) -> None:
-    app = create_app(Settings(database_url=f"json:{tmp_path}/users.json", demo=True))
+    app = create_app(Settings(database_url=f"json:{tmp_path}/users.json", identity_keys="plain", demo=True))
     async with running(app) as client:
         await set_old_hash(app)
         app.state.password_hasher = hasher = PausedHasher()
@@ -134,7 +135,7 @@ async def test_a_login_cannot_bring_an_old_password_back(tmp_path: Path) -> None
 
 
 async def test_an_owner_cannot_overrule_a_change_made_meanwhile(tmp_path: Path) -> None:
-    app = create_app(Settings(database_url=f"json:{tmp_path}/users.json", demo=True))
+    app = create_app(Settings(database_url=f"json:{tmp_path}/users.json", identity_keys="plain", demo=True))
     async with running(app) as client:
         app.state.password_hasher = hasher = PausedHasher()
         change = {"current_password": "b", "new_password": "the thief's"}

@@ -14,12 +14,12 @@ from pwdlib.hashers.bcrypt import BcryptHasher
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from limen_kit.testing import running
-from migrations import missing_migrations
+from limen_kit.testing.migrations import missing_migrations
 from shop_users.accounts import AccountStore
-from shop_users.app import create_app
 from shop_users.database import config
 from shop_users.passwords import PasswordHasher
 from shop_users.schemas import Username
+from shop_users.service import create_app
 from shop_users.settings import Settings
 
 ADMIN = {"request-user-id": "1", "request-user-role": "admin"}
@@ -29,7 +29,7 @@ FORM = {"username": "ada", "password": "correct horse", "user_type": "default"}
 
 
 def settings(url: str, **extra: Any) -> Settings:
-    return Settings(database_url=url, **extra)
+    return Settings(database_url=url, identity_keys="plain", **extra)
 
 
 def address(kind: str, folder: Path) -> str:

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from limen_kit.testing import Signer, running
 from shop_users.accounts import NewAccount
-from shop_users.app import create_app
 from shop_users.database import account_store
+from shop_users.service import create_app
 from shop_users.sessions import NewSession, SessionStore
 from shop_users.settings import Settings
 

@@ -1,22 +1,6 @@
-"""The suppliers service."""
+"""The suppliers service with the settings of the environment, which is what a server runs."""
 
-from fastapi import FastAPI
-
-from limen_kit.app import create_service
-from shop_suppliers.database import config
-from shop_suppliers.routes import router
+from shop_suppliers.service import create_app
 from shop_suppliers.settings import Settings
-
-
-def create_app(settings: Settings) -> FastAPI:
-    """Build the service from ``settings``."""
-    return create_service(
-        "Shop: suppliers",
-        name="suppliers",
-        settings=settings,
-        tortoise_orm=config(settings.database_url),
-        routers=[router],
-    )
-
 
 app = create_app(Settings())

@@ -7,7 +7,7 @@ import pytest
 
 from limen_kit.assertion import AssertionVerifier, InvalidAssertion
 from limen_kit.keys import StaticKeys
-from limen_kit.testing import Signer
+from limen_kit.testing.signer import Signer
 
 SIGNER = Signer("orders")
 NOW = time.time()
