@@ -1,7 +1,7 @@
 """``limen new service reviews`` in a copy of this repository: every check and test takes the service at once.
 
-Run here: all linters; types of the service and of the gateway; the tests of both, and of what deploys and describes them. With
-``LIMEN_NEW_WHOLE`` in the environment, ``make check`` besides, which takes minutes (`make new-check`).
+Run here: all linters; types of the service and of the gateway; the tests of both, and of what deploys and describes them.
+With ``LIMEN_NEW_WHOLE`` in the environment, ``make check`` besides, which takes minutes (`make new-check`).
 """
 
 import json
@@ -21,6 +21,7 @@ CHANGED = {
     "docs/identity.md",
     "docs/settings.md",
     "limen.toml",
+    "shop/gateway/README.md",
     "shop/gateway/src/shop_gateway/app.py",
     "shop/gateway/src/shop_gateway/settings.py",
 }
@@ -35,6 +36,7 @@ COMMANDS = {
     "tables": ["tools/tables.py", "--check"],
     "types": ["-m", "basedpyright", "shop/reviews", "shop/gateway"],
     "service": ["-m", "pytest", "-q", "shop/reviews"],
+    "alone": ["-m", "pytest", "-q", "tests/deploy/test_standing_alone.py", "-k", "reviews or libraries"],
     "deploy": ["-m", "pytest", "-q", "-x", "shop/gateway", *DEPLOY],
 }
 

@@ -68,23 +68,26 @@ def _with_list_entry(line: str, model: str, name: str, number: int, by_hand: str
     return line[: found.start()] + _word(model).sub(f"{model}, {name}", found[0]) + line[found.end() :]
 
 
-def add_to_page(text: str, model: str, name: str) -> str:
-    """Return a page whose tables and commands have the variables of ``name`` beside those of ``model``."""
+def add_to_page(text: str, model: str, name: str, ports: tuple[int, int]) -> str:
+    """Return a page whose tables and commands have the variables of ``name`` beside those of ``model``.
+
+    ``ports`` are those of the model and of the new service.
+    """
+
+    def own(found: str) -> str:
+        return renamed(found, model, name).replace(f":{ports[0]}", f":{ports[1]}")
+
     variable = re.compile(rf"\b{re.escape(model.upper())}_(?:SERVICE|DATABASE)_URL\b")
     done: list[str] = []
     for line in text.splitlines():
         if not variable.search(line):
             done.append(line)
         elif len(re.findall(r"`[A-Z_]+_URL`", line)) > 1:  # one row of several
-            done.append(
-                re.sub(rf"`{variable.pattern}`", lambda found: f"{found[0]}, {renamed(found[0], model, name)}", line)
-            )
+            done.append(re.sub(rf"`{variable.pattern}`", lambda found: f"{found[0]}, {own(found[0])}", line))
         elif line.startswith(("|", "export ")):
-            done += [line, renamed(line, model, name)]
+            done += [line, own(line)]
         else:
-            done.append(
-                re.sub(rf"{variable.pattern}=\S+", lambda found: f"{found[0]} {renamed(found[0], model, name)}", line)
-            )
+            done.append(re.sub(rf"{variable.pattern}=\S+", lambda found: f"{found[0]} {own(found[0])}", line))
     return "\n".join(done) + "\n"
 
 

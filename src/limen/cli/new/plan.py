@@ -85,6 +85,11 @@ class Plan:
             whys = why if old is None else f"{old.why}, {why}"
             self.changed[path] = Change(before if old is None else old.before, after, whys)
 
+    def edit_if_there(self, path: PurePosixPath, why: str, change: Callable[[str], str]) -> None:
+        """Plan a change of a file that a project may do without."""
+        if self.exists(path):
+            self.edit(path, why, change)
+
     def refuse(self, reason: str) -> None:
         """Note why nothing can be written."""
         self._refused.append(reason)

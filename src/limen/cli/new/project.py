@@ -6,7 +6,7 @@ import click
 
 from limen.cli.new import report
 from limen.cli.new.plan import Plan
-from limen.cli.new.templates import rendered, words_of_templates
+from limen.cli.new.templates import install_from_wheels, rendered, words_of_templates
 from limen.cli.new.words import NameRefused, Words, check_name
 
 
@@ -48,6 +48,8 @@ def planned(parent: Path, name: str, words: Words) -> Plan:
         "gateway": gateway,
         "package": package,
         "distribution": package.replace("_", "-"),
+        "install": install_from_wheels(".."),
+        "port": "8011",
         "workspace": "",
     }
     plan.create(rendered("project", substitutes), root)

@@ -15,7 +15,7 @@ import click
 from limen.cli.new import edit_like, edit_python, edit_toml, report
 from limen.cli.new.plan import Plan
 from limen.cli.new.surroundings import TOPOLOGY, Surroundings
-from limen.cli.new.templates import rendered, words_of_templates
+from limen.cli.new.templates import install_from_wheels, install_from_workspace, rendered, words_of_templates
 from limen.cli.new.trial import tried
 from limen.cli.new.words import NameRefused, Words
 
@@ -55,21 +55,26 @@ def planned(project: Surroundings, words: Words, port: int | None) -> Plan:
     name = words.name
     if port is not None and (other := next((t.name for t in project.layout.all_targets() if t.port == port), None)):
         plan.refuse(f"--port {port} is also that of {other}; choose another, or leave it out")
+    port = port or project.free_port()
+    in_workspace = project.kit_is_in_the_workspace()
+    root = "/".join(".." for _ in project.folder(name).parts)
     substitutes = words.substitutes() | {
         "package": project.package(name),
         "gateway": project.gateway_package,
         "distribution": project.distribution(name),
-        "workspace": _WORKSPACE if project.kit_is_in_the_workspace() else "",
+        "port": str(port),
+        "install": install_from_workspace(root) if in_workspace else install_from_wheels(root),
+        "workspace": _WORKSPACE if in_workspace else "",
     }
     files = rendered("service", substitutes)
     model = project.model(files[PurePosixPath("pyproject.toml")])
     plan.create(files, project.folder(name))
     if model is not None:
         _follow(plan, project, model, name)
-    _plan_topology(plan, project, name, port or project.free_port(), model)
+    _plan_topology(plan, project, name, port, model)
     _plan_gateway(plan, project, words, substitutes)
     _plan_containers(plan, model, name)
-    _plan_pages(plan, words, model)
+    _plan_pages(plan, project, words, model, port)
     return plan
 
 
@@ -155,12 +160,14 @@ def _plan_containers(plan: Plan, model: str | None, name: str) -> None:
     )
 
 
-def _plan_pages(plan: Plan, words: Words, model: str | None) -> None:
-    for page in _pages(plan):
-        if page.name == "README.md":
-            plan.edit(page, "its routes", lambda text: edit_like.add_to_routes_table(text, _routes(words)))
-        if model is not None:
-            plan.edit(page, "its settings", lambda text: edit_like.add_to_page(text, model, words.name))
+def _plan_pages(plan: Plan, project: Surroundings, words: Words, model: str | None, port: int) -> None:
+    plan.edit_if_there(
+        PurePosixPath("README.md"), "its routes", lambda text: edit_like.add_to_routes_table(text, _routes(words))
+    )
+    if model is not None:
+        ports = project.services[model].port, port
+        for page in (*_pages(plan), project.folder(project.gateway) / "README.md"):
+            plan.edit_if_there(page, "its settings", lambda text: edit_like.add_to_page(text, model, words.name, ports))
 
 
 def _routes(words: Words) -> list[tuple[str, str, str, str]]:

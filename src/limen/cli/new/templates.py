@@ -40,7 +40,7 @@ def words_of_templates() -> frozenset[str]:
     """Return the names that the Python code of a service uses itself: a service called so would hide one of them."""
     stand_ins = _STAND_INS | {key.capitalize(): word.capitalize() for key, word in _STAND_INS.items()}
     words = stand_ins | {"NAME": "X", "an": "a", "package": "zzzz_package", "gateway": "zzzz_gateway"}
-    words |= dict.fromkeys(("distribution", "workspace"), "")
+    words |= dict.fromkeys(("distribution", "install", "port", "workspace"), "")
     found: set[str] = set()
     for which in ("service", "routes"):
         for path, text in rendered(which, words).items():
@@ -48,6 +48,16 @@ def words_of_templates() -> frozenset[str]:
                 tokens = tokenize.generate_tokens(io.StringIO(text).readline)
                 found |= {token.string for token in tokens if token.type == tokenize.NAME}
     return frozenset(word for word in found if "zzzz" not in word.lower())
+
+
+def install_from_wheels(root: str) -> str:
+    """Return the command that installs a service where limen-kit comes from the wheels of the project at ``root``."""
+    return f'python -m pip install --find-links {root}/wheels -e ".[test]"'
+
+
+def install_from_workspace(root: str) -> str:
+    """Return the same where the kit is in the project at ``root``."""
+    return f'python -m pip install -e {root}/kit -e ".[test]"'
 
 
 def _with_imports_sorted(text: str) -> str:

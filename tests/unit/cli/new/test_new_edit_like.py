@@ -72,8 +72,8 @@ def test_a_word_is_renamed_whole_or_between_underscores_and_hyphens() -> None:
             "| `A_DATABASE_URL`, `USERS_DATABASE_URL`, `REVIEWS_DATABASE_URL` | x |",
         ),
         (
-            "  A=1 USERS_SERVICE_URL=http://users limen routes",
-            "  A=1 USERS_SERVICE_URL=http://users REVIEWS_SERVICE_URL=http://reviews limen routes",
+            "  A=1 USERS_SERVICE_URL=http://users:8011 limen routes --port 8011",
+            "  A=1 USERS_SERVICE_URL=http://users:8011 REVIEWS_SERVICE_URL=http://reviews:8015 limen routes --port 8011",
         ),
         (
             'export USERS_DATABASE_URL="postgres://users@users-db/users"',
@@ -84,7 +84,7 @@ def test_a_word_is_renamed_whole_or_between_underscores_and_hyphens() -> None:
     ],
 )
 def test_a_page_has_the_new_variables_beside_those_of_the_model(line: str, after: str) -> None:
-    assert add_to_page(f"# A page\n{line}\n", "users", "reviews") == f"# A page\n{after}\n"
+    assert add_to_page(f"# A page\n{line}\n", "users", "reviews", (8011, 8015)) == f"# A page\n{after}\n"
 
 
 def test_rows_come_at_the_end_of_the_table_of_routes() -> None:

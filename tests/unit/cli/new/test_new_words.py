@@ -11,7 +11,14 @@ from limen.cli.new.templates import rendered, words_of_templates
 from limen.cli.new.words import NAME_LENGTH, NameRefused, Words, singular
 
 NAMES = st.from_regex(rf"[a-z][a-z0-9]{{1,{NAME_LENGTH - 1}}}", fullmatch=True)
-PLACES = {"package": "shop_x", "gateway": "shop_gateway", "distribution": "shop-x", "workspace": ""}
+PLACES = {
+    "package": "shop_x",
+    "gateway": "shop_gateway",
+    "distribution": "shop-x",
+    "workspace": "",
+    "install": "",
+    "port": "",
+}
 
 
 @pytest.mark.parametrize(
