@@ -55,13 +55,13 @@ class RepositoryCopy:
             (environment / "pyvenv.cfg").symlink_to(Path(sys.prefix) / "pyvenv.cfg")
         (environment / ".installed").touch()
 
-    def run(self, *argv: str, seconds: float = 280) -> subprocess.CompletedProcess[str]:
-        """Run a command in the copy."""
+    def run(self, *argv: str, seconds: float = 280, **more: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in the copy, with ``more`` in its environment."""
         own = {"PYTHONPATH": os.pathsep.join(self._sources()), "PATH": f"{self.folder}/.venv/bin:{os.environ['PATH']}"}
         unset = ("COVERAGE_PROCESS_CONFIG", "PYTEST_ADDOPTS", "PYTEST_CURRENT_TEST", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")
         env = {name: value for name, value in os.environ.items() if name not in unset}
         return subprocess.run(
-            argv, cwd=self.folder, env=env | own, capture_output=True, text=True, check=False, timeout=seconds
+            argv, cwd=self.folder, env=env | own | more, capture_output=True, text=True, check=False, timeout=seconds
         )
 
     def git(self, *arguments: str) -> str:

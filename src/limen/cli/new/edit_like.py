@@ -104,6 +104,19 @@ def add_to_routes_table(text: str, rows: Iterable[tuple[str, str, str, str]]) ->
     return "\n".join(lines) + "\n"
 
 
+def add_to_access_page(text: str, page: str, name: str) -> str:
+    """Return the page of who may call what with the rows of ``name``, which are taken from ``page``, its new version.
+
+    Other rows stay: with other settings than those of limen.toml, a gateway may have others. If the columns change, since
+    there are other rules, the page is replaced.
+    """
+    there = set(text.splitlines())
+    head = next((line for line in page.splitlines() if line.startswith("| METHOD |")), "")
+    if head not in there:
+        return page
+    return "".join(f"{line}\n" for line in page.splitlines() if line in there or f"| {name} |" in line)
+
+
 def _names(text: str, model: str) -> bool:
     return _word(model).search(text) is not None
 

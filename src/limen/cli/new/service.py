@@ -43,7 +43,7 @@ def service(start: Path, name: str, *, item: str | None, gateway: str, port: int
     access = _access_page(plan)
     page = tried(plan, project, with_matrix=access is not None)
     if access is not None:
-        plan.edit(access, "who may call it", lambda _: page)
+        plan.edit(access, "who may call it", lambda text: edit_like.add_to_access_page(text, page, name))
     if not dry_run:
         plan.write()
     report.show(plan, dry_run=dry_run, next_steps=_next_steps(project, words))

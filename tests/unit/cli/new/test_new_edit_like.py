@@ -2,7 +2,7 @@
 
 import pytest
 
-from limen.cli.new.edit_like import add_to_compose, add_to_page, add_to_routes_table, renamed
+from limen.cli.new.edit_like import add_to_access_page, add_to_compose, add_to_page, add_to_routes_table, renamed
 from limen.cli.new.plan import CannotEdit
 
 COMPOSE = """services:
@@ -94,3 +94,12 @@ def test_rows_come_at_the_end_of_the_table_of_routes() -> None:
         "\n\nMore", "\n| GET | `/api/reviews` | reviews | anyone |\n\nMore"
     )
     assert add_to_routes_table("# No table\n", [row]) == "# No table\n"
+
+
+def test_the_page_of_who_may_call_what_gets_the_rows_of_the_service_alone() -> None:
+    head = "| METHOD | PATH | SERVICE |\n|---|---|---|\n"
+    kept = f"{head}| GET | `/a` | users |\n"
+    page = f"{head}| GET | `/.well-known/jwks.json` | FastAPI |\n| GET | `/a` | users |\n| GET | `/b` | reviews |\n"
+    assert add_to_access_page(kept, page, "reviews") == f"{kept}| GET | `/b` | reviews |\n"
+    other = page.replace("| SERVICE |", "| SERVICE | role a |")
+    assert add_to_access_page(kept, other, "reviews") == other
