@@ -1,6 +1,7 @@
 """The templates of ``limen new``: ``string.Template`` in files whose names end with ``.tmpl``, package data of this package.
 
-``$word`` is put in, ``$$`` is a dollar. ``NAME`` and ``PACKAGE`` in the path of a file are put in too. A folder is a set:
+``$word`` is put in, ``$$`` is a dollar. ``NAME`` and ``PACKAGE`` in the path of a file are put in too, and ``DOT`` is a dot:
+setuptools leaves hidden files out of a wheel. A folder is a set:
 ``service`` (of the service itself), ``routes`` (its module in the gateway), ``gateway`` and ``project``.
 """
 
@@ -30,7 +31,7 @@ def rendered(which: str, words: Mapping[str, str]) -> dict[PurePosixPath, str]:
     for template in sorted(folder.rglob(f"*{_SUFFIX}")):
         path = template.relative_to(folder).as_posix().removesuffix(_SUFFIX)
         text = Template(template.read_text(encoding="utf-8")).substitute(words)
-        path = path.replace("PACKAGE", words["package"]).replace("NAME", words["name"])
+        path = path.replace("PACKAGE", words["package"]).replace("NAME", words["name"]).replace("DOT", ".")
         files[PurePosixPath(path)] = _with_imports_sorted(text) if path.endswith(".py") else text
     return files
 
