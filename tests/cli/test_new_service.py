@@ -24,7 +24,9 @@ def limen(*arguments: str) -> Result:
 
 
 def texts(folder: Path) -> dict[str, str]:
-    return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes().decode() for path in folder.rglob("*") if path.is_file()
+    }
 
 
 def refused(shop: Path, *arguments: str) -> str:
@@ -133,8 +135,9 @@ def test_where_a_place_is_not_found_the_lines_to_add_are_told(shop: Path) -> Non
     assert "nothing was written." in output
     assert '    reviews.declare(app, Upstream("reviews", settings.reviews_service_url))  # where the others' in output
     assert (
-        "settings.py cannot be changed: no class has a field whose name ends with _service_url. Add by hand:" in output
+        "settings.py cannot be changed: no class has a field whose name ends with _service_url. Add this by" in output
     )
+    assert "hand, and leave the file out: --skip gateway/src/shop2_gateway/settings.py\n" in output
 
 
 def test_what_routes_share_is_made_where_it_is_missing_and_refused_where_it_is_another(shop: Path) -> None:
@@ -161,7 +164,42 @@ def test_a_compose_file_without_a_service_to_follow_is_refused(shop: Path) -> No
     (shop / "compose.yaml").write_text("services: {}\n")
     assert "compose.yaml cannot be changed: it does not name notes" in refused(shop, "reviews")
     (shop / "notes" / "pyproject.toml").unlink()
-    assert "no service of limen.toml is like a new one" in refused(shop, "reviews")
+    output = refused(shop, "reviews")
+    assert "compose.yaml cannot be changed: no service beside it has the same dependencies and settings" in output
+    assert "      REVIEWS_SERVICE_URL: http://reviews:8000\n" in output
+    assert limen("service", "reviews", "--skip", "compose.yaml").exit_code == 0
+
+
+def test_what_was_added_by_hand_is_left_alone(shop: Path) -> None:
+    module = shop / "gateway/src/shop2_gateway/gateway.py"
+    line = 'other.declare(app, Upstream("reviews", settings.reviews_service_url))'
+    by_hand = (
+        module.read_text()
+        .replace(
+            "from shop2_gateway.routes", "from shop2_gateway.routes import reviews as other\nfrom shop2_gateway.routes"
+        )
+        .replace("    notes.declare(", f"    {line}\n    notes.declare(")
+    )
+    module.write_text(by_hand)
+    topology = shop / "limen.toml"
+    entry = '[services.reviews]\napp = "shop2_reviews.app:app"\nport = 8044\ndir = "reviews/src"\n\n[services.gateway]'
+    address = 'REVIEWS_SERVICE_URL = "${reviews.urls}"\n'
+    topology.write_text(topology.read_text().replace("[services.gateway]", entry) + address)
+    skip = ("--skip", "limen.toml", "--skip", "gateway/src/shop2_gateway/gateway.py")
+    done = limen("service", "reviews", *skip)
+    assert done.exit_code == 0, done.output
+    assert module.read_text() == by_hand
+    assert "--port 8044" in (shop / "reviews/README.md").read_text()
+
+
+def test_a_file_that_is_skipped_for_nothing_is_told(shop: Path) -> None:
+    assert "--skip limen.tml: this file would not be changed" in refused(shop, "reviews", "--skip", "limen.tml")
+
+
+def test_line_ends_of_another_kind_are_not_changed_in_passing(shop: Path) -> None:
+    settings = shop / "gateway/src/shop2_gateway/settings.py"
+    settings.write_bytes(settings.read_bytes().replace(b"\n", b"\r\n"))
+    assert "settings.py has line ends other than a line feed" in refused(shop, "reviews")
 
 
 def test_a_service_is_built_as_the_one_beside_it(shop: Path) -> None:

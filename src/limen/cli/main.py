@@ -1,6 +1,6 @@
 """The ``limen`` command: names and options only. What a command does is imported when it runs, so that --help is quick."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 import click
@@ -335,8 +335,17 @@ _DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would be writt
     type=click.IntRange(1, 65535),
     help="Its port under `limen up`; by default the one after those of the others.",
 )
+@click.option(
+    "--skip",
+    "skipped",
+    multiple=True,
+    metavar="FILE",
+    help="Leave FILE as it is, where you have changed it by hand; relative to limen.toml. May be given again.",
+)
 @_DRY_RUN
-def service(name: str, item: str | None, gateway: str, port: int | None, dry_run: bool) -> None:
+def service(
+    name: str, item: str | None, gateway: str, port: int | None, skipped: tuple[str, ...], dry_run: bool
+) -> None:
     """Make the service NAME in the project around this folder.
 
     It has a model with its migration, routes, tests and signed identity. It gets its entry in limen.toml, its routes in the
@@ -345,7 +354,8 @@ def service(name: str, item: str | None, gateway: str, port: int | None, dry_run
     """
     from limen.cli.new.service import service as run
 
-    run(Path.cwd(), name, item=item, gateway=gateway, port=port, dry_run=dry_run)
+    files = {PurePosixPath(file) for file in skipped}
+    run(Path.cwd(), name, item=item, gateway=gateway, port=port, skipped=files, dry_run=dry_run)
 
 
 @make.command()

@@ -6,10 +6,28 @@ So these edits know nothing of a project's own ways: its Dockerfiles, its networ
 import re
 from collections.abc import Iterable
 
+from limen.cli.new.lines import joined, split
 from limen.cli.new.plan import CannotEdit
 
 _ROUTES_HEAD = re.compile(r"\|\s*method\s*\|\s*path\s*\|\s*service\s*\|\s*who may call\s*\|", re.IGNORECASE)
 _LIST = re.compile(r"\[[^\[\]]*\]")
+
+_COMPOSE = """\
+services:
+  {name}:  # built and hardened as the others
+    networks: [{name}]  # the gateway's too
+    environment:
+      DATABASE_URL: ${{{NAME}_DATABASE_URL:-sqlite://{name}.sqlite3}}
+      IDENTITY_KEYS: http://gateway:8000/.well-known/jwks.json
+    volumes: ["{name}:/data"]
+  gateway:
+    environment:
+      {NAME}_SERVICE_URL: http://{name}:8000
+networks:
+  {name}: {{ internal: true }}
+volumes:
+  {name}: {{}}
+"""
 
 
 def renamed(text: str, model: str, name: str) -> str:
@@ -19,10 +37,14 @@ def renamed(text: str, model: str, name: str) -> str:
     return text
 
 
-def add_to_compose(text: str, model: str, name: str) -> str:
+def add_to_compose(text: str, model: str | None, name: str) -> str:
     """Return a compose file with ``name`` wherever ``model`` is. Raises CannotEdit where one place is not understood."""
-    by_hand = f"# a service {name}, its network, its volume and its database, as {model} has them"
-    lines = text.splitlines()
+    by_hand = _COMPOSE.format(name=name, NAME=name.upper())
+    if model is None:
+        raise CannotEdit(
+            "no service beside it has the same dependencies and settings, so there is none to follow", by_hand
+        )
+    lines = split(text)
     done: list[str] = []
     number = 0
     while number < len(lines):
@@ -38,7 +60,7 @@ def add_to_compose(text: str, model: str, name: str) -> str:
         else:
             done += block
         number = end
-    changed = "\n".join(done) + "\n"
+    changed = joined(done)
     if changed == text:
         raise CannotEdit(f"it does not name {model}, which is a service like {name}", by_hand)
     return changed
@@ -79,7 +101,7 @@ def add_to_page(text: str, model: str, name: str, ports: tuple[int, int]) -> str
 
     variable = re.compile(rf"\b{re.escape(model.upper())}_(?:SERVICE|DATABASE)_URL\b")
     done: list[str] = []
-    for line in text.splitlines():
+    for line in split(text):
         if not variable.search(line):
             done.append(line)
         elif len(re.findall(r"`[A-Z_]+_URL`", line)) > 1:  # one row of several
@@ -88,12 +110,12 @@ def add_to_page(text: str, model: str, name: str, ports: tuple[int, int]) -> str
             done += [line, own(line)]
         else:
             done.append(re.sub(rf"{variable.pattern}=\S+", lambda found: f"{found[0]} {own(found[0])}", line))
-    return "\n".join(done) + "\n"
+    return joined(done)
 
 
 def add_to_routes_table(text: str, rows: Iterable[tuple[str, str, str, str]]) -> str:
     """Return a page with ``rows`` at the end of its table of public routes; as it was, if it has none."""
-    lines = text.splitlines()
+    lines = split(text)
     head = next((number for number, line in enumerate(lines) if _ROUTES_HEAD.fullmatch(line.strip())), None)
     if head is None:
         return text
@@ -101,7 +123,7 @@ def add_to_routes_table(text: str, rows: Iterable[tuple[str, str, str, str]]) ->
     while end < len(lines) and lines[end].startswith("|"):
         end += 1
     lines[end:end] = [f"| {' | '.join(row)} |" for row in rows]
-    return "\n".join(lines) + "\n"
+    return joined(lines)
 
 
 def add_to_access_page(text: str, page: str, name: str) -> str:
@@ -110,11 +132,11 @@ def add_to_access_page(text: str, page: str, name: str) -> str:
     Other rows stay: with other settings than those of limen.toml, a gateway may have others. If the columns change, since
     there are other rules, the page is replaced.
     """
-    there = set(text.splitlines())
-    head = next((line for line in page.splitlines() if line.startswith("| METHOD |")), "")
+    there = set(split(text))
+    head = next((line for line in split(page) if line.startswith("| METHOD |")), "")
     if head not in there:
         return page
-    return "".join(f"{line}\n" for line in page.splitlines() if line in there or f"| {name} |" in line)
+    return joined(line for line in split(page) if line in there or f"| {name} |" in line)
 
 
 def _names(text: str, model: str) -> bool:

@@ -10,6 +10,7 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from limen.cli.new.lines import joined, split
 from limen.cli.new.plan import CannotEdit
 
 _WIDTH = 120
@@ -50,7 +51,7 @@ def add_routes(text: str, name: str, *, package: str, title: str) -> str:
             'it has no line such as notes.declare(app, Upstream("notes", settings.notes_service_url))', by_hand
         )
     last = found[-1]
-    lines = text.splitlines()
+    lines = split(text)
     # From the end to the beginning, so that the numbers of lines stay true.
     lines[last.statement.end_lineno : last.statement.end_lineno] = _declaration(last, name, by_hand)
     edits = [_import(tree, package, name, by_hand), *_tags(tree, lines, last, name, title)]
@@ -72,7 +73,7 @@ def add_setting(text: str, name: str) -> str:
     if not fields:
         raise CannotEdit(f"no class has a field whose name ends with {_FIELD}", by_hand)
     last = fields[-1]
-    lines = text.splitlines()
+    lines = split(text)
     line = f"{' ' * last.col_offset}{name}{_FIELD}: {ast.unparse(last.annotation)}"
     end = last.end_lineno or last.lineno
     lines[end:end] = [line]
@@ -190,6 +191,6 @@ def _parse(text: str, by_hand: str) -> ast.Module:
 
 
 def _checked(lines: list[str], by_hand: str) -> str:
-    text = "\n".join(lines) + "\n"
+    text = joined(lines)
     _parse(text, by_hand)
     return text

@@ -4,6 +4,7 @@ import re
 import tomllib
 from typing import Any
 
+from limen.cli.new.lines import joined, split
 from limen.cli.new.plan import CannotEdit
 
 _TABLE = re.compile(r"\[[^\]]*\]\s*(#.*)?")
@@ -16,7 +17,7 @@ def add_service(text: str, name: str, entry: str, *, gateway: str, variable: str
     """
     address = f'{variable} = "${{{name}.urls}}"'
     by_hand = f"{entry}\n[services.{gateway}.env]\n{address}\n"
-    lines = text.splitlines()
+    lines = split(text)
     lines = _with_banner(lines, name, beside)
     lines = _with_address(lines, gateway, address, by_hand)
     place = _table(lines, f"services.{gateway}")
@@ -24,8 +25,8 @@ def add_service(text: str, name: str, entry: str, *, gateway: str, variable: str
         raise CannotEdit(f"it has no line [services.{gateway}]", by_hand)
     while place and lines[place - 1].startswith("#"):
         place -= 1
-    lines[place:place] = [*entry.rstrip().splitlines(), ""]
-    changed = "\n".join(lines) + "\n"
+    lines[place:place] = [*split(entry.rstrip()), ""]
+    changed = joined(lines)
     if not _is_as_meant(text, changed, name, entry, gateway, variable):
         raise CannotEdit("the text would not mean what it should", by_hand)
     return changed

@@ -6,7 +6,7 @@ refuses something, ``write`` takes back what it has written.
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -35,9 +35,11 @@ class Change:
 class Plan:
     """Files below ``root`` that are going to be created and changed; paths are relative to it."""
 
-    def __init__(self, root: Path) -> None:
-        """Plan nothing yet."""
+    def __init__(self, root: Path, skipped: Collection[PurePosixPath] = ()) -> None:
+        """Plan nothing yet. Files in ``skipped`` are left to somebody who has changed them by hand."""
         self.root = root
+        self.skipped = frozenset(skipped)
+        self._to_skip = set(skipped)
         self.created: dict[PurePosixPath, str] = {}
         self.changed: dict[PurePosixPath, Change] = {}
         self._refused: list[str] = []
@@ -51,12 +53,12 @@ class Plan:
         return path in self.created or os.path.lexists(self.root / path)
 
     def text(self, path: PurePosixPath) -> str:
-        """Return what ``path`` is going to hold; raises OSError or UnicodeDecodeError as reading does."""
+        """Return what ``path`` is going to hold. Raises ClickException if it cannot be read."""
         if path in self.created:
             return self.created[path]
         if path in self.changed:
             return self.changed[path].after
-        return (self.root / path).read_text(encoding="utf-8")
+        return self._read(path)
 
     def create(self, files: Mapping[PurePosixPath, str], below: PurePosixPath) -> None:
         """Plan new ``files`` in the folder ``below``; one that is there already is a refusal."""
@@ -69,14 +71,20 @@ class Plan:
 
     def edit(self, path: PurePosixPath, why: str, change: Callable[[str], str]) -> None:
         """Plan a change of a file; where it has no place for it, that is a refusal."""
+        if path in self.skipped:
+            self._to_skip.discard(path)
+            return
         try:
             before = self.text(path)
             after = change(before)
         except CannotEdit as error:
-            self._refused.append(f"{path} cannot be changed: {error.reason}. Add by hand:\n\n{_indented(error.lines)}")
+            self._refused.append(
+                f"{path} cannot be changed: {error.reason}. Add this by hand, and leave the file out: --skip {path}\n\n"
+                f"{_indented(error.lines)}"
+            )
             return
-        except (OSError, UnicodeDecodeError) as error:
-            self._refused.append(f"{path} cannot be read: {error}")
+        except click.ClickException as error:
+            self._refused.append(error.message)
             return
         if path in self.created:
             self.created[path] = after
@@ -96,12 +104,19 @@ class Plan:
 
     def check(self) -> None:
         """Raise ClickException with everything that was refused."""
+        self._refused += [
+            f"--skip {path}: this file would not be changed; leave it out" for path in sorted(self._to_skip)
+        ]
+        self._to_skip.clear()
         if self._refused:
             refused = "\n".join(self._refused)
             raise click.ClickException(f"nothing was written.\n{refused}")
 
     def write(self) -> None:
         """Write everything, or nothing: raises ClickException where the disk refuses, after taking back what was written."""
+        for path, change in self.changed.items():
+            if self._read(path) != change.before:
+                raise click.ClickException(f"nothing was written. {path} has changed meanwhile; run the command again")
         with contextlib.ExitStack() as undo:
             try:
                 for path, text in self.created.items():
@@ -115,6 +130,17 @@ class Plan:
                     "what was written before it is taken back"
                 ) from error
             undo.pop_all()
+
+    def _read(self, path: PurePosixPath) -> str:
+        try:
+            text = (self.root / path).read_bytes().decode()
+        except (OSError, UnicodeDecodeError) as error:
+            raise click.ClickException(f"{path} cannot be read: {error}") from error
+        if "\r" in text:  # it would be written with other line ends than it has
+            raise click.ClickException(
+                f"{path} has line ends other than a line feed; convert it first, as with dos2unix"
+            )
+        return text
 
     def _create(self, path: Path, text: str, undo: contextlib.ExitStack) -> None:
         for folder in reversed([folder for folder in path.parents if not folder.exists()]):

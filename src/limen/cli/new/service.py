@@ -7,7 +7,7 @@
 5. write all of it, or nothing, and say what to do next
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 
 import click
@@ -29,16 +29,28 @@ _ACCESS_HEADING = "# Who may call what\n\nMade by `limen matrix`"
 _WORKSPACE = "\n[tool.uv.sources]\nlimen-kit = { workspace = true }\n"
 
 
-def service(start: Path, name: str, *, item: str | None, gateway: str, port: int | None, dry_run: bool) -> None:
-    """Make the service ``name`` in the project around ``start``; with ``dry_run`` say only what would be written."""
+def service(
+    start: Path,
+    name: str,
+    *,
+    item: str | None,
+    gateway: str,
+    port: int | None,
+    skipped: Collection[PurePosixPath],
+    dry_run: bool,
+) -> None:
+    """Make the service ``name`` in the project around ``start``; with ``dry_run`` say only what would be written.
+
+    ``skipped`` are files that would be changed, and that somebody has changed by hand.
+    """
     project = Surroundings.find(start, gateway)
-    if name in project.services:
+    if name in project.services and PurePosixPath(TOPOLOGY) not in skipped:
         raise click.ClickException(f"{project.root / TOPOLOGY} has a service {name} already; choose another name")
     try:
         words = Words.of(name, item, words_of_templates())
     except NameRefused as error:
         raise click.ClickException(str(error)) from error
-    plan = planned(project, words, port)
+    plan = planned(project, words, port, skipped)
     plan.check()
     access = _access_page(plan)
     page = tried(plan, project, with_matrix=access is not None)
@@ -49,13 +61,18 @@ def service(start: Path, name: str, *, item: str | None, gateway: str, port: int
     report.show(plan, dry_run=dry_run, next_steps=_next_steps(project, words))
 
 
-def planned(project: Surroundings, words: Words, port: int | None) -> Plan:
+def planned(
+    project: Surroundings, words: Words, port: int | None = None, skipped: Collection[PurePosixPath] = ()
+) -> Plan:
     """Plan everything that can be known without running the gateway; what does not fit is refused in the plan."""
-    plan = Plan(project.root)
+    plan = Plan(project.root, skipped)
     name = words.name
-    if port is not None and (other := next((t.name for t in project.layout.all_targets() if t.port == port), None)):
+    if name in project.services:  # by hand
+        port = project.services[name].port
+    elif port is None:
+        port = project.free_port()
+    elif other := next((target.name for target in project.layout.all_targets() if target.port == port), None):
         plan.refuse(f"--port {port} is also that of {other}; choose another, or leave it out")
-    port = port or project.free_port()
     in_workspace = project.kit_is_in_the_workspace()
     root = "/".join(".." for _ in project.folder(name).parts)
     substitutes = words.substitutes() | {
@@ -148,12 +165,6 @@ def _declaring_module(plan: Plan, project: Surroundings) -> PurePosixPath:
 def _plan_containers(plan: Plan, model: str | None, name: str) -> None:
     compose = PurePosixPath("compose.yaml")
     if not plan.exists(compose):
-        return
-    if model is None:
-        plan.refuse(
-            f"{compose} cannot be changed: no service of {TOPOLOGY} is like a new one (the same dependencies, no further "
-            f"settings), so there is none to follow. Write one by hand, or take {compose} away while this runs"
-        )
         return
     plan.edit(
         compose, "its container, network, volume and database", lambda text: edit_like.add_to_compose(text, model, name)

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from secrets import token_urlsafe
 from tempfile import TemporaryDirectory
 
@@ -40,7 +40,7 @@ def tried(plan: Plan, project: Surroundings, *, with_matrix: bool) -> str:
                 target = sources / path.relative_to(project.gateway_dir)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_text(plan.text(path), encoding="utf-8")
-        (folder / TOPOLOGY).write_text(_topology(plan), encoding="utf-8")
+        (folder / TOPOLOGY).write_text(plan.text(PurePosixPath(TOPOLOGY)), encoding="utf-8")
         env = _environment(folder, project.gateway)
         gateway = read(folder / TOPOLOGY).declared.services[project.gateway]
         for line in gateway.before:
@@ -50,10 +50,6 @@ def tried(plan: Plan, project: Surroundings, *, with_matrix: bool) -> str:
         if not with_matrix:
             return ""
         return _run([*limen, "matrix", gateway.app, "--format", "markdown"], folder, env, "limen matrix")
-
-
-def _topology(plan: Plan) -> str:
-    return next(plan.text(path) for path in plan.changed if path.name == TOPOLOGY)
 
 
 def _environment(folder: Path, gateway: str) -> dict[str, str]:

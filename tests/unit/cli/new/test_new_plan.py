@@ -46,7 +46,8 @@ def test_everything_that_does_not_fit_is_told_at_once(tmp_path: Path) -> None:
     for said in (
         "nothing was written.",
         "there is there already",
-        "there cannot be changed: 5 letters are too few. Add by hand:\n\n    line one\n    line two\n",
+        "there cannot be changed: 5 letters are too few. Add this by hand, and leave the file out: --skip there\n\n"
+        "    line one\n    line two\n",
         "absent cannot be read: [Errno 2]",
         "and besides",
     ):
@@ -89,3 +90,14 @@ def test_a_link_is_changed_where_it_leads(tmp_path: Path) -> None:
     plan.write()
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "real").read_text() == "2\n"
+
+
+def test_a_file_that_changed_meanwhile_is_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("1\n")
+    plan = Plan(tmp_path)
+    plan.create({PurePosixPath("new"): "n\n"}, HERE)
+    plan.edit(PurePosixPath("a"), "why", lambda _: "2\n")
+    (tmp_path / "a").write_text("somebody else's\n")
+    with pytest.raises(click.ClickException, match=r"nothing was written\. a has changed meanwhile"):
+        plan.write()
+    assert files(tmp_path) == {"a": "somebody else's\n"}
