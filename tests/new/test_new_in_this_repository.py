@@ -1,7 +1,8 @@
 """``limen new service reviews`` in a copy of this repository: every check and test takes the service at once.
 
 Run here: all linters; types of the service and of the gateway; the tests of both, and of what deploys and describes them.
-With ``LIMEN_NEW_WHOLE`` in the environment, ``make check`` besides, which takes minutes (`make new-check`).
+With ``LIMEN_NEW_WHOLE`` in the environment, ``make check`` besides, and the shop with the service as real processes, which
+takes minutes (`make new-check`).
 """
 
 import json
@@ -114,6 +115,12 @@ if os.environ.get("LIMEN_NEW_WHOLE"):
     def test_make_check_passes(repository: RepositoryCopy) -> None:
         done = repository.run("make", "check", seconds=1700)
         assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-5_000:]
+
+    @pytest.mark.timeout(600)
+    def test_it_is_a_part_of_the_shop_that_runs(repository: RepositoryCopy) -> None:
+        tests = [f"tests/e2e/test_{name}.py" for name in ("published_document", "demonstration")]
+        done = repository.run(repository.python, "-m", "pytest", "-q", "-x", *tests, seconds=580)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_templates_ask_for_what_the_shops_services_ask_for(repository: RepositoryCopy) -> None:

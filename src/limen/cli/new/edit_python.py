@@ -7,7 +7,7 @@ What is looked for is what the shop's gateway has, and what ``limen new project`
 """
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from limen.cli.new.lines import joined, split
@@ -19,12 +19,16 @@ _FIELD = "_service_url"
 
 @dataclass(frozen=True, slots=True)
 class _Declared:
-    """A line that declares the routes of a service: the statement, the ``Upstream`` in it, and the module it calls."""
+    """A line that declares the routes of a service: its statement, the module that it calls, and what it calls it with.
+
+    ``upstream`` is the last ``Upstream(NAME, settings.NAME_service_url)`` of the same function.
+    """
 
     statement: ast.Expr
-    call: ast.Call
-    upstream: ast.Call | None
     module: str
+    app: ast.expr
+    upstream: ast.Call
+    address: ast.Attribute
 
 
 def declares(text: str) -> bool:
@@ -45,18 +49,23 @@ def add_routes(text: str, name: str, *, package: str, title: str) -> str:
         f'{name}.declare(app, Upstream("{name}", settings.{name}{_FIELD}))  # where the others are declared'
     )
     tree = _parse(text, by_hand)
-    found = [one for one in _declarations(tree) if one.upstream is not None]
+    found = list(_declarations(tree))
     if not found:
         raise CannotEdit(
             'it has no line such as notes.declare(app, Upstream("notes", settings.notes_service_url))', by_hand
         )
-    last = found[-1]
+    last = found[-1].statement
+    end = last.end_lineno or last.lineno
+    modules = {one.module for one in found}
+    edits = [
+        _import(tree, package, name, by_hand),
+        *_tag(tree, modules, name, title),
+        (end, end, _declaration(found[-1], name)),
+    ]
     lines = split(text)
     # From the end to the beginning, so that the numbers of lines stay true.
-    lines[last.statement.end_lineno : last.statement.end_lineno] = _declaration(last, name, by_hand)
-    edits = [_import(tree, package, name, by_hand), *_tags(tree, lines, last, name, title)]
-    for first, end, new in sorted(edits, reverse=True):
-        lines[first:end] = new
+    for first, behind, new in sorted(edits, reverse=True):
+        lines[first:behind] = new
     return _checked(lines, by_hand)
 
 
@@ -106,46 +115,37 @@ def _defined(statement: ast.stmt) -> Iterator[str]:
 
 def _declarations(tree: ast.Module) -> Iterator[_Declared]:
     for function in ast.walk(tree):
-        if isinstance(function, ast.FunctionDef):
-            for statement in function.body:
-                match statement:
-                    case ast.Expr(
-                        value=ast.Call(func=ast.Attribute(value=ast.Name(id=module), attr="declare")) as call
-                    ):
-                        yield _Declared(statement, call, _upstream(call), module)
-                    case _:
-                        pass
+        if not isinstance(function, ast.FunctionDef):
+            continue
+        upstreams = [found for node in ast.walk(function) if (found := _upstream(node)) is not None]
+        for statement in function.body if upstreams else ():
+            match statement:
+                case ast.Expr(
+                    value=ast.Call(func=ast.Attribute(value=ast.Name(id=module), attr="declare"), args=[app, *_])
+                ):
+                    yield _Declared(statement, module, app, *max(upstreams, key=lambda found: found[0].lineno))
+                case _:
+                    pass
 
 
-def _upstream(call: ast.Call) -> ast.Call | None:
-    for argument in call.args:
-        match argument:
-            case (
-                ast.Call(
-                    func=ast.Name(id="Upstream"), args=[ast.Constant(), ast.Attribute(attr=attribute), *_]
-                ) as found
-            ):
-                if attribute.endswith(_FIELD):
-                    return found
-            case _:
-                pass
-    return None
+def _upstream(node: ast.AST) -> tuple[ast.Call, ast.Attribute] | None:
+    match node:
+        case ast.Call(func=ast.Name(id="Upstream"), args=[ast.Constant(), ast.Attribute() as address, *_]):
+            return (node, address) if address.attr.endswith(_FIELD) else None
+        case _:
+            return None
 
 
-def _declaration(like: _Declared, name: str, by_hand: str) -> list[str]:
-    """Return the lines that declare ``name`` as ``like`` does: the same application, settings and timeouts."""
-    assert like.upstream is not None
-    address = like.upstream.args[1]
-    if not isinstance(address, ast.Attribute):
-        raise CannotEdit("the address of an Upstream is not one of the settings", by_hand)
+def _declaration(like: _Declared, name: str) -> list[str]:
+    """Return the lines that declare ``name`` as ``like`` is: with the same application, settings and timeouts."""
     options = "".join(
         f", {option.arg}={option.value.id}"
         for option in like.upstream.keywords
         if option.arg == "timeouts" and isinstance(option.value, ast.Name)
     )
-    upstream = f'Upstream("{name}", {ast.unparse(address.value)}.{name}{_FIELD}{options})'
+    upstream = f'Upstream("{name}", {ast.unparse(like.address.value)}.{name}{_FIELD}{options})'
     indent = " " * like.statement.col_offset
-    arguments = f"{ast.unparse(like.call.args[0])}, {upstream}"
+    arguments = f"{ast.unparse(like.app)}, {upstream}"
     whole = f"{indent}{name}.declare({arguments})"
     return [whole] if len(whole) <= _WIDTH else [f"{indent}{name}.declare(", f"{indent}    {arguments}", f"{indent})"]
 
@@ -165,22 +165,27 @@ def _import(tree: ast.Module, package: str, name: str, by_hand: str) -> _Edit:
     raise CannotEdit(f"it has no line from {package} import ...", by_hand)
 
 
-def _tags(tree: ast.Module, lines: list[str], last: _Declared, name: str, title: str) -> Iterator[_Edit]:
-    """Yield the edit that describes the tag, after that of the service before, where tags are described."""
-    for element in _described_tags(tree):
-        first = element.lineno - 1
-        if element.lineno == element.end_lineno and f'"{last.module}"' in lines[first]:
-            indent = " " * element.col_offset
-            yield first + 1, first + 1, [f'{indent}{{"name": "{name}", "description": "{title}"}},']
+def _tag(tree: ast.Module, modules: Collection[str], name: str, title: str) -> Iterator[_Edit]:
+    """Yield the edit that describes the tag, after the last one of another service; none where tags are not described."""
+    found = [
+        element
+        for statement in tree.body
+        if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.List)
+        for element in statement.value.elts
+        if isinstance(element, ast.Dict) and _tag_name(element) in modules
+    ]
+    if found:
+        end = found[-1].end_lineno or found[-1].lineno
+        indent = " " * found[-1].col_offset
+        yield end, end, [f'{indent}{{"name": "{name}", "description": "{title}"}},']
 
 
-def _described_tags(tree: ast.Module) -> Iterator[ast.Dict]:
-    for statement in tree.body:
-        match statement:
-            case ast.Assign(value=ast.List(elts=elements)):
-                yield from (element for element in elements if isinstance(element, ast.Dict))
-            case _:
-                pass
+def _tag_name(element: ast.Dict) -> object:
+    match element:
+        case ast.Dict(keys=[ast.Constant(value="name"), *_], values=[ast.Constant(value=name), *_]):
+            return name
+        case _:
+            return None
 
 
 def _parse(text: str, by_hand: str) -> ast.Module:

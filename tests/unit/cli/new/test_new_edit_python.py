@@ -1,6 +1,7 @@
 """The gateway's modules with one more service, found by their syntax and changed as text."""
 
 import ast
+import re
 
 import pytest
 from hypothesis import given
@@ -46,6 +47,17 @@ def test_the_import_the_tag_and_the_line_are_added() -> None:
         "  # the last\n"
         '    reviews.declare(app, Upstream("reviews", settings.reviews_service_url, timeouts=timeouts))\n',
     )
+
+
+def test_an_upstream_that_has_a_name_is_followed_too_and_tags_may_come_last() -> None:
+    head, tags, function = re.split(r"(?s)(_TAGS.*?]\n\n\n)", GATEWAY)
+    named = function.replace(
+        'users.declare(app, Upstream("users", settings.users_service_url))',
+        'behind = Upstream("users", settings.users_service_url)\n    users.declare(app, behind)',
+    ).replace('Upstream("orders", settings.orders_service_url, timeouts=timeouts)', "behind")
+    after = routes(f"{head}{named}\n\n{tags.rstrip()}\n")
+    assert '    reviews.declare(app, Upstream("reviews", settings.reviews_service_url))\n    app.compile()' in after
+    assert '"Orders."},\n    {"name": "reviews"' in after
 
 
 def test_the_address_comes_after_those_of_the_others() -> None:
