@@ -218,3 +218,31 @@ def test_a_project_is_not_made_twice(tmp_path: Path, shop: Path, monkeypatch: py
         assert limen("project", *arguments).exit_code != 0
     assert limen("project", "other", "--dry-run").exit_code == 0
     assert texts(tmp_path) == before
+
+
+def test_pages_that_know_the_services_know_the_new_one(shop: Path) -> None:
+    (shop / "docs").mkdir()
+    (shop / "docs" / "access.md").write_text("# Who may call what\n\nMade by `limen matrix`, some time ago.\n")
+    (shop / "README.md").write_text("| method | path | service | who may call |\n|---|---|---|---|\n")
+    (shop / "gateway" / "README.md").write_text("NOTES_SERVICE_URL=http://127.0.0.1:8011 limen serve\n")
+    assert limen("service", "reviews").exit_code == 0
+    assert "| GET | `/api/reviews` | reviews | `anyone` |" in (shop / "docs" / "access.md").read_text()
+    assert "| PUT | `/api/reviews/{review_id}` | reviews | any user; " in (shop / "README.md").read_text()
+    assert "8011 REVIEWS_SERVICE_URL=http://127.0.0.1:8012 limen" in (shop / "gateway" / "README.md").read_text()
+
+
+def test_in_a_workspace_with_the_kit_the_service_takes_it_from_there(shop: Path) -> None:
+    with (shop / "pyproject.toml").open("a") as file:
+        file.write("\n[tool.uv.sources]\nlimen-kit = { workspace = true }\n")
+    assert limen("service", "reviews").exit_code == 0
+    made = shop / "reviews"
+    assert (made / "pyproject.toml").read_text().endswith("[tool.uv.sources]\nlimen-kit = { workspace = true }\n")
+    assert 'python -m pip install -e ../kit -e ".[test]"' in (made / "README.md").read_text()
+    assert "--find-links ../wheels" in (shop / "notes" / "README.md").read_text()
+
+
+def test_what_comes_next_is_what_the_project_has(shop: Path) -> None:
+    (shop / "requirements.txt").unlink()
+    assert "\n  pip install -e reviews    installs it\n" in limen("service", "reviews").output
+    (shop / "Makefile").write_text("help:\n\nup:\n\tlimen up\n")
+    assert "\n  make up    installs it, and starts everything\n" in limen("service", "stories").output
