@@ -11,6 +11,7 @@ from limen.cli.new.plan import CannotEdit
 
 _ROUTES_HEAD = re.compile(r"\|\s*method\s*\|\s*path\s*\|\s*service\s*\|\s*who may call\s*\|", re.IGNORECASE)
 _LIST = re.compile(r"\[[^\[\]]*\]")
+_COMMENT = re.compile(r"(^|\s)#.*")  # of YAML
 
 _COMPOSE = """\
 services:
@@ -55,7 +56,7 @@ def add_to_compose(text: str, model: str | None, name: str) -> str:
             if len(block) > 1:
                 done.append("")
             done += [renamed(line, model, name) for line in block]
-        elif _names(block[0], model) and not block[0].lstrip().startswith("#"):
+        elif _names(_COMMENT.sub("", block[0]), model):
             done.append(_with_list_entry(block[0], model, name, number + 1, by_hand))
         else:
             done += block
@@ -85,7 +86,7 @@ def _is_entry(line: str, model: str) -> bool:
 
 def _with_list_entry(line: str, model: str, name: str, number: int, by_hand: str) -> str:
     found = _LIST.search(line)
-    if found is None or not _names(found[0], model) or len(_word(model).findall(line)) != 1:
+    if found is None or not _names(found[0], model) or len(_word(model).findall(_COMMENT.sub("", line))) != 1:
         raise CannotEdit(f"line {number} names {model} in a way that is not understood: {line.strip()}", by_hand)
     return line[: found.start()] + _word(model).sub(f"{model}, {name}", found[0]) + line[found.end() :]
 
