@@ -50,9 +50,14 @@ class RepositoryCopy:
             if not (own / path.name).exists() and not (path.suffix == ".pth" and _is_of_this_repository(path)):
                 (own / path.name).symlink_to(path)
         (own / "copy.pth").write_text("".join(f"{folder}\n" for folder in self._sources()))
-        if not (environment / "bin").exists():
-            (environment / "bin").symlink_to(Path(sys.prefix) / "bin")
-            (environment / "pyvenv.cfg").symlink_to(Path(sys.prefix) / "pyvenv.cfg")
+        # A folder of its own with links, and no pip: what runs in the copy must not change the environment here.
+        (environment / "bin").mkdir(exist_ok=True)
+        for program in (Path(sys.prefix) / "bin").iterdir():
+            if not program.name.startswith(("activate", "Activate", "pip")):
+                link = environment / "bin" / program.name
+                link.unlink(missing_ok=True)
+                link.symlink_to(program)
+        shutil.copy(Path(sys.prefix) / "pyvenv.cfg", environment)
         (environment / ".installed").touch()
 
     def run(self, *argv: str, seconds: float = 280, **more: str) -> subprocess.CompletedProcess[str]:
