@@ -2,7 +2,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-PROJECTS := . kit accounts shop/users shop/orders shop/suppliers shop/gateway
+# Services and libraries are found, not named: one that is made (`limen new service`) is installed, checked and tested at once.
+PROJECTS := . $(patsubst %/pyproject.toml,%,$(wildcard kit/pyproject.toml accounts/pyproject.toml shop/*/pyproject.toml))
 STAMP := .venv/.installed
 
 # Hundreds of processes are started below. Where Python may not keep what it has compiled, each compiles all of limen anew,
@@ -10,7 +11,7 @@ STAMP := .venv/.installed
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up check test lint format types quick-tests limen-tests engine-tests command-tests reload-tests service-tests shop-tests conformance-tests chaos-tests coverage access lock wheel compiled against-wheel audit fuzz soak chaos bench bench-micro bench-logins bench-attacks bench-resilience bench-peers clean
+.PHONY: help up check test lint format types quick-tests limen-tests engine-tests command-tests reload-tests service-tests shop-tests conformance-tests chaos-tests new-tests new-check coverage access lock wheel compiled against-wheel audit fuzz soak chaos bench bench-micro bench-logins bench-attacks bench-resilience bench-peers clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -37,12 +38,13 @@ test: $(STAMP) ## Every check and every test, with one summary at the end
 	@rm -f .coverage .coverage.*
 	@# Four at once, even on two processors: most tests wait, for sockets, for password hashes, or for whole processes.
 	@# What waits most begins first, and what needs a processor all the time fills up what that leaves.
-	@$(CHECKS) --lanes 4 --last coverage compiled command-tests chaos-tests shop-tests conformance-tests service-tests limen-tests engine-tests reload-tests types lint
+	@$(CHECKS) --lanes 4 --last coverage compiled command-tests new-tests chaos-tests shop-tests conformance-tests service-tests limen-tests engine-tests reload-tests types lint
 
-lint: $(STAMP) ## ruff, import-linter, deptry
+lint: $(STAMP) ## ruff, import-linter, who imports whom in the shop, deptry
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/python tools/service_imports.py
 	@set -e; for project in $(PROJECTS); do (cd $$project && echo "deptry $$project" && $(CURDIR)/$(BIN)/deptry src); done
 
 format: $(STAMP) ## Rewrite the sources in the house format
@@ -63,7 +65,11 @@ coverage: $(STAMP)
 #
 # Coverage is measured where tests reach lines that no others do. To measure all would take half as much CPU again as the
 # tests do: what does the same many times over, such as what crosses both engines over sockets, schemathesis, and floods.
-MEASURED := $(BIN)/coverage run -m pytest
+# Without the shop's gateway: it runs in tests/e2e alone, whole processes whose tests are not measured.
+SOURCES := $(filter-out shop/gateway/%,$(wildcard $(addsuffix /src/*/__init__.py,$(PROJECTS))))
+comma := ,
+space := $(subst ,, )
+MEASURED := $(BIN)/coverage run --source=$(subst $(space),$(comma),$(strip $(notdir $(SOURCES:/__init__.py=)))) -m pytest
 UNMEASURED := $(BIN)/python -m pytest
 CONTRACTS := $(wildcard shop/*/tests/test_*_contract.py) accounts/tests/test_accounts_document.py
 REPEATING := $(addprefix tests/engine/,test_soak.py test_hostile_client.py test_cross_talk.py) $(wildcard tests/engine/test_prop_*.py)
@@ -90,6 +96,9 @@ shop-tests: $(STAMP)
 conformance-tests: $(STAMP)
 	$(UNMEASURED) tests/conformance tests/differential tests/fuzz $(REPEATING) $(CONTRACTS)
 
+new-tests: $(STAMP)
+	$(UNMEASURED) tests/new
+
 chaos-tests: $(STAMP)
 	$(UNMEASURED) tests/chaos
 
@@ -115,9 +124,9 @@ access: $(STAMP) ## Write anew what the tables of README and docs/ take from the
 
 lock: $(STAMP) ## Renew the locks (no index host is written into them)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(COMPILE) pyproject.toml kit/pyproject.toml accounts/pyproject.toml shop/*/pyproject.toml --group dev --all-extras -o requirements.lock
-	for one in users orders suppliers gateway; do \
-		$(COMPILE) shop/$$one/pyproject.toml -c requirements.lock -o shop/$$one/requirements.lock || exit 1; done
+	$(COMPILE) pyproject.toml $(wildcard kit/pyproject.toml accounts/pyproject.toml shop/*/pyproject.toml) --group dev --all-extras -o requirements.lock
+	for one in $(patsubst %/,%,$(wildcard shop/*/)); do \
+		$(COMPILE) $$one/pyproject.toml -c requirements.lock -o $$one/requirements.lock || exit 1; done
 	echo 'pip-audit>=2.10,<3' | $(COMPILE) - -c requirements.lock -o audit.lock
 	echo 'uv-build>=0.13,<0.14' | $(COMPILE) - -c requirements.lock -o build.lock
 
@@ -148,6 +157,9 @@ fuzz: $(STAMP) ## Property tests with 2000 examples each, then ten minutes of co
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris
 	$(BIN)/python tests/fuzz/run.py request --seconds 300
 	$(BIN)/python tests/fuzz/run.py response --seconds 300
+
+new-check: $(STAMP) ## Make a service in a copy of this repository, and run make check there
+	LIMEN_NEW_WHOLE=1 $(BIN)/python -m pytest -q tests/new/test_new_in_this_repository.py
 
 bench-micro: $(STAMP) ## Measure the hot path without sockets
 	$(BIN)/python -m bench.micro

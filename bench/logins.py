@@ -31,6 +31,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 from bench.login_load import CONNECTED_AFTER, PASSWORD
 from bench.processes import free_port, machine
+from shop_gateway.settings import Settings
 
 HERE = Path(__file__).parent
 NAMES = ("users", "suppliers", "gateway")
@@ -67,9 +68,12 @@ class Shop:
         env = {
             "gateway": {
                 "SECRET_KEY": secrets.token_urlsafe(48),
-                "USERS_SERVICE_URL": url["users"],
-                "ORDERS_SERVICE_URL": f"http://127.0.0.1:{free_port()}",  # nobody asks for orders here
-                "SUPPLIERS_SERVICE_URL": url["suppliers"],
+                # Nobody asks for the others here.
+                **{
+                    name.upper(): url.get(name.removesuffix("_service_url"), f"http://127.0.0.1:{free_port()}")
+                    for name in Settings.model_fields
+                    if name.endswith("_service_url")
+                },
             },
             "users": {"DEMO": "1", "IDENTITY_KEYS": "plain"},
             "suppliers": {"IDENTITY_KEYS": "plain"},

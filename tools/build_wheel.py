@@ -6,7 +6,9 @@ request passes through is compiled; what runs at start-up is not. See docs/decis
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from mypyc.build import mypycify
 from setuptools import setup
@@ -95,6 +97,15 @@ COMPILED = (
     "upstream/tls_context",
 )
 
+# What a wheel holds besides what is compiled; the templates are those of `limen new`.
+CONTENTS: Mapping[str, Any] = {
+    "package_dir": {"": "src"},
+    "packages": sorted(
+        ".".join(file.parent.relative_to(ROOT / "src").parts) for file in (ROOT / "src").rglob("__init__.py")
+    ),
+    "package_data": {"limen.cli.new": ["templates/**/*.tmpl"]},
+}
+
 
 def main() -> None:
     """Build; the C compiler and Python's headers have to be there."""
@@ -102,8 +113,7 @@ def main() -> None:
     sys.argv = ["build_wheel.py", "--quiet", "build", "--build-base=build/wheel", "bdist_wheel", "--dist-dir=dist"]
     options = ["--config-file=tools/mypy.ini", *(f"src/limen/{name}.py" for name in COMPILED)]
     setup(
-        package_dir={"": "src"},
-        packages=sorted(".".join(file.parent.relative_to("src").parts) for file in Path("src").rglob("__init__.py")),
+        **CONTENTS,
         ext_modules=mypycify(  # pyright: ignore[reportArgumentType] - the same class by another name
             options, opt_level="3", debug_level="0", target_dir="build/wheel"
         ),

@@ -55,7 +55,12 @@ class FailedError(Exception):
 def sources(root: Path) -> list[Path]:
     """Return the files that a build is made from, in a fixed order."""
     package = root / "src/limen"
-    return [*sorted(package.rglob("*.py")), *package.glob("py.typed"), *(root / name for name in _FILES)]
+    return [
+        *sorted(package.rglob("*.py")),
+        *sorted(package.rglob("*.tmpl")),
+        *package.glob("py.typed"),
+        *(root / name for name in _FILES),
+    ]
 
 
 def digest(root: Path) -> str:

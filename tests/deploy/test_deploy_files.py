@@ -15,9 +15,8 @@ from typing import Any
 import pytest
 
 from shop_gateway.settings import Settings
+from shop_processes import ROOT, SERVICES
 
-ROOT = Path(__file__).parents[2]
-SERVICES = ("users", "orders", "suppliers")
 DEPLOYABLES = ("gateway", *SERVICES)
 SECRETS = {
     "SECRET_KEY": "a-key-for-this-test-only-0123456789abcdef",

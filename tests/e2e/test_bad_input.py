@@ -5,7 +5,8 @@ import pytest
 
 from limen.auth import Jwt, issue
 from limen_kit.testing.contract import check_contract
-from shop_processes import SECRET, Shop
+from published import Published
+from shop_processes import GATEWAY, SECRET, SERVICES, Shop
 
 TOKEN = {"authorization": f"Bearer {issue(Jwt(SECRET), 1, 'admin')}"}
 JSON = {"content-type": "application/json"}
@@ -87,7 +88,8 @@ async def test_unknown_paths_and_methods(client: httpx2.AsyncClient) -> None:
     assert (slash.status_code, slash.headers["location"]) == (307, "/api/suppliers")
 
 
-@pytest.mark.parametrize(("name", "operations"), [("gateway", 26), ("users", 18), ("orders", 7), ("suppliers", 7)])
-def test_every_operation_keeps_its_contract(shop: Shop, name: str, operations: int) -> None:
-    headers = TOKEN if name == "gateway" else shop.identity_headers(name)
-    assert check_contract(shop.url(name), headers) == operations
+@pytest.mark.parametrize("name", [GATEWAY, *SERVICES])
+def test_every_operation_keeps_its_contract(shop: Shop, name: str) -> None:
+    headers = TOKEN if name == GATEWAY else shop.identity_headers(name)
+    document = httpx2.get(f"{shop.url(name)}/openapi.json", trust_env=False).json()
+    assert check_contract(shop.url(name), headers) == len(Published(document).operations) >= 5

@@ -9,6 +9,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+from limen.cli.topology import read
 from shop_processes import free_ports
 from tools import needs
 
@@ -49,7 +50,8 @@ async def run_in_shell(text: str) -> Any:
 
 @needs("sh", "curl")
 async def test_the_demonstration(tmp_path: Path) -> None:
-    names = ("users", "orders-1", "orders-2", "suppliers", "gateway")
+    names = [target.name for target in read(ROOT / "limen.toml").all_targets()]
+    assert {"users", "orders-1", "orders-2", "suppliers", "gateway"} <= set(names)
     ports = dict(zip(names, free_ports(len(names)), strict=True))
     options = [word for name, port in ports.items() for word in ("--port", f"{name}={port}")]
     up = await asyncio.create_subprocess_exec(

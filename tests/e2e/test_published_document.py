@@ -1,6 +1,7 @@
 """The document that the shop's gateway publishes: it describes every operation, and what fits it is not refused as unfit."""
 
 import json
+import re
 from collections.abc import Generator, Iterator
 from time import time
 from typing import Any
@@ -16,7 +17,7 @@ from examples import part
 from limen.auth import Jwt, issue
 from limen_kit.service_token import ServiceToken
 from published import Operation, Published
-from shop_processes import EVENTS_KEY, SECRET, Shop
+from shop_processes import EVENTS_KEY, SECRET, SERVICES, Shop
 
 TOKEN = {"authorization": f"Bearer {issue(Jwt(SECRET), 1, 'admin')}"}
 
@@ -87,7 +88,7 @@ def test_every_operation_is_described(published: Published) -> None:
         for status, response in said["responses"].items():
             assert published.follow(response)["description"] not in ("", "Successful Response"), (name, status)
     identifiers = [operation.said["operationId"] for operation in published.operations]
-    assert len(set(identifiers)) == len(identifiers) == 26
+    assert len(set(identifiers)) == len(identifiers) >= 25
 
 
 def test_every_example_fits_its_schema(published: Published) -> None:
@@ -144,14 +145,18 @@ def test_the_examples_are_true(published: Published, http: httpx2.Client) -> Non
     same("create_order", 201, john)
     same("list_orders", 200, john)
     same("get_order", 200, john, order_id=1)
-    same("create_supplier", 201, john)
-    same("list_suppliers", 200)
-    same("get_supplier", 200, supplier_id=1)
     same("create_user", 201)
     same("get_user", 200, user_id=4)
     send("cancel_order", 200, john, order_id=1)
-    send("update_supplier", 200, john, supplier_id=1)
-    send("delete_supplier", 204, john, supplier_id=1)
+    for service in SERVICES:
+        if service not in ("users", "orders"):  # suppliers, and those that `limen new service` has made
+            item = next(n for n in sent if n.startswith("create_") and sent[n].said["tags"] == [service])[7:]
+            row = {f"{item}_id": 1}
+            same(f"create_{item}", 201, john)
+            same(f"list_{service}", 200)
+            same(f"get_{item}", 200, john, **row)
+            send(f"update_{item}", 200, john, **row)
+            send(f"delete_{item}", 204, john, **row)
     send("update_user", 200, user_id=4)
     send("list_users", 200)
     send("delete_user", 204, user_id=4)
@@ -219,7 +224,7 @@ def _bodies(
     if operation.body is None:
         return
     (example,) = published.examples(operation.body)
-    path = operation.path.replace("{user_id}", "3").replace("{supplier_id}", "1")
+    path = re.sub(r"\{\w+_id\}", "1", operation.path.replace("{user_id}", "3"))
     for name in published.resolve(operation.body)["properties"]:
         for value in (*TEXTS, *NUMBERS, *LISTS, None):
             body = {**example, name: value}

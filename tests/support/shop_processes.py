@@ -19,8 +19,13 @@ from limen import Principal
 from limen.auth import Assertion, Keys
 from limen.auth.assertion_live import Asserter
 from limen.cli.targets import target_names
+from limen.cli.topology import read
 
-SERVICES = ("users", "orders", "suppliers")
+ROOT = Path(__file__).parents[2]
+GATEWAY = "gateway"
+SERVICES = tuple(name for name in read(ROOT / "limen.toml").declared.services if name != GATEWAY)
+"""What `make up` starts besides the gateway."""
+
 SECRET = "a key that only these tests know, long enough"
 EVENTS_KEY = "another key that only these tests know, long enough"
 

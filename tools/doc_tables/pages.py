@@ -22,9 +22,7 @@ ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {
     "SECRET_KEY": token_urlsafe(48),
     "EVENTS_KEY": token_urlsafe(48),
-    "USERS_SERVICE_URL": "http://users:8000",
-    "ORDERS_SERVICE_URL": "http://orders:8000",
-    "SUPPLIERS_SERVICE_URL": "http://suppliers:8000",
+    **{f"{name.upper()}_SERVICE_URL": f"http://{name}:8000" for name in settings.SERVICES},
 }
 
 Fill = Callable[[str], Filled]

@@ -2,21 +2,28 @@
 
 import re
 from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
 from doc_tables.table import Filled, Table, filled, under
+from limen.cli.topology import read
 from shop_gateway.settings import Settings as GatewaySettings
-from shop_orders.settings import Settings as OrdersSettings
-from shop_suppliers.settings import Settings as SuppliersSettings
-from shop_users.settings import Settings as UsersSettings
 
+ROOT = Path(__file__).parents[2]
+GATEWAY = "gateway"
+
+
+def _of(app: str) -> type[BaseSettings]:
+    return import_module(f"{app.partition('.')[0]}.settings").Settings
+
+
+# Those that `make up` starts, by name.
 SERVICES: dict[str, type[BaseSettings]] = {
-    "users": UsersSettings,
-    "orders": OrdersSettings,
-    "suppliers": SuppliersSettings,
+    name: _of(service.app) for name, service in read(ROOT / "limen.toml").declared.services.items() if name != GATEWAY
 }
 # What is worked out where a setting is not given: the model says nothing of it.
 WORDS = {

@@ -5,13 +5,15 @@ from pydantic import ValidationError
 
 from shop_gateway.settings import Settings
 
+ADDRESSES = [name for name in Settings.model_fields if name.endswith("_service_url")]
+
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
-    for name in ("USERS", "ORDERS", "SUPPLIERS"):
-        monkeypatch.setenv(f"{name}_SERVICE_URL", f"http://{name.lower()}:8000")
+    for name in ADDRESSES:
+        monkeypatch.setenv(name.upper(), f"http://{name.removesuffix('_service_url')}:8000")
     monkeypatch.setenv("SECRET_KEY", "a key that is long enough for tests")
     return monkeypatch
 
@@ -60,12 +62,7 @@ def test_a_list_that_names_no_address_or_one_twice_is_refused(
 def test_addresses_in_a_program_are_a_sequence() -> None:
     several = ("http://a:8000", "http://b:8000")
     settings = Settings.model_validate(
-        {
-            "secret_key": "a key that is long enough for tests",
-            "users_service_url": several,
-            "orders_service_url": several,
-            "suppliers_service_url": several,
-        }
+        {"secret_key": "a key that is long enough for tests"} | dict.fromkeys(ADDRESSES, several)
     )
     assert settings.suppliers_service_url == several
 

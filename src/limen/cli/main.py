@@ -1,6 +1,6 @@
 """The ``limen`` command: names and options only. What a command does is imported when it runs, so that --help is quick."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 import click
@@ -310,3 +310,61 @@ def up(path: Path, data: Path, ports: tuple[str, ...], reload: bool) -> None:
     from limen.cli.up import up as run
 
     run(path, data=data, ports=ports, reload=reload)
+
+
+@main.group("new")
+def make() -> None:
+    """Make a service, or a whole project, that is ready to run."""
+
+
+_DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
+
+
+@make.command()
+@click.argument("name")
+@click.option("--item", help="What one row is called, such as review; by default the singular of NAME.")
+@click.option(
+    "--gateway",
+    default="gateway",
+    show_default=True,
+    metavar="SERVICE",
+    help="Which service of limen.toml is the gateway.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    help="Its port under `limen up`; by default the one after those of the others.",
+)
+@click.option(
+    "--skip",
+    "skipped",
+    multiple=True,
+    metavar="FILE",
+    help="Leave FILE as it is, where you have changed it by hand; relative to limen.toml. May be given again.",
+)
+@_DRY_RUN
+def service(
+    name: str, item: str | None, gateway: str, port: int | None, skipped: tuple[str, ...], dry_run: bool
+) -> None:
+    """Make the service NAME in the project around this folder.
+
+    It has a model with its migration, routes, tests and signed identity. It gets its entry in limen.toml, its routes in the
+    gateway, and its place in compose.yaml and the pages where the project has them (docs/new.md). Nothing is written unless
+    all of it fits.
+    """
+    from limen.cli.new.service import service as run
+
+    files = {PurePosixPath(file) for file in skipped}
+    run(Path.cwd(), name, item=item, gateway=gateway, port=port, skipped=files, dry_run=dry_run)
+
+
+@make.command()
+@click.argument("name")
+@click.option("--service", default="notes", show_default=True, help="The name of the first service.")
+@click.option("--item", help="What one row of it is called; by default the singular of its name.")
+@_DRY_RUN
+def project(name: str, service: str, item: str | None, dry_run: bool) -> None:
+    """Make the project NAME in a new folder: a gateway, one service, tests, ready to run."""
+    from limen.cli.new.project import project as run
+
+    run(Path.cwd(), name, service=service, item=item, dry_run=dry_run)
