@@ -329,7 +329,7 @@ ROWS: tuple[tuple[int, str, tuple[str, ...]], ...] = (
         "only the gateway reaches the services; one more is cheap",
         (
             f"{DEPLOY}test_a_service_shares_a_network_with_the_gateway_and_its_own_database_alone",
-            "tests/deploy/test_documents.py::test_a_fourth_service_fits_the_topology",
+            "tests/new/test_new_in_this_repository.py::test_outside_its_folder_only_the_files_that_know_it_change",
             NOTES,
         ),
     ),

@@ -32,7 +32,7 @@ def declare(app: Gateway, upstream: Upstream) -> None:
     @users.post(
         "",
         status_code=201,
-        responses=success(201, "The user.", location("/api/users/4")) | _TAKEN | _BUSY,
+        responses=success(201, "The user.", location("/api/users/4"), ETAG) | _TAKEN | _BUSY,
     )
     def create_user(user: UserForm) -> User:
         """Create a user. Username and email are unique whatever the case of their letters."""
