@@ -99,14 +99,14 @@ class Attempt:
         self._sent_at = perf_counter()
         if not self._began:
             self._began = self._sent_at
-        streams, content, framing = exchange.streams, core.content, core.framing
-        assert framing is not None
-        length = framing.length if streams else None if content is None else len(content)
+        sends, streams = core.to_send(), exchange.streams
+        content = sends.content
+        length = sends.framing.length if streams else None if content is None else len(content)
         head = request.framing(core.request.method, streamed=streams, length=length)
         authority = connection.target.authority
         adds = core.hooks.attempt_head or self._plan.deadline_name
-        own = exchange.attempts.lines(str(connection.target)) if adds else core.own_lines
-        data = request.head(core.request.method, core.target, authority, core.lines, own, head)
+        own = exchange.attempts.lines(str(connection.target)) if adds else sends.own_lines
+        data = request.head(core.request.method, sends.target, authority, sends.lines, own, head)
         more = streams and not body.whole
         if streams:
             # As the client framed it, and not as it happens to have come.
@@ -133,8 +133,7 @@ class Attempt:
         connection = self._connection
         if connection is None:
             return False
-        framing = self._exchange.core.framing
-        assert framing is not None
+        framing = self._exchange.core.to_send().framing
         if data:
             connection.write(data if framing.length is not None else request.chunk(data))
         blocked = connection.blocked()
@@ -153,8 +152,7 @@ class Attempt:
         connection = self._connection
         if connection is None:
             return
-        framing = self._exchange.core.framing
-        assert framing is not None
+        framing = self._exchange.core.to_send().framing
         if framing.length is None:
             connection.write((request.chunk(rest) if rest else b"") + request.LAST_CHUNK)
         connection.finish()

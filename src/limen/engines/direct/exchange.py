@@ -27,7 +27,8 @@ from limen.http.headers import Headers
 from limen.observe.access import shown
 from limen.observe.redaction import logger
 from limen.pipeline.attempts import Attempts
-from limen.pipeline.exchange import ANSWERING, BUFFERING, READING, REPLYING, SENDING, WAITING, Exchange
+from limen.pipeline.exchange import Exchange
+from limen.pipeline.states import ANSWERING, BUFFERING, READING, REPLYING, SENDING, WAITING
 from limen.pipeline.steps import MOST_HELD, must_buffer_body
 from limen.pipeline.target_attempt import TargetAttempt
 from limen.upstream.connection import Connection
@@ -169,7 +170,7 @@ class DirectExchange(PipelinedRequest):
         if plan is None or self._refusal is not None:
             return
         if self._too_long():
-            if self.core.framing is not None:
+            if self.core.upstream_request is not None:
                 self._stop()
                 self._advance(self.core.refuse_too_large())
             else:
@@ -239,10 +240,9 @@ class DirectExchange(PipelinedRequest):
         """Read a declared body whole, before anything is sent."""
         core = self.core
         assert core.plan is not None
-        assert core.framing is not None
         if self._too_long():
             self._advance(core.refuse_too_large())
-        elif self.body.whole or not core.framing.framed:
+        elif self.body.whole or not core.to_send().framing.framed:
             self._check_body()
         else:
             self.want_body()
@@ -292,17 +292,16 @@ class DirectExchange(PipelinedRequest):
     # --- the attempts ---
 
     def _send(self) -> None:
-        core = self.core
-        assert core.framing is not None
+        core, request = self.core, self.core.to_send()
         if self.body.seen and self._too_long():
             self._advance(core.refuse_too_large())
             return
-        if core.content is None and core.plan is not None and core.plan.route.contract.body is None:
-            self.streams = core.framing.framed
+        if request.content is None and request.plan.route.contract.body is None:
+            self.streams = request.framing.framed
         else:
             self.body.uncount(self)
-        if core.body_transform is not None:
-            self.body.change_by(core.body_transform)
+        if request.body_transform is not None:
+            self.body.change_by(request.body_transform)
         if self.streams:
             self.attempts.streams = True
             self.body.keep_most = self.attempts.most_kept()
@@ -311,9 +310,7 @@ class DirectExchange(PipelinedRequest):
     @property
     def attempts(self) -> Attempts:
         """What decides about the attempts."""
-        attempts = self.core.attempts
-        assert attempts is not None
-        return attempts
+        return self.core.to_send().started_attempts()
 
     def _start_attempt(self) -> None:
         self._pausing = None
@@ -644,8 +641,9 @@ class DirectExchange(PipelinedRequest):
         if self._pausing is not None:
             self._pausing.cancel()
             self._pausing = None
-        if self.core.attempts is not None:
-            self.core.attempts.give_up()
+        request = self.core.upstream_request
+        if request is not None and request.attempts is not None:
+            request.attempts.give_up()
 
     def _conclude(self, fault: Fault) -> None:
         if self._status_sent:
