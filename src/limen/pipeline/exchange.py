@@ -30,7 +30,7 @@ from limen.exchange.granted import Lease
 from limen.exchange.outcome import Outcome
 from limen.exchange.request import Request
 from limen.exchange.settlement import Settlement
-from limen.http.headers import Headers
+from limen.http.headers import NO_LINES, Headers
 from limen.http.replies import Reply
 from limen.pipeline import states
 from limen.pipeline.local_replies import NO_ANSWER, LocalReplies
@@ -83,7 +83,7 @@ class Exchange:
         self.reply: Reply | None = None
         self.fault: Fault | None = None
         self.awaited: Awaitable[Any] | None = None
-        self.more_lines: Headers = []  # what dependencies add to the head of the service's answer
+        self.more_lines: Headers = NO_LINES  # what dependencies add to the head of the service's answer
         self._found = found
         self._identity = b""  # the lines that tell the service who is calling
         self._phase: int = states.ENTER

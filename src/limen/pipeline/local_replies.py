@@ -9,13 +9,13 @@ from limen.exchange.answer_filters import filter_reply
 from limen.exchange.hooks import NO_HOOKS, Hooks
 from limen.exchange.outcome import Outcome
 from limen.exchange.request import Request
-from limen.http.headers import Headers
+from limen.http.headers import NO_LINES, Headers
 from limen.http.replies import Reply, complete, problem
 from limen.pipeline.settle import policy_failed
 from limen.runtime.proxy_status import ProxyStatusWriter
 
-NO_ANSWER: Final[tuple[int, Headers]] = (0, [])
-"""Stands for the head of the service's answer where none is replaced: nothing is ever added to it."""
+NO_ANSWER: Final[tuple[int, Headers]] = (0, NO_LINES)
+"""Stands for the head of the service's answer where none is replaced."""
 
 
 @final

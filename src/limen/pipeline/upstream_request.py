@@ -15,7 +15,7 @@ from limen.exchange.request import Request
 from limen.exchange.transforms import chain
 from limen.fairness.validations import Validations
 from limen.http.connection_auth import names_connection_scheme
-from limen.http.headers import Headers
+from limen.http.headers import NO_LINES, Headers
 from limen.http.replies import Reply
 from limen.pipeline.attempts import Attempts
 from limen.pipeline.fallback import Fallback, described
@@ -48,7 +48,7 @@ class UpstreamRequest:
         self.content: bytes | None = None
         self.body_transform: Transform | None = None
         self.target = b""
-        self.lines: Headers = []
+        self.lines: Headers = NO_LINES
         self.own_lines = gateway_lines(request.origin, request.request_id, identity)
         self.attempts: Attempts | None = None
         self.fallback: Fallback | None = None
