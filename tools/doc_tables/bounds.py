@@ -125,7 +125,7 @@ FIXED: dict[str, Unit] = {
     "engines.direct.body_meter.MOST_FRAMING": size,
     "engines.direct.input_buffer.MOST_WAITING": count,
     "engines.direct.input_buffer.SMALL": size,
-    "engines.direct.protocol.HEAVY": size,
+    "engines.direct.request_queue.HEAVY": size,
     "engines.direct.input_buffer.STEP": size,
     "engines.direct.input_buffer.STRETCH": size,
     "fairness.scheduler.ROUND": seconds,

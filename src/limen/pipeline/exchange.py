@@ -178,7 +178,7 @@ class Exchange:
         """11. Tell whether the fallback takes the place of an answer with ``status``, none of which has been used.
 
         Then it is for the engine to give that answer up, and to do what the state says: SENDING, with other ``attempts``, or
-        states.REPLYING.
+        REPLYING.
         """
         request, plan, now = self.upstream_request, self.plan, self.active.runtime.now
         if request is None or plan is None or not request.replaces(status, now, replayable=replayable):
