@@ -87,6 +87,7 @@ COMPILED = (
     "routing/table",
     "runtime/compile",
     "runtime/plan",
+    "upstream/answer_meter",
     "upstream/answer_rules",
     "upstream/balance_live",
     "upstream/connection",

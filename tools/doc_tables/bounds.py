@@ -48,7 +48,7 @@ FACTORS = frozenset({"Hedge(factor=)"})
 
 FIXED: dict[str, Unit] = {
     "compat.services.TIMEOUT": seconds,
-    "upstream.connection._MOST_INTERIM": count,
+    "upstream.answer_meter._MOST_INTERIM": count,
     "upstream.retry.MOST_AT_ONE_TARGET": count,
     "upstream.retry.MOST_ATTEMPTS": count,
     "upstream.retry.MOST_BODY": size,
