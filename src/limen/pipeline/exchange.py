@@ -303,7 +303,7 @@ class Exchange:
         framing = fits(plan, self.request)
         if isinstance(framing, Fault):
             return self.refuse(framing)
-        self.upstream_request = UpstreamRequest(plan, self.request, self.hooks, self.outcome, framing, self._identity)
+        self.upstream_request = UpstreamRequest(plan, self.request, self.outcome, framing, self._identity)
         if plan.route.contract.body is not None:
             self.state = states.READING
             return states.READING
@@ -322,7 +322,11 @@ class Exchange:
         request = self.to_send()
         request.prepare(found)
         self.state = states.SENDING
-        if request.gives_way() and not self.fall_back(_NO_TARGET, sent=False, replayable=True):
+        if (
+            request.fallback is not None
+            and request.gives_way()
+            and not self.fall_back(_NO_TARGET, sent=False, replayable=True)
+        ):
             return self.refuse(_NO_TARGET)
         return states.SENDING
 

@@ -9,7 +9,7 @@ from typing import Final, final
 from limen.contract.request_check import BodyFraming, check_body
 from limen.errors import Fault
 from limen.exchange.granted import Transform
-from limen.exchange.hooks import NO_HOOKS, Hooks
+from limen.exchange.hooks import NO_HOOKS
 from limen.exchange.outcome import Outcome
 from limen.exchange.request import Request
 from limen.exchange.transforms import chain
@@ -35,13 +35,11 @@ class UpstreamRequest:
     """
 
     __slots__ = (
-        *("_body_length", "_hooks", "_outcome", "_request", "attempts", "body_transform", "content", "fallback"),
+        *("_body_length", "_outcome", "_request", "attempts", "body_transform", "content", "fallback"),
         *("framing", "lines", "own_lines", "plan", "target"),
     )
 
-    def __init__(
-        self, plan: Plan, request: Request, hooks: Hooks, outcome: Outcome, framing: BodyFraming, identity: bytes
-    ) -> None:
+    def __init__(self, plan: Plan, request: Request, outcome: Outcome, framing: BodyFraming, identity: bytes) -> None:
         """``framing`` is what the client's head says of the body; ``identity`` are the lines that say who is calling."""
         self.plan = plan
         self.framing = framing
@@ -53,7 +51,6 @@ class UpstreamRequest:
         self.attempts: Attempts | None = None
         self.fallback: Fallback | None = None
         self._request = request
-        self._hooks = hooks
         self._outcome = outcome
         self._body_length: int = 0  # bytes of a declared body, as it came
 
@@ -71,8 +68,9 @@ class UpstreamRequest:
         self.target, lines = build_upstream_head(plan, match, request.method, request.query, request.head)
         if content is not None and len(content) != self._body_length:
             lines = without_digests(lines)
-        if self._hooks is not NO_HOOKS:
-            for change in self._hooks.request_head:
+        hooks = plan.hooks
+        if hooks is not NO_HOOKS:
+            for change in hooks.request_head:
                 lines = change(request, lines)
             lines = self._transform_body(lines)
         self.lines = lines
@@ -84,7 +82,7 @@ class UpstreamRequest:
         """Let the policies change the body; return ``lines`` without what is not true of it any more."""
         if not self.framing.framed and self.content is None:
             return lines
-        transforms = [one for make in self._hooks.request_body if (one := make(self._request)) is not None]
+        transforms = [one for make in self.plan.hooks.request_body if (one := make(self._request)) is not None]
         transform = chain(transforms)
         if transform is None:
             return lines
@@ -96,8 +94,8 @@ class UpstreamRequest:
         return without_digests(lines)
 
     def _new_attempts(self, plan: Plan) -> Attempts:
-        attempts = Attempts(plan, self._request, self._hooks, self._outcome, self.own_lines)
-        if self._hooks.request_head or (plan.passes_authorization and self._request.head.all(_AUTHORIZATION)):
+        attempts = Attempts(plan, self._request, plan.hooks, self._outcome, self.own_lines)
+        if plan.hooks.request_head or (plan.passes_authorization and self._request.head.all(_AUTHORIZATION)):
             attempts.private = names_connection_scheme(self.lines, _AUTHORIZATION)
         return attempts
 

@@ -25,7 +25,7 @@ _TRAILER_OVERHEAD: Final = 32
 class AnswerMeter:
     """Of one answer at a time: ``read`` bytes of it have come, ``content`` of them are content, in so many ``chunks``."""
 
-    __slots__ = ("_head", "_interim", "_limit", "_most_lines", "chunks", "content", "read")
+    __slots__ = ("_head", "_interim", "_limit", "_lines", "_most_lines", "chunks", "content", "read")
 
     def __init__(self, limit: int) -> None:
         """``limit`` bounds a head, and as many bytes may be neither head nor content."""
@@ -35,38 +35,34 @@ class AnswerMeter:
 
     def begin(self) -> None:
         """An exchange begins."""
-        self._interim: int = 0
-        self._begin_head()
-
-    def _begin_head(self) -> None:
         self.read: int = 0
         self.content: int = 0
         self.chunks: int = 0
         self._head: int = _HEAD_OVERHEAD
+        self._lines: int = 0
+        self._interim: int = 0
 
     def begin_again(self) -> bool:
         """An interim answer has ended, and another one follows; False if there were too many."""
-        behind = self.read - self._head  # this read may have brought more than the interim head
-        self._begin_head()
-        self.read = max(behind, 0)
-        self._interim += 1
-        return self._interim <= _MOST_INTERIM
+        behind, interim = self.read - self._head, self._interim + 1
+        self.begin()
+        self.read = max(behind, 0)  # this read may have brought more than the interim head
+        self._interim = interim
+        return interim <= _MOST_INTERIM
 
     def add_reason(self, size: int) -> None:
         """A piece of the reason phrase has come."""
         self._head += size
 
-    def add_line(self, name: bytes, value: bytes) -> None:
-        """A header line has come."""
+    def add_line(self, name: bytes, value: bytes) -> bool:
+        """A header line has come; False if there are too many, however short they are."""
         self._head += len(name) + len(value) + _LINE_OVERHEAD
+        self._lines += 1
+        return self._lines <= self._most_lines
 
     def add_trailer(self) -> None:
         """A trailer has come. It costs more than its bytes, as HTTP/2 counts it (RFC 9113 section 6.5.2): 4 can be one."""
         self._head -= _TRAILER_OVERHEAD
-
-    def too_many_lines(self, count: int) -> bool:
-        """Tell whether a head has too many lines, however short they are."""
-        return count > self._most_lines
 
     def head_is_too_long(self) -> bool:
         """Tell whether a head that has ended is too long. By its lines: one read may bring much of the content with it."""

@@ -211,8 +211,7 @@ class Connection(FlowControlProtocol):
             self._meter.add_trailer()
             return
         self._headers.append((name.lower(), value))
-        self._meter.add_line(name, value)
-        if self._meter.too_many_lines(len(self._headers)):
+        if not self._meter.add_line(name, value):
             raise httptools.HttpParserError("too many header lines")
 
     def on_headers_complete(self) -> None:

@@ -17,7 +17,7 @@ def test_a_head_has_as_many_bytes_as_its_lines() -> None:
 
 def test_short_lines_are_bounded_by_their_number() -> None:
     meter = AnswerMeter(LIMIT)
-    assert [meter.too_many_lines(count) for count in (10, 11)] == [False, True]
+    assert [meter.add_line(b"n", b"v") for _ in range(11)] == [True] * 10 + [False]
 
 
 @pytest.mark.parametrize(("chunks", "padded"), [(0, True), (1, False)])

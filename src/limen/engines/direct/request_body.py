@@ -1,10 +1,13 @@
 """The body of one request on the direct engine, as long as some of it is held."""
 
-from typing import final
+from typing import Final, final
 
 from limen.engines.direct.downstream import CONTINUE, Downstream
 from limen.exchange.granted import Transform
 from limen.fairness.body_memory import BodyMemory, Holder
+
+NO_PARTS: Final[list[bytes]] = []
+"""Stands for what is held until something is: nothing is ever added to it."""
 
 
 @final
@@ -34,7 +37,7 @@ class RequestBody:
         self._counted = False
         self._expects = expects
         self._transform: Transform | None = None
-        self.parts: list[bytes] = []
+        self.parts: list[bytes] = NO_PARTS
         self.seen: int = 0
         self.whole = False
         self.forwarded = False
@@ -53,6 +56,8 @@ class RequestBody:
 
     def hold(self, data: bytes, holder: Holder) -> None:
         """Keep a piece, which counts for ``holder``, whose body this is; it may be the one that has to give way."""
+        if self.parts is NO_PARTS:
+            self.parts = []
         self.parts.append(data)
         self._counted = True
         self._bodies.add(holder, len(data))
@@ -67,9 +72,9 @@ class RequestBody:
         """Let ``transform`` have what has come, and from now on what comes."""
         self._transform = transform
         if self.parts:
-            self.parts[:] = [transform.feed(b"".join(self.parts))]
+            self.parts = [transform.feed(b"".join(self.parts))]
         if self.whole:
-            self.parts.append(transform.end())
+            self.parts = [*self.parts, transform.end()]
 
     def changed(self, data: bytes) -> bytes:
         """Return a piece as the service gets it."""

@@ -52,7 +52,9 @@ class UpstreamSide:
     @property
     def attempts(self) -> Attempts:
         """What decides about the attempts."""
-        return self.request.started_attempts()
+        attempts = self.request.attempts
+        assert attempts is not None
+        return attempts
 
     # --- an attempt begins ---
 
