@@ -43,10 +43,10 @@ async def test_a_client_that_pipelines_and_reads_nothing(path: bytes) -> None:
         line, unread, held = [0], [0], [0]
 
         def stuck() -> bool:
-            line.append(len(protocol.line))
+            line.append(len(protocol.requests.waiting))
             unread.append(protocol.transport.get_write_buffer_size())
             held.append(protocol.state.bodies.total)
-            return protocol.input.write_paused and protocol.input.pending() and protocol.line_is_full()
+            return protocol.input.write_paused and protocol.input.pending() and protocol.requests.is_full()
 
         await until(stuck)
         answered = 0
@@ -232,8 +232,8 @@ async def test_a_body_that_is_refused_in_line_is_released() -> None:
         assert bodies is gateway.app.active_config().runtime.body_memory  # engines and what waits before them share it
         writer.write(b"POST /svc/x HTTP/1.1\r\nhost: g\r\ntransfer-encoding: chunked\r\n\r\n")
         writer.write(b"f000\r\n" + bytes(0xF000) + b"\r\n")
-        await until(lambda: any(one.line for one in gateway.served.connections))
-        (one,) = [one for one in gateway.served.connections if one.line]
+        await until(lambda: any(one.requests.waiting for one in gateway.served.connections))
+        (one,) = [one for one in gateway.served.connections if one.requests.waiting]
         await until(lambda: one.parser.meter.content == 0xF000)
         writer.write(b"no chunk\r\n")
         await until(lambda: one.parser.stage == DISCARDING)

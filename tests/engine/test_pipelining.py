@@ -260,10 +260,10 @@ async def test_requests_in_line_at_a_stop_are_logged_with_it(caplog: pytest.LogC
     caplog.set_level(logging.INFO, "limen.access")
     async with ScriptedUpstream(held) as upstream, serving(build(upstream.url)) as gateway:
         request = asyncio.create_task(gateway.raw(get(b"/svc/1", b"x-request-id: first") + IN_LINE))
-        await until(lambda: len(upstream.requests) == 1 and len(gateway.connections[0].line) == 3)
+        await until(lambda: len(upstream.requests) == 1 and len(gateway.connections[0].requests.waiting) == 3)
         state = gateway.connections[0].server_state
         state.default_headers = [*state.default_headers, (b"connection", b"close")]
-        gateway.connections[0].serving.keep_alive = False  # as the answer's head has it
+        gateway.connections[0].requests.serving.keep_alive = False  # as the answer's head has it
         release.set()
         assert (await request).endswith(b"ok")
         await until(lambda: len(logged(caplog)) == 4)
@@ -292,7 +292,7 @@ async def test_requests_in_line_behind_a_refusal_at_a_stop_are_logged_with_the_s
             writer.write(get(b"/svc/1") + get(b"/mine") + IN_LINE)
             await reader.readuntil(b"\r\n\r\no")
             (connection,) = gateway.connections
-            await until(lambda: len(connection.line) == 4)
+            await until(lambda: len(connection.requests.waiting) == 4)
             state = connection.server_state
             state.default_headers = [*state.default_headers, (b"connection", b"close")]
             release.set()
@@ -320,7 +320,7 @@ async def test_requests_behind_a_last_answer_are_not_blamed_on_the_client(
     caplog.set_level(logging.INFO, "limen.access")
     async with serving(app) as gateway:
         request = asyncio.create_task(gateway.raw(get(b"/last") * 2))
-        await until(lambda: bool(gateway.connections) and len(gateway.connections[0].line) == 1)
+        await until(lambda: bool(gateway.connections) and len(gateway.connections[0].requests.waiting) == 1)
         release.set()
         assert (await request).endswith(b'"last"')
         await until(lambda: len(logged(caplog)) == 2)
@@ -353,7 +353,7 @@ async def test_requests_behind_a_refusal_are_cancelled_when_the_client_resets(
         await loop.sock_sendall(client, get(b"/refuses") * 8)
         await until(lambda: refused and gateway.connections[0].input.write_paused)
         (connection,) = gateway.connections
-        in_line = len(connection.line)
+        in_line = len(connection.requests.waiting)
         assert in_line
         bodies = connection.state.bodies
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -391,11 +391,11 @@ async def test_a_failure_at_the_end_of_a_connection_leaves_nothing(
     async with ScriptedUpstream(waits) as upstream, serving(build(upstream.url)) as gateway:
         _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
         writer.write(get(b"/svc/1") + get(b"/local") * 3)
-        await until(lambda: len(upstream.requests) == 1 and len(gateway.connections[0].line) == 3)
+        await until(lambda: len(upstream.requests) == 1 and len(gateway.connections[0].requests.waiting) == 3)
         (connection,) = gateway.connections
         connection.state.fresh = fails_once  # each of those in line gets an id when it is dropped
         writer.close()
-        await until(lambda: not connection.line)
+        await until(lambda: not connection.requests.waiting)
         assert gateway.connections == []
         assert not connection.state.addresses
         assert connection.state.running == 0

@@ -68,7 +68,7 @@ async def test_frames_arrive_that_came_with_the_head_and_after_it(padding: int, 
         assert taker.got.partition(b"\r\n\r\n")[2] == whole
         # Nothing of it was read by the one before, which is none of the server's connections any more.
         assert (old.input.pending(), old in gateway.connections) == (False, False)
-        assert len(old.line) == 0
+        assert len(old.requests.waiting) == 0
         taker.transport.write(b"bye")
         taker.transport.close()
         assert await reader.read() == b"bye"
@@ -117,7 +117,7 @@ async def test_a_connection_is_not_given_away_while_a_request_before_waits() -> 
         (connection,) = gateway.connections
         connection.config.ws_protocol_class = FakeWebSocket
         writer.write(b"GET /slow HTTP/1.1\r\nhost: g\r\n\r\n" + head(1))
-        await until(lambda: len(connection.line) == 1)
+        await until(lambda: len(connection.requests.waiting) == 1)
         free.set()
         assert (await reader.readuntil(b'"slow"')).startswith(b"HTTP/1.1 200 ")
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 404 ")  # the offer is passed over

@@ -48,7 +48,7 @@ FACTORS = frozenset({"Hedge(factor=)"})
 
 FIXED: dict[str, Unit] = {
     "compat.services.TIMEOUT": seconds,
-    "upstream.connection._MOST_INTERIM": count,
+    "upstream.answer_meter._MOST_INTERIM": count,
     "upstream.retry.MOST_AT_ONE_TARGET": count,
     "upstream.retry.MOST_ATTEMPTS": count,
     "upstream.retry.MOST_BODY": size,
@@ -125,7 +125,7 @@ FIXED: dict[str, Unit] = {
     "engines.direct.body_meter.MOST_FRAMING": size,
     "engines.direct.input_buffer.MOST_WAITING": count,
     "engines.direct.input_buffer.SMALL": size,
-    "engines.direct.protocol.HEAVY": size,
+    "engines.direct.request_queue.HEAVY": size,
     "engines.direct.input_buffer.STEP": size,
     "engines.direct.input_buffer.STRETCH": size,
     "fairness.scheduler.ROUND": seconds,

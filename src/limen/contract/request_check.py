@@ -40,10 +40,14 @@ class BodyFraming:
         self.framed = framed
 
 
+_NO_BODY: Final = BodyFraming(None, framed=False)
+"""What nearly every head says. It is shared: nobody changes the framing of a body that is not there."""
+
+
 def read_framing(head: Head, contract: Contract, max_body: int | None) -> BodyFraming | Fault:
     """Read what the head says of the body; a Fault for too much, and for an expectation that is not ours."""
     if head.none(_OF_FRAMING):
-        return BodyFraming(None, framed=False)
+        return _NO_BODY
     if any(value.lower() != b"100-continue" for value in head.all(b"expect")):
         return Fault(Kind.EXPECTATION_FAILED)
     given = head.all(b"content-length")

@@ -10,6 +10,9 @@ from typing import Final
 
 Headers = list[tuple[bytes, bytes]]
 
+NO_LINES: Final[Headers] = []
+"""Stands for header lines that are not there, or not yet: nothing is ever added to it."""
+
 # RFC 9110 section 7.6.1, with the historical names that it tells intermediaries to drop as well.
 HOP_BY_HOP: Final = frozenset(
     (

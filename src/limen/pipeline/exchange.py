@@ -7,7 +7,7 @@
 4.                     limits, which may wait (``limit``); then FastAPI's dependencies (``guard_passed``)
 5.                     the parameters, then the declared body (after 3: an anonymous caller cannot probe schemas)
 6.                     an answer that is there already (``lookup``)
-7.                     the head for the service
+7.                     the head for the service (``limen.pipeline.upstream_request``)
 8.                     a target and one of its connections (``must_buffer_body``: may a body that streams have one yet)
 9. 10.                 what one attempt adds to the head, and what follows from how it ended (``limen.pipeline.attempts``);
                        ``fall_back``, ``replaces``: another service, or a fixed answer, in place of the last one
@@ -19,75 +19,37 @@ Whatever waits for something outside is resumed with what came of it (``resume``
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final, cast, final
 
-from limen.contract.answer_head import replaced
-from limen.contract.edited_answer import AnswerHook, EditedAnswer, HookResult
-from limen.contract.request_check import BodyFraming, check_body, check_parameters, read_framing, too_large
+from limen.contract.edited_answer import EditedAnswer, HookResult
+from limen.contract.request_check import too_large
 from limen.errors import Fault, Kind
 from limen.exchange.answer import Answer, Source
-from limen.exchange.answer_filters import AnswerFilters, filter_reply
-from limen.exchange.granted import Lease, Transform
-from limen.exchange.hooks import NO_HOOKS
+from limen.exchange.answer_filters import AnswerFilters
+from limen.exchange.granted import Lease
 from limen.exchange.outcome import Outcome
 from limen.exchange.request import Request
 from limen.exchange.settlement import Settlement
-from limen.exchange.transforms import chain
-from limen.http.connection_auth import names_connection_scheme
-from limen.http.headers import Headers, values
-from limen.http.replies import Reply, allowed, complete, problem, redirect
-from limen.pipeline.attempts import Attempts
-from limen.pipeline.health import health_answer
-from limen.pipeline.settle import end, policy_failed, settle
-from limen.pipeline.steps import (
-    admit,
-    build_upstream_head,
-    client_head,
-    gateway_lines,
-    must_buffer_answer,
-    preflight,
-    with_more,
-    without_digests,
-)
-from limen.routing.table import HealthEndpoint, Match, MethodNotAllowed, Redirect
-from limen.runtime.fallback import FALLS_BACK
+from limen.http.headers import NO_LINES, Headers
+from limen.http.replies import Reply
+from limen.pipeline import states
+from limen.pipeline.local_replies import NO_ANSWER, LocalReplies
+from limen.pipeline.policy_phase import PolicyPhase
+from limen.pipeline.service_answer import HeldAnswer, filters_of
+from limen.pipeline.settle import describe, end, settle
+from limen.pipeline.steps import admit, client_head, fits, identity_lines, must_buffer_answer, with_more
+from limen.pipeline.unrouted import Unrouted, answer_without_route, hooks_without_route
+from limen.pipeline.upstream_request import UpstreamRequest
+from limen.routing.table import HealthEndpoint, Match, MethodNotAllowed
 from limen.runtime.host import ActiveConfig
 from limen.runtime.plan import Plan
 
-# The state of an exchange: what its engine is to do.
-NEW: Final = 0
-WAITING: Final = 1
-"""Wait for ``awaited``, then ``resume`` with what it gives."""
-READING: Final = 2
-"""Read the declared body whole, then call ``body_came``."""
-SENDING: Final = 3
-"""Send the request to the service, once a connection is there; then call ``answer_begins``."""
-ANSWERING: Final = 4
-"""Pass the content of the service's answer on, behind the head in ``answer``."""
-BUFFERING: Final = 5
-"""Read the service's answer whole, then call ``answer_whole``."""
-REPLYING: Final = 6
-"""Write ``reply``; ``fault`` is why, if it is a refusal."""
-LOCAL: Final = 7
-"""Hand the request on: it is for an endpoint of the application itself."""
-SETTLED: Final = 8
-GUARDING: Final = 9
-"""Run the route's dependencies, which may answer themselves; else call ``guard_passed``."""
+_NO_TARGET: Final = Fault(Kind.UPSTREAM_REFUSED, cause="no target is well")
 
-# What is waited for, and goes on from there.
-_ENTER: Final = 0
-_ARRIVE: Final = 2
-_IDENTIFY: Final = 3
-_LIMIT: Final = 4
-_BODY: Final = 5
-_LOOKUP: Final = 6
-_ANSWER: Final = 11
-
-_AUTHORIZATION: Final = b"authorization"
-
-Found = Match[Plan] | HealthEndpoint | Redirect | MethodNotAllowed | Fault
+Found = Match[Plan] | Unrouted
 
 
+@final
 class Exchange:
     """One request and its answer. ``state`` says what the engine is to do next; each method below returns the new one.
 
@@ -96,56 +58,39 @@ class Exchange:
     """
 
     __slots__ = (
-        *("active", "answer", "awaited", "body_transform", "content", "fault", "filters", "framing", "hooks", "lines"),
-        *(
-            "attempts",
-            "more_lines",
-            "outcome",
-            "own_lines",
-            "plan",
-            "reply",
-            "request",
-            "state",
-            "target",
-        ),
-        *("_at", "_body_length", "_buffered", "_found", "_hook", "_instead_of", "_phase", "_settlement"),
+        *("active", "answer", "awaited", "fault", "filters", "hooks", "more_lines", "outcome", "plan"),
+        *("reply", "request", "state", "upstream_request"),
+        *("_found", "_held", "_identity", "_phase", "_policies", "_replaced", "_settlement"),
     )
 
     def __init__(self, active: ActiveConfig, found: Found | None, request: Request, outcome: Outcome) -> None:
         """Keep what the table has ``found``, None for a path that it does not know; nothing is decided yet."""
-        plan = found.plan if isinstance(found, Match) else None
         self.active = active
-        self.plan = plan
         self.request = request
         self.outcome = outcome
-        self.hooks = active.hooks if plan is None else plan.hooks
-        if plan is None:
-            self._without_route(found)
-        self.state: int = NEW
-        self.framing: BodyFraming | None = None
-        self.content: bytes | None = None  # a declared body, as the service gets it
-        self.body_transform: Transform | None = None  # of a body that streams
-        self.target = b""
-        self.lines: Headers = []
+        self.plan: Plan | None = None
+        if isinstance(found, Match):
+            self.plan = plan = found.plan
+            self.hooks = plan.hooks
+            outcome.route = plan.route.path
+            outcome.upstream = plan.route.upstream.name
+        else:
+            self.hooks = hooks_without_route(active, found, request, outcome)
+        self.state: int = states.NEW
+        self.upstream_request: UpstreamRequest | None = None  # once the head fits its contract
         self.answer: Answer | None = None
         self.filters: AnswerFilters | None = None
         self.reply: Reply | None = None
         self.fault: Fault | None = None
         self.awaited: Awaitable[Any] | None = None
-        self.attempts: Attempts | None = None  # once the request may be sent
+        self.more_lines: Headers = NO_LINES  # what dependencies add to the head of the service's answer
         self._found = found
-        self.more_lines: Headers = []  # what dependencies add to the head of the service's answer
-        self.own_lines = b""  # what the gateway adds to the head for the service
-        self._hook: AnswerHook | None = None
-        self._buffered: tuple[int, Headers] = (0, [])
-        self._instead_of = ""  # the end of the service whose place the fallback has taken, for the log
-        self._body_length: int = 0  # bytes of a declared body, as it came
-        self._phase: int = _ENTER
-        self._at: int = 0
+        self._identity = b""  # the lines that tell the service who is calling
+        self._phase: int = states.ENTER
+        self._policies: PolicyPhase | None = None  # those that are asked
+        self._held: HeldAnswer | None = None
+        self._replaced: tuple[int, Headers] = NO_ANSWER  # the head of an answer that another one takes the place of
         self._settlement: Settlement | None = None
-        if plan is not None:
-            outcome.route = plan.route.path
-            outcome.upstream = plan.route.upstream.name
         if self.hooks.settle:
             self._keep()
 
@@ -156,33 +101,32 @@ class Exchange:
         enter = self.active.hooks.enter
         if not enter or isinstance(self._found, HealthEndpoint):
             return self._routed()
-        return self._consult(_ENTER, enter, 0)
+        return self._consult(states.ENTER, enter)
 
     def resume(self, value: object) -> int:
         """Go on with what ``awaited`` has given."""
         self.awaited = None
         phase = self._phase
-        if phase == _IDENTIFY:
+        if phase == states.IDENTIFY:
             return self._admitted(cast("bytes | Fault", value))
-        if phase == _BODY:
+        if phase == states.BODY:
             return self._body_checked(cast("bytes | Fault | None", value))
-        if phase == _ANSWER:
+        if phase == states.ANSWER:
             return self._finished(cast("HookResult", value))
-        if self._answered(value):
-            return self.state
-        return self._consult(phase, self._hooks_of(phase), self._at)
+        assert self._policies is not None
+        return self._consulted(self._policies.go_on(value))
 
     @property
     def waits_for_policy(self) -> bool:
         """Tell whether a policy has given what is waited for: a future of a policy's may be waited for by others, too."""
-        return self._phase in (_ENTER, _LIMIT, _LOOKUP)
+        return self._phase in (states.ENTER, states.LIMIT, states.LOOKUP)
 
     def abandon(self, value: object) -> None:
         """Take note of what ``awaited`` has given too late: what was granted goes back, and nothing else follows."""
         if isinstance(value, Fault | Reply | EditedAnswer | bytes) or value is None:
             return
         self._keep().grant(cast("Lease", value))
-        if self.state == SETTLED:
+        if self.state == states.SETTLED:
             end(self.outcome)
 
     def guard_passed(self, more_lines: Headers) -> int:
@@ -193,22 +137,21 @@ class Exchange:
 
     def body_came(self, content: bytes) -> int:
         """5. Check a declared body, which is whole."""
-        plan = self.plan
-        assert plan is not None
-        body = plan.route.contract.body
-        assert body is not None
-        self._body_length = len(content)
-        validations = self.active.runtime.validations
-        checked = check_body(body, content, self.request.head, plan.route.max_body, validations)
+        checked = self.to_send().check_body(content, self.active.runtime.validations)
         if checked is None or isinstance(checked, bytes | Fault):
             return self._body_checked(checked)
-        return self._wait(_BODY, checked)
+        return self._wait(states.BODY, checked)
+
+    def to_send(self) -> UpstreamRequest:
+        """Return what the service gets, for an engine that is to read or to send it."""
+        assert self.upstream_request is not None
+        return self.upstream_request
 
     def refuse(self, fault: Fault) -> int:
         """Answer with ``fault``, wherever it stands; the head of no other answer may be out."""
         self.fault = fault
-        fixed = self._fixed_answer(fault)
-        return self._reply(self._problem(fault) if fixed is None else fixed)
+        fixed = None if self.upstream_request is None else self.upstream_request.fixed_answer(fault)
+        return self._reply(self._local_replies().refusal(fault, fixed))
 
     def refuse_too_large(self) -> int:
         """Refuse a body that has passed the bound of its route."""
@@ -224,13 +167,12 @@ class Exchange:
         there are other ``attempts``, of another ``plan``, and the engine begins anew with them. A fixed answer needs none of
         that: ``refuse`` gives it.
         """
-        plan, attempts = self.plan, self.attempts
-        if plan is None or plan.fallback is None or attempts is None or fault.kind not in FALLS_BACK:
+        request, now = self.upstream_request, self.active.runtime.now
+        if request is None or not request.fall_back(fault, now, sent=sent, replayable=replayable):
             return False
-        other = plan.fallback.plan
-        if other is None or not attempts.may_go_to_another_service(sent=sent, replayable=replayable):
-            return False
-        return self._ask_instead(plan, other, _described(fault))
+        self.plan = request.plan
+        self.state = states.SENDING
+        return True
 
     def replaces(self, status: int, headers: Headers, *, replayable: bool) -> bool:
         """11. Tell whether the fallback takes the place of an answer with ``status``, none of which has been used.
@@ -238,49 +180,19 @@ class Exchange:
         Then it is for the engine to give that answer up, and to do what the state says: SENDING, with other ``attempts``, or
         REPLYING.
         """
-        plan, attempts = self.plan, self.attempts
-        if plan is None or plan.fallback is None or attempts is None or status not in plan.fallback.statuses:
+        request, plan, now = self.upstream_request, self.plan, self.active.runtime.now
+        if request is None or plan is None or not request.replaces(status, now, replayable=replayable):
             return False
-        fallback, end = plan.fallback, f"an answer of {status}"
-        if fallback.plan is not None:
-            if not attempts.may_go_to_another_service(sent=True, replayable=replayable):
-                return False
-            if not self._ask_instead(plan, fallback.plan, end):
-                return False
         if plan.session_ender is not None:
             plan.session_ender(headers)
-        if fallback.reply is not None:
-            self._buffered = (status, headers)
-            self._instead_of = f"a fixed answer in place of {plan.upstream.upstream.name}: {end}"
-            reply = fallback.reply(self.request)
-            reply.headers.extend(self._proxy_status(None))
-            self._reply(reply)
+        fixed = request.fixed_answer_for(status)
+        if fixed is None:
+            self.plan = request.plan
+            self.state = states.SENDING
+        else:
+            self._replaced = (status, headers)
+            self._reply(self._local_replies().explained(fixed, None))
         return True
-
-    def _ask_instead(self, plan: Plan, other: Plan, end: str) -> bool:
-        """Let the service of ``other`` have the request; False if it cannot be told who is calling."""
-        earlier, lines = self.attempts, self._identity_for(other)
-        assert earlier is not None
-        if isinstance(lines, Fault):
-            return False  # it would be told the same as the first one: that fault stands
-        self._take(other)
-        self.own_lines = gateway_lines(self.request.origin, self.request.request_id, lines)
-        self._instead_of = f"in place of {plan.upstream.upstream.name}: {end}"
-        self.attempts = attempts = self._new_attempts(other)
-        attempts.follow(earlier)
-        self.state = SENDING
-        return True
-
-    def _fixed_answer(self, fault: Fault) -> Reply | None:
-        plan = self.plan
-        if plan is None or plan.fallback is None or self.attempts is None or fault.kind not in FALLS_BACK:
-            return None
-        if plan.fallback.reply is None:
-            return None
-        self._instead_of = f"a fixed answer in place of {plan.upstream.upstream.name}"
-        reply = plan.fallback.reply(self.request)
-        reply.headers.extend(self._proxy_status(fault))
-        return reply
 
     # --- the answer ---
 
@@ -290,34 +202,30 @@ class Exchange:
         assert plan is not None
         if plan.session_ender is not None:
             headers = plan.session_ender(headers)
-        attempts = self.attempts
-        assert attempts is not None
-        if attempts.upstream.sticky is not None:
-            self.more_lines = [*self.more_lines, *attempts.binding_lines()]
-        self._hook = hook = must_buffer_answer(plan, self.request.method, status)
+        if plan.upstream.sticky is not None:
+            self.more_lines = [*self.more_lines, *self.to_send().binding_lines()]
+        hook = must_buffer_answer(plan, self.request.method, status)
         if hook is not None:
-            self._buffered = (status, headers)
-            # Plain was asked for by ``build_upstream_head``.
-            if values(headers, b"content-encoding"):
-                cause = "the answer is encoded although identity was asked for"
-                return self.refuse(Fault(Kind.UPSTREAM_CONTRACT, cause=cause))
-            self.state = BUFFERING
-            return BUFFERING
+            self._held = held = HeldAnswer(hook, status, headers)
+            self._replaced = held.head
+            if (fault := held.fault()) is not None:
+                return self.refuse(fault)
+            self.state = states.BUFFERING
+            return states.BUFFERING
         lines = client_head(plan, status, headers, self.request)
         if self.more_lines:
             lines = with_more(lines, self.more_lines)
         self.answer = answer = Answer(status, lines, None, "upstream")
         if self.hooks.sees_answers:
-            answer.length = next((int(value) for name, value in lines if name == b"content-length"), None)
-            self.filters = AnswerFilters(self.hooks, self.request, answer, self._policy_failed)
-        self.state = ANSWERING
-        return ANSWERING
+            self.filters = filters_of(answer, self.hooks, self.request, self.outcome)
+        self.state = states.ANSWERING
+        return states.ANSWERING
 
     def answer_whole(self, content: bytes) -> int:
         """11. Let what an answer that was read has to go through have it."""
-        assert self._hook is not None
-        made = self._hook(content, self.request.principal)
-        return self._finished(made) if isinstance(made, EditedAnswer | Fault) else self._wait(_ANSWER, made)
+        assert self._held is not None
+        made = self._held.edited(content, self.request.principal)
+        return self._finished(made) if isinstance(made, EditedAnswer | Fault) else self._wait(states.ANSWER, made)
 
     # --- the end ---
 
@@ -329,76 +237,43 @@ class Exchange:
 
     def describe(self, status: int, fault: Fault | None, *, cut: bool) -> bool:
         """Say what it came to, for whoever settles the outcome; False if that was said before."""
-        if self.state == SETTLED:
+        if self.state == states.SETTLED:
             return False
-        self.state = SETTLED
+        self.state = states.SETTLED
         self.awaited = None
-        if self.attempts is not None:
-            self.attempts.give_up()
         if self.filters is not None:
             self.filters.abort()
-        outcome = self.outcome
-        outcome.status = status
-        outcome.cut = cut
-        if fault is not None:
-            outcome.code = fault.kind.code
-            outcome.cause = fault.cause
-            if fault.kind is Kind.CLIENT_CLOSED or not status:
-                outcome.status = fault.kind.status
-        if self._instead_of:
-            outcome.cause = f"{outcome.cause}; {self._instead_of}" if outcome.cause else self._instead_of
+        describe(self.outcome, status, fault, cut=cut)
+        if self.upstream_request is not None:
+            self.upstream_request.end()
         return True
 
     # --- inside: the steps in order ---
-
-    def _without_route(self, found: Found | None) -> None:
-        """Take other policies than those of the gateway, where no route was ``found``.
-
-        A preflight has those of the route that it asks about. A health endpoint has none: a limit or a list of addresses must
-        not make an orchestrator end a process that is well.
-        """
-        if isinstance(found, MethodNotAllowed):
-            if (asked := preflight(self.active.table, self.request)) is not None:
-                self.hooks = asked.hooks
-                self.outcome.route = asked.route.path
-        elif isinstance(found, HealthEndpoint):
-            self.hooks = NO_HOOKS
-            self.outcome.route = found.path
 
     def _routed(self) -> int:
         """1. Answer what no route answers."""
         found, request = self._found, self.request
         if found is None:
-            self.state = LOCAL
-            return LOCAL
+            self.state = states.LOCAL
+            return states.LOCAL
         if isinstance(found, Match):
             request.params = found.params
             request.route = self.outcome.route
-            return self._consult(_ARRIVE, self.hooks.arrive, 0) if self.hooks.arrive else self._identify(found)
-        if isinstance(found, Fault):
-            return self.refuse(found)
-        if isinstance(found, HealthEndpoint):
-            answer = health_answer(found, self.active.runtime.readiness, request.request_id)
-            return self.refuse(answer) if isinstance(answer, Fault) else self._reply(answer)
-        if isinstance(found, Redirect):
-            location = request.root + found.path
-            if request.query is not None:
-                location += b"?" + request.query
-            return self._reply(redirect(location, request.request_id))
-        if request.method == b"OPTIONS":
-            # A preflight is answered by the policies of the route that it asks about, if one of them does.
-            if self.outcome.route != "-" and self.hooks.arrive and self._phase != _ARRIVE:
-                request.route = self.outcome.route
-                return self._consult(_ARRIVE, self.hooks.arrive, 0)
-            return self._reply(allowed(found.allow, request.request_id))
-        return self.refuse(Fault(Kind.METHOD_NOT_ALLOWED, headers=((b"allow", b", ".join(found.allow)),)))
+            return self._consult(states.ARRIVE, self.hooks.arrive) if self.hooks.arrive else self._identify(found)
+        preflight = isinstance(found, MethodNotAllowed) and request.method == b"OPTIONS" and self.outcome.route != "-"
+        if preflight and self.hooks.arrive and self._phase != states.ARRIVE:
+            # It is answered by the policies of the route that it asks about, if one of them does.
+            request.route = self.outcome.route
+            return self._consult(states.ARRIVE, self.hooks.arrive)
+        answer = answer_without_route(self.active, found, request)
+        return self.refuse(answer) if isinstance(answer, Fault) else self._reply(answer)
 
     def _identify(self, match: Match[Plan]) -> int:
         """3. Find out who is calling."""
         admitted = admit(match.plan.access_control, self.request, self.outcome, self.active.runtime.now())
         if isinstance(admitted, bytes | Fault):
             return self._admitted(admitted)
-        return self._wait(_IDENTIFY, admitted)
+        return self._wait(states.IDENTIFY, admitted)
 
     def _admitted(self, admitted: bytes | Fault) -> int:
         if isinstance(admitted, Fault):
@@ -406,214 +281,112 @@ class Exchange:
         assert self.plan is not None
         sides = self.plan.sides
         if sides is not None:
-            side = sides.canary if sides.choose(self.request) else sides.stable
-            self._take(side)
-            admitted = self._identity_for(side)
+            self.plan = side = sides.canary if sides.choose(self.request) else sides.stable
+            self.outcome.upstream = side.upstream.upstream.name
+            now = self.active.runtime.now()
+            admitted = identity_lines(side, self.request.principal, self.outcome.request_id, now)
             if isinstance(admitted, Fault):
                 return self.refuse(admitted)
-        self.own_lines = gateway_lines(self.request.origin, self.request.request_id, admitted)
-        return self._consult(_LIMIT, self.hooks.limit, 0) if self.hooks.limit else self._let_in()
-
-    def _take(self, plan: Plan) -> None:
-        """Go on with ``plan``, which is that of the route for another of its services."""
-        self.plan = plan
-        self.outcome.upstream = plan.upstream.upstream.name
-
-    def _identity_for(self, plan: Plan) -> bytes | Fault:
-        """Return the lines that tell the service of ``plan`` who is calling."""
-        access, principal = plan.access_control, self.request.principal
-        if access is None or principal is None:
-            return b""
-        return access.identity_lines(principal, self.outcome.request_id, self.active.runtime.now())
+        self._identity = admitted
+        return self._consult(states.LIMIT, self.hooks.limit) if self.hooks.limit else self._let_in()
 
     def _let_in(self) -> int:
         plan = self.plan
         assert plan is not None
         if plan.guard is not None:
-            self.state = GUARDING
-            return GUARDING
+            self.state = states.GUARDING
+            return states.GUARDING
         return self._fits(plan)
 
     def _fits(self, plan: Plan) -> int:
         """5. Check what the head says against the contract."""
-        request = self.request
-        route = plan.route
-        contract = route.contract
-        fault = check_parameters(contract, request.params, request.query or b"", request.head, plan.withheld_headers)
-        if fault is not None:
-            return self.refuse(fault)
-        framing = read_framing(request.head, contract, route.max_body)
+        framing = fits(plan, self.request)
         if isinstance(framing, Fault):
             return self.refuse(framing)
-        self.framing = framing
-        if contract.body is not None:
-            self.state = READING
-            return READING
-        return self._look_up() if self.hooks.lookup else self._prepare()
+        self.upstream_request = UpstreamRequest(plan, self.request, self.outcome, framing, self._identity)
+        if plan.route.contract.body is not None:
+            self.state = states.READING
+            return states.READING
+        return self._consult(states.LOOKUP, self.hooks.lookup) if self.hooks.lookup else self._prepare()
 
     def _body_checked(self, content: bytes | Fault | None) -> int:
         if isinstance(content, Fault):
             return self.refuse(content)
-        self.content = content
-        return self._look_up() if self.hooks.lookup else self._prepare()
-
-    def _look_up(self) -> int:
-        """6. See whether the answer is there already."""
-        return self._consult(_LOOKUP, self.hooks.lookup, 0)
+        self.to_send().content = content
+        return self._consult(states.LOOKUP, self.hooks.lookup) if self.hooks.lookup else self._prepare()
 
     def _prepare(self) -> int:
-        """7. Build what the service gets."""
-        plan, found, request = self.plan, self._found, self.request
-        assert plan is not None
+        """7. Build what the service gets; 8. or leave it to the fallback at once."""
+        found = self._found
         assert isinstance(found, Match)
-        self.target, lines = build_upstream_head(plan, found, request.method, request.query, request.head)
-        if self.content is not None and len(self.content) != self._body_length:
-            lines = without_digests(lines)
-        if self.hooks is not NO_HOOKS:
-            for change in self.hooks.request_head:
-                lines = change(request, lines)
-            lines = self._transform_body(lines)
-        self.lines = lines
-        self.attempts = attempts = self._new_attempts(plan)
-        self.state = SENDING
+        request = self.to_send()
+        request.prepare(found)
+        self.state = states.SENDING
         if (
-            plan.fallback is not None
-            and attempts.gives_way()
-            and not self.fall_back(_NOBODY, sent=False, replayable=True)
+            request.fallback is not None
+            and request.gives_way()
+            and not self.fall_back(_NO_TARGET, sent=False, replayable=True)
         ):
-            return self.refuse(_NOBODY)
-        return SENDING
-
-    def _new_attempts(self, plan: Plan) -> Attempts:
-        attempts = Attempts(plan, self.request, self.hooks, self.outcome, self.own_lines)
-        if self.hooks.request_head or (plan.passes_authorization and self.request.head.all(_AUTHORIZATION)):
-            attempts.private = names_connection_scheme(self.lines, _AUTHORIZATION)
-        return attempts
-
-    def _transform_body(self, lines: Headers) -> Headers:
-        framing = self.framing
-        assert framing is not None
-        if not framing.framed and self.content is None:
-            return lines
-        transforms = [one for make in self.hooks.request_body if (one := make(self.request)) is not None]
-        transform = chain(transforms)
-        if transform is None:
-            return lines
-        if self.content is not None:
-            self.content = transform.feed(self.content) + transform.end()
-        else:
-            self.body_transform = transform
-            framing.length = None
-        return without_digests(lines)
+            return self.refuse(_NO_TARGET)
+        return states.SENDING
 
     def _finished(self, made: HookResult) -> int:
         if isinstance(made, Fault):
             return self.refuse(made)
-        status, headers = self._buffered
-        if self.more_lines:
-            headers = with_more(headers, self.more_lines)
-        return self._reply(replaced(status, headers, made, self.request.request_id), "upstream")
+        assert self._held is not None
+        return self._reply(self._held.reply(made, self.more_lines, self.request.request_id), "upstream")
 
-    # --- inside: policies, one after the other ---
+    # --- inside: policies ---
 
-    def _hooks_of(self, phase: int) -> Sequence[Callable[[Request], object]]:
-        if phase == _ENTER:
-            return self.active.hooks.enter
-        return self.hooks.limit if phase == _LIMIT else self.hooks.lookup
-
-    def _consult(self, phase: int, hooks: Sequence[Callable[[Request], object]], at: int) -> int:
-        """Ask the policies of ``phase`` from ``at`` on, until one answers, or has to wait."""
+    def _consult(self, phase: int, hooks: Sequence[Callable[[Request], object]]) -> int:
+        """Ask the policies of ``phase``, until one answers, or has to wait."""
         self._phase = phase
-        while at < len(hooks):
-            given = hooks[at](self.request)
-            at += 1
-            if given is not None and hasattr(given, "__await__"):
-                self._at = at
-                return self._wait(phase, cast("Awaitable[object]", given))
-            if self._answered(given):
-                return self.state
-        if phase == _ENTER:
-            return self._routed()
-        if phase == _LIMIT:
+        self._policies = policies = PolicyPhase(hooks, self.request, self._keep())
+        return self._consulted(policies.ask())
+
+    def _consulted(self, given: Fault | Reply | Awaitable[object] | None) -> int:
+        """Do what the policies of this phase have come to; if that is nothing, go on behind them."""
+        phase = self._phase
+        if isinstance(given, Fault):
+            return self.refuse(given)
+        if isinstance(given, Reply):
+            return self._reply(given, "cache" if phase == states.LOOKUP else "local")
+        if given is not None:
+            return self._wait(phase, given)
+        if phase == states.LIMIT:
             return self._let_in()
-        if phase == _LOOKUP:
+        if phase == states.LOOKUP:
             return self._prepare()
         found = self._found
-        return self._identify(found) if isinstance(found, Match) else self._routed()
-
-    def _answered(self, given: object) -> bool:
-        """Take what a policy gave: a lease is kept; True for what is answered in the service's place."""
-        if given is None:
-            return False
-        if isinstance(given, Fault):
-            self.refuse(given)
-            return True
-        if isinstance(given, Reply):
-            self._reply(given, "cache" if self._phase == _LOOKUP else "local")
-            return True
-        self._keep().grant(cast("Lease", given))
-        return False
-
-    def _wait(self, phase: int, awaited: Awaitable[Any]) -> int:
-        self._phase = phase
-        self.awaited = awaited
-        self.state = WAITING
-        return WAITING
+        return self._identify(found) if phase == states.ARRIVE and isinstance(found, Match) else self._routed()
 
     def _keep(self) -> Settlement:
+        """Return what keeps the leases until the end."""
         if self._settlement is None:
             self._settlement = Settlement(self.hooks.settle)
             self.outcome.on_settled = self._settlement.settle
         return self._settlement
 
+    # --- inside: what the engine is to do ---
+
+    def _wait(self, phase: int, awaited: Awaitable[Any]) -> int:
+        self._phase = phase
+        self.awaited = awaited
+        self.state = states.WAITING
+        return states.WAITING
+
     def _reply(self, reply: Reply, source: Source = "local") -> int:
         """Answer with ``reply``, as the policies leave it; with an internal error if one of them fails. Never raises."""
-        self.state = REPLYING
-        hooks, request = self.hooks, self.request
-        if not hooks.sees_answers:
-            self.reply = reply if hooks is NO_HOOKS else complete(reply, request.request_id)
-            return REPLYING
-        for _ in range(2):
-            try:
-                reply = complete(reply, request.request_id)
-                self.reply = filter_reply(reply, hooks, request, source, self._policy_failed)
-            except Exception:
-                self._policy_failed()
-            else:
-                return REPLYING
-            self.fault = Fault(Kind.INTERNAL_ERROR)
-            self.reply = reply = self._problem(self.fault)  # which goes out as it is if they fail again
-            source = "local"
-        return REPLYING
+        self.state = states.REPLYING
+        self.reply, fault = self._local_replies().final(reply, source)
+        if fault is not None:
+            self.fault = fault
+        return states.REPLYING
 
-    def _problem(self, fault: Fault) -> Reply:
-        reply = problem(fault, self.request.request_id)
-        reply.headers.extend(self._proxy_status(fault))
-        return reply
-
-    def _proxy_status(self, fault: Fault | None) -> Headers:
-        writer, request = self.active.runtime.proxy_status, self.request
-        if writer is None:
-            return []
-        target, answered = self.outcome.target, self._buffered
-        return writer.lines(fault, principal=request.principal, params=request.params, target=target, answered=answered)
-
-    def _policy_failed(self) -> None:
-        policy_failed(self.outcome)
+    def _local_replies(self) -> LocalReplies:
+        writer = self.active.runtime.proxy_status
+        return LocalReplies(self.hooks, self.request, self.outcome, self._replaced, writer)
 
     def __repr__(self) -> str:
         """Show which request it is of, and its state."""
-        return f"<Exchange {self.request!r} {_NAMES[self.state]}>"
-
-
-_NOBODY: Final = Fault(Kind.UPSTREAM_REFUSED, cause="no target is well")
-
-
-def _described(fault: Fault) -> str:
-    return f"{fault.kind.code}, {fault.cause}" if fault.cause else fault.kind.code
-
-
-_NAMES: Final = (
-    *("new", "waiting", "reading", "sending", "answering", "buffering", "replying", "local", "settled"),
-    "guarding",
-)
+        return f"<Exchange {self.request!r} {states.NAMES[self.state]}>"

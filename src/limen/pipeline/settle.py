@@ -1,11 +1,23 @@
 """The end of every request, once: whatever a policy raises there goes to the log, and no further."""
 
+from limen.errors import Fault, Kind
 from limen.exchange.outcome import Outcome
 from limen.observe import access
 from limen.observe.access import shown
 from limen.observe.redaction import logger
 
 _log = logger("limen.policies")
+
+
+def describe(outcome: Outcome, status: int, fault: Fault | None, *, cut: bool) -> None:
+    """15. Say in ``outcome`` how the request has ended; ``status`` is 0 if no answer has begun."""
+    outcome.status = status
+    outcome.cut = cut
+    if fault is not None:
+        outcome.code = fault.kind.code
+        outcome.cause = fault.cause
+        if fault.kind is Kind.CLIENT_CLOSED or not status:
+            outcome.status = fault.kind.status
 
 
 def settle(outcome: Outcome) -> None:

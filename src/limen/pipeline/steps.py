@@ -8,6 +8,7 @@ from limen.auth.identify import IdentifyResult
 from limen.client.trust import Origin, Trust
 from limen.contract.answer_head import described
 from limen.contract.edited_answer import AnswerHook
+from limen.contract.request_check import BodyFraming, check_parameters, read_framing
 from limen.errors import Fault, Kind
 from limen.exchange.outcome import Outcome
 from limen.exchange.principal import Principal
@@ -88,6 +89,19 @@ async def _later(
 ) -> bytes | Fault:
     principal = await asked
     return principal if isinstance(principal, Fault) else _permit(access, principal, request, outcome, now)
+
+
+def identity_lines(plan: Plan, principal: Principal | None, request_id: str, now: float) -> bytes | Fault:
+    """3. Return the lines that tell the service of ``plan``, which takes the place of another one, who is calling."""
+    access = plan.access_control
+    return b"" if access is None or principal is None else access.identity_lines(principal, request_id, now)
+
+
+def fits(plan: Plan, request: Request) -> BodyFraming | Fault:
+    """5. Check what the head says against the contract; return what it says of the body. A Fault refuses."""
+    contract = plan.route.contract
+    fault = check_parameters(contract, request.params, request.query or b"", request.head, plan.withheld_headers)
+    return read_framing(request.head, contract, plan.route.max_body) if fault is None else fault
 
 
 def build_upstream_head(

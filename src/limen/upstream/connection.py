@@ -15,21 +15,10 @@ from limen.fairness.scheduler import LONG_READ, LoopScheduler
 from limen.http.connection_auth import names_connection_scheme
 from limen.http.headers import Headers
 from limen.upstream import answer_rules
+from limen.upstream.answer_meter import AnswerMeter
 from limen.upstream.answer_sink import AnswerSink
 from limen.upstream.flow_control import FlowControlProtocol
 from limen.upstream.target import Target
-
-# Interim answers (1xx) before the final one. A service that sends more will never answer.
-_MOST_INTERIM: Final = 16
-
-# Bytes of a head besides its reason phrase and header lines: "HTTP/1.1 200 ", the line's end and the empty line.
-_HEAD_OVERHEAD: Final = 17
-
-# Bytes of framing that a chunk may have: 16 digits, two line ends, and some to spare.
-_CHUNK_OVERHEAD: Final = 24
-
-# Bytes that count for a trailer besides its own.
-_TRAILER_OVERHEAD: Final = 32
 
 # The share of one connection in a turn of the loop. A read may bring 256 KiB, and uvloop makes up to 32 in a row: after a
 # read of ``LONG_READ``, other connections come first. A read that may hold many small chunks (43,000 in 256 KiB) is parsed in
@@ -60,7 +49,7 @@ class Connection(FlowControlProtocol):
         self.idle_until: float = 0.0
         self.private = False
         self.uses = 0
-        self._head_limit = head_limit
+        self._meter = AnswerMeter(head_limit)
         self._on_lost = on_lost
         self._parser: httptools.HttpResponseParser | None = None
         self._sink: AnswerSink | None = None
@@ -70,8 +59,6 @@ class Connection(FlowControlProtocol):
         self._in_sync = True  # nothing follows the answer, so the next one begins where it ends
         self._answering = False  # some byte of an answer has come
         self._gathered: list[bytes] | None = None  # content of chunks, passed on together: no call for each small chunk
-        self._interim = 0
-        self._reason = b""
         self._reset()
 
     # --- what an exchange does ---
@@ -99,6 +86,7 @@ class Connection(FlowControlProtocol):
         self._request_done = whole
         self._answer_done = False
         self._answering = False
+        self._meter.begin()
         self._reset()
         if self._parser is None:
             self._parser = httptools.HttpResponseParser(self)
@@ -148,8 +136,9 @@ class Connection(FlowControlProtocol):
         if not self._answering:
             self._answering = True
             self._is_http_1_1 = data.startswith(b"HTTP/1.1 ")
-        self._bytes_read += size
-        before = self._content_bytes if self._head_done else -1
+        meter = self._meter
+        meter.read += size
+        before = meter.content if self._head_done else -1
         try:
             if size > 1 and data[-1] in b"\r\n":
                 self._feed_last_byte_apart(parser, data)
@@ -171,12 +160,12 @@ class Connection(FlowControlProtocol):
         if self._gathered is not None:
             self._pass_gathered_on()
         if not self._head_done:
-            if self._bytes_read > self._head_limit:
-                self._fail(Fault(Kind.UPSTREAM_PROTOCOL, cause=self._head_too_long()))
-        elif self._overhead() > self._head_limit:
+            if meter.growing_head_is_too_long():
+                self._fail(Fault(Kind.UPSTREAM_PROTOCOL, cause=meter.long_head()))
+        elif meter.is_padded():
             # Chunk extensions and trailers, which are dropped, and could go on for ever.
-            self._fail(Fault(Kind.UPSTREAM_PROTOCOL, cause=self._overhead_too_large()))
-        elif self._content_bytes != before:
+            self._fail(Fault(Kind.UPSTREAM_PROTOCOL, cause=meter.padding()))
+        elif meter.content != before:
             # Only content is progress. If bytes of a head or of framing were, a service could send them one by one for ever.
             self._flush()
 
@@ -214,18 +203,16 @@ class Connection(FlowControlProtocol):
     def on_status(self, status: bytes) -> None:
         """Collect the reason phrase, which may come in parts."""
         self._reason += status
-        self._head_bytes += len(status)
+        self._meter.add_reason(len(status))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect a header line; trailers are dropped (RFC 9110 section 6.5.1)."""
-        if not self._head_done:
-            self._headers.append((name.lower(), value))
-            self._head_bytes += len(name) + len(value) + 4
-            if len(self._headers) > self._head_limit // 64:
-                raise httptools.HttpParserError("too many header lines")
+        if self._head_done:
+            self._meter.add_trailer()
             return
-        # A line costs more than its bytes, as HTTP/2 counts it (RFC 9113 section 6.5.2): 4 bytes can be a trailer.
-        self._head_bytes -= _TRAILER_OVERHEAD
+        self._headers.append((name.lower(), value))
+        if not self._meter.add_line(name, value):
+            raise httptools.HttpParserError("too many header lines")
 
     def on_headers_complete(self) -> None:
         """Pass the head on, unless it is an interim one."""
@@ -235,9 +222,8 @@ class Connection(FlowControlProtocol):
         version = "1.1" if self._is_http_1_1 else self._parser.get_http_version()
         if (wrong := answer_rules.check(status, version, self._headers)) is not None:
             raise httptools.HttpParserError(wrong)
-        # Counted by lines: one read may bring the head and much of the content with it.
-        if self._head_bytes > self._head_limit:
-            raise httptools.HttpParserError(self._head_too_long())
+        if self._meter.head_is_too_long():
+            raise httptools.HttpParserError(self._meter.long_head())
         if status < 200:
             return
         if status == 401 and names_connection_scheme(self._headers, b"www-authenticate"):
@@ -261,7 +247,7 @@ class Connection(FlowControlProtocol):
 
     def on_chunk_header(self) -> None:
         """Count a chunk. A chunk after an answer to HEAD, even the empty last one, puts the connection out of sync."""
-        self._chunks += 1
+        self._meter.chunks += 1
         if self._gathered is None:
             self._gathered = []
         if self._sink is None:
@@ -269,7 +255,7 @@ class Connection(FlowControlProtocol):
 
     def on_body(self, data: bytes) -> None:
         """Pass content on. Content that belongs to no answer puts the connection out of sync."""
-        self._content_bytes += len(data)
+        self._meter.content += len(data)
         if self._sink is None:
             self._in_sync = False
         elif self._gathered is not None:
@@ -280,14 +266,9 @@ class Connection(FlowControlProtocol):
     def on_message_complete(self) -> None:
         """End the answer; after an interim answer, wait for the next."""
         if self._parser is not None and 100 <= self._parser.get_status_code() < 200:
-            self._interim += 1
-            if self._interim > _MOST_INTERIM:
+            if not self._meter.begin_again():
                 raise httptools.HttpParserError("too many interim answers")
-            interim = self._interim
-            behind = self._bytes_read - self._head_bytes
             self._reset()
-            self._interim = interim
-            self._bytes_read += max(behind, 0)  # this read may have brought more than the interim head
             return
         if self._gathered is not None:
             self._pass_gathered_on()
@@ -295,16 +276,6 @@ class Connection(FlowControlProtocol):
             self._end(self._sink)
 
     # --- inside ---
-
-    def _head_too_long(self) -> str:
-        return f"the head has more than {self._head_limit} bytes"
-
-    def _overhead_too_large(self) -> str:
-        return f"more than {self._head_limit} bytes besides content"
-
-    def _overhead(self) -> int:
-        """Return how many of the bytes read are neither head nor content, nor the allowed framing of chunks."""
-        return self._bytes_read - self._head_bytes - self._content_bytes - _CHUNK_OVERHEAD * self._chunks
 
     def _feed_last_byte_apart(self, parser: httptools.HttpResponseParser, data: bytes) -> None:
         """Feed ``data``, which ends with the end of a line, in two parts: all but the last byte, then that.
@@ -317,9 +288,9 @@ class Connection(FlowControlProtocol):
         parser.feed_data(memoryview(data)[:-1])
         if self._answer_done:
             self._in_sync = False
-        elif self._head_done and self._overhead() > self._head_limit:
+        elif self._head_done and self._meter.is_padded():
             # Checked here, because the last byte may complete the answer, and then nothing is checked any more.
-            raise httptools.HttpParserError(self._overhead_too_large())
+            raise httptools.HttpParserError(self._meter.padding())
         else:
             parser.feed_data(data[-1:])
 
@@ -351,11 +322,11 @@ class Connection(FlowControlProtocol):
     def parse_more(self) -> None:
         """Parse the next pieces of a read, as many as fit into this turn of the loop."""
         while self._unparsed and not self._paused:
-            chunks = self._chunks
+            chunks = self._meter.chunks
             size = len(self._unparsed) if self._unchunked() else _PIECE if self._few_chunks else _SMALL_PIECE
             piece, self._unparsed = self._unparsed[:size], self._unparsed[size:]
             self._parse(piece)
-            self._few_chunks: bool = self._chunks - chunks <= _FEW_CHUNKS
+            self._few_chunks: bool = self._meter.chunks - chunks <= _FEW_CHUNKS
             if not self._few_chunks:
                 break
         if self._unparsed:
@@ -368,11 +339,6 @@ class Connection(FlowControlProtocol):
             self._parse(piece)
 
     def _reset(self) -> None:
-        self._bytes_read: int = 0
-        self._content_bytes: int = 0
-        self._chunks: int = 0
-        self._head_bytes: int = _HEAD_OVERHEAD
-        self._interim = 0
         self._reason = b""
         self._headers: Headers = []
         self._head_done = False

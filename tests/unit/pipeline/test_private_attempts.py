@@ -8,7 +8,8 @@ from limen.errors import Fault, Kind
 from limen.exchange.hooks import NO_HOOKS
 from limen.exchange.outcome import Outcome
 from limen.pipeline.attempts import NEVER, Attempts
-from limen.pipeline.exchange import SENDING, Exchange
+from limen.pipeline.exchange import Exchange
+from limen.pipeline.states import SENDING
 from limen.routing.table import Match
 from limen.runtime.plan import Plan
 from limen.testing import make_request
@@ -51,8 +52,7 @@ def test_who_authenticates_a_connection(headers: list[tuple[str, str]], private:
     request = make_request("GET", "/x", headers)
     exchange = Exchange(app.active_config(), found, request, Outcome(b"GET", b"/x", "id", b"peer"))
     assert exchange.begin() == SENDING
-    assert exchange.attempts is not None
-    assert exchange.attempts.private is private
+    assert exchange.to_send().started_attempts().private is private
 
 
 @pytest.mark.parametrize(("auth", "passes"), [(None, True), (Jwt(SECRET), False)])
@@ -65,8 +65,7 @@ def test_whether_credentials_reach_the_service_is_known_when_a_route_is_compiled
     request = make_request("GET", "/x", [("Authorization", "NTLM TYPE1")])
     exchange = Exchange(app.active_config(), found, request, Outcome(b"GET", b"/x", "id", b"peer"))
     assert exchange.begin() == SENDING
-    assert exchange.attempts is not None
-    assert exchange.attempts.private is passes
+    assert exchange.to_send().started_attempts().private is passes
 
 
 @pytest.mark.parametrize("private", [False, True])

@@ -33,8 +33,7 @@ class Attempt:
 
     def __init__(self, core: Exchange, plan: Plan, body: bytes | AsyncIterator[bytes] | None) -> None:
         """Pick a target; nothing is asked of anybody yet."""
-        attempts = core.attempts
-        assert attempts is not None
+        attempts = core.to_send().started_attempts()
         self._attempts = attempts
         self.trial = attempts.begin()
         target = attempts.upstream.only if self.trial is None else self.trial.target
@@ -96,7 +95,7 @@ class Attempt:
 
     async def _send(self, connection: Connection) -> UpstreamAnswer:
         core, body, attempts = self._core, self._body, self._attempts
-        framing = core.framing
+        request = core.to_send()
         try:
             own = attempts.lines(str(connection.target))
         except BaseException:
@@ -115,11 +114,11 @@ class Attempt:
             self._pool,
             connection,
             method=core.request.method,
-            target=core.target,
-            headers=core.lines,
+            target=request.target,
+            headers=request.lines,
             own=own,
             body=body,
-            length=framing.length if framing is not None and streams else None,
+            length=request.framing.length if streams else None,
             timeouts=timeouts,
             body_silence=self._plan.body_silence,
         )

@@ -12,7 +12,8 @@ from limen.engines.asgi.body import RequestBody
 from limen.errors import Fault
 from limen.pipeline import steps
 from limen.pipeline.attempts import NEVER, Attempts
-from limen.pipeline.exchange import SENDING, Exchange
+from limen.pipeline.exchange import Exchange
+from limen.pipeline.states import SENDING
 from limen.runtime.plan import Plan
 from limen.upstream.error import UpstreamError
 
@@ -32,8 +33,7 @@ async def answered_attempt(core: Exchange, body: bytes | RequestBody | None) -> 
 
 async def _at_one_service(core: Exchange, body: bytes | RequestBody | None) -> Attempt | Fault | None:
     """Return the same as long as one service is asked; None where the fallback takes its place."""
-    attempts, plan = core.attempts, core.plan
-    assert attempts is not None
+    attempts, plan = core.to_send().started_attempts(), core.plan
     assert plan is not None
     if isinstance(body, RequestBody):
         attempts.streams = True
@@ -76,8 +76,7 @@ async def _answered(
 async def _answer(core: Exchange, plan: Plan, body: bytes | RequestBody | None) -> tuple[Attempt, UpstreamError | None]:
     """Return the attempt that was answered, or the last one and why it failed."""
     first = Attempt(core, plan, body)
-    attempts = core.attempts
-    assert attempts is not None
+    attempts = core.to_send().started_attempts()
     seconds = 0.0 if first.trial is None else attempts.hedge_after(first.trial)
     if seconds:
         return await _Race(core, plan, body, attempts).run(first, seconds)

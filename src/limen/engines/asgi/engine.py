@@ -33,8 +33,9 @@ from limen.http.headers import Head, Headers
 from limen.observe.access import shown
 from limen.observe.redaction import logger
 from limen.pipeline import steps
-from limen.pipeline.exchange import ANSWERING, BUFFERING, GUARDING, READING, REPLYING, SENDING, Exchange, Found
+from limen.pipeline.exchange import Exchange, Found
 from limen.pipeline.settle import end
+from limen.pipeline.states import ANSWERING, BUFFERING, GUARDING, READING, REPLYING, SENDING
 from limen.routing.find import final_recipient, find, refuse_websocket
 from limen.routing.table import Local, Match, MethodNotAllowed
 from limen.runtime.host import ActiveConfig, EngineHost
@@ -249,8 +250,7 @@ class _Exchange:
     # --- the request's body ---
 
     def _streamed(self, plan: Plan) -> RequestBody:
-        framing = self._core.framing
-        assert framing is not None
+        framing = self._core.to_send().framing
         self._body = stream = RequestBody(
             self._receive,
             framing.length,
@@ -271,19 +271,18 @@ class _Exchange:
 
     async def _forward(self) -> Fault | None:
         """Send the request to the service, and its answer to the client."""
-        core, plan = self._core, self._core.plan
+        core, plan, request = self._core, self._core.plan, self._core.to_send()
         assert plan is not None
-        assert core.framing is not None
-        body: bytes | RequestBody | None = core.content
+        body: bytes | RequestBody | None = request.content
         if self._body is not None:
             self._body.release()  # it was checked, and is on its way
         elif plan.route.contract.body is None:
             stream = self._streamed(plan)
             if may_be_lost(self._scope):
                 await stream.gather(lambda seen: not seen)  # before a service is asked
-            if core.body_transform is not None:
-                stream.change_by(core.body_transform)
-            body = stream if core.framing.framed else None
+            if request.body_transform is not None:
+                stream.change_by(request.body_transform)
+            body = stream if request.framing.framed else None
         with Watch(self._receive, self._body):
             attempt = await answered_attempt(core, body)
             if attempt is None:

@@ -22,7 +22,8 @@ from limen.exchange.outcome import Outcome
 from limen.exchange.request import Request
 from limen.http.headers import block
 from limen.http.replies import Reply
-from limen.pipeline.exchange import REPLYING, Exchange
+from limen.pipeline.exchange import Exchange
+from limen.pipeline.states import REPLYING
 from limen.runtime.host import ActiveConfig
 
 

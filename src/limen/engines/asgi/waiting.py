@@ -9,7 +9,8 @@ from typing import Any
 from starlette.types import Receive
 
 from limen.engines.asgi.body import RequestBody, Watch
-from limen.pipeline.exchange import WAITING, Exchange
+from limen.pipeline.exchange import Exchange
+from limen.pipeline.states import WAITING
 
 
 async def advance(core: Exchange, state: int, receive: Receive | None, body: RequestBody | None = None) -> int:

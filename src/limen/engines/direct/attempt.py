@@ -25,6 +25,7 @@ from limen.upstream.pool import Pool
 
 if TYPE_CHECKING:
     from limen.engines.direct.exchange import DirectExchange
+    from limen.engines.direct.upstream_side import UpstreamSide
 
 
 @final
@@ -35,14 +36,22 @@ class Attempt:
     """
 
     __slots__ = (
-        *("_began", "_connection", "_exchange", "_plan", "_pool", "_sent_at", "_task", "_timer", "status", "trial"),
+        *("_began", "_connection", "_exchange", "_plan", "_pool", "_sent_at", "_side", "_task", "_timer", "status"),
+        "trial",
     )
 
     def __init__(
-        self, exchange: "DirectExchange", plan: Plan, pool: Pool, trial: TargetAttempt | None, timer: Timer
+        self,
+        exchange: "DirectExchange",
+        side: "UpstreamSide",
+        plan: Plan,
+        pool: Pool,
+        trial: TargetAttempt | None,
+        timer: Timer,
     ) -> None:
         """Nothing is asked of anybody yet. ``pool`` is that of the target."""
         self._exchange = exchange
+        self._side = side
         self._plan = plan
         self._pool = pool
         self._timer = timer
@@ -68,10 +77,10 @@ class Attempt:
 
     async def _acquire(self) -> None:
         exchange = self._exchange
-        attempts = exchange.attempts
-        if exchange.must_wait_for_body():
+        attempts = self._side.attempts
+        if self._side.must_wait_for_body():
             self._task = None  # those before it in this turn of the loop have taken what there was
-            exchange.attempt_put_off(self)
+            self._side.put_off(self)
             return
         self._began = began = perf_counter()
         try:
@@ -81,7 +90,7 @@ class Attempt:
                 attempts.connecting += perf_counter() - began
                 self._task = None
                 self._end(None, error.fault, sent=False, reused=False, answered=False)
-                exchange.attempt_failed(self, error.fault, sent=False, reused=False)
+                self._side.failed(self, error.fault, sent=False, reused=False)
                 return
             attempts.connecting += perf_counter() - began
             self._task = None
@@ -99,14 +108,14 @@ class Attempt:
         self._sent_at = perf_counter()
         if not self._began:
             self._began = self._sent_at
-        streams, content, framing = exchange.streams, core.content, core.framing
-        assert framing is not None
-        length = framing.length if streams else None if content is None else len(content)
+        sends, streams = self._side.request, exchange.streams
+        content = sends.content
+        length = sends.framing.length if streams else None if content is None else len(content)
         head = request.framing(core.request.method, streamed=streams, length=length)
         authority = connection.target.authority
         adds = core.hooks.attempt_head or self._plan.deadline_name
-        own = exchange.attempts.lines(str(connection.target)) if adds else core.own_lines
-        data = request.head(core.request.method, core.target, authority, core.lines, own, head)
+        own = self._side.attempts.lines(str(connection.target)) if adds else sends.own_lines
+        data = request.head(core.request.method, sends.target, authority, sends.lines, own, head)
         more = streams and not body.whole
         if streams:
             # As the client framed it, and not as it happens to have come.
@@ -116,13 +125,13 @@ class Attempt:
             body.sent(exchange, more=more)
         elif content:
             data += content
-        if exchange.attempts.private:
+        if self._side.attempts.private:
             connection.private = True
         connection.start(self, core.request.method, data, whole=not more)
         if self._connection is not connection:
             return  # it was lost already, and the fault has been dealt with
         if more:
-            exchange.want_body()
+            body.ask_for(exchange.downstream)
             exchange.downstream.resume_reading()
         self.await_answer()
 
@@ -133,8 +142,7 @@ class Attempt:
         connection = self._connection
         if connection is None:
             return False
-        framing = self._exchange.core.framing
-        assert framing is not None
+        framing = self._side.request.framing
         if data:
             connection.write(data if framing.length is not None else request.chunk(data))
         blocked = connection.blocked()
@@ -153,8 +161,7 @@ class Attempt:
         connection = self._connection
         if connection is None:
             return
-        framing = self._exchange.core.framing
-        assert framing is not None
+        framing = self._side.request.framing
         if framing.length is None:
             connection.write((request.chunk(rest) if rest else b"") + request.LAST_CHUNK)
         connection.finish()
@@ -177,7 +184,7 @@ class Attempt:
         try:
             if self.trial is not None:
                 self.trial.answered(status)
-            self._exchange.answer_begins(self, status, headers)
+            self._side.answered(self, status, headers)
         except Exception:
             self._exchange.bug()  # raised on, the parser of the connection would take it for the service's mistake
 
@@ -203,13 +210,13 @@ class Attempt:
 
     def _give_private_back(self, connection: Connection) -> None:
         """Keep ``connection`` with the client's, unless others may share that, or the target has gone."""
-        exchange = self._exchange
-        upstream = exchange.attempts.upstream
+        upstream = self._side.attempts.upstream
         target = upstream.only if self.trial is None else self.trial.target
-        if target is None or target.pool is not self._pool or not exchange.is_of_one_client():
+        if target is None or target.pool is not self._pool or not self._side.is_of_one_client():
             self._pool.release(connection)
         else:
-            exchange.downstream.keep_private(upstream.upstream.name, target, connection, handshake=self.status == 401)
+            downstream = self._exchange.downstream
+            downstream.keep_private(upstream.upstream.name, target, connection, handshake=self.status == 401)
 
     def fault(self, fault: Fault) -> None:
         """The answer will not become whole."""
@@ -220,7 +227,7 @@ class Attempt:
         self._pool.release(connection)
         try:
             self._end(connection, fault, sent=True, reused=reused, answered=connection.answering)
-            self._exchange.attempt_failed(self, fault, sent=True, reused=reused)
+            self._side.failed(self, fault, sent=True, reused=reused)
         except Exception:
             self._exchange.bug()
 
@@ -239,7 +246,7 @@ class Attempt:
         else:
             seconds = timeouts.first_byte
             if self.trial is not None or self._plan.deadline >= 0.0:
-                seconds = exchange.attempts.time_to_answer(seconds, replayable=not exchange.body.forwarded)
+                seconds = self._side.attempts.time_to_answer(seconds, replayable=not exchange.body.forwarded)
         if timeouts.total is not None:
             left = max(timeouts.total - (perf_counter() - self._sent_at), 0.0)
             seconds = left if seconds is None else min(seconds, left)
@@ -250,7 +257,7 @@ class Attempt:
 
     def expired(self) -> None:
         """Somebody took too long."""
-        self._exchange.attempt_expired(self)
+        self._side.expired(self)
 
     def pause(self) -> None:
         """The client reads too slowly: make the service wait, for as long as it takes."""
@@ -303,7 +310,7 @@ class Attempt:
         if trial is not None:
             target = trial.target.name
         seconds = perf_counter() - self._began if self._began else 0.0
-        self._exchange.attempts.ended(
+        self._side.attempts.ended(
             AttemptResult(
                 target, fault, sent=sent, reused=reused, answered=answered, status=self.status, seconds=seconds
             )

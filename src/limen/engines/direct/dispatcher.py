@@ -16,6 +16,7 @@ from limen.client.root_path import below_root, raw_root
 from limen.client.trust import Origin, Trust
 from limen.engines.direct.asgi_request import AsgiRequest
 from limen.engines.direct.exchange import DirectExchange
+from limen.engines.direct.local_reply import options_of_server
 from limen.engines.direct.pipelined import PipelinedRequest
 from limen.errors import Fault
 from limen.exchange.outcome import Outcome
@@ -94,6 +95,8 @@ class Dispatcher:
     def request(self, method: bytes, head: Head) -> PipelinedRequest:
         """Return the newest request, for whoever serves it."""
         url = self._connection.parser.url
+        if url == b"*":
+            return options_of_server(self._connection, method, head)
         exchange = self._exchange(self.host, method, url, head) if self.host is not None else None
         return self._asgi_request(method, url) if exchange is None else exchange
 

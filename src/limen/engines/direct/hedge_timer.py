@@ -9,27 +9,27 @@ from limen.engines.direct.timers import Timer, Timers
 from limen.pipeline.target_attempt import TargetAttempt
 
 if TYPE_CHECKING:
-    from limen.engines.direct.exchange import DirectExchange
+    from limen.engines.direct.upstream_side import UpstreamSide
 
 
 @final
 class HedgeTimer:
     """Watches one attempt at a time, or none."""
 
-    __slots__ = ("_exchange", "_timer", "_trial")
+    __slots__ = ("_side", "_timer", "_trial")
 
     def __init__(self, timers: Timers) -> None:
         """Nothing is watched yet."""
         self._timer = Timer(timers)
-        self._exchange: DirectExchange | None = None
+        self._side: UpstreamSide | None = None
         self._trial: TargetAttempt | None = None
 
-    def watch(self, exchange: "DirectExchange", trial: TargetAttempt, seconds: float, begun: float) -> None:
-        """Tell ``exchange`` when ``trial`` has not been answered for so many ``seconds``.
+    def watch(self, side: "UpstreamSide", trial: TargetAttempt, seconds: float, begun: float) -> None:
+        """Tell ``side`` when ``trial`` has not been answered for so many ``seconds``.
 
         ``begun`` is the loop's time if the caller knows that it is the present one; negative has the loop asked.
         """
-        self._exchange = exchange
+        self._side = side
         self._trial = trial
         if begun < 0.0:
             self._timer.set(self, seconds)
@@ -38,15 +38,15 @@ class HedgeTimer:
 
     def expired(self) -> None:
         """The attempt is late."""
-        exchange, trial = self._exchange, self._trial
+        side, trial = self._side, self._trial
         self.clear()
-        if exchange is not None and trial is not None:
-            exchange.overdue(trial)
+        if side is not None and trial is not None:
+            side.overdue(trial)
 
     def clear(self) -> None:
         """Watch nothing more."""
         self._timer.clear()
-        self._exchange = None
+        self._side = None
         self._trial = None
 
     def drop(self) -> None:

@@ -43,9 +43,9 @@ class InputBuffer:
         "_connection",
         "_counted",
         "_data",
-        "_line",
         "_must_yield",
         "_network",
+        "_requests",
         "_stopped",
         "_transport",
         "_turns",
@@ -59,7 +59,7 @@ class InputBuffer:
     ) -> None:
         """Nothing has been read."""
         self._connection: GatewayProtocol | None = connection
-        self._line = connection.line
+        self._requests = connection.requests
         self._transport = transport
         self._turns = turns
         self._bodies = bodies
@@ -75,11 +75,11 @@ class InputBuffer:
 
     def free(self) -> bool:
         """Tell whether nothing waits, and nobody wants to wait: what comes may be parsed as it comes."""
-        return not self._line and not self.paused and not self._data
+        return not self._requests.waiting and not self.paused and not self._data
 
     def in_line(self) -> bool:
         """Tell whether requests are in line."""
-        return bool(self._line)
+        return bool(self._requests.waiting)
 
     def stopped(self) -> bool:
         """Tell whether it is the gateway that does not read, or does not get to parse what it has read."""
@@ -152,8 +152,10 @@ class InputBuffer:
         if connection.may_begin() or (self._may_parse() if waits else self._must_yield):
             if self._network is None:  # few have to ask
                 self._network = network_of(connection.client)
-            self._turns.ask(self, self._network, light=waits and len(self._data) <= SMALL and not self._line)
-        stop = waits or self._must_yield or self.paused or connection.line_is_full()
+            self._turns.ask(
+                self, self._network, light=waits and len(self._data) <= SMALL and not self._requests.waiting
+            )
+        stop = waits or self._must_yield or self.paused or self._requests.is_full()
         if stop is not self._stopped and not self._transport.is_closing():
             self._stopped = stop
             if stop:
@@ -202,7 +204,7 @@ class InputBuffer:
 
     def _may_parse(self) -> bool:
         connection = self._connection
-        return not self.paused and connection is not None and not connection.line_is_full() and connection.parses()
+        return not self.paused and connection is not None and not self._requests.is_full() and connection.parses()
 
     def _empty(self) -> None:
         self._data = b""

@@ -4,16 +4,14 @@ uvicorn listens, counts connections and shuts down; everything between is here a
 
 - ``RequestParser``    its bytes as requests, with the rules and limits of a head
 - ``InputBuffer``      what was read and waits to be parsed; when the socket is read
+- ``ConnectionPlace``  where it is counted
 - ``ConnectionTimer``  what is waited for, and for how long; lingering
-- ``WriteTimeout``     how long a client may be behind with reading, made when one is
+- ``WriteTimeout``     how a client is waited for that reads slowly, made when one does
 - ``Dispatcher``       whose a request is
-- ``PipelinedRequest`` each request in line: ``DirectExchange``, ``AsgiRequest`` or ``LocalReply``
+- ``RequestQueue``     the requests in their order, each a ``DirectExchange``, an ``AsgiRequest`` or a ``LocalReply``
 """
 
 import asyncio
-import contextlib
-import logging
-from collections import deque
 from typing import Any, Final
 
 from uvicorn.config import Config
@@ -22,35 +20,30 @@ from uvicorn.server import ServerState
 
 from limen.engines.asgi.http10 import reset
 from limen.engines.asgi.refusal import MOST_DISCARDED
-from limen.engines.direct import record
+from limen.engines.direct import record, server_log
 from limen.engines.direct.asgi_request import AsgiRequest
+from limen.engines.direct.connection_place import ConnectionPlace
 from limen.engines.direct.connection_timer import FIRST_HEAD, KEEP_ALIVE, LINGER, OFF, ConnectionTimer
 from limen.engines.direct.dispatcher import Dispatcher
-from limen.engines.direct.downstream import Downstream, reply_bytes
-from limen.engines.direct.exchange import DirectExchange
+from limen.engines.direct.downstream import Downstream
 from limen.engines.direct.hedge_timer import HedgeTimer
-from limen.engines.direct.input_buffer import MOST_WAITING, SMALL, InputBuffer
-from limen.engines.direct.local_reply import LocalReply
+from limen.engines.direct.input_buffer import SMALL, InputBuffer
+from limen.engines.direct.local_reply import refusal
 from limen.engines.direct.pipelined import GONE, PipelinedRequest
 from limen.engines.direct.request_parser import RequestParser
+from limen.engines.direct.request_queue import RequestQueue
 from limen.engines.direct.stages import BODY, DISCARDING, HEAD, IDLE
 from limen.engines.direct.timers import Timer
 from limen.engines.direct.worker_state import worker_state
 from limen.engines.direct.write_timeout import WriteTimeout
 from limen.errors import RETRY_AFTER, Fault, Kind
 from limen.exchange.outcome import Outcome
-from limen.http.headers import Head, Headers
-from limen.http.replies import Reply, problem
-from limen.pipeline import steps
+from limen.http.headers import Headers
 from limen.upstream.connection import Connection
 from limen.upstream.live_target import LiveTarget
 from limen.upstream.private_connections import PrivateConnections
 
 CLOSE: Final = (b"connection", b"close")
-
-# Bytes of a head beyond which a request waits for its turn with all that is in line: a long token, query or list of cookies
-# costs a hundred times as much as a short one, and who sends it all the time must not be served before everybody else.
-HEAVY: Final = 2048
 
 # Connections beyond the limit: refused ones that linger, and those that have made room and are not gone; the next is reset.
 MOST_TURNED_AWAY: Final = 256
@@ -84,22 +77,15 @@ class GatewayProtocol(Downstream):
         self.state = state = worker_state(config, app_state, self.loop)
         self.limits = state.limits
         self.app_state = app_state
-        access = logging.getLogger("uvicorn.access")
-        self.access_log = (
-            access if "limen" not in app_state and access.hasHandlers() else None
-        )  # a gateway writes its own
+        self.access_log = server_log.access_log(gateway="limen" in app_state)
         self.limit_concurrency = config.limit_concurrency
         # Of the connection.
         self.client: tuple[str, int] | None = None
         self.peer = b""
         self.cut_by: Fault = GONE  # why the connection ends, unless all was answered
-        self._counted: str | None = None
-        self._gave_way = False
+        self._place = ConnectionPlace(state)
         self._released = False  # the connection has ended, or is somebody else's
-        self.line: deque[PipelinedRequest] = deque()  # requests whose turn has not come, the newest first
-        self.current: PipelinedRequest | None = None  # the newest request
-        self.serving: PipelinedRequest | None = None  # the one whose turn it is
-        self._writable: asyncio.Future[None] | None = None  # what waits for the client to read
+        self.requests = RequestQueue(state)
         self._write_timeout: WriteTimeout | None = None
         self.timer = Timer(state.timers)  # of the exchange whose turn it is
         self._hedge_timer: HedgeTimer | None = None  # of the same exchange; made for the first that needs it
@@ -122,15 +108,9 @@ class GatewayProtocol(Downstream):
         if len(self.connections) > state.connections + MOST_TURNED_AWAY:
             transport.abort()
             return
-        address = self._counted = self.client[0] if self.client else ""
-        addresses = state.addresses
-        addresses[address] += 1
-        most = limits.connections_per_address
-        taken = len(self.connections) - state.idle.leaving
-        if taken > state.connections and not state.idle.make_room(self.connections):
-            self.refuse(Fault(Kind.TOO_MANY_CONNECTIONS, headers=RETRY_AFTER))
-        elif most is not None and address and addresses[address] > most:
-            self.refuse(Fault(Kind.TOO_MANY_FROM_ADDRESS, headers=RETRY_AFTER))
+        fault = self._place.take(self.client[0] if self.client else "", self.connections)
+        if fault is not None:
+            self.refuse(fault)
         else:
             self.deadline.arm(FIRST_HEAD, limits.head_time)
 
@@ -157,36 +137,43 @@ class GatewayProtocol(Downstream):
         """Let go of everything, whatever fails meanwhile; the request that runs need not be the newest."""
         self.connections.discard(self)
         try:
-            self._stop_counting()
-            self._end_requests()
+            self.stop_counting()
+            stopping = CLOSE in self.server_state.default_headers
+            self.requests.end(self.cut_by, stopping=stopping)
         finally:
             if exc is None:
                 self.transport.close()
             self.resume_writing()
-            self._release_parts()
+            self.release_parts()
 
     def pause_writing(self) -> None:
         """The client reads slower than we write."""
         self.input.write_paused = True
-        if self._write_timeout is None:
-            self._write_timeout = WriteTimeout(self)
-        self._write_timeout.wait()
-        if self.serving is not None:
-            self.serving.pause()
+        self._await_client()
+        if self.requests.serving is not None:
+            self.requests.serving.pause()
 
     def resume_writing(self) -> None:
         """The client has caught up, or left."""
         self.input.write_paused = False
-        writable, self._writable = self._writable, None
-        if writable is not None and not writable.done():
-            writable.set_result(None)
-        if self._write_timeout is not None and not self.transport.is_closing():
-            self._write_timeout.done()
+        if self._write_timeout is not None:
+            self._write_timeout.caught_up()
         self.input.schedule()
-        if self.serving is not None:
-            self.serving.resume()
+        if self.requests.serving is not None:
+            self.requests.serving.resume()
+
+    def _await_client(self) -> None:
+        """Give the client its time to take what was written."""
+        if self._write_timeout is None:
+            self._write_timeout = WriteTimeout(self)
+        self._write_timeout.wait()
 
     # --- uvicorn ---
+
+    @property
+    def current(self) -> PipelinedRequest | None:
+        """The newest request, of which the server asks whether it is answered."""
+        return self.requests.newest
 
     def shutdown(self) -> None:
         """Stop in good order: at once if nothing runs, else behind the answer that does."""
@@ -206,23 +193,14 @@ class GatewayProtocol(Downstream):
         limit = self.limit_concurrency
         return limit is not None and (len(self.connections) >= limit or len(self.tasks) >= limit)
 
-    def head_came(self, method: bytes, head: Head) -> None:
-        """Find out whose request it is, and let it begin, or wait in line."""
-        if self.parser.url == b"*":
-            request_id = steps.request_id(head, self.state.fresh)
-            reply = Reply(204, [(b"x-request-id", request_id.encode())], b"")
-            self._enqueue(LocalReply(self, reply, None, method=method, path=b"*", request_id=request_id))
-            return
-        self._enqueue(self.dispatcher.request(method, head))
-
-    def content_came(self, body: bytes) -> None:
-        """Give content to whose it is."""
-        if self.current is not None:
-            self.current.body_came(body)
+    def enqueue(self, request: PipelinedRequest) -> None:
+        """Let a request begin, or stand in line."""
+        if not self.requests.add(request, self.parser.fed, at_once=not self.input.write_paused):
+            self.input.schedule()
 
     def request_ended(self) -> None:
         """The newest request is whole."""
-        timer, current = self.deadline, self.current
+        timer, current = self.deadline, self.requests.newest
         if timer.timing != OFF:
             timer.disarm()
         if current is None:
@@ -230,30 +208,6 @@ class GatewayProtocol(Downstream):
         if current.complete and not self.transport.is_closing():
             timer.arm(KEEP_ALIVE, self.limits.keepalive)
         current.body_ended()
-
-    def give_to_websocket(self, early: bytes) -> None:
-        """Give the connection away; ``early`` is what has come of frames already."""
-        early += self.input.take_back()
-        self._stop_counting()
-        parser = self.parser
-        parser.stage = DISCARDING
-        self.input.give_away()
-        self.connections.discard(self)
-        head = b"GET " + parser.url + b" HTTP/1.1\r\n"
-        for name, value in parser.headers:
-            head += name + b": " + value + b"\r\n"
-        make: Any = self.config.ws_protocol_class
-        taker = make(config=self.config, server_state=self.server_state, app_state=self.app_state)
-        taker.connection_made(self.transport)
-        taker.data_received(head + b"\r\n")
-        self.transport.set_protocol(taker)
-        self._release_parts()
-        if early and not self.transport.is_closing():
-            taker.data_received(early)
-
-    def is_quiet(self) -> bool:
-        """Tell whether every request before the newest one is answered: only then can the connection be given away."""
-        return not self.line and (self.current is None or self.current.complete)
 
     # --- the input ---
 
@@ -266,23 +220,17 @@ class GatewayProtocol(Downstream):
         if self.parses():
             self.refuse(Fault(Kind.BODIES_FULL, headers=RETRY_AFTER))
 
-    def line_is_full(self) -> bool:
-        """Tell whether as many requests are in line as may be."""
-        return len(self.line) >= MOST_WAITING
-
     def may_begin(self) -> bool:
-        """Tell whether the next request in line may begin: the one before is answered, and the client takes its answers."""
-        if not self.line or self.input.write_paused or self.transport.is_closing():
+        """Tell whether the next request may begin: the one before is answered, and the client takes its answers."""
+        if not self.requests.has_next() or self.input.write_paused or self.transport.is_closing():
             return False
-        if self.deadline.timing == LINGER:
-            return False  # the answer before was the last one
-        return self.serving is None or self.serving.complete
+        return self.deadline.timing != LINGER  # else the answer before was the last one
 
     def begin_next(self) -> bool:
         """Begin it, if it may; tell whether it did."""
         begins = self.may_begin()
         if begins:
-            self._begin(self.line.pop())
+            self.requests.begin_next()
         return begins
 
     # --- what requests ask for ---
@@ -313,10 +261,8 @@ class GatewayProtocol(Downstream):
 
     async def drain(self) -> None:
         """Wait until the client has caught up, or is gone."""
-        if self.input.write_paused:
-            if self._writable is None:
-                self._writable = self.loop.create_future()
-            await asyncio.shield(self._writable)
+        if self.input.write_paused and self._write_timeout is not None:
+            await self._write_timeout.drain()
 
     def pause_reading(self) -> None:
         """Read nothing more from the client."""
@@ -328,15 +274,15 @@ class GatewayProtocol(Downstream):
 
     def rest_is_long(self) -> bool:
         """Tell whether more is announced of the body of the request that runs than is thrown away after a refusal."""
-        return self.serving is self.current and self.parser.content_left() > MOST_DISCARDED
+        return self.requests.serving is self.requests.newest and self.parser.content_left() > MOST_DISCARDED
 
     def default_headers(self) -> Headers:
         """Return uvicorn's default header lines, the date among them, renewed each second."""
         lines = self.server_state.default_headers
         if lines and lines[-1] == CLOSE:
             # limen.cli.server is stopping: this answer is the last here, and says so itself, once.
-            if self.serving is not None:
-                self.serving.keep_alive = False
+            if self.requests.serving is not None:
+                self.requests.serving.keep_alive = False
             return lines[:-1]
         return lines
 
@@ -344,12 +290,9 @@ class GatewayProtocol(Downstream):
         """Close, or go on to the next request."""
         if self._released:
             return
-        serving = self.serving
-        if isinstance(serving, DirectExchange):
-            self.state.running -= 1
-            if serving.cause_of_end() is not None and self.parser.version == "1.0":
-                reset(self.transport)  # nothing else tells that the content is not whole
-                close = False
+        if self.requests.answered() is not None and self.parser.version == "1.0":
+            reset(self.transport)  # nothing else tells that the content is not whole
+            close = False
         if close:
             if self.parser.stage in (BODY, DISCARDING):
                 self.deadline.linger()  # what still comes would reset the connection before the answer is read
@@ -357,14 +300,9 @@ class GatewayProtocol(Downstream):
                 self.transport.close()
         self._go_to_next()
 
-    def write_local_reply(self, reply: LocalReply, content: Reply, *, bodyless: bool) -> None:
-        """Write a finished answer."""
-        lines = self.default_headers()
-        self.transport.write(reply_bytes(content, lines, keep_alive=reply.keep_alive, bodyless=bodyless))
-
-    def local_reply_written(self, reply: LocalReply) -> None:
+    def local_reply_written(self, *, close: bool) -> None:
         """Go on behind a finished answer, or linger."""
-        if not reply.keep_alive:
+        if close:
             self.deadline.linger()
         self._go_to_next()
 
@@ -377,8 +315,7 @@ class GatewayProtocol(Downstream):
     def give_way(self) -> None:
         """End an idle connection, now: with TLS a farewell would wait for the client's."""
         self.deadline.disarm()
-        self._gave_way = True
-        self.state.idle.leaving += 1
+        self._place.give_way()
         self.transport.abort()
 
     def refuse(self, fault: Fault) -> None:
@@ -390,56 +327,49 @@ class GatewayProtocol(Downstream):
         if self.transport.is_closing():
             return
         outcome: Outcome | None = None
-        current = self.current
-        if stage == BODY and current is not None:
-            if self.line and self.line[0] is current:
-                self.line.popleft()
-                current.detach()
-                self.current = self.line[0] if self.line else self.serving
-            elif current.complete:
+        current = self.requests.newest
+        if stage == BODY and current is not None and not self.requests.withdraw(current):
+            if current.complete:
                 self.deadline.linger()
                 return
-            elif current.abort_request(fault):
+            if current.abort_request(fault):
                 return
-            else:
-                self.current = None  # as it is before the first request
-                assert isinstance(current, AsgiRequest)
-                outcome = current.taken_over(self.state.fresh)
-                outcome.status, outcome.code, outcome.cause = fault.kind.status, fault.kind.code, fault.cause
+            self.requests.newest = None  # as it is before the first request
+            assert isinstance(current, AsgiRequest)
+            outcome = current.taken_over(self.state.fresh)
+            outcome.status, outcome.code, outcome.cause = fault.kind.status, fault.kind.code, fault.cause
         known = (stage == HEAD and bool(parser.url)) or stage == BODY
-        method = parser.method() if known else b"-"
-        path = parser.url.partition(b"?")[0] if known else b"-"
-        if outcome is None:
-            request_id = steps.request_id(Head(parser.headers if known else []), self.state.fresh)
-        else:
-            request_id = outcome.request_id
-        reply = problem(fault, request_id)
-        if self.state.proxy_status is not None:
-            reply.headers.extend(self.state.proxy_status.lines_of(fault))
-        self._enqueue(LocalReply(self, reply, fault, method=method, path=path, request_id=request_id, known=outcome))
+        self.enqueue(refusal(self, fault, known=known, outcome=outcome))
+
+    def stop_counting(self) -> None:
+        """Be counted and timed no more."""
+        self.deadline.drop()
+        self.timer.drop()
+        if self._hedge_timer is not None:
+            self._hedge_timer.drop()
+        if self._write_timeout is not None:
+            self._write_timeout.done()
+        self._place.leave()
+
+    def release_parts(self) -> None:
+        """Let go of the parts and the requests, and they of this connection."""
+        self._released = True
+        private, self.private = self.private, None
+        if private is not None:
+            private.close()
+        self.requests.clear()
+        self.input.close()
+        self.parser.close()
+        self._write_timeout = None
+        del self.dispatcher
+        del self.parser
+        del self.deadline
 
     # --- inside ---
 
     def _is_direct(self) -> bool:
         """Tell whether routes of a gateway are answered without ASGI."""
         return True
-
-    def _enqueue(self, request: PipelinedRequest) -> None:
-        """Let a request begin, or stand in line."""
-        before = self.current
-        self.current = request
-        heavy = self.parser.fed > HEAVY and isinstance(request, DirectExchange)
-        if not heavy and (before is None or before.complete) and not self.input.write_paused:
-            self._begin(request)
-        else:
-            self.line.appendleft(request)
-            self.input.schedule()
-
-    def _begin(self, request: PipelinedRequest) -> None:
-        self.serving = request
-        if isinstance(request, DirectExchange):
-            self.state.running += 1
-        request.begin()
 
     def _go_to_next(self) -> None:
         """Go on behind an answer."""
@@ -449,9 +379,7 @@ class GatewayProtocol(Downstream):
             return
         if self.transport.is_closing():
             if self.transport.get_write_buffer_size():
-                if self._write_timeout is None:
-                    self._write_timeout = WriteTimeout(self)
-                self._write_timeout.wait()
+                self._await_client()
             return
         buffer, stage = self.input, self.parser.stage
         buffer.resume()
@@ -461,71 +389,9 @@ class GatewayProtocol(Downstream):
             timer.arm(KEEP_ALIVE, self.limits.keepalive)
         elif stage == DISCARDING:
             self.transport.close()
-        elif stage == BODY and self.current is not None and self.current.complete:
+        elif stage == BODY and self.requests.newest is not None and self.requests.newest.complete:
             timer.discard_rest()
-
-    def _end_requests(self) -> None:
-        """Tell the request that runs, and drop each of those in line: that one of them fails keeps none from it."""
-        serving = self.serving
-        with contextlib.ExitStack() as line:
-            for request in self.line:  # the newest first, and the stack is left the other way round
-                line.callback(self._drop, request)
-            if serving is not None and not serving.complete:
-                if isinstance(serving, DirectExchange):
-                    self.state.running -= 1
-                serving.client_gone(self.cut_by)
-            if self.line and self.cut_by is GONE:
-                self.cut_by = record.behind(serving, stopping=CLOSE in self.server_state.default_headers)
-
-    def _drop(self, request: PipelinedRequest) -> None:
-        request.drop(self.cut_by)
-
-    def _stop_counting(self) -> None:
-        """Be counted and timed no more."""
-        if self._gave_way:
-            self._gave_way = False
-            self.state.idle.leaving -= 1
-        self.deadline.drop()
-        self.timer.drop()
-        if self._hedge_timer is not None:
-            self._hedge_timer.drop()
-        if self._write_timeout is not None:
-            self._write_timeout.done()
-        if self._counted is not None:
-            addresses, address = self.state.addresses, self._counted
-            self._counted = None
-            addresses[address] -= 1
-            if not addresses[address]:
-                del addresses[address]
-
-    def _release_parts(self) -> None:
-        """Let go of the parts and the requests, and they of this connection."""
-        self._released = True
-        private, self.private = self.private, None
-        if private is not None:
-            private.close()
-        self.line.clear()
-        self.current = None
-        self.serving = None
-        self.input.close()
-        self.parser.close()
-        self._write_timeout = None
-        del self.dispatcher
-        del self.parser
-        del self.deadline
 
     def __repr__(self) -> str:
         """Show whose it is, and what runs."""
-        return (
-            f"<{type(self).__name__} {self.peer.decode('ascii', 'replace')} {self.serving!r} {len(self.line)} in line>"
-        )
-
-
-class GuardedProtocol(GatewayProtocol):
-    """The same without the direct engine: serves any ASGI application, a gateway included.
-
-    For ``uvicorn --http limen.engines.direct:GuardedProtocol``.
-    """
-
-    def _is_direct(self) -> bool:
-        return False
+        return f"<{type(self).__name__} {self.peer.decode('ascii', 'replace')} {self.requests!r}>"

@@ -2,7 +2,7 @@
 
 1. ``parse``                a head that grows and a body that flows are looked at once per read, or part of one
 2. ``on_headers_complete``  the rules (``rules``) and limits of the head
-3. the connection           finds whose request it is, and gets the body: ``head_came``, ``content_came``, ``request_ended``
+3. the connection           finds whose request it is, and gets the body: ``enqueue``, ``content_came``, ``request_ended``
 
 A request that breaks a rule is refused: see ``refuse`` of the connection. Sizes are checked once per read, which is cheaper
 than once per header line.
@@ -17,7 +17,7 @@ from limen.engines.direct.body_meter import BodyMeter
 from limen.engines.direct.connection_timer import BODY_TIME, HEAD_TIME, KEEP_ALIVE, LOOKS, OFF, REST_OF_BODY
 from limen.engines.direct.input_buffer import SMALL
 from limen.engines.direct.stages import BODY, DISCARDING, HEAD, IDLE
-from limen.engines.direct.upgrade import ResumedBodyCallbacks, framing_head, offers_websocket
+from limen.engines.direct.upgrade import ResumedBodyCallbacks, framing_head, give_to_websocket, offers_websocket
 from limen.errors import RETRY_AFTER, Fault, Kind
 from limen.http.headers import Head
 from limen.observe.redaction import logger
@@ -135,7 +135,7 @@ class RequestParser:
 
     def on_message_begin(self) -> None:
         """Begin a request, unless the one before has said that it is the last."""
-        current = self._connection.current
+        current = self._connection.requests.newest
         if current is not None and not current.keep_alive:
             self.stage = DISCARDING
             self._connection.deadline.discard(self._connection.input.clear())
@@ -189,19 +189,19 @@ class RequestParser:
             self._tunnel = (
                 method == b"GET"
                 and offers_websocket(head)
-                and connection.is_quiet()
+                and connection.requests.is_quiet()
                 and connection.dispatcher.serves_websocket()
             )
             if self._tunnel:
                 return
             self._framing = framing_head(method, head)
-        connection.head_came(method, head)
+        connection.enqueue(connection.dispatcher.request(method, head))
 
     def on_body(self, body: bytes) -> None:
         """Count a piece of content; those of chunks go on together, or each would cost what a body costs."""
         self.meter.content += len(body)
         if self._pieces is None:
-            self._connection.content_came(body)
+            self._connection.requests.content_came(body)
         else:
             self._pieces.append(body)
 
@@ -246,7 +246,7 @@ class RequestParser:
         """Give on what has come in chunks, as one piece."""
         pieces, self._pieces = self._pieces, None
         if pieces:
-            self._connection.content_came(b"".join(pieces))
+            self._connection.requests.content_came(b"".join(pieces))
 
     def _version(self, method: bytes) -> str:
         """Return the version of the head; the parser, which formats a text for it, is asked only where it does not show."""
@@ -338,7 +338,7 @@ class RequestParser:
         offset: int = upgrade.args[0]
         if self._tunnel:
             # A client has to wait for the answer (RFC 6455 section 4.1); but a frame that is lost garbles all that follow.
-            self._connection.give_to_websocket(data[offset:])
+            give_to_websocket(self._connection, data[offset:])
             return
         framing, self._framing = self._framing, None
         if framing is not None:
@@ -370,7 +370,7 @@ class RequestParser:
         stage, fault = self.stage, self._fault
         if stage == DISCARDING:
             return
-        current = self._connection.current
+        current = self._connection.requests.newest
         if fault is None:
             if isinstance(error, httptools.HttpParserCallbackError):
                 _log.error("a request could not be served", exc_info=error)

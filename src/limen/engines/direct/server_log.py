@@ -9,6 +9,12 @@ import logging
 from uvicorn.config import Config
 
 
+def access_log(*, gateway: bool) -> logging.Logger | None:
+    """Return uvicorn's own access log for the requests of another application, if it is on; a ``gateway`` writes its own."""
+    access = logging.getLogger("uvicorn.access")
+    return access if not gateway and access.hasHandlers() else None
+
+
 def share(config: Config, *, gateway: bool) -> None:
     """Let ``limen.access`` speak where uvicorn does, if uvicorn's access log is on; called once in each worker."""
     access, server = logging.getLogger("limen.access"), logging.getLogger("uvicorn")

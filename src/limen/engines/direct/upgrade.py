@@ -1,8 +1,12 @@
 """What becomes of a request that offers an upgrade: only a WebSocket gets it; the body of any other is read on."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from limen.engines.direct.stages import DISCARDING
 from limen.http.headers import Head
+
+if TYPE_CHECKING:
+    from limen.engines.direct.protocol import GatewayProtocol
 
 
 def offers_websocket(head: Head) -> bool:
@@ -12,6 +16,26 @@ def offers_websocket(head: Head) -> bool:
         return False
     connection = head.all(b"connection")
     return bool(connection) and b"upgrade" in [token.lower().strip() for token in connection[-1].split(b",")]
+
+
+def give_to_websocket(connection: "GatewayProtocol", early: bytes) -> None:
+    """Give ``connection`` to the server's protocol for WebSockets; ``early`` is what has come of frames already."""
+    early += connection.input.take_back()
+    connection.stop_counting()
+    connection.parser.stage = DISCARDING
+    connection.input.give_away()
+    connection.connections.discard(connection)
+    head = b"GET " + connection.parser.url + b" HTTP/1.1\r\n"
+    for name, value in connection.parser.headers:
+        head += name + b": " + value + b"\r\n"
+    make: Any = connection.config.ws_protocol_class
+    taker = make(config=connection.config, server_state=connection.server_state, app_state=connection.app_state)
+    taker.connection_made(connection.transport)
+    taker.data_received(head + b"\r\n")
+    connection.transport.set_protocol(taker)
+    connection.release_parts()
+    if early and not connection.transport.is_closing():
+        taker.data_received(early)
 
 
 def framing_head(method: bytes, head: Head) -> bytes | None:

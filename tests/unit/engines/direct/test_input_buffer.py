@@ -67,7 +67,7 @@ class Parser:
     def chunks_are_large(self) -> bool:
         return self.large
 
-    def line_is_full(self) -> bool:
+    def is_full(self) -> bool:
         return self.line >= MOST_WAITING
 
     def may_begin(self) -> bool:
@@ -81,15 +81,22 @@ class Parser:
         return True
 
 
+class Requests:
+    """The queue, of which the parser here knows how long it is."""
+
+    def __init__(self, parser: Parser, line: "deque[Any]") -> None:
+        self.waiting = line
+        self.is_full = parser.is_full
+
+
 class Connection:
     """Shows its parser, which here knows the line as well, and is told."""
 
     def __init__(self, parser: Parser, line: "deque[Any]") -> None:
         self.parser = parser
-        self.line = line
+        self.requests = Requests(parser, line)
         self.client = parser.client
         self.parses = parser.parses
-        self.line_is_full = parser.line_is_full
         self.may_begin = parser.may_begin
         self.begin_next = parser.begin_next
 
