@@ -118,7 +118,7 @@ if os.environ.get("LIMEN_NEW_WHOLE"):
 
     @pytest.mark.timeout(600)
     def test_it_is_a_part_of_the_shop_that_runs(repository: RepositoryCopy) -> None:
-        tests = [f"tests/e2e/test_{name}.py" for name in ("published_document", "demonstration")]
+        tests = [f"tests/e2e/test_{name}.py" for name in ("published_document", "access", "demonstration")]
         done = repository.run(repository.python, "-m", "pytest", "-q", "-x", *tests, seconds=580)
         assert done.returncode == 0, done.stdout + done.stderr
 

@@ -14,6 +14,7 @@ import pytest
 
 from commands import running
 from limen.auth import Jwt, issue
+from limen.cli.new.words import NAME_LENGTH
 from shop_processes import free_ports
 
 FORM = {"title": "A title", "text": "Some text."}
@@ -62,6 +63,14 @@ def test_its_files_are_formatted_and_linted(project: Path) -> None:
     run(project, "ruff", "format", "--check", ".")
 
 
+@pytest.mark.parametrize("length", [2, NAME_LENGTH])
+def test_names_of_any_length_leave_them_formatted_and_linted(tmp_path: Path, length: int) -> None:
+    project, service, item = ("xyz"[number] * length for number in range(3))
+    run(tmp_path, "limen", "new", "project", project, "--service", service, "--item", item)
+    run(tmp_path / project, "ruff", "check", "--extend-select", "I", ".")
+    run(tmp_path / project, "ruff", "format", "--check", ".")
+
+
 def test_what_is_installed_is_what_it_says(project: Path) -> None:
     lines = (project / "requirements.txt").read_text().splitlines()
     assert [line for line in lines if line.startswith("-e ")] == ["-e ./gateway", "-e ./notes", "-e ./reviews"]
@@ -96,7 +105,9 @@ async def _is_served(client: httpx2.AsyncClient, path: str, token: dict[str, str
     assert (await client.post(path, json=FORM)).status_code == 401
     created = await client.post(path, json=FORM, headers=token)
     assert (created.status_code, created.json()["created_by"]) == (201, 7), created.text
-    changed = await client.put(created.headers["location"], json={"title": "Another"}, headers=token)
+    seen = {"if-match": created.headers["etag"]}
+    changed = await client.put(created.headers["location"], json={"title": "Another"}, headers=token | seen)
     assert (changed.status_code, changed.json()["title"]) == (200, "Another")
+    assert (await client.put(created.headers["location"], json={}, headers=token | seen)).status_code == 412
     assert (await client.get(path)).headers["x-total-count"] == "1"
     assert json.loads((await client.delete(created.headers["location"], headers=token)).content or "null") is None

@@ -22,8 +22,12 @@ from limen.cli.new.words import NameRefused, Words
 # What the routes of a new service use of the gateway's package, by module.
 _SHARED = {
     "fields.py": ("LongText", "ShortText", "row_id"),
+    "headers.py": ("IdempotencyKey", "IfMatch", "IfNoneMatch"),
     "models.py": ("Form", "Page"),
-    "responses.py": ("TOTAL_COUNT", "errors", "location", "success"),
+    "responses.py": (
+        *("CHANGED_SINCE", "ETAG", "REPLAYED", "TOTAL_COUNT"),
+        *("conditional", "errors", "location", "success"),
+    ),
 }
 _ACCESS_HEADING = "# Who may call what\n\nMade by `limen matrix`"
 _WORKSPACE = "\n[tool.uv.sources]\nlimen-kit = { workspace = true }\n"
