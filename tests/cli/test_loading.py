@@ -47,7 +47,7 @@ async def test_routes_and_check(folder: Path) -> None:
             "from limen import *\napp = Gateway()\nclass Odd: ...\n"
             "@app.get('/a', allow=anyone, upstream=Upstream('u', ['http://u']))\ndef a(it: Odd): ...",
             "broken:app",
-            "broken.py, line 4)",
+            "- GET /a: Invalid args for response field!",
         ),
         ("def app(", "broken:app", "SyntaxError: '(' was never closed ("),
         ("x = 1\ndef app(", "broken:app", "broken.py, line 2)\n    def app(\n           ^\n"),
