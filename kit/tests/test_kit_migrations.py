@@ -183,6 +183,8 @@ def test_a_wrong_word_in_the_command_is_refused(project: Project, module: str, o
 def importable(project: Project, monkeypatch: pytest.MonkeyPatch) -> Generator[Project]:
     """The project in this process, whose modules no other test finds loaded."""
     monkeypatch.setattr(sys, "path", [str(project.folder / "src"), *sys.path])
+    # Bytecode is found by second and size of its source, and a test writes a module twice within a second.
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     others = forget()
     yield project
     forget()
