@@ -170,18 +170,18 @@ async def test_an_outbox_that_takes_no_write_slows_the_delivery_down(caplog: pyt
             await super().event_delivered(event_id)
 
     outbox = ReadOnly(user_deleted(1))
-    failures: list[int] = []
+    counts: list[int] = []
 
     class Counting(Pace):
-        def pause(self, failures_in_a_row: int, chance: float) -> float:
-            failures.append(failures_in_a_row)
-            return super().pause(failures_in_a_row, chance)
+        def pause(self, failures: int, chance: float) -> float:
+            counts.append(failures)
+            return super().pause(failures, chance)
 
     pace = Counting(timeout=2, look=0.01, shortest=0.001, longest=0.01)
     async with receiver() as there, delivery(outbox, there, pace).running(FastAPI()):
         await outbox.emptied.wait()
     assert there.ids == ["event-1"] * 4
-    assert failures == [1, 2, 3]
+    assert counts == [1, 2, 3]
     assert "its events wait" in caplog.text
 
 
