@@ -1,0 +1,42 @@
+"""A database from before orders had versions and suppliers: its orders stay, and everything new works with them."""
+
+from typing import Any
+
+from tortoise import Tortoise
+from tortoise.connection import get_connection
+from tortoise.migrations.api import migrate
+
+from limen_kit.testing import Signer, running
+from shop_orders.database import config
+from shop_orders.service import create_app
+from shop_orders.settings import Settings
+
+GATEWAY = Signer("orders")
+OWNER, USERS = GATEWAY.identity_headers(2), GATEWAY.identity_headers("users", "service")
+EVENT = {"specversion": "1.0", "id": "e", "source": "users", "type": "user.deleted", "data": {"id": 2}}
+OLD = """
+    INSERT INTO orders (address, item, status, created_by, created_at, key)
+    VALUES ('1 Main St', 'lamp', 'placed', 2, '2026-01-01 00:00:00+00:00', 'k')
+"""
+
+
+async def test_orders_of_before_have_a_version_and_are_those_of_their_user(database_url: str) -> None:
+    tortoise_orm = config(database_url)
+    await migrate(config=tortoise_orm, target="orders.0001_initial")
+    connection: Any = get_connection("default")
+    await connection.execute_query(OLD)
+    await Tortoise.close_connections()
+
+    settings = Settings(database_url=database_url, identity_keys=GATEWAY.keys)
+    async with running(create_app(settings), tortoise_orm) as client:
+        found = await client.get("/api/orders/1", headers=OWNER)
+        assert (found.json()["supplier_id"], found.headers["etag"]) == (None, '"1"')
+        cancelled = await client.post("/api/orders/1/cancel", headers=OWNER | {"if-match": '"1"'})
+        assert (cancelled.status_code, cancelled.headers["etag"]) == (200, '"2"')
+        used = await client.post(
+            "/api/orders", json={"address": "x", "item": "y"}, headers=OWNER | {"idempotency-key": "k"}
+        )
+        assert (used.status_code, used.json()["code"]) == (409, "idempotency_key_reused")
+        assert (await client.post("/events", json=EVENT, headers=USERS)).status_code == 204
+        erased = await client.get("/api/orders/1", headers=OWNER)
+        assert (erased.json()["address"], erased.headers["etag"]) == ("", '"3"')
