@@ -185,6 +185,18 @@ async def test_an_outbox_that_takes_no_write_slows_the_delivery_down(caplog: pyt
     assert "its events wait" in caplog.text
 
 
+async def test_two_processes_may_deliver_one_outbox() -> None:
+    outbox = Stored(*map(user_deleted, range(20)))
+    async with (
+        receiver(503, 0, 500) as there,
+        delivery(outbox, there).running(FastAPI()),
+        delivery(outbox, there).running(FastAPI()),
+    ):
+        await outbox.emptied.wait()
+    assert outbox.events == []
+    assert set(there.ids) == {f"event-{number}" for number in range(20)}
+
+
 async def test_it_wakes_at_once() -> None:
     outbox = Stored()
     async with receiver() as there:
