@@ -45,7 +45,7 @@ def session_store(open_sessions: OpenSessions) -> SessionStore:
 
 @pytest.fixture
 async def running_service(store_url: str) -> AsyncGenerator[tuple[FastAPI, httpx2.AsyncClient]]:
-    """The service with the accounts 1, an admin, 2 and 3, whose password is "b"; and a client of it. On each kind of store."""
+    """The service on each kind of store, with the accounts 1, an admin, 2 and 3, whose password is "b"; and a client."""
     app = make_service(settings_for(store_url))
     async with running(app, database_config(store_url)) as client:
         for username, user_type in (("admin", "admin"), ("johndoe", "default"), ("test", "default")):
