@@ -1,7 +1,12 @@
-"""A database from before orders had versions and suppliers: its orders stay, and everything new works with them."""
+"""A database of before, or a new one, is not ready until it is migrated; its orders stay, and what is new works with them."""
 
+import os
+import subprocess
+import sys
 from typing import Any
 
+import pytest
+from anyio import to_thread
 from tortoise import Tortoise
 from tortoise.connection import get_connection
 from tortoise.migrations.api import migrate
@@ -40,3 +45,21 @@ async def test_orders_of_before_have_a_version_and_are_those_of_their_user(datab
         assert (await client.post("/events", json=EVENT, headers=USERS)).status_code == 204
         erased = await client.get("/api/orders/1", headers=OWNER)
         assert (erased.json()["address"], erased.headers["etag"]) == ("", '"3"')
+
+
+def migrate_as_an_operator(url: str) -> None:
+    command = [sys.executable, "-m", "limen_kit", "migrate", "shop_orders.database"]
+    subprocess.run(command, env=os.environ | {"DATABASE_URL": url}, check=True, timeout=50)
+
+
+async def test_a_service_is_not_ready_until_its_database_is_migrated(
+    database_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings(database_url=database_url, identity_keys=GATEWAY.keys)
+    async with running(create_app(settings)) as client:
+        assert "lacks orders.0001_initial, orders.0002_suppliers_and_deleted_users: run" in capsys.readouterr().err
+        refused = await client.get("/readyz")
+        assert (refused.status_code, refused.json()["code"]) == (503, "not_ready")
+        await to_thread.run_sync(migrate_as_an_operator, database_url)
+        assert (await client.get("/readyz")).json() == {"status": "ready"}
+        assert (await client.get("/api/orders", headers=OWNER)).json() == []
