@@ -1,7 +1,6 @@
 """Fixtures that the tests of stores and of routes share."""
 
 from collections.abc import AsyncGenerator
-from pathlib import Path
 
 import httpx2
 import pytest
@@ -44,14 +43,11 @@ def session_store(open_sessions: OpenSessions) -> SessionStore:
     return open_sessions(SessionLimits())
 
 
-@pytest.fixture(params=["sqlite", "json"])
-async def running_service(
-    request: pytest.FixtureRequest, tmp_path: Path
-) -> AsyncGenerator[tuple[FastAPI, httpx2.AsyncClient]]:
-    """The service with the accounts 1, an admin, 2 and 3, whose password is "b"; and a client of it."""
-    url = f"json:{tmp_path}/users.json" if request.param == "json" else f"sqlite://{tmp_path}/users.sqlite3"
-    app = make_service(settings_for(url))
-    async with running(app, database_config(url)) as client:
+@pytest.fixture
+async def running_service(store_url: str) -> AsyncGenerator[tuple[FastAPI, httpx2.AsyncClient]]:
+    """The service on each kind of store, with the accounts 1, an admin, 2 and 3, whose password is "b"; and a client."""
+    app = make_service(settings_for(store_url))
+    async with running(app, database_config(store_url)) as client:
         for username, user_type in (("admin", "admin"), ("johndoe", "default"), ("test", "default")):
             await app.state.accounts.stores.accounts.create_account(
                 NewAccount(username=username, hashed_password=_HASH_OF_B, user_type=user_type, created_by=1)

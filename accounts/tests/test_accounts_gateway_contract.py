@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator
 from dataclasses import replace
-from pathlib import Path
 
 import httpx2
 import pytest
@@ -18,11 +17,10 @@ USER = {"request-user-id": "2", "request-user-role": "default"}
 CALLERS = {"admin": {"request-user-id": "1", "request-user-role": "admin"}, "user": USER}
 
 
-@pytest.fixture(params=["sqlite", "json"])
-async def client(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[httpx2.AsyncClient]:
-    url = f"json:{tmp_path}/users.json" if request.param == "json" else f"sqlite://{tmp_path}/users.sqlite3"
-    app = make_service(settings_for(url), first_accounts=FIRST_ACCOUNTS)
-    async with running(app, database_config(url)) as found:
+@pytest.fixture
+async def client(store_url: str) -> AsyncGenerator[httpx2.AsyncClient]:
+    app = make_service(settings_for(store_url), first_accounts=FIRST_ACCOUNTS)
+    async with running(app, database_config(store_url)) as found:
         yield found
 
 

@@ -98,3 +98,71 @@ def test_what_is_written_is_read_as_it_was(names: list[str]) -> None:
     if document.users:
         with pytest.raises(ValueError, match="next_id"):
             parse(unparse(replace(document, next_id=1)).encode(), NOW)
+
+
+TIME = "2026-01-01T00:00:00Z"
+LOCAL_TIME = "2026-01-01T00:00:00"
+USER: dict[str, Any] = {
+    "id": 1,
+    "username": "ada",
+    "hashed_password": SECRET,
+    "user_type": "x",
+    "created_by": 1,
+    "created_at": TIME,
+}
+SESSION: dict[str, Any] = {
+    "id": "s",
+    "account_id": 1,
+    "user_agent": "",
+    "address": "",
+    "digest": "a" * 64,
+    "digest_before": None,
+    "created_at": TIME,
+    "last_used_at": TIME,
+    "expires_at": TIME,
+}
+KEY: dict[str, Any] = {
+    "id": 1,
+    "owner": 1,
+    "name": "n",
+    "scopes": [],
+    "digest": "a" * 64,
+    "created_at": TIME,
+    "expires_at": None,
+    "last_used_at": None,
+}
+EVENT: dict[str, Any] = {"id": "e", "type": "user.deleted", "data": {"id": 7}, "created_at": TIME}
+WHOLE: dict[str, Any] = {
+    "next_id": 3,
+    "users": [USER],
+    "sessions": [SESSION],
+    "next_key_id": 2,
+    "api_keys": [KEY],
+    "events": [EVENT],
+}
+
+
+def test_a_whole_document_is_read() -> None:
+    assert read(json.dumps(WHOLE).encode()) is not None
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"users": [USER, USER]}, "users.1.id"),
+        ({"users": [USER, USER | {"id": 2, "username": "ADA"}]}, "users.1.username"),
+        ({"users": [{**USER, "email": "a@b"}, {**USER, "id": 2, "username": "b", "email": "A@b"}]}, "users.1.email"),
+        ({"users": [USER | {"id": 0}]}, "users"),
+        ({"users": [USER | {"created_at": LOCAL_TIME}]}, "users.0.created_at"),
+        ({"sessions": [SESSION | {"expires_at": LOCAL_TIME}]}, "sessions.0.expires_at"),
+        ({"sessions": [SESSION, SESSION | {"digest": "é" * 64}]}, "sessions.1.digest"),
+        ({"api_keys": [KEY, KEY]}, "api_keys"),
+        ({"api_keys": [KEY | {"digest": "é" * 64}]}, "api_keys.0.digest"),
+        ({"api_keys": [KEY | {"last_used_at": LOCAL_TIME}]}, "api_keys.0.last_used_at"),
+        ({"events": [EVENT | {"created_at": LOCAL_TIME}]}, "events.0.created_at"),
+        ({"next_key_id": 1}, "next_key_id"),
+    ],
+)
+def test_a_mistake_of_whoever_edits_the_file_is_refused_with_its_place(changes: dict[str, Any], place: str) -> None:
+    with pytest.raises(ValueError, match=rf"^{place}: "):
+        parse(json.dumps(WHOLE | changes).encode(), NOW)

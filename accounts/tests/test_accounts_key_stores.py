@@ -187,6 +187,16 @@ async def test_a_json_file_that_would_use_a_key_id_twice_is_refused(tmp_path: Pa
         await JsonStore(path).ready()
 
 
+async def test_a_key_of_a_user_who_is_taken_out_of_the_file_by_hand_is_not_active(tmp_path: Path) -> None:
+    path = tmp_path / "users.json"
+    store = JsonStore(path)
+    await store.create_account(NewAccount(username="ada", hashed_password="h", user_type="default", created_by=1))
+    text = (await create(store)).text
+    assert await store.introspect_key(text) is not None
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"users": []}))
+    assert await store.introspect_key(text) is None
+
+
 async def test_a_json_file_from_before_there_were_sessions_is_read(tmp_path: Path) -> None:
     path = tmp_path / "users.json"
     accounts = JsonStore(path)

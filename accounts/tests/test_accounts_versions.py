@@ -64,6 +64,29 @@ async def test_a_change_is_done_on_its_condition(
         assert response.json()["code"] == "precondition_failed"
 
 
+@pytest.mark.parametrize(
+    ("condition", "status"),
+    [({"if-match": '"2"'}, 204), ({}, 204), ({"if-match": '"1"'}, 412), ({"if-none-match": '"2"'}, 412)],
+)
+async def test_a_deletion_is_done_on_its_condition(
+    client: httpx2.AsyncClient, condition: dict[str, str], status: int
+) -> None:
+    await client.put("/api/users/3", json={"full_name": "Test"})
+    deleted = await client.delete("/api/users/3", headers=condition)
+    assert (deleted.status_code, "etag" in deleted.headers) == (status, False), deleted.text
+    assert (await client.get("/api/users/3")).status_code == (404 if status == 204 else 200)
+    assert (await client.delete("/api/users/900", headers=condition)).status_code == 404
+
+
+async def test_a_change_and_a_deletion_of_one_version_do_not_both_happen(client: httpx2.AsyncClient) -> None:
+    condition = {"if-match": '"1"'}
+    changed, deleted = await asyncio.gather(
+        client.put("/api/users/3", json={"full_name": "Test"}, headers=condition),
+        client.delete("/api/users/3", headers=condition),
+    )
+    assert (changed.status_code, deleted.status_code) in {(200, 412), (404, 204)}
+
+
 async def test_of_many_who_change_one_version_one_does(client: httpx2.AsyncClient) -> None:
     async def change(number: int) -> int:
         body = {"full_name": f"John {number}"}
@@ -92,7 +115,11 @@ async def test_a_store_changes_only_the_version_that_is_named(stores: Stores) ->
         with pytest.raises(VersionChanged):
             await stores.accounts.update_account(1, changes, 1)
     assert await stores.accounts.get_account(1) == changed
+    with pytest.raises(VersionChanged):
+        await stores.accounts.delete_account(1, 1)
+    assert await stores.accounts.get_account(1) == changed
     assert await stores.accounts.update_account(9, {"full_name": "Eve"}, 1) is None
+    assert await stores.accounts.delete_account(9, 1) is None
     # A new hash is no change of what is shown.
     assert await stores.accounts.replace_hash(1, "h", "i")
     found = await stores.accounts.get_account(1)

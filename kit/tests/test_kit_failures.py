@@ -47,16 +47,13 @@ async def test_an_answer_that_breaks_off_is_not_followed_by_a_second_one() -> No
 
 
 # Not a SQLite file that cannot be opened: aiosqlite then ends its thread after the test, on a loop that is closed.
-@pytest.mark.parametrize("url", [None, "postgres://u:s3cret@127.0.0.1:9/x"])
-async def test_a_service_whose_database_does_not_answer_lives_but_is_not_ready(url: str | None) -> None:
+async def test_a_service_whose_database_does_not_answer_lives_but_is_not_ready() -> None:
     started: list[bool] = []
 
     async def on_start() -> None:
         started.append(True)
 
-    config = None
-    if url is not None:
-        config = tortoise_config(url, Tables("x", "limen_kit.fields", "none"))
+    config = tortoise_config("postgres://u:s3cret@127.0.0.1:9/x", Tables("x", "limen_kit.fields", "none"))
     app = create_service("Test", settings=SETTINGS, tortoise_orm=config, routers=[], on_start=on_start)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*has no models")

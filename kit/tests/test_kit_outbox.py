@@ -162,6 +162,41 @@ async def test_a_store_that_is_away_ends_no_delivery() -> None:
     assert there.ids == ["event-1"]
 
 
+async def test_an_outbox_that_takes_no_write_slows_the_delivery_down(caplog: pytest.LogCaptureFixture) -> None:
+    class ReadOnly(Stored):
+        async def event_delivered(self, event_id: str) -> None:
+            if len(there.received) < 4:
+                raise ConnectionError("the disk is full")
+            await super().event_delivered(event_id)
+
+    outbox = ReadOnly(user_deleted(1))
+    counts: list[int] = []
+
+    class Counting(Pace):
+        def pause(self, failures: int, chance: float) -> float:
+            counts.append(failures)
+            return super().pause(failures, chance)
+
+    pace = Counting(timeout=2, look=0.01, shortest=0.001, longest=0.01)
+    async with receiver() as there, delivery(outbox, there, pace).running(FastAPI()):
+        await outbox.emptied.wait()
+    assert there.ids == ["event-1"] * 4
+    assert counts == [1, 2, 3]
+    assert "its events wait" in caplog.text
+
+
+async def test_two_processes_may_deliver_one_outbox() -> None:
+    outbox = Stored(*map(user_deleted, range(20)))
+    async with (
+        receiver(503, 0, 500) as there,
+        delivery(outbox, there).running(FastAPI()),
+        delivery(outbox, there).running(FastAPI()),
+    ):
+        await outbox.emptied.wait()
+    assert outbox.events == []
+    assert set(there.ids) == {f"event-{number}" for number in range(20)}
+
+
 async def test_it_wakes_at_once() -> None:
     outbox = Stored()
     async with receiver() as there:

@@ -26,14 +26,7 @@ from limen_accounts.session_ended import RESPONSE_HEADERS, session_ended_header
 from limen_kit.fields import RowId
 from limen_kit.identity import AdminCaller, CurrentCaller
 from limen_kit.paging import TOTAL_COUNT_HEADER, Page, total_count_responses
-from limen_kit.preconditions import (
-    NotModified,
-    Preconditions,
-    RequestPreconditions,
-    etag,
-    precondition_failed,
-    tagged_responses,
-)
+from limen_kit.preconditions import Preconditions, RequestPreconditions, etag, tagged_responses
 from limen_kit.problems import Problem, responses
 
 FIRST_ADMIN_ID = 1
@@ -141,11 +134,9 @@ async def _update(
         raise Problem(403, "protected", "You are not allowed to take the admin role from the first user.")
     while True:
         before = _or_404(await accounts.get_account(user_id))
+        preconditions.check_change(before.version)
         try:
-            preconditions.check_read(before.version)
             return _or_404(await accounts.update_account(user_id, changed, before.version))
-        except NotModified:
-            raise precondition_failed() from None
         except VersionChanged:
             continue  # somebody was first: the condition has to hold for what there is now
         except UsernameOrEmailTaken as error:
@@ -204,17 +195,35 @@ async def change_password(
     response.headers.update(session_ended_header(ended))
 
 
-@_router.delete("/users/{user_id}", status_code=204, responses=_SESSIONS_ENDED | responses(401, 403, 404))
-async def delete_user(user_id: RowId, caller: AdminCaller, state: StateDep, response: Response) -> None:
-    """Delete a user, with their sessions and API keys."""
+@_router.delete("/users/{user_id}", status_code=204, responses=_SESSIONS_ENDED | responses(401, 403, 404, 412))
+async def delete_user(
+    user_id: RowId,
+    caller: AdminCaller,
+    state: StateDep,
+    preconditions: RequestPreconditions,
+    response: Response,
+) -> None:
+    """Delete a user, with their sessions and API keys; with ``If-Match``, only as the caller knows it."""
     if user_id in state.protected_ids:
         raise Problem(403, "protected", "You are not allowed to delete protected users.")
-    ended = await state.stores.accounts.delete_account(user_id)
-    if ended is None:
-        raise _not_found()
+    ended = await _delete(user_id, state.stores.accounts, preconditions)
     audit.event("user_deleted", account=user_id, by=caller.id, sessions=len(ended))
     state.on_event()
     response.headers.update(session_ended_header(ended))
+
+
+async def _delete(user_id: int, accounts: AccountStore, preconditions: Preconditions) -> list[str]:
+    """Delete the account, and return the ids of its sessions."""
+    while True:
+        version = _or_404(await accounts.get_account(user_id)).version
+        preconditions.check_change(version)
+        try:
+            ended = await accounts.delete_account(user_id, version)
+        except VersionChanged:
+            continue
+        if ended is None:
+            raise _not_found()
+        return ended
 
 
 async def _check_own_password(

@@ -114,10 +114,11 @@ class AccountStore(Protocol):
         """
         ...
 
-    async def delete_account(self, number: int) -> list[str] | None:
+    async def delete_account(self, number: int, version: int | None = None) -> list[str] | None:
         """Delete an account with its sessions and API keys, in one transaction.
 
-        A store that keeps events stores ``deletion_event`` in the same transaction.
+        With ``version``, only that one; raises VersionChanged for another. A store that keeps events stores
+        ``deletion_event`` in the same transaction.
         Returns the ids of the ended sessions, or None when there is no such account.
         """
         ...

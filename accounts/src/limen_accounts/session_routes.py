@@ -14,8 +14,7 @@ from limen_accounts.dependencies import SessionsDep
 from limen_accounts.schemas import EndedResponse, LoginResponse, LogoutForm, RefreshForm, SessionResponse
 from limen_accounts.session_ended import RESPONSE_HEADERS, session_ended_header
 from limen_accounts.sessions import SESSION_ID, EndedSession, RefreshToken
-from limen_kit.fields import MAX_ROW_ID
-from limen_kit.identity import CurrentCaller, IdentitySource
+from limen_kit.identity import CurrentCaller, IdentitySource, user_id
 from limen_kit.problems import Problem, responses
 
 router = APIRouter(tags=["sessions"])
@@ -60,7 +59,8 @@ async def logout(form: LogoutForm, request: Request, sessions: SessionsDep, resp
         # Not a parameter: with a refresh token, no identity is required.
         identify: IdentitySource = request.app.state.identify
         identity = await identify(request.headers)
-        ended = _callers_session(_account_id(identity.subject), identity.session_id)
+        # 0, which no account has, for somebody of an external issuer.
+        ended = _callers_session(user_id(identity.subject) or 0, identity.session_id)
         if ended is None:
             return EndedResponse(ended=0)
         await sessions.end_session(ended.account_id, ended.session_id)
@@ -124,12 +124,6 @@ def _callers_session(account_id: int, session_id: str | None) -> EndedSession | 
     if session_id is None or not _SESSION_ID.fullmatch(session_id):
         return None
     return EndedSession(session_id, account_id)
-
-
-def _account_id(subject: str) -> int:
-    """Return the account id in ``subject``; for the subject of an external issuer 0, which no account has."""
-    number = int(subject) if subject.isascii() and subject.isdecimal() and len(subject) <= len(str(MAX_ROW_ID)) else 0
-    return number if number <= MAX_ROW_ID else 0
 
 
 def _token_invalid(*ended: str) -> Problem:

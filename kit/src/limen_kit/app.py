@@ -50,7 +50,8 @@ def create_service(
     """Build a service.
 
     ``name`` is the service's name at the gateway: an assertion for another service is refused. ``tortoise_orm`` None means
-    no Tortoise database. ``ready`` raises while the service cannot work; by default, while that database does not answer.
+    no Tortoise database. ``ready`` raises while the service cannot work; by default, while that database does not answer
+    or lacks migrations.
     ``on_start`` runs once the database is open, and ``parts`` run from then on, each within the one before; their routers
     come after ``routers``, and their middleware after ``middleware``.
     ``middleware`` is pure ASGI, the outermost first: it runs inside the request id and outside the body limit. Raises
@@ -58,6 +59,8 @@ def create_service(
     ``plain`` headers.
     """
     identify = identity_source(settings, name)
+    if ready is None and tortoise_orm is not None:
+        ready = database.Readiness(tortoise_orm).check
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
@@ -69,6 +72,8 @@ def create_service(
                 stack.push_async_callback(identify.verifier.aclose)
             if tortoise_orm is not None:
                 await stack.enter_async_context(RegisterTortoise(app, config=tortoise_orm))
+            if ready is not None:
+                await _tell_if_not_ready(ready)
             if on_start is not None:
                 await on_start()
             for part in parts:
@@ -94,8 +99,6 @@ def create_service(
     app.add_middleware(RequestId)
     for router in [*routers, *(router for part in parts for router in part.routers)]:
         app.include_router(router)
-    if ready is None and tortoise_orm is not None:
-        ready = database.check
     app.include_router(_health_router([*(() if ready is None else (ready,)), *(part.ready for part in parts)]))
     _document_problems(app)
     return app
@@ -109,19 +112,29 @@ def _health_router(checks: Sequence[Callback]) -> APIRouter:
         return Health(status="alive")
 
     async def readyz() -> Health:
-        """Answer whether the service can work: its database answers."""
+        """Answer whether the service can work: its database answers, and is migrated."""
         try:
             for ready in checks:
                 await ready()
         except Exception as error:
             # The log has the error; the caller only needs to know that it has to wait.
             _log.warning("not ready: %s: %s", type(error).__name__, error)
-            raise Problem(503, "not_ready", "The service is not ready: its database does not answer.") from error
+            raise Problem(
+                503, "not_ready", "The service is not ready: its database does not answer, or is not migrated."
+            ) from error
         return Health(status="ready")
 
     router.add_api_route("/healthz", healthz)
     router.add_api_route("/readyz", readyz, responses=responses(503))
     return router
+
+
+async def _tell_if_not_ready(ready: Callback) -> None:
+    """Log at the start why the service cannot work: whoever has forgotten to migrate learns it before the first request."""
+    try:
+        await ready()
+    except Exception as error:
+        _log.warning("not ready: %s: %s", type(error).__name__, error)
 
 
 async def _on_not_modified(request: Request, error: Exception) -> Response:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -104,6 +105,46 @@ async def check() -> None:
     async with asyncio.timeout(_CHECK_TIMEOUT):
         connection: Any = get_connection("default")
         await connection.execute_query("SELECT 1")
+
+
+class Readiness:
+    """Whether the open database of ``config`` answers and has all migrations; once it has them, only the former is asked."""
+
+    def __init__(self, config: TortoiseConfig) -> None:
+        """Ask nothing yet."""
+        self._config = config
+        self._migrated = False
+
+    async def check(self) -> None:
+        """Raise while a service cannot work with it; the message says what to run."""
+        await check()
+        if self._migrated:
+            return
+        if missing := await _missing_migrations(self._config):
+            raise RuntimeError(
+                f"the database lacks {', '.join(missing)}: run python -m limen_kit migrate MODULE, the module of the service "
+                "that has TORTOISE_ORM, such as shop_orders.database"
+            )
+        self._migrated = True
+
+
+async def _missing_migrations(config: TortoiseConfig) -> list[str]:
+    connection: Any = get_connection("default")
+    applied = {(key.app_label, key.name) for key in await MigrationRecorder(connection).applied_migrations()}
+    apps: dict[str, dict[str, Any]] = config["apps"]
+    return [
+        f"{label}.{name}"
+        for label, app in apps.items()
+        for name in _migrations(app.get("migrations"))
+        if (label, name) not in applied
+    ]
+
+
+def _migrations(package: str | None) -> list[str]:
+    """Return the names of the migrations in ``package``: modules that begin with a number, as Tortoise reads them."""
+    if package is None:
+        return []
+    return sorted(found.name for found in iter_modules(import_module(package).__path__) if found.name[0].isdigit())
 
 
 @asynccontextmanager

@@ -136,12 +136,17 @@ CurrentIdentity = Annotated[Identity, Depends(_get_identity)]
 """The caller's identity as the gateway states it, as a parameter of a path operation; 401 without one."""
 
 
-async def _get_caller(identity: CurrentIdentity) -> Caller:
-    text = identity.subject
+def user_id(subject: str) -> int | None:
+    """Return the id of the user ``subject``; None for any other, such as a service or somebody of an external issuer."""
     # isdecimal alone would accept the digits of every script.
-    number = int(text) if text.isascii() and text.isdecimal() and len(text) <= len(str(MAX_ROW_ID)) else 0
+    number = int(subject) if subject.isascii() and subject.isdecimal() and len(subject) <= len(str(MAX_ROW_ID)) else 0
     # "07" and "7" are two subjects to the gateway, so they must not be one user here.
-    if not 1 <= number <= MAX_ROW_ID or str(number) != text:
+    return number if 1 <= number <= MAX_ROW_ID and str(number) == subject else None
+
+
+async def _get_caller(identity: CurrentIdentity) -> Caller:
+    number = user_id(identity.subject)
+    if number is None:
         raise _identity_missing()
     return Caller(number, identity.roles, identity.scopes, identity.session_id)
 

@@ -158,6 +158,8 @@ class Delivery:
                     if pause is not None:
                         return pause
                     await self._outbox.event_delivered(event.id)
+                    # Not before: while the outbox takes no write, the same event would be posted at the fastest pace.
+                    self._failures = 0
         except Exception:
             # Such as a database that is away. The delivery must outlive it: nobody would start it again.
             _log.exception("the outbox of %s cannot be read or written; its events wait", self._sender)
@@ -176,13 +178,13 @@ class Delivery:
             reason = str(error) or type(error).__name__
         else:
             if 200 <= answer.status < 300:
-                self._failures = 0
                 return None
             if answer.status < 500 and answer.status not in _TEMPORARY:
                 # Its data and the answer are not logged: they may be about a person.
                 _log.error(
                     "event %s (%s) is refused with %d by EVENTS_URL; it is kept and posted again every %g s, and the events "
-                    "after it wait. 401 or 403: EVENTS_KEY is not that of the gateway. Otherwise see the log of the receiver",
+                    "after it wait. 401 or 403: EVENTS_KEY is not that of the gateway. 404: there is no such route, "
+                    "and the gateway has one only where it has an EVENTS_KEY too. Otherwise see the log of the receiver",
                     event.id,
                     event.type,
                     answer.status,

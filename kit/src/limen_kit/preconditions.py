@@ -89,12 +89,16 @@ class Preconditions:
 
     def check_read(self, version: int) -> None:
         """Set the ETag. Raises NotModified when the client has this version, Problem when it wants another one."""
-        matches, none_match = self._if_match, self._if_none_match
-        if matches is not None and not (matches.any or version in matches.versions(weak=False)):
+        if not self._matched(version):
             raise precondition_failed()
-        if none_match is not None and (none_match.any or version in none_match.versions(weak=True)):
+        if self._is_unwanted(version):
             raise NotModified(version)
         self.tag(version)
+
+    def check_change(self, version: int) -> None:
+        """Raise Problem unless ``version`` may be changed. The change itself must then be of that version, or of none."""
+        if not self._matched(version) or self._is_unwanted(version):
+            raise precondition_failed()
 
     def applied(self, rows: QuerySet[Row]) -> QuerySet[Row]:
         """Return those of ``rows`` that fulfil the conditions, for an update or a deletion that does nothing otherwise."""
@@ -106,6 +110,14 @@ class Preconditions:
             unwanted = sorted(none_match.versions(weak=True))
             rows = rows.filter(version__in=[]) if none_match.any else rows.exclude(version__in=unwanted)
         return rows
+
+    def _matched(self, version: int) -> bool:
+        matches = self._if_match
+        return matches is None or matches.any or version in matches.versions(weak=False)
+
+    def _is_unwanted(self, version: int) -> bool:
+        none_match = self._if_none_match
+        return none_match is not None and (none_match.any or version in none_match.versions(weak=True))
 
 
 def etag(version: int) -> str:

@@ -12,6 +12,7 @@ from shop_orders.database import config
 from shop_orders.models import DeletedUser, Order
 from shop_orders.service import create_app
 from shop_orders.settings import Settings
+from shop_orders.suppliers import Suppliers
 
 GATEWAY = Signer("orders")
 USERS = GATEWAY.identity_headers("users", "service")
@@ -80,6 +81,35 @@ async def test_a_token_that_outlives_its_account_places_no_order(client: httpx2.
         assert (refused.status_code, refused.json()["code"]) == (403, "account_deleted")
     assert await Order.all().count() == 0
     assert (await client.post("/api/orders", json=FORM, headers=OTHER)).status_code == 201
+
+
+async def test_after_the_deletion_the_same_order_many_times_at_once_is_refused_each_time(
+    client: httpx2.AsyncClient,
+) -> None:
+    await post(client, user_deleted(2))
+    key = {"idempotency-key": "k"}
+    answers = await asyncio.gather(*(client.post("/api/orders", json=FORM, headers=OWNER | key) for _ in range(8)))
+    assert {answer.status_code for answer in answers} == {403}
+    assert await Order.all().count() == 0
+
+
+async def test_nobody_is_asked_for_the_supplier_of_a_deleted_user(client: httpx2.AsyncClient) -> None:
+    await post(client, user_deleted(2))
+    order = FORM | {"supplier_id": 1}  # suppliers cannot be looked up here, which is 503 for others
+    assert (await client.post("/api/orders", json=order, headers=OWNER)).json()["code"] == "account_deleted"
+    assert (await client.post("/api/orders", json=order, headers=OTHER)).json()["code"] == "suppliers_unavailable"
+
+
+async def test_an_order_is_taken_back_if_the_deletion_comes_after_the_first_look(
+    client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def require(suppliers: Suppliers, supplier_id: int) -> None:
+        assert (await post(client, user_deleted(2))).status_code == 204
+
+    monkeypatch.setattr(Suppliers, "require", require)
+    refused = await client.post("/api/orders", json=FORM | {"supplier_id": 1}, headers=OWNER)
+    assert (refused.status_code, refused.json()["code"]) == (403, "account_deleted")
+    assert await Order.all().count() == 0
 
 
 async def test_an_order_that_is_placed_during_the_deletion_does_not_stay(client: httpx2.AsyncClient) -> None:

@@ -77,10 +77,15 @@ def change_password(document: Document, number: int, before: str, after: str) ->
     return without_sessions(changed, number) if replaced else (document, None)
 
 
-def delete(document: Document, number: int, now: datetime, *, events: bool) -> tuple[Document, list[str] | None]:
-    """Remove an account with its sessions and keys; append the event, if ``events`` are kept."""
-    if document.account(number) is None:
+def delete(
+    document: Document, number: int, version: int | None, now: datetime, *, events: bool
+) -> tuple[Document, list[str] | None]:
+    """Remove an account with its sessions and keys; append the event, if ``events`` are kept. Raises VersionChanged."""
+    account = document.account(number)
+    if account is None:
         return document, None
+    if version not in (None, account.version):
+        raise VersionChanged
     remaining = replace(
         document,
         users=[account for account in document.users if account.id != number],

@@ -52,11 +52,16 @@ def revoke(document: Document, owner: int, number: int) -> tuple[Document, bool]
 
 
 def find(document: Document, text: str, now: datetime) -> ApiKey | None:
-    """Return the key in ``text`` while it is valid, after one comparison in any case."""
+    """Return the key in ``text`` while it is valid, after one comparison in any case.
+
+    A key whose owner is gone is not: somebody may have taken the user out of the file by hand, and nothing else.
+    """
     number, digest = parse_key(text)
     key = next((key for key in document.api_keys if key.id == number), None)
     matches = digests_equal(digest, None if key is None else key.digest)
-    return _without_digest(key) if key is not None and matches and key.active(now) else None
+    if key is None or not matches or not key.active(now) or document.account(key.owner) is None:
+        return None
+    return _without_digest(key)
 
 
 def used(document: Document, number: int, now: datetime) -> tuple[Document, None]:

@@ -9,22 +9,13 @@ from typing import Annotated, Any, cast
 
 from pydantic import ConfigDict, Field, TypeAdapter, with_config
 
-from limen_accounts.accounts import Account, email_key, username_key
+from limen_accounts.accounts import Account
+from limen_accounts.json_store.checks import Misread, check_users
 from limen_accounts.json_store.document import Document
 from limen_kit.fields import MAX_ROW_ID
 
 # Who has created users of whom the file does not say it: the first one.
 _FIRST_ID = 1
-
-
-class Misread(Exception):
-    """``problem`` is wrong at ``place`` in the file."""
-
-    def __init__(self, place: tuple[int | str, ...], problem: str) -> None:
-        """Keep both."""
-        super().__init__(problem)
-        self.place = place
-        self.problem = problem
 
 
 # An unknown field is refused: the first write would lose it.
@@ -62,12 +53,6 @@ def users_of(found: object) -> Sequence[object] | None:
 def document_of(users: Sequence[object], modified_at: datetime) -> Document:
     """Return the document of ``users``; raises ValidationError and Misread."""
     found = _USER.validate_python(users)
-    for name, keys in (
-        ("id", [str(user.id) for user in found]),
-        ("username", [username_key(user.username) for user in found]),
-        ("email", [email_key(user.email) for user in found]),
-    ):
-        _check_unique(name, keys)
     accounts = [
         Account(
             id=user.id,
@@ -79,22 +64,14 @@ def document_of(users: Sequence[object], modified_at: datetime) -> Document:
             created_by=_FIRST_ID if user.created_by is None else user.created_by,
             created_at=modified_at,
         )
-        for user in sorted(found, key=lambda user: user.id)
+        for user in found
     ]
-    return Document(next_id=max((account.id for account in accounts), default=0) + 1, users=accounts)
+    check_users(accounts)
+    accounts.sort(key=lambda account: account.id)
+    return Document(next_id=accounts[-1].id + 1 if accounts else 1, users=accounts)
 
 
 def _with_id(key: str, user: Mapping[str, Any]) -> dict[str, Any]:
     if str(user.get("id", key)) != key:
         raise Misread((key, "id"), "it is not the id under which the user stands")
     return {**user, "id": key}
-
-
-def _check_unique(name: str, keys: Sequence[str | None]) -> None:
-    known: set[str] = set()
-    for index, key in enumerate(keys):
-        if key is None:
-            continue
-        if key in known:
-            raise Misread((index, name), f"another user has the same {name} (the case of letters does not count)")
-        known.add(key)

@@ -11,8 +11,8 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from limen_accounts.json_store import original
+from limen_accounts.json_store.checks import Misread, check_document
 from limen_accounts.json_store.document import Document
-from limen_accounts.json_store.original import Misread
 
 _DOCUMENT: TypeAdapter[Document] = TypeAdapter(Document)
 
@@ -30,7 +30,7 @@ def parse(content: bytes, modified_at: datetime) -> Document:
     """
     try:
         document = _parsed(content, modified_at)
-        _check_ids(document)
+        check_document(document)
     except ValidationError as error:
         errors = error.errors(include_input=False, include_context=False)
         first = min(errors, key=lambda found: found["type"] != _UNEXPECTED)
@@ -59,16 +59,6 @@ def _parsed(content: bytes, modified_at: datetime) -> Document:
         if users is None:
             raise
         return original.document_of(users, modified_at)
-
-
-def _check_ids(document: Document) -> None:
-    """Refuse a next id that is in use: it would give an account or key to whoever has an old token or key."""
-    for name, next_id, ids in (
-        ("next_id", document.next_id, [account.id for account in document.users]),
-        ("next_key_id", document.next_key_id, [key.id for key in document.api_keys]),
-    ):
-        if next_id <= max(ids, default=0):
-            raise Misread((name,), "it has to be above every id in use")
 
 
 def _message(place: tuple[int | str, ...], problem: str) -> str:

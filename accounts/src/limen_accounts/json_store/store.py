@@ -68,10 +68,10 @@ class JsonStore:
         """Append to an empty list."""
         return await self._file.write(lambda document: accounts.create_first(document, list(new), self._now()))
 
-    async def delete_account(self, number: int) -> list[str] | None:
+    async def delete_account(self, number: int, version: int | None = None) -> list[str] | None:
         """Remove an account with its sessions and keys."""
         return await self._file.write(
-            lambda document: accounts.delete(document, number, self._now(), events=self._events)
+            lambda document: accounts.delete(document, number, version, self._now(), events=self._events)
         )
 
     async def ready(self) -> None:

@@ -101,13 +101,15 @@ class TortoiseAccountStore:
                 await _row(account).save(force_create=True)
             return True
 
-    async def delete_account(self, number: int) -> list[str] | None:
+    async def delete_account(self, number: int, version: int | None = None) -> list[str] | None:
         """Delete the row, and insert the event; foreign keys delete the rows that refer to it."""
         async with in_transaction():
             try:
                 await lock_account(number)
             except AccountMissing:
                 return None
+            if version is not None and not await AccountRow.exists(id=number, version=version):
+                raise VersionChanged
             ended = await end_sessions(number)
             await AccountRow.filter(id=number).delete()
             if self._events:

@@ -12,5 +12,5 @@ def database_config(url: str) -> TortoiseConfig | None:
     return None if url.startswith(JSON_SCHEME) else tortoise_config(url, TABLES)
 
 
-# For ``tortoise makemigrations`` in this library's own folder; a service configures its own database.
+# For ``python -m limen_kit makemigrations``, which needs no database; a service configures its own.
 TORTOISE_ORM = tortoise_config("sqlite://:memory:", TABLES)

@@ -35,18 +35,20 @@ async def list_orders(page: Page, caller: CurrentCaller, response: Response) -> 
 )
 async def create_order(
     form: OrderForm,
+    caller: CurrentCaller,
     creation: RequestedCreation,
     suppliers: SuppliersService,
     response: Response,
 ) -> Order:
     """Place an order; repeated requests with the same ``Idempotency-Key`` place it once."""
+    await _refuse_deleted_user(caller)
     # A repetition first: the supplier may be gone by now.
     order = await creation.repeated(Order, form)
     if order is None:
         if form.supplier_id is not None:
             await suppliers.require(form.supplier_id)
         order = await creation.create(Order, form)
-        await _refuse_deleted_user(order)
+        await _take_back_if_deleted(order, caller)
     response.headers["ETag"] = etag(order.version)
     response.headers["Location"] = f"/api/orders/{order.id}"
     return order
@@ -91,12 +93,20 @@ async def _order_or_404(number: int, caller: Caller) -> Order:
     return order
 
 
-async def _refuse_deleted_user(order: Order) -> None:
-    """Take ``order`` back if its user is deleted: a token may last longer than its account.
-
-    After the order is stored, not before: otherwise a deletion in between would be missed by both sides. This way, either
-    this finds the deletion, or the deletion finds the order.
-    """
-    if await DeletedUser.exists(id=order.created_by):
-        await order.delete()
+async def _refuse_deleted_user(caller: Caller) -> None:
+    """Raise Problem if the caller's account is deleted: a token may last longer than its account."""
+    if await DeletedUser.exists(id=caller.id):
         raise Problem(403, "account_deleted", "The account of this token is deleted.")
+
+
+async def _take_back_if_deleted(order: Order, caller: Caller) -> None:
+    """Refuse again, now that ``order`` is stored: a deletion since the first look would be missed by both sides.
+
+    This way, either this finds the deletion, or the deletion finds the order.
+    """
+    try:
+        await _refuse_deleted_user(caller)
+    except Problem:
+        # By its id: what a repetition returns is a copy, which Tortoise does not delete.
+        await Order.filter(id=order.id).delete()
+        raise

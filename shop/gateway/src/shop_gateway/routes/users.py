@@ -83,9 +83,10 @@ def declare(app: Gateway, upstream: Upstream) -> None:
         session_ended_header=SESSION_ENDED_HEADER,
         responses=success(204, "The user is deleted.")
         | errors({403: "You are no admin, or it is one of the first two users, who stay."})
-        | _UNKNOWN,
+        | _UNKNOWN
+        | _CHANGED,
     )
-    def delete_user(user_id: UserId) -> None:
+    def delete_user(user_id: UserId, if_match: IfMatch = None) -> None:
         """Delete a user, with their sessions and API keys.
 
         Soon after, their orders are cancelled and the addresses in them erased. Their suppliers stay.
