@@ -77,7 +77,8 @@ class Delivery:
     """Posts the events of ``outbox`` to ``url``, a part of a service: one by one, the oldest first, as CloudEvents 1.0.
 
     ``sender`` is this service's name, which is the ``source`` of its events. It identifies itself with a token made with
-    the secret ``key`` (see ``limen_kit.service_token``).
+    the secret ``key`` (see ``limen_kit.service_token``). ``url`` and ``key`` are the service's settings ``EVENTS_URL`` and
+    ``EVENTS_KEY``, by which messages name them.
 
     - A status of 2xx confirms an event.
     - 5xx, 408, 425, 429 and no answer at all are failures: the event is posted again after a pause.
