@@ -6,11 +6,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from limen.auth import Jwt, issue
+from limen.auth import issue
 from limen.auth.jwt_live import issue as issue_at
-from shop_processes import SECRET
+from shop_processes import AUTH
 
-AUTH = Jwt(SECRET)
 USER = {"username": "newcomer", "password": "long enough", "user_type": "default"}
 ORDER = {"address": "1 Main St", "item": "lamp"}
 SUPPLIER = {"name": "Ada", "surname": "Lovelace", "address": "London"}

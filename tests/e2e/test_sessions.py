@@ -8,10 +8,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from limen.auth import Jwt, issue
-from shop_processes import SECRET, Shop
+from limen.auth import issue
+from shop_processes import AUTH, Shop
 
-ADMIN = {"authorization": f"Bearer {issue(Jwt(SECRET), 1, 'admin')}"}
+ADMIN = {"authorization": f"Bearer {issue(AUTH, 1, 'admin')}"}
 ORDER = {"address": "1 Main St", "item": "lamp"}
 SUPPLIER = {"name": "Ada", "surname": "Lovelace", "address": "London"}
 
