@@ -154,7 +154,8 @@ async def test_a_token_has_only_the_documented_claims(client: httpx2.AsyncClient
     _, credentials = await create_user(client, "reader")
     payload = (await login(client, credentials))["access_token"].split(".")[1]
     claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    assert set(claims) == {"id", "user_type", "iat", "exp", "jti", "sid"}
+    assert set(claims) == {"id", "user_type", "iat", "exp", "jti", "sid", "iss", "aud"}
+    assert (claims["iss"], claims["aud"]) == ("shop", "shop")
     assert claims["exp"] - claims["iat"] == 900
 
 

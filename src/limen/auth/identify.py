@@ -112,6 +112,8 @@ def _verify_by_issuer(
             return result
         if refusal is None or result.kind is not Kind.TOKEN_CORRUPTED:
             refusal = result
+        elif refusal.kind is Kind.TOKEN_CORRUPTED:
+            refusal = corrupted(f"{refusal.cause}; by another method: {result.cause}")
     return corrupted("no method of this route takes tokens of its issuer (iss)") if refusal is None else refusal
 
 

@@ -82,7 +82,7 @@ class Claims:
             return corrupted(refused)
         caller_id = _id_text(claim_at(claims, self.id_claim))  # 3
         if caller_id is None:
-            return corrupted(_unread(claims, "caller's id", "id_claim", self.id_claim, _USUAL_IDS))
+            return corrupted(_unread(claims, "id of a caller", "id_claim", self.id_claim, _USUAL_IDS))
         roles = self._roles(claims)
         if not roles and self.roles_needed:
             return corrupted(_unread(claims, "role", "role_claim", self.role_claim, _USUAL_ROLES))
@@ -130,9 +130,9 @@ def is_time(value: object) -> bool:
 
 def _unread(claims: Mapping[str, object], what: str, option: str, path: Path, usual: tuple[str, ...]) -> str:
     """Return which claim was looked for, and which one of the ``usual`` the token has instead. No value is repeated."""
-    cause = f"the claim {path_text(path)!r} ({option}=) holds no {what}"
+    cause = f"the claim {path_text(path)} ({option}=) holds no {what}"
     instead = next((name for name in usual if name in claims and name != path), None)
-    return cause if instead is None else f"{cause}; the token has {instead!r}"
+    return cause if instead is None else f"{cause}; the token has {instead}"
 
 
 def _id_text(value: object) -> str | None:

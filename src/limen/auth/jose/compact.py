@@ -98,6 +98,15 @@ def _split(token: bytes, most_header: int) -> tuple[dict[str, object], CompactJw
     return header, CompactJws(algorithm, kid if isinstance(kid, str) else None, signing_input, payload, signature)
 
 
+def decode_unverified(token: bytes) -> tuple[dict[str, object], dict[str, object]] | None:
+    """Return header and claims of a token, for people to read; None if it has none. Nothing may be believed because of it."""
+    parts = token.split(b".", 3)
+    if len(parts) != 3:
+        return None
+    header, claims = (_object(part) for part in parts[:2])
+    return None if header is None or claims is None else (header, claims)
+
+
 def sign_jws(key: Jwk, claims: Mapping[str, object], typ: str = "JWT") -> str:
     """Return a token of ``claims``, of type ``typ``, signed with ``key``; raises ValueError for a public key."""
     header = {"alg": key.algorithm, "typ": typ} | ({"kid": key.kid} if key.kid else {})
@@ -107,6 +116,11 @@ def sign_jws(key: Jwk, claims: Mapping[str, object], typ: str = "JWT") -> str:
 
 def _base64url(data: bytes) -> bytes:
     return urlsafe_b64encode(data).rstrip(b"=")
+
+
+def _object(text: bytes) -> dict[str, object] | None:
+    data = _from_base64url(text)
+    return None if data is None else read_json_object(data)
 
 
 def _from_base64url(text: bytes) -> bytes | None:
