@@ -176,6 +176,8 @@ FIXED: dict[str, Unit] = {
     "observe.access._MOST_PEER": count,
     "observe.access._MOST_TARGET": count,
     "observe.access._MOST_KNOWN": count,
+    "cli.token._MOST_SHOWN": count,
+    "cli.token._MOST_NAMES": count,
     "cli.worker_protocol.LIFESPAN": seconds,
     "cli.worker_process.START": seconds,
     "cli.heartbeat.SILENCE": seconds,

@@ -25,7 +25,9 @@ _MOST_PEEKED = 65536
 
 
 class TokenVerifier(Protocol):
-    """Verifies the tokens of one issuer."""
+    """Verifies the tokens of one issuer, of at most ``token_size`` bytes."""
+
+    token_size: int
 
     def recall(self, token: bytes, now: float) -> IdentifyResult | None:
         """Return the cached result for a token that was verified before; None for any other."""
@@ -80,6 +82,7 @@ def _without_token_verifiers(request: Request, now: float) -> IdentifyResult:
 
 def _identify_by_token(token_verifiers: Sequence[TokenVerifier]) -> Identify:
     only = token_verifiers[0] if len(token_verifiers) == 1 else None
+    largest = max(verifier.token_size for verifier in token_verifiers)
 
     def identify(request: Request, now: float) -> IdentifyResult | Awaitable[IdentifyResult]:
         authorization = request.head.all(b"authorization")
@@ -93,7 +96,11 @@ def _identify_by_token(token_verifiers: Sequence[TokenVerifier]) -> Identify:
         token = bearer_token(authorization)
         if isinstance(token, Fault):
             return token
-        return only.verify(token, now) if only is not None else _verify_by_issuer(token_verifiers, token, now)
+        if only is not None:
+            return only.verify(token, now)
+        if len(token) > largest:  # before anything of it is decoded
+            return corrupted("it is longer than any method of this route takes")
+        return _verify_by_issuer(token_verifiers, token, now)
 
     return identify
 

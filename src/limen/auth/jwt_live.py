@@ -27,10 +27,11 @@ class Verifier:
     signature check nor a question to the store.
     """
 
-    __slots__ = ("_cache", "_claims", "_config", "_revocations", "_ring", "_sessions", "_version")
+    __slots__ = ("_cache", "_claims", "_config", "_revocations", "_ring", "_sessions", "_version", "token_size")
 
     def __init__(self, config: Jwt, revocations: RevocationStore | None = None) -> None:
         """Begin with an empty cache. ``revocations`` knows which tokens ended early; None is none."""
+        self.token_size = MOST_BYTES
         self._config = config
         self._claims = config.claims
         self._ring = config.ring

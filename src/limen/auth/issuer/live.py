@@ -49,6 +49,7 @@ class IssuerVerifier:
 
         ``revocations`` knows which tokens ended early; None is none.
         """
+        self.token_size = config.token_size
         self._config = config
         self._keys = PublishedKeys(config, source or Provider(config), clock, self._drop_without_key)
         self._cache: OrderedDict[bytes, tuple[float, Principal, str]] = OrderedDict()
