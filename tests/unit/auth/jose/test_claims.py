@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from limen.auth.jose.claim_path import claim_at, names_in
 from limen.auth.jose.claims import Claims, is_time
 from limen.auth.jose.json_object import DEEPEST, MOST_NESTED, read_json_object
 from limen.auth.jose.tenants import Tenants
@@ -19,6 +20,12 @@ OUTSIDE = Claims(
 
 TENANTS = Claims(
     audiences=("shop",), id_claim="sub", role_claim=("realm_access", "roles"), tenants=Tenants("h{tenantid}")
+)
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["roles", "a"]), inner, max_size=3),
+    max_leaves=6,
 )
 
 
@@ -94,6 +101,23 @@ def test_a_path_leads_to_the_claim_of_roles(path: Any, claims: dict[str, Any], r
     found = checked(rules, **claims)
     assert isinstance(found, Principal)
     assert found.roles == roles
+
+
+NAMES = st.text("ab.", min_size=1, max_size=4)
+
+
+@given(st.lists(NAMES, min_size=1, max_size=4))
+def test_names_may_have_dots_wherever_a_path_leads_to_one_claim(names: list[str]) -> None:
+    claims: dict[str, object] = {names[-1]: "found"}
+    for name in reversed(names[:-1]):
+        claims = {name: claims}
+    assert claim_at(claims, tuple(names)) == "found"
+    assert claim_at(claims, ".".join(names)) == "found"
+
+
+@given(st.dictionaries(NAMES, JSON, max_size=3), NAMES | st.lists(NAMES, max_size=3))
+def test_a_path_never_raises_and_its_names_are_texts(claims: dict[str, Any], path: Any) -> None:
+    assert all(isinstance(name, str) for name in names_in(claim_at(claims, path)))
 
 
 def test_roles_are_renamed_before_they_have_to_be_printable() -> None:
@@ -187,13 +211,6 @@ def test_depth_is_exact() -> None:
 def test_reading_never_raises(text: bytes) -> None:
     found = read_json_object(text)
     assert found is None or isinstance(found, dict)
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["roles", "a"]), inner, max_size=3),
-    max_leaves=6,
-)
 
 
 @given(st.dictionaries(st.sampled_from(["iss", "aud", "sub", "exp", "nbf", "iat", "realm_access", "scope"]), JSON))
