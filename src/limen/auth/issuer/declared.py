@@ -49,8 +49,9 @@ class Issuer(Method):
     gateway fetch at once, but not within ``floor`` seconds of the last time. While the provider cannot be reached, its keys
     serve until they are ``stale`` seconds old. ``cache`` bounds the cached tokens.
 
-    ``tls`` is for an authority of one's own, or a client certificate (shown to the origin of ``url`` alone). ``allow_http``
-    gives up that protection: whoever is on the way can then sign in as anybody.
+    ``tls`` is for an authority of one's own, or a client certificate, which is shown to the origin of ``url`` alone, or to that
+    of ``jwks_uri`` if ``url`` is no address. ``allow_http`` gives up that protection: whoever is on the way can then sign in
+    as anybody.
 
     Raises ValueError that says what to mend.
     """
@@ -96,7 +97,7 @@ class Issuer(Method):
         address = re.sub(r"[{}]", "", self.url.rpartition("://")[2].rstrip("/"))
         name = self.name or re.sub(r"[^A-Za-z0-9._/~-]", "_", address)[:128]
         if not _NAME.fullmatch(name):
-            raise ValueError(f"{where}: name={self.name!r} may have letters, digits and ._/~-, and no colon")
+            raise ValueError(f"{where}: name={name!r} may have letters, digits and ._/~-, and no colon; give another")
         self._check_algorithms(where)
         self._check_claims(where)
         self._check_numbers(where)
