@@ -49,9 +49,9 @@ class Issuer(Method):
     gateway fetch at once, but not within ``floor`` seconds of the last time. While the provider cannot be reached, its keys
     serve until they are ``stale`` seconds old. ``cache`` bounds the cached tokens.
 
-    ``tls`` is for an authority of one's own, or a client certificate, which is shown to the origin of ``url`` alone, or to that
-    of ``jwks_uri`` if ``url`` is no address. ``allow_http`` gives up that protection: whoever is on the way can then sign in
-    as anybody.
+    ``tls`` is for an authority of one's own, or a client certificate, which is shown to the origin of ``url`` alone, or to
+    that of ``jwks_uri`` if ``url`` is no address. ``allow_http`` gives up that protection: whoever is on the way can then
+    sign in as anybody.
 
     Raises ValueError that says what to mend.
     """
