@@ -7,12 +7,11 @@ from typing import Any
 import httpx2
 import pytest
 
-from limen.auth import Jwt, issue
+from limen.auth import issue
 from limen.auth.jwt_live import issue as issue_at
 from published import Operation, Published
-from shop_processes import SECRET, SERVICES, Shop
+from shop_processes import AUTH, SERVICES, Shop
 
-AUTH = Jwt(SECRET)
 USER = {"username": "newcomer", "password": "long enough", "user_type": "default"}
 ORDER = {"address": "1 Main St", "item": "lamp"}
 SUPPLIER = {"name": "Ada", "surname": "Lovelace", "address": "London"}

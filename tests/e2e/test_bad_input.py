@@ -3,12 +3,12 @@
 import httpx2
 import pytest
 
-from limen.auth import Jwt, issue
+from limen.auth import issue
 from limen_kit.testing.contract import check_contract
 from published import Published
-from shop_processes import GATEWAY, SECRET, SERVICES, Shop
+from shop_processes import AUTH, GATEWAY, SERVICES, Shop
 
-TOKEN = {"authorization": f"Bearer {issue(Jwt(SECRET), 1, 'admin')}"}
+TOKEN = {"authorization": f"Bearer {issue(AUTH, 1, 'admin')}"}
 JSON = {"content-type": "application/json"}
 
 BODIES = {

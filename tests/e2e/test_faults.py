@@ -9,11 +9,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from limen.auth import Jwt, issue
+from limen.auth import issue
 from serving import until
-from shop_processes import SECRET, Shop
+from shop_processes import AUTH, SECRET, Shop
 
-AUTH = Jwt(SECRET)
 ADMIN = {"authorization": f"Bearer {issue(AUTH, 1, 'admin')}"}
 SUPPLIER = {"name": "Ada", "surname": "Lovelace", "address": "London"}
 

@@ -9,12 +9,11 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from limen.auth import Jwt, issue
+from limen.auth import issue
 from limen_kit.outbox import Delivery, Event, Pace
 from limen_kit.service_token import ServiceToken
-from shop_processes import EVENTS_KEY, SECRET, Shop
+from shop_processes import AUTH, EVENTS_KEY, SECRET, Shop
 
-AUTH = Jwt(SECRET)
 ORDER = {"address": "1 Main St", "item": "lamp"}
 SUPPLIER = {"name": "Ada", "surname": "Lovelace", "address": "London"}
 

@@ -14,12 +14,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.generation import GenerationMode
 
 from examples import part
-from limen.auth import Jwt, issue
+from limen.auth import issue
 from limen_kit.service_token import ServiceToken
 from published import Operation, Published
-from shop_processes import EVENTS_KEY, SECRET, SERVICES, Shop
+from shop_processes import AUTH, EVENTS_KEY, SERVICES, Shop
 
-TOKEN = {"authorization": f"Bearer {issue(Jwt(SECRET), 1, 'admin')}"}
+TOKEN = {"authorization": f"Bearer {issue(AUTH, 1, 'admin')}"}
 
 # What services send, and a client acts on.
 HEADERS = {
@@ -105,7 +105,7 @@ def test_every_example_fits_its_schema(published: Published) -> None:
 
 
 def test_the_examples_are_true(published: Published, http: httpx2.Client) -> None:
-    john = {"authorization": f"Bearer {issue(Jwt(SECRET), 2, 'default')}"}
+    john = {"authorization": f"Bearer {issue(AUTH, 2, 'default')}"}
     sent = {operation.said["operationId"]: operation for operation in published.operations}
 
     def send(name: str, status: int, headers: dict[str, str] = TOKEN, **path: object) -> Any:

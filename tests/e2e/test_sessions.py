@@ -8,10 +8,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from limen.auth import Jwt, issue
-from shop_processes import SECRET, Shop
+from limen.auth import issue
+from shop_processes import AUTH, Shop
 
-ADMIN = {"authorization": f"Bearer {issue(Jwt(SECRET), 1, 'admin')}"}
+ADMIN = {"authorization": f"Bearer {issue(AUTH, 1, 'admin')}"}
 ORDER = {"address": "1 Main St", "item": "lamp"}
 SUPPLIER = {"name": "Ada", "surname": "Lovelace", "address": "London"}
 
@@ -154,7 +154,8 @@ async def test_a_token_has_only_the_documented_claims(client: httpx2.AsyncClient
     _, credentials = await create_user(client, "reader")
     payload = (await login(client, credentials))["access_token"].split(".")[1]
     claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    assert set(claims) == {"id", "user_type", "iat", "exp", "jti", "sid"}
+    assert set(claims) == {"id", "user_type", "iat", "exp", "jti", "sid", "iss", "aud"}
+    assert (claims["iss"], claims["aud"]) == ("shop", "shop")
     assert claims["exp"] - claims["iat"] == 900
 
 

@@ -91,8 +91,8 @@ class Live:
     def __init__(self, content: bytes | Exception, revocations: Any = None, **options: Any) -> None:
         self.clock = Clock()
         self.source = Fake(content)
-        options = {"audience": "shop"} | options
-        self.issuer = IssuerVerifier(Issuer(URL, **options), revocations, source=self.source, clock=self.clock)
+        options = {"url": URL, "audience": "shop"} | options
+        self.issuer = IssuerVerifier(Issuer(**options), revocations, source=self.source, clock=self.clock)
 
     def at_once(self, given: bytes) -> IdentifyResult:
         """Insist on an answer without waiting."""

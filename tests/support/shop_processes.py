@@ -16,7 +16,7 @@ from typing import TextIO
 from urllib.request import ProxyHandler, build_opener
 
 from limen import Principal
-from limen.auth import Assertion, Keys
+from limen.auth import Assertion, Jwt, Keys
 from limen.auth.assertion_live import Asserter
 from limen.cli.targets import target_names
 from limen.cli.topology import read
@@ -27,6 +27,8 @@ SERVICES = tuple(name for name in read(ROOT / "limen.toml").declared.services if
 """What `make up` starts besides the gateway."""
 
 SECRET = "a key that only these tests know, long enough"
+AUTH = Jwt(SECRET, issuer="shop", audience="shop")
+"""The tokens of the shop, as its gateway issues them."""
 EVENTS_KEY = "another key that only these tests know, long enough"
 
 _opener = build_opener(ProxyHandler({}))

@@ -41,6 +41,16 @@ async def test_a_document_is_asked_for_plainly(kind: bytes) -> None:
         await service.aclose()
 
 
+@pytest.mark.parametrize("kind", [b"text/plain", b"Text/Plain; charset=utf-8", b"application/octet-stream"])
+async def test_a_document_that_is_kept_as_a_file_may_be_called_text(kind: bytes) -> None:
+    async with ScriptedUpstream(saying(answer(DOCUMENT, b"content-encoding: Identity", kind=kind))) as server:
+        service = service_at(server.url)
+        assert await fetch(service, b"/keys", timeouts=PATIENT, plain_text=True) == DOCUMENT
+        with pytest.raises(NotFetchedError, match="content-type is not JSON"):
+            await fetch(service, b"/keys", timeouts=PATIENT)
+        await service.aclose()
+
+
 REFUSED = {
     "a redirect": (
         answer(b"", b"location: http://evil.example/", status=b"302 Found"),

@@ -181,6 +181,18 @@ async def test_keys_may_lie_elsewhere_but_the_client_certificate_stays(tmp_path:
         await provider.aclose()
 
 
+async def test_an_issuer_that_is_no_address_is_shown_the_client_certificate_where_its_keys_are(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    documents = Documents()
+    documents.at = {"/keys": SET}
+    certificate, key = authority.pair("gateway")
+    async with ScriptedUpstream(documents.serve, tls=authority.server(clients=True)) as server:
+        tls = Tls(ca=authority.path, certificate=certificate, key=key, server_name="localhost")
+        provider = Provider(issuer("my-issuer", jwks_uri=f"{server.url}/keys", allow_http=False, tls=tls))
+        assert await provider.key_set() == SET
+        await provider.aclose()
+
+
 async def test_discovery_takes_no_longer_than_the_total() -> None:
     documents = Documents()
 

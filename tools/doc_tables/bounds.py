@@ -40,6 +40,7 @@ SIZES = frozenset(
         "ClientLimits(chunk_overhead=)",
         "ClientLimits(body_memory=)",
         "Retry(body=)",
+        "Issuer(token_size=)",
     }
 )
 TIMES = frozenset({"Jwt(leeway=)", "Sticky(seconds=)"})
@@ -97,6 +98,7 @@ FIXED: dict[str, Unit] = {
     "contract.checker.MOST_SEARCHED": count,
     "auth.jose.compact.MOST_BYTES": size,
     "auth.jose.compact.MOST_HEADER": size,
+    "auth.jose.compact.MOST_OUTSIDE_HEADER": size,
     "auth.jose.compact.MOST_SIGNATURE": size,
     "auth.jose.json_object.DEEPEST": count,
     "auth.jose.json_object.MOST_NESTED": count,
@@ -105,6 +107,9 @@ FIXED: dict[str, Unit] = {
     "auth.assertion.LONGEST": seconds,
     "auth.session_ends.MOST_ENDED": count,
     "auth.identify._MOST_PEEKED": size,
+    "auth.issuer.declared.MOST_TOKEN": size,
+    "auth.issuer.location.MOST_ISSUER": count,
+    "auth.issuer.key_set.MOST_TRIED": count,
     "auth.issuer.live.MOST_WAITING": count,
     "auth.issuer.key_set.MOST_KEYS": count,
     "auth.issuer.key_set.MOST_BITS": count,
@@ -171,6 +176,8 @@ FIXED: dict[str, Unit] = {
     "observe.access._MOST_PEER": count,
     "observe.access._MOST_TARGET": count,
     "observe.access._MOST_KNOWN": count,
+    "cli.token._MOST_SHOWN": count,
+    "cli.token._MOST_NAMES": count,
     "cli.worker_protocol.LIFESPAN": seconds,
     "cli.worker_process.START": seconds,
     "cli.heartbeat.SILENCE": seconds,

@@ -16,10 +16,16 @@ CORRUPTED = Fault(Kind.TOKEN_CORRUPTED, headers=((b"www-authenticate", b'Bearer 
 REVOKED = Fault(Kind.TOKEN_REVOKED, headers=((b"www-authenticate", b'Bearer error="invalid_token"'),))
 
 
+def corrupted(cause: str) -> Fault:
+    """Return the fault of a token that is not accepted; ``cause`` is for the log, and holds nothing of the token."""
+    return Fault(Kind.TOKEN_CORRUPTED, cause=cause, headers=CORRUPTED.headers)
+
+
 def bearer_token(values: list[bytes]) -> bytes | Fault:
     """Return the token among the values of ``Authorization``, or the fault of having none."""
     if not values:
         return MISSING
-    if len(values) > 1 or (match := _BEARER.fullmatch(values[0])) is None:
-        return CORRUPTED
-    return match[1]
+    if len(values) > 1:
+        return corrupted("there are several Authorization headers")
+    match = _BEARER.fullmatch(values[0])
+    return corrupted("Authorization is not the word Bearer and one token") if match is None else match[1]

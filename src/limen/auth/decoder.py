@@ -53,4 +53,6 @@ class TokenDecoder(Method):
     @property
     def claims(self) -> Claims:
         """Which claims say who calls."""
-        return Claims(id_claim=self.id_claim, role_claim=self.role_claim, scope_claim=self.scope_claim)
+        return Claims(
+            id_claim=self.id_claim, role_claim=self.role_claim, scope_claim=self.scope_claim, roles_needed=False
+        )

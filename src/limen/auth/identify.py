@@ -7,7 +7,7 @@ import base64
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from limen.auth.bearer import CORRUPTED, MISSING, bearer_token
+from limen.auth.bearer import MISSING, bearer_token, corrupted
 from limen.auth.jose.json_object import read_json_object
 from limen.errors import Fault, Kind
 from limen.exchange.principal import Principal
@@ -20,12 +20,14 @@ Identify = Callable[[Request, float], IdentifyResult | Awaitable[IdentifyResult]
 UNAVAILABLE = Fault(Kind.IDENTITY_UNAVAILABLE, headers=((b"retry-after", b"5"),))
 """The service that knows the caller does not answer, which says nothing about the credential."""
 
-# Bytes of a token in which its issuer is looked up, before anything is verified.
-_MOST_PEEKED = 8192
+# Bytes of a token in which its issuer is looked up, before anything is verified: no issuer may have longer ones.
+_MOST_PEEKED = 65536
 
 
 class TokenVerifier(Protocol):
-    """Verifies the tokens of one issuer."""
+    """Verifies the tokens of one issuer, of at most ``token_size`` bytes."""
+
+    token_size: int
 
     def recall(self, token: bytes, now: float) -> IdentifyResult | None:
         """Return the cached result for a token that was verified before; None for any other."""
@@ -67,7 +69,7 @@ def identify_by(
             return identify_by_token(request, now)
         # Two credentials may name two callers: an attacker must not choose which of them is believed.
         if len(sent) > 1 or len(sent[0][1]) > 1 or request.head.all(b"authorization"):
-            return CORRUPTED
+            return corrupted("there are several credentials, and only one may say who calls")
         verifier, (key,) = sent[0]
         return verifier.verify(key, now, request.client)
 
@@ -75,11 +77,12 @@ def identify_by(
 
 
 def _without_token_verifiers(request: Request, now: float) -> IdentifyResult:
-    return CORRUPTED if request.head.all(b"authorization") else MISSING
+    return corrupted("this route takes no tokens") if request.head.all(b"authorization") else MISSING
 
 
 def _identify_by_token(token_verifiers: Sequence[TokenVerifier]) -> Identify:
     only = token_verifiers[0] if len(token_verifiers) == 1 else None
+    largest = max(verifier.token_size for verifier in token_verifiers)
 
     def identify(request: Request, now: float) -> IdentifyResult | Awaitable[IdentifyResult]:
         authorization = request.head.all(b"authorization")
@@ -93,7 +96,11 @@ def _identify_by_token(token_verifiers: Sequence[TokenVerifier]) -> Identify:
         token = bearer_token(authorization)
         if isinstance(token, Fault):
             return token
-        return only.verify(token, now) if only is not None else _verify_by_issuer(token_verifiers, token, now)
+        if only is not None:
+            return only.verify(token, now)
+        if len(token) > largest:  # before anything of it is decoded
+            return corrupted("it is longer than any method of this route takes")
+        return _verify_by_issuer(token_verifiers, token, now)
 
     return identify
 
@@ -102,7 +109,7 @@ def _verify_by_issuer(
     verifiers: Sequence[TokenVerifier], token: bytes, now: float
 ) -> IdentifyResult | Awaitable[IdentifyResult]:
     """Let the verifiers of the token's issuer verify it; a fault that says more than "corrupted" is kept."""
-    refusal = CORRUPTED
+    refusal: Fault | None = None
     issuer = claimed_issuer(token)
     for verifier in verifiers:
         if not verifier.wants(issuer):
@@ -110,9 +117,11 @@ def _verify_by_issuer(
         result = verifier.verify(token, now)
         if not isinstance(result, Fault):
             return result
-        if result.kind is not Kind.TOKEN_CORRUPTED:
+        if refusal is None or result.kind is not Kind.TOKEN_CORRUPTED:
             refusal = result
-    return refusal
+        elif refusal.kind is Kind.TOKEN_CORRUPTED:
+            refusal = corrupted(f"{refusal.cause}; by another method: {result.cause}")
+    return corrupted("no method of this route takes tokens of its issuer (iss)") if refusal is None else refusal
 
 
 def claimed_issuer(token: bytes) -> str | None:

@@ -23,9 +23,10 @@ class Jwt(Method):
     ever accepted, whatever a token says. Instead of ``key``, ``keys`` is a set of keys that may change while the gateway
     runs, each with its own algorithm; ``algorithms`` then narrows which may be among them.
 
-    ``issuer`` and ``audience`` are checked if given. ``leeway`` is in seconds. ``lifetime`` is that of issued tokens. The
-    claims named hold the caller's id, role (text or list) and scopes (space-separated text or list). ``cache`` bounds the
-    cached tokens.
+    ``issuer`` is checked if given. A token must be made for ``audience``, or for one of several, of which issued tokens have
+    the first. Without it, a token that names an audience (``aud``) is for somebody else, and refused. ``leeway`` is in
+    seconds. ``lifetime`` is that of issued tokens. The claims named hold the caller's id, role (text or list) and scopes
+    (space-separated text or list). ``cache`` bounds the cached tokens.
 
     ``ring`` holds the keys in use. It is live, although this is a declaration: issuing, verifying and publishing must use
     one set.
@@ -35,7 +36,7 @@ class Jwt(Method):
     algorithms: Sequence[str] = _DEFAULT_ALGORITHMS
     keys: Keys | None = field(default=None, kw_only=True)
     issuer: str | None = field(default=None, kw_only=True)
-    audience: str | None = field(default=None, kw_only=True)
+    audience: str | Sequence[str] | None = field(default=None, kw_only=True)
     leeway: int = field(default=0, kw_only=True)
     lifetime: timedelta = field(default=timedelta(minutes=15), kw_only=True)
     id_claim: str = field(default="id", kw_only=True)
@@ -51,6 +52,14 @@ class Jwt(Method):
             self._check_algorithms(accepted)
         if self.leeway < 0 or self.lifetime <= timedelta(0) or self.cache < 0:
             raise ValueError("Jwt: leeway and cache must not be negative, and lifetime must be more than nothing")
+        if self.audience is not None:
+            object.__setattr__(
+                self, "audience", self.audience if isinstance(self.audience, str) else tuple(self.audience)
+            )
+            if not self.audiences or not all(self.audiences):
+                raise ValueError(
+                    "Jwt: audience= is what tokens must be made for, such as 'shop'; leave it out for none"
+                )
         if (self.key is None) == (self.keys is None):
             raise ValueError("Jwt: give either a key, such as Jwt(secret), or keys=, such as Keys.directory('keys')")
         if self.keys is not None:
@@ -76,7 +85,14 @@ class Jwt(Method):
     def claims(self) -> Claims:
         """The rules for the claims of a token with a good signature."""
         names = (self.id_claim, self.role_claim, self.scope_claim)
-        return Claims(self.issuer, self.audience, self.leeway, *names)
+        return Claims(self.issuer, self.audiences, self.leeway, *names)
+
+    @property
+    def audiences(self) -> tuple[str, ...]:
+        """What tokens may be made for; issued ones are made for the first."""
+        if self.audience is None:
+            return ()
+        return (self.audience,) if isinstance(self.audience, str) else tuple(self.audience)
 
     def outlived(self, now: float) -> float:
         """Return when every token issued until ``now`` has ended, both in seconds since the epoch: for revocations."""

@@ -7,8 +7,8 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
-from limen.auth.bearer import CORRUPTED, EXPIRED, REVOKED
-from limen.auth.jose.claims import PRINTABLE
+from limen.auth.bearer import EXPIRED, REVOKED, corrupted
+from limen.auth.jose.claims import NO_CLAIMS, PRINTABLE
 from limen.auth.jose.compact import MOST_BYTES, parse_jws, sign_jws
 from limen.auth.jose.json_object import read_json_object
 from limen.auth.jose.jwk import Jwk
@@ -27,10 +27,11 @@ class Verifier:
     signature check nor a question to the store.
     """
 
-    __slots__ = ("_cache", "_claims", "_config", "_revocations", "_ring", "_sessions", "_version")
+    __slots__ = ("_cache", "_claims", "_config", "_revocations", "_ring", "_sessions", "_version", "token_size")
 
     def __init__(self, config: Jwt, revocations: RevocationStore | None = None) -> None:
         """Begin with an empty cache. ``revocations`` knows which tokens ended early; None is none."""
+        self.token_size = MOST_BYTES
         self._config = config
         self._claims = config.claims
         self._ring = config.ring
@@ -113,14 +114,16 @@ class Verifier:
         5. ask whether it ended early
         """
         parts = parse_jws(token)  # 1
-        if parts is None:
-            return CORRUPTED
+        if isinstance(parts, str):
+            return corrupted(parts)
         key = self._ring.find(parts.kid, parts.algorithm, now)  # 2
-        if key is None or not key.verifies(parts.signing_input, parts.signature):  # 3
-            return CORRUPTED
+        if key is None:
+            return corrupted("no key in use has its kid and its algorithm")
+        if not key.verifies(parts.signing_input, parts.signature):  # 3
+            return corrupted("its signature is not of the key in use")
         claims = read_json_object(parts.payload)
         if claims is None:
-            return CORRUPTED
+            return corrupted(NO_CLAIMS)
         checked = self._claims.principal(claims, now)  # 4
         if isinstance(checked, Fault):
             return checked
@@ -167,8 +170,9 @@ def issue(
         claims[config.scope_claim] = " ".join(scopes)
     if config.issuer is not None:
         claims["iss"] = config.issuer
-    if config.audience is not None:
-        claims["aud"] = config.audience
+    audiences = config.audiences
+    if audiences:
+        claims["aud"] = audiences[0]
     if session == "" or any(" " in scope or not PRINTABLE.fullmatch(scope) for scope in scopes):
         raise ValueError("issue: a session must not be empty, and a scope is one word of printable ASCII")
     # At time 0 no token has ended, so that only the claims can be wrong.

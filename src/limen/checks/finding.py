@@ -146,6 +146,13 @@ class Kind(Enum):
         "It applies to no request.",
         "Take it out, or take the nearer ones out.",
     )
+    OPEN_ISSUER = (
+        "open-issuer",
+        "warning",
+        "An issuer with `{tenantid}` in its name takes the tokens of every tenant.",
+        "Anybody can have a tenant, and name themselves and their roles in it.",
+        "Name those that count: `Issuer(tenants=)`. Acknowledge it if every rule reads the tenant.",
+    )
     UNUSED_IGNORE = (
         "unused-ignore",
         "error",

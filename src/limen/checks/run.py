@@ -7,6 +7,7 @@ from limen.checks import (
     document,
     effects,
     models,
+    open_issuers,
     overlapping_rules,
     reachability,
     retries,
@@ -24,6 +25,7 @@ CHECKS: tuple[Check, ...] = (
     rewrites.check,
     effects.check,
     retries.check,
+    open_issuers.check,
     document.check,
 )
 """What is looked for in a gateway that compiles. To add a check, add its module here, and its kinds to ``Kind``."""

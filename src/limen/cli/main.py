@@ -284,6 +284,30 @@ def list_keys(directory: Path, as_json: bool, public: bool) -> None:
     run(directory, as_json=as_json, public=public)
 
 
+@main.group()
+def token() -> None:
+    """Look at tokens that callers bring."""
+
+
+@token.command()
+@APP
+@click.option(
+    "--file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Read the token from this file; by default from standard input. It is never an argument, which others could see.",
+)
+def explain(app: str, file: Path | None) -> None:
+    """Say why a gateway takes a token, or refuses it.
+
+    Each method of the gateway and of its routes is asked; keys of outside issuers are fetched. Neither the signature nor a
+    key is printed. Status 1: no method takes it.
+    """
+    from limen.cli.token import explain as run
+
+    run(app, file)
+
+
 @main.command()
 @click.option(
     "--file",

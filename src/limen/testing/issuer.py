@@ -10,9 +10,11 @@ from starlette.types import Receive, Scope, Send
 from limen.auth.issuer.declared import Issuer
 from limen.auth.jose.compact import sign_jws
 from limen.auth.jose.jwk import Jwk
+from limen.auth.jose.tenants import PLACE
 from limen.exchange.clock import now as present
 
 _LIFETIME = 600  # seconds
+_TENANT = "tenant"
 _KEY_SET = "/.well-known/jwks.json"
 _CURVES = {"ES256": "P-256", "ES384": "P-384"}
 
@@ -28,7 +30,9 @@ class IssuerService:
         """Make a key of the algorithm that ``issuer`` accepts: of several, the one that is made fastest."""
         self._issuer = issuer
         self._key = _key(min(issuer.algorithms, key=lambda name: name not in _CURVES))
-        key_set = issuer.keys or issuer.location.at(_KEY_SET)
+        home = issuer.keys or issuer.location
+        assert home is not None  # an issuer that is no address has one of its keys
+        key_set = issuer.keys or home.at(_KEY_SET)
         document = {"issuer": issuer.url, "jwks_uri": f"{key_set.origin}{key_set.target.decode()}"}
         self._documents: dict[str, Any] = {place.path: document for place in issuer.documents()}
         self._documents[key_set.path] = {"keys": [self._key.public()]}
@@ -55,7 +59,12 @@ class IssuerService:
         ValueError for a role where the issuer declares no ``role_claim``.
         """
         issuer, begins = self._issuer, int(present() if now is None else now)
-        content: dict[str, Any] = {"iss": issuer.url, "aud": issuer.audience, "iat": begins, "exp": begins + _LIFETIME}
+        content: dict[str, Any] = {
+            "iss": issuer.url.replace(PLACE, (issuer.tenants or [_TENANT])[0]),
+            "aud": issuer.audiences[0],
+            "iat": begins,
+            "exp": begins + _LIFETIME,
+        }
         _put(content, issuer.id_claim, subject)
         if role is not None:
             if issuer.role_claim is None:
@@ -88,9 +97,9 @@ def _key(algorithm: str) -> Jwk:
     return Jwk(key.thumbprint(), algorithm, key, "")
 
 
-def _put(claims: dict[str, Any], name: str, value: object) -> None:
+def _put(claims: dict[str, Any], name: str | Sequence[str], value: object) -> None:
     """Set a claim; dots in its name are a path into objects, as in ``realm_access.roles``."""
-    *path, last = name.split(".")
+    *path, last = name.split(".") if isinstance(name, str) else name
     for step in path:
         claims = claims.setdefault(step, {})
     claims[last] = value

@@ -44,7 +44,14 @@ def test_a_token(scheme: bytes, token: bytes, spaces: int) -> None:
     ids=repr,
 )
 def test_anything_else_is_a_fault(values: list[bytes]) -> None:
-    assert bearer_token(values) is CORRUPTED
+    found = bearer_token(values)
+    assert isinstance(found, Fault)
+    assert (found.kind, found.headers) == (CORRUPTED.kind, CORRUPTED.headers)
+    # The reason is for the log, and repeats nothing of what came.
+    assert found.cause in (
+        "Authorization is not the word Bearer and one token",
+        "there are several Authorization headers",
+    )
 
 
 def test_nothing_is_a_missing_token() -> None:

@@ -18,6 +18,8 @@ from tokens import NOW, SECRET
 INSIDE = Jwt(SECRET, issuer="inside")
 OUTSIDE = Jwt(b"another secret that is long enough", issuer="outside")
 
+INSIDE_OF_OUTSIDE = Jwt(SECRET, issuer="outside", audience="shop")
+
 
 def bearer(token: str, *more: str) -> Request:
     return make_request(headers=[("authorization", f"Bearer {token}"), *(("authorization", value) for value in more)])
@@ -48,6 +50,22 @@ def test_the_reason_that_says_most_is_told() -> None:
     assert kind(identify(bearer("a.b.c", "Bearer d"), NOW)) is Kind.TOKEN_CORRUPTED
 
 
+def test_a_token_that_is_too_long_for_all_is_not_even_decoded() -> None:
+    identify = identify_by([Verifier(INSIDE), Verifier(OUTSIDE)], [])
+    found = identify(bearer(f"{'a' * 9000}.{'b' * 9000}.c"), NOW)
+    assert isinstance(found, Fault)
+    assert (found.kind, found.cause) == (Kind.TOKEN_CORRUPTED, "it is longer than any method of this route takes")
+
+
+def test_two_methods_that_refuse_a_token_both_say_why() -> None:
+    found = identify_by([Verifier(Jwt(SECRET)), Verifier(OUTSIDE)], [])(
+        bearer(issue(INSIDE_OF_OUTSIDE, 1, "a", NOW)), NOW
+    )
+    assert isinstance(found, Fault)
+    one = "it is made for an audience (aud), and none is declared: give audience="
+    assert found.cause == f"{one}; by another method: its signature is not of the key in use"
+
+
 def test_without_tokens_a_token_is_no_credential() -> None:
     identify = identify_by([], [])
     assert kind(identify(make_request(), NOW)) is Kind.TOKEN_MISSING
@@ -66,7 +84,8 @@ def with_payload(payload: bytes) -> bytes:
         (with_payload(b'["iss"]'), None),
         (with_payload(b"\xff"), None),
         (with_payload(b"[" * 3000), None),
-        (with_payload(json.dumps({"iss": "a", "x": "y" * 9000}).encode()), None),
+        (with_payload(json.dumps({"iss": "a", "x": "y" * 9000}).encode()), "a"),
+        (with_payload(json.dumps({"iss": "a", "x": "y" * 65536}).encode()), None),
         (b"e30.e30", None),
         (b"e30.!!!.c2ln", None),
         (b"..", None),

@@ -9,7 +9,7 @@ import pytest
 from joserfc.jwk import ECKey, OctKey, OKPKey
 
 from limen.auth import issue as issue_now
-from limen.auth.jose.compact import parse_jws
+from limen.auth.jose.compact import CompactJws, parse_jws
 from limen.auth.jose.keyring import LEAST_READ_INTERVAL, REFRESH_INTERVAL
 from limen.auth.jose.keys import Keys
 from limen.auth.jwt import Jwt
@@ -38,7 +38,7 @@ def put(path: Path, *members: dict[str, Any]) -> None:
 
 def kid_of(token: str) -> str | None:
     parts = parse_jws(token.encode())
-    assert parts is not None
+    assert isinstance(parts, CompactJws)
     return parts.kid
 
 

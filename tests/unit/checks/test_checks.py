@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI, Response, UploadFile, WebSocket
 from pydantic import BaseModel, ConfigDict, create_model
 
 from limen import ClientLimits, Gateway, Retry, Split, Timeouts, Upstream, anyone, owner, signed_in
-from limen.auth import Jwt
+from limen.auth import Issuer, Jwt
 from limen.checks.finding import Kind
 from limen.checks.run import run
 from limen.checks.sample_paths import samples
@@ -213,6 +213,23 @@ def test_a_policy_of_a_group_that_each_route_replaces() -> None:
     ((place, message),) = found(app, Kind.POLICY_UNUSED)
     assert place == "group /unused"
     assert message.startswith("its Headers is replaced")
+
+
+# --- who may sign in ---
+
+
+def test_an_issuer_of_many_tenants_that_names_none() -> None:
+    name = "https://login.example/{tenantid}/v2.0"
+    everyone, some = (
+        Issuer(name, name=called, audience=called, jwks_uri="https://login.example/keys", tenants=tenants)
+        for called, tenants in (("everyone", None), ("some", ["one"]))
+    )
+    for auth in (everyone, some | Issuer("https://idp.example", audience="shop")):
+        app = Gateway(auth=some)
+        app.get("/a", upstream=SERVICE, allow=anyone, auth=auth)(nothing)
+        app.get("/b", upstream=SERVICE, allow=anyone, auth=auth, operation_id="b")(nothing)
+        places = [place for place, _ in found(app, Kind.OPEN_ISSUER)]
+        assert places == (["Issuer everyone"] if auth is everyone else [])
 
 
 # --- the document and the types ---

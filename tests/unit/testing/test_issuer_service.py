@@ -47,6 +47,25 @@ async def test_its_callers_are_known(options: dict[str, Any]) -> None:
     assert b"request-user-id: id.example/realms/shop:ann\r\n" in service.requests[0]
 
 
+@pytest.mark.parametrize(
+    ("url", "options", "caller"),
+    [
+        ("my-issuer", {}, b"my-issuer:ann"),
+        ("https://login.example/{tenantid}/v2.0", {}, b"login.example/tenantid/v2.0:tenant:ann"),
+        ("https://login.example/{tenantid}/v2.0", {"tenants": ["one"], "name": "e"}, b"e:one:ann"),
+        ("my-issuer", {"role_claim": ("a", "b.c")}, b"my-issuer:ann"),
+    ],
+)
+async def test_it_may_be_an_issuer_that_is_no_address(url: str, options: dict[str, Any], caller: bytes) -> None:
+    issuer = Issuer(url, audience=["shop", "other"], jwks_uri="https://keys.example/set", **options)
+    provider, service = IssuerService(issuer), ScriptedUpstream(saying(answer("in")))
+    async with serving(gateway(issuer), services={"svc": service, "https://keys.example": provider}) as client:
+        role = "admin" if issuer.role_claim else None
+        path = "/admin" if issuer.role_claim else "/any"
+        assert (await client.get(path, headers=provider.as_caller("ann", role))).status_code == 200
+    assert b"request-user-id: %b\r\n" % caller in service.requests[0]
+
+
 def test_a_role_that_could_not_count_is_refused() -> None:
     with pytest.raises(ValueError, match="declares no role_claim="):
         IssuerService(Issuer(URL, audience="shop")).token("ann", "boss")

@@ -57,10 +57,12 @@ def create_app(settings: Settings) -> Gateway:
 
 
 def _jwt(settings: Settings) -> Jwt:
+    # Who issues a token, and for whom it is made: another system with the same keys cannot use it here, nor ours there.
+    lifetime = settings.token_lifetime
     if settings.token_keys is not None:
-        return Jwt(keys=Keys.directory(settings.token_keys), lifetime=settings.token_lifetime)
+        return Jwt(keys=Keys.directory(settings.token_keys), issuer="shop", audience="shop", lifetime=lifetime)
     assert settings.secret_key is not None
-    return Jwt(settings.secret_key.get_secret_value(), lifetime=settings.token_lifetime)
+    return Jwt(settings.secret_key.get_secret_value(), issuer="shop", audience="shop", lifetime=lifetime)
 
 
 def _external_issuers(settings: Settings) -> list[Issuer]:

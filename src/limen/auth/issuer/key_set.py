@@ -11,8 +11,11 @@ from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 
 from limen.auth.jose.json_object import read_json_object
 from limen.auth.jose.jwk import Jwk, check_key_fits, import_key
+from limen.auth.jose.tenants import PLACE
 
 MOST_KEYS = 100
+MOST_TRIED = 4
+"""Keys without ``kid`` that are tried for one token."""
 MOST_BITS = 8192
 # Public exponents are small; a large one only makes every verification slow.
 MOST_EXPONENT = 1 << 32
@@ -32,20 +35,33 @@ _KEY_CLASSES: dict[str, type[RSAKey | ECKey | OKPKey]] = {"RSA": RSAKey, "EC": E
 class KeySet:
     """The keys of one issuer at one time. ``thumbprints`` (RFC 7638) identify them across fetches."""
 
-    __slots__ = ("_by_kid", "_keys", "thumbprints")
+    __slots__ = ("_by_kid", "_issuers", "_keys", "thumbprints")
 
-    def __init__(self, keys: Iterable[Jwk]) -> None:
-        """Keep ``keys``, each for one algorithm. Their ``text`` is the thumbprint; ``kid`` is "" if there is none."""
+    def __init__(self, keys: Iterable[Jwk], issuers: Mapping[str, str] | None = None) -> None:
+        """Keep ``keys``, each for one algorithm. Their ``text`` is the thumbprint; ``kid`` is "" if there is none.
+
+        ``issuers`` are those of keys that serve one alone, by thumbprint.
+        """
         self._keys = tuple(keys)
         self._by_kid = {(key.kid, key.algorithm): key for key in self._keys if key.kid}
+        self._issuers = dict(issuers or {})
         self.thumbprints = frozenset(key.text for key in self._keys)
 
-    def find(self, kid: str | None, algorithm: str) -> Jwk | None:
-        """Return the key that a token means. Without a ``kid`` there must be only one: keys are never tried out."""
-        if kid is not None:
-            return self._by_kid.get((kid, algorithm))
-        matching = [key for key in self._keys if key.algorithm == algorithm]
-        return matching[0] if len(matching) == 1 else None
+    def find(self, kid: str | None, algorithm: str) -> tuple[Jwk, ...]:
+        """Return the keys that a token may mean: the one with its ``kid``, else those that have none.
+
+        Without a ``kid`` it may be any. Some providers name no key, and have two while they change them, so a few are tried;
+        of more than ``MOST_TRIED`` none is: whoever has so many must say which.
+        """
+        named = None if kid is None else self._by_kid.get((kid, algorithm))
+        if named is not None:
+            return (named,)
+        fitting = tuple(key for key in self._keys if key.algorithm == algorithm and (kid is None or not key.kid))
+        return fitting if len(fitting) <= MOST_TRIED else ()
+
+    def serves(self, key: Jwk, issuer: object) -> bool:
+        """Tell whether ``key`` may sign tokens of ``issuer``: in the set of many tenants, some are of one tenant alone."""
+        return self._issuers.get(key.text, issuer) == issuer
 
     def __len__(self) -> int:
         """Count the keys, however many algorithms each serves."""
@@ -64,17 +80,20 @@ def read_key_set(content: bytes, algorithms: Collection[str]) -> tuple[KeySet, l
         raise ValueError("the document is no JWK Set: it must be a JSON object with a list named 'keys'")  # noqa: TRY004 - what was read is wrong, not who called
     entries = cast("list[object]", listed)
     keys: list[Jwk] = []
+    issuers: dict[str, str] = {}
     skipped: list[str] = []
     if len(entries) > MOST_KEYS:
         skipped.append(f"the set has {len(entries)} keys; those after the first {MOST_KEYS} are not looked at")
     for number, entry in enumerate(entries[:MOST_KEYS], start=1):
         try:
-            keys += _public_keys(entry, algorithms, keys)
+            found = _public_keys(entry, algorithms, keys)
+            keys += found
+            issuers |= dict.fromkeys((key.text for key in found), _only_issuer(entry))
         except ValueError as error:
             skipped.append(f"key {number} of the set is not used: {error}")
     if not keys:
         raise ValueError("; ".join([f"the set has no key for {', '.join(sorted(algorithms))}", *skipped[:3]]))
-    return KeySet(keys), skipped
+    return KeySet(keys, {text: issuer for text, issuer in issuers.items() if issuer}), skipped
 
 
 def _public_keys(entry: object, accepted: Collection[str], before: Collection[Jwk]) -> list[Jwk]:
@@ -99,6 +118,12 @@ def _public_keys(entry: object, accepted: Collection[str], before: Collection[Jw
         raise ValueError("another one before it has the same kid")
     key = _import_public_key(str(kty), jwk)
     return [Jwk(kid or "", name, key, key.thumbprint()) for name in algorithms]
+
+
+def _only_issuer(entry: object) -> str:
+    """Return the one issuer whose tokens a key signs; "" where it says none, or stands for all tenants (Entra ID)."""
+    issuer = cast("dict[str, object]", entry).get("issuer", "") if isinstance(entry, dict) else ""
+    return issuer if isinstance(issuer, str) and PLACE not in issuer else ""
 
 
 def _import_public_key(kty: str, jwk: Mapping[str, object]) -> Key:

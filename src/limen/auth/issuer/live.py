@@ -14,19 +14,21 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from time import time
 
-from limen.auth.bearer import CORRUPTED, EXPIRED, REVOKED
+from limen.auth.bearer import EXPIRED, REVOKED, corrupted
 from limen.auth.identify import IdentifyResult
 from limen.auth.issuer.declared import Issuer, usable_role
 from limen.auth.issuer.key_set import KeySet
 from limen.auth.issuer.provider import KeySource, Provider
 from limen.auth.issuer.published_keys import PublishedKeys
-from limen.auth.jose.compact import CompactJws, parse_jws
+from limen.auth.jose.claims import NO_CLAIMS
+from limen.auth.jose.compact import CompactJws, parse_outside_jws
 from limen.auth.jose.json_object import read_json_object
 from limen.auth.revocation import RevocationStore, SessionTest
 from limen.errors import Fault, Kind
 from limen.exchange.principal import Principal
 
 MOST_WAITING = 1024
+_OTHER_SIGNATURE = "its signature is not of the key that it names"
 
 
 class IssuerVerifier:
@@ -47,6 +49,7 @@ class IssuerVerifier:
 
         ``revocations`` knows which tokens ended early; None is none.
         """
+        self.token_size = config.token_size
         self._config = config
         self._keys = PublishedKeys(config, source or Provider(config), clock, self._drop_without_key)
         self._cache: OrderedDict[bytes, tuple[float, Principal, str]] = OrderedDict()
@@ -70,19 +73,21 @@ class IssuerVerifier:
 
     def wants(self, issuer: str | None) -> bool:
         """Tell whether to verify a token that claims to be of ``issuer``. Nothing is verified yet."""
-        return issuer == self._config.url
+        return self._config.issues(issuer)
 
     def verify(self, token: bytes, now: float) -> IdentifyResult | Awaitable[IdentifyResult]:
         """Return whose token it is: at once if its key is known, later if the keys have to be fetched."""
         known = self.recall(token, now)
         if known is not None:
             return known
-        parts = parse_jws(token, ignore_unknown=True)
-        if parts is None or parts.algorithm not in self._config.algorithms:
-            return CORRUPTED
+        parts = parse_outside_jws(token, self._config.token_size)
+        if isinstance(parts, str):
+            return corrupted(parts)
+        if parts.algorithm not in self._config.algorithms:
+            return corrupted("its algorithm is not one of algorithms= of its issuer")
         claims = read_json_object(parts.payload)
         if claims is None:
-            return CORRUPTED
+            return corrupted(NO_CLAIMS)
         if not self._keys.overdue(now):
             result = self._verify_with_known_key(token, parts, claims, now)
             if result is not None:
@@ -113,17 +118,20 @@ class IssuerVerifier:
     def _verify_with_known_key(
         self, token: bytes, parts: CompactJws, claims: dict[str, object], now: float
     ) -> IdentifyResult | None:
-        """Verify with a known key. None if there is none, or if a token without ``kid`` may be of a newer one."""
+        """Verify with a known key. None if there is none, or if the token may be of a newer one that has no ``kid``."""
         keys = self._keys.usable(now)
-        key = None if keys is None else keys.find(parts.kid, parts.algorithm)
-        if key is None:
+        candidates = () if keys is None else keys.find(parts.kid, parts.algorithm)
+        if keys is None or not candidates:
             return None
-        if not key.verifies(parts.signing_input, parts.signature):
-            return CORRUPTED if parts.kid is not None else None
+        key = next((one for one in candidates if one.verifies(parts.signing_input, parts.signature)), None)
+        if key is None:
+            return corrupted(_OTHER_SIGNATURE) if candidates[0].kid and parts.kid is not None else None
+        if self._config.claims.tenants is not None and not keys.serves(key, claims.get("iss")):
+            return corrupted("its key is that of another tenant")
         checked = self._config.claims.principal(claims, now)
         if isinstance(checked, Fault):
             return checked
-        end, principal = checked[0], _as_declared(self._config, checked[1])
+        end, principal = checked[0], _as_declared(checked[1])
         if self._revocations is not None and self._revocations.ended(principal, now):
             return REVOKED
         if self._config.cache:
@@ -148,7 +156,7 @@ class IssuerVerifier:
     def _unknown_key(self, now: float) -> Fault:
         """Return the fault of a token whose key is not known: there is no such key, or it could not be fetched."""
         if self._keys.known and not self._keys.problem:
-            return CORRUPTED
+            return corrupted("no key that its issuer publishes has its kid and its algorithm, and has signed it")
         return self._unavailable(self._keys.retry_after(now), self._keys.problem or "it is closed")
 
     def _unavailable(self, seconds: float, cause: str) -> Fault:
@@ -169,16 +177,11 @@ class IssuerVerifier:
         return f"<Issuer {self._config.name} {self._keys.state} {len(self._cache)}/{self._config.cache} cached>"
 
 
-def _as_declared(config: Issuer, principal: Principal) -> Principal:
-    """Return the caller with the roles that count here, and without the issuer's session.
+def _as_declared(principal: Principal) -> Principal:
+    """Return the caller with the roles that services can be told, and without the issuer's session.
 
     ``sid`` names a session of the issuer: the gateway's own have ids of the same form, and whoever knows one could end it.
     """
-    roles: frozenset[str] = frozenset()
-    if config.role_claim is not None:
-        if config.roles is None:
-            roles = frozenset(name for name in principal.roles if usable_role(name))
-        else:
-            roles = frozenset(config.roles[name] for name in principal.roles if name in config.roles)
+    roles = frozenset(name for name in principal.roles if usable_role(name))
     claims: Mapping[str, object] = {name: value for name, value in principal.claims.items() if name != "sid"}
     return replace(principal, roles=roles, claims=claims, memo={})

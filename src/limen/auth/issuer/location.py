@@ -14,6 +14,8 @@ _PATH = re.compile(r"(?:/[A-Za-z0-9\-._~!$&'()*+,;=:@%]*)*")
 _QUERY = re.compile(r"[A-Za-z0-9\-._~!$&'()*+,;=:@%/?]*")
 
 _CREDENTIALS = "the address must not hold a user name or a password"
+# An issuer may be any text (RFC 7519 section 4.1.1), and nobody needs a long one.
+MOST_ISSUER = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +71,26 @@ class Location:
     def __str__(self) -> str:
         """Show the address."""
         return f"{self.origin}{self.target.decode()}"
+
+
+def issuer_location(issuer: str, keys: Location | None, *, allow_http: bool) -> Location | None:
+    """Return the address of the issuer; None if its name is no address, which it need not be if ``keys`` are elsewhere.
+
+    Raises ValueError that says what is wrong with the name.
+    """
+    if keys is None:
+        try:
+            location = Location.parse(issuer, allow_http=allow_http)
+        except ValueError as error:
+            raise ValueError(f"{error}; or give jwks_uri=, and the issuer may have any name") from None
+        if location.query or "?" in issuer:
+            raise ValueError(f"{issuer!r}: an issuer has no query (RFC 8414 section 2); give jwks_uri= for its keys")
+        return location
+    if not 0 < len(issuer) <= MOST_ISSUER or not issuer.isprintable() or issuer != issuer.strip():
+        raise ValueError(f"an issuer is what its tokens have in iss: text of at most {MOST_ISSUER} characters")
+    if "@" in urlsplit(issuer.replace("[", "").replace("]", "")).netloc:
+        raise ValueError(_CREDENTIALS)
+    try:
+        return Location.parse(issuer, allow_http=True)  # nothing is fetched from it
+    except ValueError:
+        return None

@@ -43,8 +43,11 @@ class Provider:
         self._config = config
         self._make_upstream = make_upstream
         self._discovered_location = config.keys
-        first = (config.keys or config.location).origin
-        self._origins = {first: self._origin(first)}
+        first = config.keys or config.location
+        assert first is not None  # an issuer that is no address has one of its keys
+        # Where a client certificate may be shown: the issuer itself, or its keys where that is no address.
+        self._home = (config.location or first).origin
+        self._origins = {first.origin: self._origin(first.origin)}
 
     async def key_set(self) -> bytes:
         """Return the present JWK Set, within the total time of the configuration.
@@ -109,7 +112,7 @@ class Provider:
         try:
             if origin is None:
                 origin = self._origins[location.origin] = self._origin(location.origin)
-            return await fetch(origin, location.target, timeouts=self._config.timeouts)
+            return await fetch(origin, location.target, timeouts=self._config.timeouts, plain_text=True)
         except NotFetchedError as error:
             raise NotFetchedError(f"{location}: {error}", error.status) from None
         except ValueError as error:
@@ -117,7 +120,7 @@ class Provider:
 
     def _origin(self, origin: str) -> LiveUpstream:
         tls = self._config.tls if origin.startswith("https:") else None
-        if tls is not None and origin != self._config.location.origin:
+        if tls is not None and origin != self._home:
             # The client certificate and the server name are for the issuer; authorities are for both.
             tls = replace(tls, certificate=None, key=None, server_name=None)
         try:
@@ -128,6 +131,6 @@ class Provider:
 
     async def _close_unused(self, location: Location) -> None:
         """Close the connections to origins that are no longer used: a provider may move its keys often."""
-        used = {self._config.location.origin, location.origin}
+        used = {self._home, location.origin}
         for origin in [one for one in self._origins if one not in used]:
             await self._origins.pop(origin).aclose()

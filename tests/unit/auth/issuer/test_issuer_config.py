@@ -22,8 +22,8 @@ def test_defaults_are_closed() -> None:
     assert isinstance(issuer, Method)
     assert (issuer.name, issuer.algorithms) == ("idp.example/realms/shop", ("RS256", "ES256"))
     claims = issuer.claims
-    assert (claims.issuer, claims.audience, claims.leeway) == (URL, "shop", 30)
-    assert (claims.id_claim, claims.role_claim, claims.scope_claim) == ("sub", "", "scope")
+    assert (claims.issuer, claims.audiences, claims.leeway) == (URL, ("shop",), 30)
+    assert (claims.id_claim, claims.role_claim, claims.scope_claim) == ("sub", (), "scope")
     assert (claims.id_prefix, claims.roles_needed) == ("idp.example/realms/shop:", False)
     assert issuer == made()
     assert hash(issuer) == hash(made())
@@ -118,6 +118,15 @@ def test_addresses_that_are_refused(url: str, message: str) -> None:
         ({"roles": {"a": "b"}}, "roles= renames what role_claim= finds"),
         ({"role_claim": "r", "roles": {"a": "b,admin"}}, "a role is printable ASCII without a comma"),
         ({"role_claim": "r", "roles": {"a": ""}}, "a role is printable ASCII without a comma"),
+        ({"audience": []}, "audience= is what its tokens must be made for"),
+        ({"audience": ["a", ""]}, "audience= is what its tokens must be made for"),
+        ({"audience_claims": []}, "audience_claims= is a list"),
+        ({"audience_claims": "aud"}, "audience_claims= is a list"),
+        ({"tenants": ["one"]}, "tenants= names those that count of an issuer with {tenantid} in it"),
+        ({"role_claim": []}, "names no claim; leave it out"),
+        ({"role_claim": ["a", ""]}, "names no claim; leave it out"),
+        ({"token_size": 1023}, "token_size= is in bytes, from 1024 to 65536"),
+        ({"token_size": 65537}, "token_size= is in bytes, from 1024 to 65536"),
         ({"leeway": -1}, "leeway and cache must not be negative"),
         ({"cache": -1}, "leeway and cache must not be negative"),
         ({"floor": 0}, "floor <= refresh <= stale"),
@@ -134,7 +143,7 @@ def test_what_would_protect_nothing_is_refused(options: dict[str, Any], message:
 
 
 def test_http_has_to_be_said() -> None:
-    assert made("http://localhost:8080", allow_http=True).location.origin == "http://localhost:8080"
+    assert str(made("http://localhost:8080", allow_http=True).location) == "http://localhost:8080/"
     assert str(made(jwks_uri="https://keys.example/k?v=1").keys) == "https://keys.example/k?v=1"
     with pytest.raises(ValueError, match="tls= is for https://"):
         made("http://localhost:8080", allow_http=True, tls=Tls(ca="ca.pem"))
@@ -145,7 +154,62 @@ def test_issuers_that_are_one_or_sound_alike() -> None:
     assert "is named twice for the audience 'shop'" in conflicting_issuers([made(), made()])[0]
     # One with a slash more is another issuer: its tokens say so.
     (problem,) = conflicting_issuers([made(), made(f"{URL}/")])
-    assert "their callers' ids could be the same; give one another name=" in problem
+    assert "could have the same id: the prefixes are" in problem
+    assert "give one another name= or id_prefix=, or say shares_ids=True at both" in problem
+
+
+OTHER = "https://other.example"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "collide"),
+    [
+        ({"id_prefix": "p:"}, {"id_prefix": "p:"}, True),
+        ({"id_prefix": ""}, {"id_prefix": ""}, True),
+        # Whoever may choose an id there may write the prefix of the other issuer into it.
+        ({"id_prefix": ""}, {}, True),
+        ({"name": "p"}, {"id_prefix": "p"}, True),
+        ({"name": "p"}, {"name": "pp"}, False),
+        ({"id_prefix": "", "shares_ids": True}, {"id_prefix": ""}, True),
+        ({"id_prefix": "", "shares_ids": True}, {"id_prefix": "", "shares_ids": True}, False),
+    ],
+)
+def test_issuers_whose_ids_could_be_the_same(one: dict[str, Any], other: dict[str, Any], collide: bool) -> None:
+    for pair in ([made(**one), made(OTHER, **other)], [made(OTHER, **other), made(**one)]):
+        assert bool(conflicting_issuers(pair)) is collide
+
+
+def test_one_issuer_with_ids_of_two_claims() -> None:
+    assert conflicting_issuers([made(), made(audience="b", id_claim="email")])
+    assert conflicting_issuers([made(), made(audience=["b", "c"])]) == []
+    assert "for the audience 'shop'" in conflicting_issuers([made(), made(audience=["b", "shop"])])[0]
+
+
+@pytest.mark.parametrize("name", ["my-issuer", "accounts.google.com", "urn:example:issuer", "http://uaa/oauth/token"])
+def test_an_issuer_may_have_any_name_if_its_keys_are_named(name: str) -> None:
+    issuer = made(name, jwks_uri="https://keys.example/jwks")
+    assert issuer.issues(name)
+    assert not issuer.issues(f"{name}/")
+    assert str(issuer.keys) == "https://keys.example/jwks"
+    with pytest.raises(ValueError, match="give jwks_uri=, and the issuer may have any name"):
+        made(name)
+
+
+@pytest.mark.parametrize("name", ["", " a", "a\n", "x" * 513, "https://ann:secret@idp.example"])
+def test_names_of_issuers_that_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=r"^Issuer") as caught:
+        made(name, jwks_uri="https://keys.example/jwks")
+    assert "secret" not in str(caught.value)
+
+
+def test_an_issuer_of_many_tenants() -> None:
+    url = "https://login.example/{tenantid}/v2.0"
+    anyone = made(url, jwks_uri="https://login.example/keys")
+    assert (anyone.name, anyone.documents()) == ("login.example/tenantid/v2.0", ())
+    assert anyone.issues("https://login.example/one/v2.0")
+    assert not anyone.issues("https://login.example/v2.0")
+    named = made(url, jwks_uri="https://login.example/keys", tenants=["one"])
+    assert [named.issues(f"https://login.example/{tenant}/v2.0") for tenant in ("one", "two")] == [True, False]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from issuing import key, key_set
-from limen.auth.issuer.key_set import MOST_KEYS, read_key_set
+from limen.auth.issuer.key_set import MOST_KEYS, MOST_TRIED, read_key_set
 from tokens import b64
 
 EC, RSA, ED = key("ec"), key("rsa", "RS256"), key("ed", "EdDSA")
@@ -31,26 +31,38 @@ def test_keys_serve_what_they_are_made_for() -> None:
         ("other", "ES256", False),
         ("", "ES256", False),
     ]:
-        assert (found.find(kid, algorithm) is not None) is fits, (kid, algorithm)
+        assert bool(found.find(kid, algorithm)) is fits, (kid, algorithm)
     assert len(found.thumbprints) == 3
 
 
 def test_only_the_algorithms_that_are_accepted() -> None:
     found, _ = read_key_set(key_set(EC, RSA, ED), ["ES256"])
-    assert (len(found), found.find("rsa", "RS256"), found.find("ed", "EdDSA")) == (1, None, None)
+    assert (len(found), found.find("rsa", "RS256"), found.find("ed", "EdDSA")) == (1, (), ())
     narrowed, _ = read_key_set(key_set(EC, PUBLIC_RSA | {"alg": "PS256"}), ALL)
-    assert narrowed.find("rsa", "RS256") is None
-    assert narrowed.find("rsa", "PS256") is not None
+    assert narrowed.find("rsa", "RS256") == ()
+    assert len(narrowed.find("rsa", "PS256")) == 1
 
 
-def test_without_a_kid_there_must_be_no_choice() -> None:
+def test_keys_without_a_kid_may_be_the_one_that_a_token_names() -> None:
     nameless = key(None)
     one, _ = read_key_set(key_set(nameless, RSA), ALL)
-    assert one.find(None, "ES256") is not None
-    assert one.find("x", "ES256") is None
+    assert len(one.find(None, "ES256")) == 1
+    assert one.find("x", "ES256") == one.find(None, "ES256")
+    assert one.find("x", "RS256") == ()
+    assert one.find("rsa", "RS256") == one.find(None, "RS256")
     several, skipped = read_key_set(key_set(nameless, key(None), RSA), ALL)
-    assert (several.find(None, "ES256"), skipped) == (None, [])
-    assert several.find(None, "RS256") is not None
+    assert (len(several.find(None, "ES256")), len(several.find("x", "ES256")), skipped) == (2, 2, [])
+    many, _ = read_key_set(key_set(*(key(None) for _ in range(MOST_TRIED + 1))), ALL)
+    # Each one that is tried is a signature to check, for anybody who sends a token.
+    assert (many.find(None, "ES256"), many.find("x", "ES256")) == ((), ())
+
+
+def test_in_a_set_of_many_tenants_a_key_may_be_of_one_alone() -> None:
+    url = "https://login.example/{tenantid}/v2.0"
+    found, _ = read_key_set(key_set(PUBLIC | {"issuer": url.format(tenantid="one")}, PUBLIC_RSA | {"issuer": url}), ALL)
+    (bound,), (free,) = found.find("ec", "ES256"), found.find("rsa", "RS256")
+    assert [found.serves(bound, url.format(tenantid=name)) for name in ("one", "two")] == [True, False]
+    assert [found.serves(free, url.format(tenantid=name)) for name in ("one", "two")] == [True, True]
 
 
 @pytest.mark.parametrize(
@@ -128,6 +140,6 @@ def test_what_is_no_set_of_keys(content: bytes, message: str) -> None:
 def test_a_set_is_bounded() -> None:
     many = [PUBLIC | {"kid": f"k{number}"} for number in range(MOST_KEYS + 1)]
     found, skipped = read_key_set(key_set(*many), ALL)
-    assert found.find("k99", "ES256") is not None
-    assert found.find("k100", "ES256") is None
+    assert len(found.find("k99", "ES256")) == 1
+    assert found.find("k100", "ES256") == ()
     assert skipped == ["the set has 101 keys; those after the first 100 are not looked at"]

@@ -13,6 +13,7 @@ from limen.errors import Fault, Kind
 from limen.exchange.principal import Principal
 from tokens import CHOOSING, NOW, b64, sign
 
+OFFERING = {"jku", "jwk", "x5c", "x5u"}
 OLD, RSA, ED = key("old"), key("rsa", "RS256"), key("ed", "EdDSA")
 SET = key_set(OLD, RSA)
 
@@ -101,8 +102,25 @@ async def test_claims_that_are_refused(live: Live, changes: dict[str, Any], code
 async def test_a_token_never_chooses_how_it_is_verified(live: Live, header: dict[str, Any]) -> None:
     before = live.source.asked
     payload = {"iss": URL, "aud": "shop", "sub": "ann", "exp": NOW + 60}
-    assert describe_result(live.at_once(sign({"alg": "ES256", "kid": "old"} | header, payload))) == "token_corrupted"
+    made = sign({"alg": "ES256", "kid": "old"} | header, payload)
+    if not OFFERING.isdisjoint(header):
+        # The key that is offered is ignored: the one that the issuer publishes has not signed this.
+        found = live.issuer.verify(made, NOW)
+        found = found if isinstance(found, Principal | Fault) else await found
+        assert describe_result(found) == "token_corrupted"
+        return
+    assert describe_result(live.at_once(made)) == "token_corrupted"
     assert live.source.asked == before
+
+
+@pytest.mark.parametrize("header", [each for each in CHOOSING if not OFFERING.isdisjoint(each)], ids=str)
+async def test_a_key_that_a_token_offers_is_ignored(header: dict[str, Any]) -> None:
+    live = await ready(SET, OLD)
+    assert describe_result(live.at_once(token(OLD, header))) == "idp.example:ann"
+    mallory = key("old")
+    offered = {**header, "jwk": mallory.as_dict(private=False)} if "jwk" in header else header
+    assert describe_result(live.at_once(token(mallory, offered))) == "token_corrupted"
+    assert live.source.asked == 1
 
 
 async def test_a_public_key_is_no_secret() -> None:
@@ -150,6 +168,46 @@ async def test_no_change_to_a_token_is_believed_or_raises(data: st.DataObject) -
     good[place] = value
     found = live.issuer.verify(bytes(good), NOW)
     assert isinstance(found if isinstance(found, Principal | Fault) else await found, Fault)
+
+
+# --- what providers do ---
+
+
+async def test_a_token_with_many_groups_is_taken_up_to_a_bound_that_is_set() -> None:
+    groups = [f"{number:08x}-0000-4000-8000-{number:012x}" for number in range(200)]
+    made = token(OLD, groups=groups)
+    assert 8192 < len(made) < 16384
+    found = await Live(SET, role_claim="groups", roles={groups[7]: "admin"}).later(made)
+    assert isinstance(found, Principal)
+    assert found.roles == {"admin"}
+    refused = Live(SET, token_size=8192).at_once(made)
+    assert isinstance(refused, Fault)
+    assert (refused.kind, refused.cause) == (Kind.TOKEN_CORRUPTED, "it is longer than token_size= of its issuer")
+
+
+async def test_keys_without_names_change_without_names() -> None:
+    old, new = key(None), key(None)
+    live = await ready(key_set(old), old)
+    live.clock.now += 11
+    live.source.content = key_set(old, new)
+    # A key that nobody has named may be new: the set is fetched again, as often as ``floor`` allows.
+    assert describe_result(await live.later(token(new, {"kid": "x"}))) == "idp.example:ann"
+    assert describe_result(live.at_once(token(old))) == "idp.example:ann"
+    assert live.source.asked == 2
+    assert describe_result(live.at_once(token(key(None)))) == "token_corrupted"
+    assert live.source.asked == 2
+
+
+async def test_a_key_of_one_tenant_does_not_speak_for_another() -> None:
+    url = "https://login.example/{tenantid}/v2.0"
+    bound = OLD.as_dict(private=False) | {"issuer": "https://login.example/one/v2.0"}
+    live = Live(key_set(bound), url=url, jwks_uri="https://login.example/keys")
+    assert describe_result(await live.later(token(OLD, iss="https://login.example/one/v2.0"))) == (
+        "login.example/tenantid/v2.0:one:ann"
+    )
+    refused = live.at_once(token(OLD, iss="https://login.example/two/v2.0"))
+    assert isinstance(refused, Fault)
+    assert refused.cause == "its key is that of another tenant"
 
 
 # --- remembering ---
