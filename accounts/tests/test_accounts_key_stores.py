@@ -15,7 +15,7 @@ from limen_accounts import api_keys
 from limen_accounts.accounts import AccountMissing, NewAccount
 from limen_accounts.api_keys import MAX_KEYS, ApiKeyStore, CreatedKey, NewKey, TooManyKeys
 from limen_accounts.json_store import JsonStore
-from limen_accounts.stores import open_stores
+from limen_accounts.stores import Stores, open_stores
 from limen_accounts.testing import FakeClock
 from limen_accounts.tortoise_stores.models import ApiKeyRow
 
@@ -197,3 +197,14 @@ async def test_a_json_file_from_before_there_were_sessions_is_read(tmp_path: Pat
     path.write_text(json.dumps({"next_id": document["next_id"], "users": document["users"]}))
     assert await accounts.get_account(1) == outcomes
     assert (await create(open_stores(f"json:{path}").api_keys)).key.id == 1
+
+
+async def test_keys_of_a_locked_account_are_not_valid_and_none_is_made(key_store: ApiKeyStore, stores: Stores) -> None:
+    mine, theirs = await create(key_store), await create(key_store, 2)
+    await stores.accounts.lock_account(1)
+    assert await key_store.introspect_key(mine.text) is None
+    assert await key_store.introspect_key(theirs.text)
+    with pytest.raises(AccountMissing):
+        await create(key_store)
+    await stores.accounts.unlock_account(1)
+    assert await key_store.introspect_key(mine.text)

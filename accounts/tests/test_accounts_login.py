@@ -286,3 +286,27 @@ async def test_the_current_password_is_no_easier_to_guess_than_at_login(
     )
     clock.now += 1
     assert (await change("b")).status_code == 204
+
+
+async def test_a_locked_account_answers_to_every_password_like_an_unknown_one(
+    app: FastAPI, client: httpx2.AsyncClient, library: CountingLibrary, caplog: pytest.LogCaptureFixture
+) -> None:
+    await app.state.accounts.stores.accounts.lock_account(2)
+    library.upgraded = "hash of b"
+    caplog.set_level("INFO", "limen_accounts.audit")
+    right, wrong, unknown = [
+        await log_in(client, *who) for who in (("johndoe", "b"), ("johndoe", "x"), ("nobody", "b"))
+    ]
+    assert right.status_code == 401
+    assert visible_parts(right) == visible_parts(wrong) == visible_parts(unknown)
+    assert library.verified_hashes == [DUMMY_HASH] * 3
+    assert (await app.state.accounts.stores.accounts.get_account(2)).hashed_password == "of johndoe"
+    assert [record.getMessage().split()[1] for record in caplog.records] == ["reason=locked"] * 2 + [
+        "reason=unknown_user"
+    ]
+
+
+async def test_guesses_of_a_locked_account_are_throttled_as_ever(app: FastAPI, client: httpx2.AsyncClient) -> None:
+    await app.state.accounts.stores.accounts.lock_account(2)
+    statuses = [(await log_in(client, "johndoe", "b", f"192.0.2.{number}")).status_code for number in range(7)]
+    assert statuses == [401] * 6 + [429]

@@ -109,11 +109,11 @@ async def test_every_invalid_refresh_token_gets_the_same_answer(service: Service
     assert (await service.client.post("/api/refresh", json={})).status_code == 422
 
 
-async def test_a_refresh_returns_the_current_user_type(service: Service) -> None:
+async def test_a_refresh_returns_the_current_account(service: Service) -> None:
     session = await service.begin()
-    await service.client.put("/api/users/2", json={"user_type": "admin", "username": "john"}, headers=ADMIN)
+    await service.client.put("/api/users/2", json={"username": "john"}, headers=ADMIN)
     response = (await service.refresh(session.refresh_token)).json()
-    assert (response["id"], response["username"], response["user_type"]) == (2, "john", "admin")
+    assert (response["id"], response["username"], response["user_type"]) == (2, "john", "default")
 
 
 async def test_logout_by_refresh_token_needs_no_identity(service: Service) -> None:

@@ -29,10 +29,14 @@ ENDPOINTS: list[tuple[str, str, Any, str, int]] = [
     ("DELETE", "/api/keys/999", None, "user", 404),
     ("GET", "/api/users", None, "admin", 200),
     ("POST", "/api/users", USER, "admin", 201),
-    ("GET", "/api/users/2", None, "admin", 200),
+    ("GET", "/api/users/me", None, "user", 200),
+    ("GET", "/api/users/3", None, "admin", 200),
     ("GET", "/api/users/999", None, "admin", 404),
     ("PUT", "/api/users/2", {"full_name": "John"}, "admin", 200),
     ("PUT", "/api/users/999", {"full_name": "John"}, "admin", 404),
+    ("PUT", "/api/users/999/lock", None, "admin", 404),
+    ("PUT", "/api/users/1/lock", None, "admin", 403),
+    ("DELETE", "/api/users/999/lock", None, "admin", 404),
     ("PUT", "/api/users/999/password", CHANGE, "admin", 404),
     ("DELETE", "/api/users/1", None, "admin", 403),
     ("DELETE", "/api/users/999", None, "admin", 404),
@@ -72,7 +76,7 @@ async def test_endpoint(
             assert (response.status_code, response.json()["detail"]) == (401, detail)
             assert response.headers["www-authenticate"].startswith("Bearer")
     # A valid token with an unknown role is refused, and a user is no admin.
-    any_role = allowed_callers == "anyone" or path.startswith(("/api/sessions", "/api/logout"))
+    any_role = allowed_callers == "anyone" or path.startswith(("/api/sessions", "/api/logout", "/api/users/me"))
     for role, allowed in (("guest", any_role), ("default", any_role or allowed_callers == "user")):
         response = await call(issue(AUTH, 2, role))
         if allowed:

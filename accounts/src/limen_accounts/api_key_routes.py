@@ -40,7 +40,10 @@ async def create_key(form: KeyForm, caller: CurrentCaller, keys: ApiKeysDep, res
         raise Problem(409, "too_many_keys", f"You have {MAX_KEYS} API keys already; revoke one first.") from None
     except AccountMissing:
         raise Problem(
-            401, "account_gone", "Your account does not exist any more.", {"www-authenticate": "Bearer"}
+            401,
+            "account_gone",
+            "Your account does not exist any more, or it is locked.",
+            {"www-authenticate": "Bearer"},
         ) from None
     key = created.key
     audit.event("key_created", account=caller.id, key=key.id, scopes=" ".join(key.scopes))

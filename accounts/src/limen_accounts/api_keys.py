@@ -90,7 +90,7 @@ class ApiKeyStore(Protocol):
     async def create_key(self, new: NewKey) -> CreatedKey:
         """Create a key under a new id, and delete expired keys of this owner.
 
-        Raises TooManyKeys, and ``accounts.AccountMissing`` when there is no such owner.
+        Raises TooManyKeys, and ``accounts.AccountMissing`` when there is no such owner, or the owner's account is locked.
         """
         ...
 
@@ -103,7 +103,7 @@ class ApiKeyStore(Protocol):
         ...
 
     async def introspect_key(self, text: str) -> ApiKey | None:
-        """Return the key in ``text`` while it is valid, and record its use.
+        """Return the key in ``text`` while it is valid and its owner's account is not locked, and record its use.
 
         Every invalid text costs the same: one read of the store, one digest and one comparison.
         """

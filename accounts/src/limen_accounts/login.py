@@ -2,9 +2,9 @@
 
 1. *throttle*  whoever has failed too often must wait, before anything is looked up (``login_throttle``); most such logins are
                already refused by ``login_middleware``
-2. *verify*    one hash, whether or not the account exists; the answer to both is the same
+2. *verify*    one hash, whether or not the account exists or is locked; the answer to all is the same
 3. *upgrade*   an old hash is replaced
-4. *session*   begins, unless the password was changed meanwhile; then again from 2
+4. *session*   begins, unless password or user type was changed meanwhile, or the account locked; then again from 2
 
 Only the audit log says what was wrong (``limen_accounts.audit``).
 """
@@ -97,7 +97,7 @@ async def login(
         throttle.failed(attempt, now())
         if account is not None:
             log_fields["account"] = account.id
-        audit.event("login_refused", reason="unknown_user" if account is None else "wrong_password", **log_fields)
+        audit.event("login_refused", reason=_reason(account), **log_fields)
         raise Problem(401, "credentials_wrong", "Username or password is wrong.", {"www-authenticate": "Bearer"})
     throttle.succeeded(attempt, now())
     audit.event("login_succeeded", account=account.id, **log_fields, session=session.session_id)
@@ -127,6 +127,13 @@ def refusal(
     return _logged_refusal(HashingBusy(), _log_fields(name, address)) if hasher.full else None
 
 
+def _reason(account: Account | None) -> str:
+    """Return why a password did not count, for the log. Of a locked account it is not told whether it was the right one."""
+    if account is None:
+        return "unknown_user"
+    return "wrong_password" if account.locked_at is None else "locked"
+
+
 def _log_fields(name: str, address: str) -> dict[str, str | int]:
     """Return the fields of every log line about a login."""
     return {"name": audit.pseudonym(name), "address": address}
@@ -154,19 +161,25 @@ async def _begin_session(
             return account, None
         try:
             return account, await sessions.begin_session(
-                account.id, user_agent=user_agent, address=address, hashed_password=current_hash
+                account.id,
+                user_agent=user_agent,
+                address=address,
+                hashed_password=current_hash,
+                user_type=account.user_type,
             )
         except AccountMissing:
-            # The account was deleted, or its password changed: these credentials may no longer be right.
+            # The account was deleted, locked or changed: these credentials, or its user type, may no longer be right.
             continue
 
 
 async def _verify(
     credentials: Credentials, accounts: AccountsDep, hasher: HasherDep
 ) -> tuple[Account | None, str | None]:
-    """Return the account of this name, and its current hash if the password is right."""
+    """Return the account of this name, and its current hash if the password is right and the account not locked."""
     account = await accounts.get_account_by_username(credentials.username)
-    matches, upgraded = await hasher.verify(credentials.password, None if account is None else account.hashed_password)
+    # A locked account is like an unknown one: no password is right, and the check takes as long.
+    stored = None if account is None or account.locked_at is not None else account.hashed_password
+    matches, upgraded = await hasher.verify(credentials.password, stored)
     if account is None or not matches:
         return account, None
     if upgraded is None or not await accounts.replace_hash(account.id, account.hashed_password, upgraded):

@@ -7,9 +7,9 @@ from time import monotonic
 from fastapi import APIRouter, FastAPI
 from starlette.middleware import Middleware
 
-from limen_accounts import api_key_routes, login, session_routes
-from limen_accounts.account_routes import FIRST_ADMIN_ID, account_router
-from limen_accounts.accounts import ADMIN, MAX_USER_TYPE
+from limen_accounts import api_key_routes, lock_routes, login, password_routes, session_routes
+from limen_accounts.account_routes import account_router
+from limen_accounts.accounts import ADMIN, FIRST_ADMIN_ID, MAX_USER_TYPE
 from limen_accounts.first_accounts import FirstAccount, create_first_accounts
 from limen_accounts.login_middleware import LoginRefusalMiddleware
 from limen_accounts.login_throttle import LoginThrottle, ThrottleLimits
@@ -70,7 +70,7 @@ class Accounts:
         self._prefix = prefix
         self._routers = [
             *(login.router, session_routes.router),
-            *((account_router(user_types),) if manage else ()),
+            *((account_router(user_types), password_routes.router, lock_routes.router) if manage else ()),
             *((api_key_routes.router,) if api_keys else ()),
         ]
 

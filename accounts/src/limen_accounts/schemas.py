@@ -178,3 +178,4 @@ class UserResponse(BaseModel):
     user_type: str
     created_by: int
     created_at: datetime
+    locked_at: datetime | None

@@ -19,7 +19,7 @@ from limen_accounts.json_store.document import Document, StoredKey
 
 def create(document: Document, new: NewKey, secret: str, now: datetime) -> tuple[Document, CreatedKey]:
     """Remove the owner's expired keys, and append; raises AccountMissing and TooManyKeys."""
-    if document.account(new.owner) is None:
+    if (owner := document.account(new.owner)) is None or owner.locked_at is not None:
         raise AccountMissing
     remaining = [key for key in document.api_keys if key.owner != new.owner or key.active(now)]
     if sum(key.owner == new.owner for key in remaining) >= MAX_KEYS:
@@ -56,7 +56,10 @@ def find(document: Document, text: str, now: datetime) -> ApiKey | None:
     number, digest = parse_key(text)
     key = next((key for key in document.api_keys if key.id == number), None)
     matches = digests_equal(digest, None if key is None else key.digest)
-    return _without_digest(key) if key is not None and matches and key.active(now) else None
+    if key is None or not matches or not key.active(now):
+        return None
+    owner = document.account(key.owner)
+    return None if owner is None or owner.locked_at is not None else _without_digest(key)
 
 
 def used(document: Document, number: int, now: datetime) -> tuple[Document, None]:

@@ -52,8 +52,10 @@ class JsonStore:
         """Append an account."""
         return await self._file.write(lambda document: accounts.create(document, new, self._now()))
 
-    async def update_account(self, number: int, changes: Changes, version: int | None = None) -> Account | None:
-        """Replace an account."""
+    async def update_account(
+        self, number: int, changes: Changes, version: int | None = None
+    ) -> tuple[Account, list[str]] | None:
+        """Replace an account, and remove the sessions of another user type."""
         return await self._file.write(lambda document: accounts.update(document, number, changes, version))
 
     async def replace_hash(self, number: int, before: str, after: str) -> bool:
@@ -63,6 +65,14 @@ class JsonStore:
     async def change_password(self, number: int, before: str, after: str) -> list[str] | None:
         """Compare and set, and remove the sessions."""
         return await self._file.write(lambda document: accounts.change_password(document, number, before, after))
+
+    async def lock_account(self, number: int) -> list[str] | None:
+        """Replace an account, and remove the sessions."""
+        return await self._file.write(lambda document: accounts.lock(document, number, self._now()))
+
+    async def unlock_account(self, number: int) -> bool:
+        """Replace an account."""
+        return await self._file.write(lambda document: accounts.unlock(document, number))
 
     async def create_first_accounts(self, new: Sequence[NewAccount]) -> bool:
         """Append to an empty list."""
@@ -84,7 +94,13 @@ class JsonStore:
     # Sessions
 
     async def begin_session(
-        self, account_id: int, *, user_agent: str, address: str, hashed_password: str | None = None
+        self,
+        account_id: int,
+        *,
+        user_agent: str,
+        address: str,
+        hashed_password: str | None = None,
+        user_type: str | None = None,
     ) -> NewSession:
         """Remove expired sessions and those above the limit, and append."""
         token = RefreshToken.of_new_session()
@@ -94,6 +110,7 @@ class JsonStore:
                 user_agent=user_agent,
                 address=address,
                 hashed_password=hashed_password,
+                user_type=user_type,
             )
         )
 

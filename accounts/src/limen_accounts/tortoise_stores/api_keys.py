@@ -14,7 +14,7 @@ from limen_accounts.api_keys import (
     parse_key,
 )
 from limen_accounts.clock import Clock, wall_clock
-from limen_accounts.tortoise_stores.accounts import lock_account
+from limen_accounts.tortoise_stores.accounts import lock_row
 from limen_accounts.tortoise_stores.models import ApiKeyRow
 
 
@@ -28,7 +28,7 @@ class TortoiseApiKeyStore:
     async def create_key(self, new: NewKey) -> CreatedKey:
         """Lock the owner, delete expired keys, insert; the digest follows in an update, since the key contains the id."""
         async with in_transaction():
-            await lock_account(new.owner)
+            await lock_row(new.owner, locked_at=None)
             now = self._now()
             of_owner = ApiKeyRow.filter(owner_id=new.owner)
             await of_owner.filter(expires_at__lte=now).delete()
@@ -57,10 +57,10 @@ class TortoiseApiKeyStore:
     async def introspect_key(self, text: str) -> ApiKey | None:
         """Read, compare, and write ``last_used_at`` when it is outdated."""
         number, digest = parse_key(text)
-        row = await ApiKeyRow.get_or_none(id=number)
+        row = await ApiKeyRow.get_or_none(id=number).select_related("owner")
         matches = digests_equal(digest, None if row is None else row.digest)
         now = self._now()
-        if row is None or not matches or not _key(row).active(now):
+        if row is None or not matches or row.owner.locked_at is not None or not _key(row).active(now):
             return None
         if _key(row).last_used_is_outdated(now):
             await ApiKeyRow.filter(id=row.id).update(last_used_at=now)

@@ -10,7 +10,7 @@ from shop_gateway.settings import Settings, settings
 _TAGS = [
     {"name": "login", "description": "Begin, refresh and end a session. No access token is needed."},
     {"name": "sessions", "description": "Your sessions."},
-    {"name": "users", "description": "Accounts, for admins; and your own password."},
+    {"name": "users", "description": "Accounts, for admins; and your own, with its password."},
     {"name": "keys", "description": "Your API keys, with which machines act for you."},
     {"name": "orders", "description": "Orders. You see your own, an admin sees all."},
     {"name": "suppliers", "description": "Suppliers, which anyone may read."},

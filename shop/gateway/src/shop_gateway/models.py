@@ -245,6 +245,7 @@ class User(BaseModel):
             "user_type": "default",
             "created_by": 1,
             "created_at": "2026-11-25T12:00:00.000000Z",
+            "locked_at": None,
         }
     )
 
@@ -255,6 +256,9 @@ class User(BaseModel):
     user_type: UserType
     created_by: int = Field(description="The `id` of the admin who created it.")
     created_at: datetime
+    locked_at: datetime | None = Field(
+        default=None, description="Since when nobody can log in to it; null: it is open."
+    )
 
 
 class OrderForm(Form):

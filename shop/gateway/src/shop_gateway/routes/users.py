@@ -1,11 +1,13 @@
-"""Accounts, answered by the users service. Deleting an account, or changing its password, ends its sessions."""
+"""Accounts, answered by the users service. Deleting or locking an account, or changing its password or role, ends its
+sessions.
+"""
 
 # pyright: reportUnusedFunction=false
 # The decorators register the stubs; nobody calls them by name.
 
 from typing import Annotated
 
-from limen import Gateway, Upstream, owner, role
+from limen import Gateway, Upstream, owner, role, signed_in
 from shop_gateway.fields import row_id
 from shop_gateway.headers import IfMatch, IfNoneMatch
 from shop_gateway.models import Page, PasswordChange, User, UserChanges, UserForm
@@ -38,13 +40,25 @@ def declare(app: Gateway, upstream: Upstream) -> None:
         """Create a user. Username and email are unique whatever the case of their letters."""
         ...
 
-    @users.get("/{user_id}", responses=conditional("The user.") | _UNKNOWN | _CHANGED)
+    @users.get(
+        "/me", allow=signed_in, responses=conditional("You.") | errors({404: "Your account is deleted."}) | _CHANGED
+    )
+    def get_own_user(if_none_match: IfNoneMatch = None) -> User:
+        """Get your own user."""
+        ...
+
+    @users.get(
+        "/{user_id}",
+        allow=owner("user_id") | role("admin"),
+        responses=conditional("The user.") | _UNKNOWN | _CHANGED,
+    )
     def get_user(user_id: UserId, if_none_match: IfNoneMatch = None) -> User:
-        """Get one user."""
+        """Get one user: yourself, or as an admin anybody."""
         ...
 
     @users.put(
         "/{user_id}",
+        session_ended_header=SESSION_ENDED_HEADER,
         responses=success(200, "The user, as it is now.", ETAG)
         | errors({403: "You are no admin, or it is the first user, who stays one."})
         | _UNKNOWN
@@ -52,7 +66,30 @@ def declare(app: Gateway, upstream: Upstream) -> None:
         | _TAKEN,
     )
     def update_user(user_id: UserId, changes: UserChanges, if_match: IfMatch = None) -> User:
-        """Change the fields in the body; the others stay. Null clears `email` and `full_name`."""
+        """Change the fields in the body; the others stay. Null clears `email` and `full_name`.
+
+        Another `user_type` ends all sessions of the user at once: what the former one gave ends with them.
+        """
+        ...
+
+    @users.put(
+        "/{user_id}/lock",
+        status_code=204,
+        session_ended_header=SESSION_ENDED_HEADER,
+        responses=success(204, "The user is locked.")
+        | errors({403: "You are no admin, or it is the first user, who is never locked."})
+        | _UNKNOWN,
+    )
+    def lock_user(user_id: UserId) -> None:
+        """Lock a user: no password logs in, all sessions end at once, and API keys do not work.
+
+        The gateway may remember a good key for some seconds, and accepts it for as long.
+        """
+        ...
+
+    @users.delete("/{user_id}/lock", status_code=204, responses=success(204, "The user is not locked.") | _UNKNOWN)
+    def unlock_user(user_id: UserId) -> None:
+        """Unlock a user, who may log in again; API keys that have not expired work again."""
         ...
 
     @users.put(
