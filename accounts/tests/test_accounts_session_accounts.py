@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 
-from limen_accounts.accounts import AccountMissing
+from limen_accounts.accounts import Account, AccountMissing
 from limen_accounts.sessions import RefreshToken, SessionStore
 from limen_accounts.stores import open_stores
 from limen_accounts.testing import UNKNOWN_TOKEN, begin, ids, refresh, refreshed
@@ -82,7 +82,7 @@ async def test_a_locked_account_has_no_sessions_and_begins_none(session_store: S
 async def test_a_second_lock_changes_nothing_and_each_change_counts(
     session_store: SessionStore, store_url: str
 ) -> None:
-    accounts, found = open_stores(store_url).accounts, []
+    accounts, found = open_stores(store_url).accounts, list[Account | None]()
     for change in (accounts.lock_account, accounts.lock_account, accounts.unlock_account, accounts.unlock_account):
         await change(1)
         found.append(await accounts.get_account(1))

@@ -252,8 +252,8 @@ async def test_the_audit_log_has_every_event_and_no_token(service: Service, capl
         f"event=reuse account=2 session={one.session_id}",
         f"event=logout account=2 session={two.session_id}",
         f"event=session_ended account=2 session={three.session_id}",
-        "event=logout_all account=2 sessions=0",
-        "event=password_changed account=2 by=2 sessions=0",
+        "event=logout_all account=2 sessions=0 keys=0",
+        "event=password_changed account=2 by=2 sessions=0 keys=0",
         "event=user_deleted account=3 by=1 sessions=0",
     ]
     for text in (one.refresh_token, two.refresh_token, three.refresh_token, follower, UNKNOWN_TOKEN):

@@ -8,7 +8,7 @@ from limen_accounts import audit
 from limen_accounts.account_problems import found
 from limen_accounts.accounts import Account, username_key
 from limen_accounts.current_admin import require_admin
-from limen_accounts.dependencies import AccountsDep, ClockDep, HasherDep, ThrottleDep
+from limen_accounts.dependencies import AccountsDep, ApiKeysDep, ClockDep, HasherDep, ThrottleDep
 from limen_accounts.login import too_many_attempts
 from limen_accounts.login_throttle import Attempt, LoginThrottle
 from limen_accounts.passwords import PasswordHasher
@@ -31,12 +31,17 @@ async def change_password(
     change: PasswordChange,
     caller: CurrentCaller,
     accounts: AccountsDep,
+    keys: ApiKeysDep,
     hasher: HasherDep,
     throttle: ThrottleDep,
     now: ClockDep,
     response: Response,
 ) -> None:
-    """Change a password: an admin any, a user their own by giving the current one. All sessions of the user end."""
+    """Change a password: an admin any, a user their own by giving the current one. All sessions of the user end.
+
+    API keys end too if ``revoke_keys`` says so. Left out, they do where an admin sets another user's password, which is done
+    for an account that somebody else may have had.
+    """
     if caller.id != user_id:
         await require_admin(caller, accounts)
     ended = None
@@ -47,7 +52,10 @@ async def change_password(
         # If the password was changed meanwhile, nothing is stored, and the current password is checked again.
         new_hash = await hasher.hash(change.new_password)
         ended = await accounts.change_password(user_id, account.hashed_password, new_hash)
-    audit.event("password_changed", account=user_id, by=caller.id, sessions=len(ended))
+    # After the sessions: no key is made in one that has ended, so none is left.
+    revoke_keys = caller.id != user_id if change.revoke_keys is None else change.revoke_keys
+    revoked = await keys.revoke_keys(user_id) if revoke_keys else 0
+    audit.event("password_changed", account=user_id, by=caller.id, sessions=len(ended), keys=revoked)
     response.headers.update(session_ended_header(ended))
 
 

@@ -90,7 +90,7 @@ class SessionResponse(BaseModel):
 
 
 class KeyForm(Form):
-    """A new API key. It is valid for ``expires_in_days``, or until it is revoked."""
+    """A new API key. It is valid for ``expires_in_days``, or as long as the service lets a key last."""
 
     name: ShortText
     scopes: Annotated[list[Scope], Field(max_length=MAX_SCOPES)] = Field(default_factory=list[str])
@@ -119,6 +119,12 @@ class CreatedKeyResponse(BaseModel):
     created_at: datetime
     expires_at: datetime | None
     key: str = Field(repr=False)
+
+
+class RevokedResponse(BaseModel):
+    """The number of keys that were revoked."""
+
+    revoked: int
 
 
 class IntrospectionForm(Form):
@@ -164,6 +170,9 @@ class PasswordChange(Form):
 
     current_password: PresentedPassword | None = None
     new_password: NewPassword
+    revoke_keys: bool | None = Field(
+        default=None, description="Whether API keys end too; left out: yes if an admin sets another user's password."
+    )
 
 
 class UserResponse(BaseModel):

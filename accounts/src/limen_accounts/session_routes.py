@@ -7,10 +7,10 @@ refresh token gets the same answer; the log says more.
 import re
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from limen_accounts import audit
-from limen_accounts.dependencies import SessionsDep
+from limen_accounts.dependencies import ApiKeysDep, SessionsDep
 from limen_accounts.schemas import EndedResponse, LoginResponse, LogoutForm, RefreshForm, SessionResponse
 from limen_accounts.session_ended import RESPONSE_HEADERS, session_ended_header
 from limen_accounts.sessions import SESSION_ID, EndedSession, RefreshToken
@@ -69,12 +69,20 @@ async def logout(form: LogoutForm, request: Request, sessions: SessionsDep, resp
 
 
 @router.post("/logout-all", responses=_SESSIONS_ENDED | responses(401))
-async def logout_all(caller: CurrentCaller, sessions: SessionsDep, response: Response) -> EndedResponse:
-    """End all sessions of the caller."""
+async def logout_all(
+    caller: CurrentCaller,
+    sessions: SessionsDep,
+    keys: ApiKeysDep,
+    response: Response,
+    revoke_keys: Annotated[bool, Query(description="Whether API keys end too.")] = False,
+) -> EndedResponse:
+    """End all sessions of the caller, and with ``revoke_keys`` all API keys."""
     ended = set(await sessions.end_sessions(caller.id))
     if (current := _callers_session(caller.id, caller.session_id)) is not None:
         ended.add(current.session_id)
-    audit.event("logout_all", account=caller.id, sessions=len(ended))
+    # After the sessions: no key is made in one that has ended, so none is left.
+    revoked = await keys.revoke_keys(caller.id) if revoke_keys else 0
+    audit.event("logout_all", account=caller.id, sessions=len(ended), keys=revoked)
     return _ended_response(response, *sorted(ended))
 
 

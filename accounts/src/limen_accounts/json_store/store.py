@@ -7,10 +7,11 @@ for a teaching project and for some hundred accounts. For more, use a database.
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 from limen_accounts.accounts import Account, Changes, NewAccount
-from limen_accounts.api_keys import ApiKey, CreatedKey, NewKey, new_secret
+from limen_accounts.api_keys import MAX_KEY_LIFETIME, ApiKey, CreatedKey, NewKey, new_secret
 from limen_accounts.clock import Clock, wall_clock
 from limen_accounts.json_store import accounts, api_keys, sessions
 from limen_accounts.json_store.file import JsonFile
@@ -21,15 +22,23 @@ from limen_kit.outbox import Event
 class JsonStore:
     """An ``AccountStore``, ``SessionStore``, ``ApiKeyStore`` and ``Outbox`` in the file ``path``. The first write creates it.
 
-    ``limits`` are those of sessions. With ``events``, deletions of accounts are stored as events.
+    ``limits`` are those of sessions; keys end after ``max_key_lifetime``. With ``events``, deletions of accounts
+    are stored as events.
     """
 
     def __init__(
-        self, path: Path, limits: SessionLimits | None = None, *, events: bool = False, now: Clock = wall_clock
+        self,
+        path: Path,
+        limits: SessionLimits | None = None,
+        max_key_lifetime: timedelta = MAX_KEY_LIFETIME,
+        *,
+        events: bool = False,
+        now: Clock = wall_clock,
     ) -> None:
         """Open nothing yet."""
         self._file = JsonFile(path)
         self._limits = limits or SessionLimits()
+        self._max_key_lifetime = max_key_lifetime
         self._events = events
         self._now = now
 
@@ -146,20 +155,28 @@ class JsonStore:
     async def create_key(self, new: NewKey) -> CreatedKey:
         """Remove the owner's expired keys, and append."""
         secret = new_secret()
-        return await self._file.write(lambda document: api_keys.create(document, new, secret, self._now()))
+        return await self._file.write(
+            lambda document: api_keys.create(document, new, secret, self._max_key_lifetime, self._now())
+        )
 
     async def list_keys(self, owner: int) -> list[ApiKey]:
         """Filter by the owner."""
-        return api_keys.listed(await self._file.read(), owner)
+        return api_keys.listed(await self._file.read(), owner, self._max_key_lifetime)
 
     async def revoke_key(self, owner: int, number: int) -> bool:
         """Remove the key."""
         return await self._file.write(lambda document: api_keys.revoke(document, owner, number))
 
+    async def revoke_keys(self, owner: int) -> int:
+        """Remove all keys of the owner."""
+        return await self._file.write(
+            lambda document: api_keys.revoke_all(document, owner, self._max_key_lifetime, self._now())
+        )
+
     async def introspect_key(self, text: str) -> ApiKey | None:
         """Read, compare, and write ``last_used_at`` when it is outdated."""
         now = self._now()
-        key = api_keys.find(await self._file.read(), text, now)
+        key = api_keys.find(await self._file.read(), text, self._max_key_lifetime, now)
         if key is not None and key.last_used_is_outdated(now):
             await self._file.write(lambda document: api_keys.used(document, key.id, now))
         return key

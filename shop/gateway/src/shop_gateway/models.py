@@ -145,7 +145,7 @@ class KeyForm(Form):
         description="What the key may be used for; one that comes twice counts once."
     )
     expires_in_days: Annotated[int, Field(ge=1, le=365)] | None = Field(
-        default=None, description="Days until the key expires; without it, it is valid until it is revoked."
+        default=None, description="Days until the key expires; without it, as many as a key may last."
     )
 
 
@@ -193,6 +193,14 @@ class CreatedKey(BaseModel):
     key: str = Field(repr=False, description="What the machine sends as `x-api-key`.")
 
 
+class RevokedKeys(BaseModel):
+    """The number of API keys that were revoked."""
+
+    model_config = _example({"revoked": 1})
+
+    revoked: int
+
+
 class UserForm(Form):
     """A new user."""
 
@@ -231,6 +239,9 @@ class PasswordChange(Form):
 
     current_password: PresentedPassword | None = None
     new_password: NewPassword
+    revoke_keys: bool | None = Field(
+        default=None, description="Whether API keys end too; left out: if an admin sets another user's password."
+    )
 
 
 class User(BaseModel):

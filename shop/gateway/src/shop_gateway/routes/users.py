@@ -10,11 +10,12 @@ from typing import Annotated
 from limen import Gateway, Upstream, owner, role, signed_in
 from shop_gateway.fields import row_id
 from shop_gateway.headers import IfMatch, IfNoneMatch
-from shop_gateway.models import Page, PasswordChange, User, UserChanges, UserForm
+from shop_gateway.models import Key, Page, PasswordChange, RevokedKeys, User, UserChanges, UserForm
 from shop_gateway.responses import CHANGED_SINCE, ETAG, TOTAL_COUNT, conditional, errors, location, success
 from shop_gateway.sessions import SESSION_ENDED_HEADER
 
 UserId = Annotated[int, row_id("user")]
+KeyId = Annotated[int, row_id("API key")]
 
 _UNKNOWN = errors({404: "There is no such user."})
 _CHANGED = errors({412: CHANGED_SINCE})
@@ -110,8 +111,28 @@ def declare(app: Gateway, upstream: Upstream) -> None:
     def change_password(user_id: UserId, change: PasswordChange) -> None:
         """Change a password: your own by giving the current one, as an admin any other without it.
 
-        All sessions of the user end at once. API keys stay.
+        All sessions of the user end at once. API keys stay if you change your own, and end if an admin sets it, unless
+        `revoke_keys` says otherwise.
         """
+        ...
+
+    @users.get("/{user_id}/keys", responses=success(200, "The keys.") | _UNKNOWN)
+    def list_user_keys(user_id: UserId) -> list[Key]:
+        """List the API keys of a user, expired ones included."""
+        ...
+
+    @users.delete("/{user_id}/keys", responses=success(200, "How many keys are revoked.") | _UNKNOWN)
+    def revoke_user_keys(user_id: UserId) -> RevokedKeys:
+        """Revoke all API keys of a user. The gateway may remember a good key for some seconds, and accepts it for as long."""
+        ...
+
+    @users.delete(
+        "/{user_id}/keys/{key_id}",
+        status_code=204,
+        responses=success(204, "The key is revoked.") | errors({404: "This user has no such key."}),
+    )
+    def revoke_user_key(user_id: UserId, key_id: KeyId) -> None:
+        """Revoke one of the API keys of a user."""
         ...
 
     @users.delete(
