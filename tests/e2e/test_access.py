@@ -142,6 +142,7 @@ async def test_users_change_only_their_own_password(client: httpx2.AsyncClient) 
         "expires_in",
         "refresh_token",
         "refresh_expires_at",
+        "device_token",
     }
 
 

@@ -10,9 +10,10 @@ from starlette.middleware import Middleware
 from limen_accounts import api_key_routes, lock_routes, login, password_routes, session_routes, user_key_routes
 from limen_accounts.account_routes import account_router
 from limen_accounts.accounts import ADMIN, FIRST_ADMIN_ID, MAX_USER_TYPE
+from limen_accounts.failure_counters import ThrottleLimits
 from limen_accounts.first_accounts import FirstAccount, create_first_accounts
 from limen_accounts.login_middleware import LoginRefusalMiddleware
-from limen_accounts.login_throttle import LoginThrottle, ThrottleLimits
+from limen_accounts.login_throttle import LoginThrottle
 from limen_accounts.passwords import PasswordHasher
 from limen_accounts.settings import AccountsSettings
 from limen_accounts.stores import Stores, open_stores

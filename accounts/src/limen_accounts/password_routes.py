@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from limen_accounts import audit
 from limen_accounts.account_problems import found
 from limen_accounts.accounts import Account, username_key
 from limen_accounts.current_admin import require_admin
 from limen_accounts.dependencies import AccountsDep, ApiKeysDep, ClockDep, HasherDep, ThrottleDep
-from limen_accounts.login import too_many_attempts
-from limen_accounts.login_throttle import Attempt, LoginThrottle
+from limen_accounts.login import address_of, too_many_attempts
+from limen_accounts.login_throttle import Attempt, LoginThrottle, address_key
 from limen_accounts.passwords import PasswordHasher
 from limen_accounts.schemas import PasswordChange
 from limen_accounts.session_ended import SESSIONS_ENDED, session_ended_header
@@ -35,6 +35,7 @@ async def change_password(
     hasher: HasherDep,
     throttle: ThrottleDep,
     now: ClockDep,
+    request: Request,
     response: Response,
 ) -> None:
     """Change a password: an admin any, a user their own by giving the current one. All sessions of the user end.
@@ -48,7 +49,13 @@ async def change_password(
     while ended is None:
         account = found(await accounts.get_account(user_id))
         if caller.id == user_id:
-            await _check_own_password(account, change.current_password or "", hasher, throttle, now)
+            attempt = throttle.attempt_in_session(
+                caller.session_id or f"of user {caller.id}",
+                username_key(account.username),
+                address_key(address_of(request)),
+                now(),
+            )
+            await _check_own_password(account, change.current_password or "", hasher, throttle, attempt, now)
         # If the password was changed meanwhile, nothing is stored, and the current password is checked again.
         new_hash = await hasher.hash(change.new_password)
         ended = await accounts.change_password(user_id, account.hashed_password, new_hash)
@@ -60,13 +67,18 @@ async def change_password(
 
 
 async def _check_own_password(
-    account: Account, password: str, hasher: PasswordHasher, throttle: LoginThrottle, now: Callable[[], float]
+    account: Account,
+    password: str,
+    hasher: PasswordHasher,
+    throttle: LoginThrottle,
+    attempt: Attempt | float,
+    now: Callable[[], float],
 ) -> None:
     """Raise Problem unless it is the account's password.
 
-    Guessing is rate-limited here too: a stolen session must not become a way to find the password.
+    Guessing is rate-limited here too: a stolen session must not become a way to find the password. The session has a counter
+    of its own, so that guesses at the login do not keep its owner from changing the password.
     """
-    attempt = throttle.attempt(username_key(account.username), None, now())
     if not isinstance(attempt, Attempt):
         raise too_many_attempts(attempt)
     try:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from limen_accounts.api_keys import MAX_SCOPES, SCOPE_PATTERN
+from limen_accounts.device_tokens import DEVICE_TOKEN_PATTERN
 from limen_kit.fields import Form, ShortText
 
 # Ranges of the Basic Multilingual Plane. They leave out controls, blanks, what is never seen (marks of direction and joining,
@@ -44,9 +45,14 @@ class Credentials(Form):
 
     username: Annotated[str, StringConstraints(min_length=1, max_length=50, pattern=r"^[^\x00]*$")]
     password: PresentedPassword
+    device_token: Annotated[str, StringConstraints(pattern=DEVICE_TOKEN_PATTERN)] | None = Field(
+        default=None,
+        repr=False,
+        description="From an earlier login on this device: guesses of strangers do not delay it.",
+    )
 
 
-class LoginResponse(BaseModel):
+class RefreshResponse(BaseModel):
     """The session and its account; the gateway issues an access token from it."""
 
     id: int
@@ -55,6 +61,12 @@ class LoginResponse(BaseModel):
     session_id: str
     refresh_token: str = Field(repr=False)
     refresh_expires_at: datetime
+
+
+class LoginResponse(RefreshResponse):
+    """A session that has begun; ``device_token`` is for the next login on this device."""
+
+    device_token: str = Field(repr=False)
 
 
 class RefreshForm(Form):

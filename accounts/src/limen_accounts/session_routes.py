@@ -11,7 +11,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from limen_accounts import audit
 from limen_accounts.dependencies import ApiKeysDep, SessionsDep
-from limen_accounts.schemas import EndedResponse, LoginResponse, LogoutForm, RefreshForm, SessionResponse
+from limen_accounts.schemas import EndedResponse, LogoutForm, RefreshForm, RefreshResponse, SessionResponse
 from limen_accounts.session_ended import RESPONSE_HEADERS, session_ended_header
 from limen_accounts.sessions import SESSION_ID, EndedSession, RefreshToken
 from limen_kit.fields import MAX_ROW_ID
@@ -26,7 +26,7 @@ _SESSION_ID = re.compile(SESSION_ID)
 
 
 @router.post("/refresh", responses=responses(400, 401, 413))
-async def refresh(form: RefreshForm, sessions: SessionsDep, response: Response) -> LoginResponse:
+async def refresh(form: RefreshForm, sessions: SessionsDep, response: Response) -> RefreshResponse:
     """Exchange a refresh token for the next one; a token that was used before ends its session."""
     token = RefreshToken.parse(form.refresh_token)
     refreshed = None if token is None else await sessions.refresh_session(token)
@@ -38,7 +38,7 @@ async def refresh(form: RefreshForm, sessions: SessionsDep, response: Response) 
     audit.event("refresh", account=refreshed.account.id, session=refreshed.session_id)
     # It holds a token (RFC 6749, section 5.1).
     response.headers["cache-control"] = "no-store"
-    return LoginResponse(
+    return RefreshResponse(
         id=refreshed.account.id,
         username=refreshed.account.username,
         user_type=refreshed.account.user_type,

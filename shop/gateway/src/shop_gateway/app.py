@@ -31,6 +31,7 @@ def create_app(settings: Settings) -> Gateway:
         identity={**IDENTITY, "request-session-id": _session_id},
         assertion=None if settings.identity_keys is None else Assertion(Keys.directory(settings.identity_keys)),
         revocations=Revocations(),
+        trust=settings.trusted_proxies,
     )
     timeouts = Timeouts(total=settings.gateway_timeout)
     users_service = Upstream("users", settings.users_service_url, timeouts=timeouts)

@@ -13,6 +13,7 @@ from shop_gateway.fields import (
     Email,
     LongText,
     NewPassword,
+    PresentedDevice,
     PresentedPassword,
     PresentedToken,
     PresentedUsername,
@@ -60,6 +61,11 @@ class Credentials(Form):
 
     username: PresentedUsername
     password: PresentedPassword
+    device_token: PresentedDevice | None = Field(
+        default=None,
+        repr=False,
+        description="From an earlier login on this device: then guesses of others do not delay it.",
+    )
 
 
 class LoginResponse(BaseModel):
@@ -70,6 +76,7 @@ class LoginResponse(BaseModel):
     session_id: str
     refresh_token: str = Field(repr=False)
     refresh_expires_at: datetime
+    device_token: str | None = Field(default=None, repr=False)
 
 
 class TokenPair(BaseModel):
@@ -82,6 +89,7 @@ class TokenPair(BaseModel):
             "expires_in": 900,
             "refresh_token": "refresh_...",
             "refresh_expires_at": "2026-12-25T12:00:00.000000Z",
+            "device_token": "device_...",
         }
     )
 
@@ -90,6 +98,11 @@ class TokenPair(BaseModel):
     expires_in: int = Field(description="Seconds for which the access token is good.")
     refresh_token: str = Field(repr=False)
     refresh_expires_at: datetime
+    device_token: str | None = Field(
+        default=None,
+        repr=False,
+        description="After a login: keep it beyond the session, and send it with the next login on this device.",
+    )
 
 
 class RefreshForm(Form):
