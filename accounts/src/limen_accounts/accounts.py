@@ -151,8 +151,19 @@ class AccountStore(Protocol):
 
 
 def username_key(username: str) -> str:
-    """Return the form in which usernames are compared: equal for two that look the same to a reader."""
-    return unicodedata.normalize("NFC", username.casefold())
+    """Return the form in which usernames are compared: equal for two that look the same to a reader.
+
+    The steps are those of UsernameCaseMapped (RFC 8265, section 3.3): width, case, and composition. The case is folded, which
+    finds more to be equal than the lower case that the RFC asks for: "ß" and "ss".
+    """
+    return unicodedata.normalize("NFC", "".join(map(_usual_width, username)).casefold())
+
+
+def _usual_width(character: str) -> str:
+    """Return the character of usual width for a full-width or half-width one."""
+    if not unicodedata.decomposition(character).startswith(("<wide>", "<narrow>")):
+        return character
+    return unicodedata.normalize("NFKC", character)
 
 
 def email_key(email: str | None) -> str | None:

@@ -103,5 +103,5 @@ def test_without_a_name_no_proxy_is_believed(environment: pytest.MonkeyPatch, no
 )
 def test_what_names_no_proxy_is_refused(environment: pytest.MonkeyPatch, name: str, wrong: str) -> None:
     environment.setenv(name, wrong)
-    with pytest.raises(ValidationError, match="is no network|a network is missing|x-forwarded"):
+    with pytest.raises(ValidationError, match=r"is no network|a network is missing|x-forwarded"):
         Settings()  # pyright: ignore[reportCallIssue] - the environment gives the fields
