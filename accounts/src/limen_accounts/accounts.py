@@ -156,7 +156,16 @@ def username_key(username: str) -> str:
     The steps are those of UsernameCaseMapped (RFC 8265, section 3.3): width, case, and composition. The case is folded, which
     finds more to be equal than the lower case that the RFC asks for: "ß" and "ss".
     """
-    return unicodedata.normalize("NFC", "".join(map(_usual_width, username)).casefold())
+    composed = unicodedata.normalize("NFC", "".join(map(_usual_width, username)))
+    return unicodedata.normalize("NFC", composed.casefold())
+
+
+def former_username_key(username: str) -> str:
+    """Return the key that earlier versions have stored: another one where the width of a character differs.
+
+    An account that has it is found by it first, so that nobody loses the name that they have.
+    """
+    return unicodedata.normalize("NFC", username.casefold())
 
 
 def _usual_width(character: str) -> str:

@@ -1,5 +1,6 @@
-"""Password hashing: new hashes are argon2id of a normal form; old ones, bcrypt's too, are verified and upgraded. A few run at a time, never on the
-event loop. When too many wait, ``HashingBusy`` answers at once; it is a Problem, so every route that hashes answers the same.
+"""Password hashing: new hashes are argon2id of a normal form; old ones, bcrypt's too, are verified and upgraded. A few run
+at a time, never on the event loop. When too many wait, ``HashingBusy`` answers at once; it is a Problem, so every route that
+hashes answers the same.
 """
 
 import asyncio

@@ -12,6 +12,7 @@ from limen_accounts.accounts import (
     VersionChanged,
     deletion_event,
     email_key,
+    former_username_key,
     username_key,
 )
 from limen_accounts.json_store.document import Document
@@ -31,8 +32,9 @@ def matching(document: Document, q: str | None) -> list[Account]:
 
 def named(document: Document, username: str) -> Account | None:
     """Return the account with this username."""
-    key = username_key(username)
-    return next((account for account in document.users if username_key(account.username) == key), None)
+    key, former = username_key(username), former_username_key(username)
+    alike = [account for account in document.users if username_key(account.username) == key]
+    return min(alike, key=lambda account: former_username_key(account.username) != former, default=None)
 
 
 def create(document: Document, new: NewAccount, now: datetime) -> tuple[Document, Account]:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, cast
 
 from pydantic import ConfigDict, Field, TypeAdapter, with_config
 
-from limen_accounts.accounts import Account, email_key, username_key
+from limen_accounts.accounts import Account, email_key, former_username_key
 from limen_accounts.json_store.document import Document
 from limen_kit.fields import MAX_ROW_ID
 
@@ -64,7 +64,7 @@ def document_of(users: Sequence[object], modified_at: datetime) -> Document:
     found = _USER.validate_python(users)
     for name, keys in (
         ("id", [str(user.id) for user in found]),
-        ("username", [username_key(user.username) for user in found]),
+        ("username", [former_username_key(user.username) for user in found]),
         ("email", [email_key(user.email) for user in found]),
     ):
         _check_unique(name, keys)

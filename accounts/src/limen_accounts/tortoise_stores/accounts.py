@@ -16,6 +16,7 @@ from limen_accounts.accounts import (
     UsernameOrEmailTaken,
     VersionChanged,
     deletion_event,
+    former_username_key,
     unique_keys,
     username_key,
 )
@@ -47,8 +48,10 @@ class TortoiseAccountStore:
 
     async def get_account_by_username(self, username: str) -> Account | None:
         """Return the account with this username."""
-        row = await AccountRow.get_or_none(username_key=username_key(username))
-        return None if row is None else account_of(row)
+        former = former_username_key(username)
+        rows = await AccountRow.filter(username_key__in=[former, username_key(username)])
+        found = sorted(rows, key=lambda row: row.username_key != former)
+        return account_of(found[0]) if found else None
 
     async def create_account(self, new: NewAccount) -> Account:
         """Insert; the database enforces uniqueness."""
