@@ -67,7 +67,7 @@ def declare(app: Gateway, upstream: Upstream, session_tokens: SessionTokens) -> 
 
     @session_routes.post("/logout-all", responses=success(200, "How many sessions have ended."))
     def logout_all(
-        revoke_keys: Annotated[bool, Query(description="Whether all your API keys end too.")] = False,
+        revoke_keys: Annotated[bool, Query(description="Whether all your API keys end too.", examples=[True])] = False,
     ) -> EndedSessions:
         """End all your sessions, this one included."""
         ...
