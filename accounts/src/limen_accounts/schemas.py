@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 
 from limen_accounts.api_keys import MAX_SCOPES, SCOPE_PATTERN
 from limen_accounts.device_tokens import DEVICE_TOKEN_PATTERN
@@ -182,7 +182,7 @@ class PasswordChange(Form):
 
     current_password: PresentedPassword | None = None
     new_password: NewPassword
-    revoke_keys: bool | None = Field(
+    revoke_keys: StrictBool | None = Field(
         default=None, description="Whether API keys end too; left out: yes if an admin sets another user's password."
     )
 

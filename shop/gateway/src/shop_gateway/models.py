@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import Query
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictBool
 
 from shop_gateway.fields import (
     Email,
@@ -252,7 +252,7 @@ class PasswordChange(Form):
 
     current_password: PresentedPassword | None = None
     new_password: NewPassword
-    revoke_keys: bool | None = Field(
+    revoke_keys: StrictBool | None = Field(
         default=None, description="Whether API keys end too; left out: if an admin sets another user's password."
     )
 
