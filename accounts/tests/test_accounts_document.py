@@ -18,4 +18,4 @@ async def test_no_input_gets_an_undocumented_answer(tmp_path: Path, identity: di
         make_service(settings_for(f"json:{tmp_path}/users.json"), first_accounts=FIRST_ACCOUNTS)
     ) as served:
         address = f"http://127.0.0.1:{served.port}"
-        assert await to_thread.run_sync(lambda: check_contract(address, identity, examples=25)) == 18
+        assert await to_thread.run_sync(lambda: check_contract(address, identity, examples=25)) == 24

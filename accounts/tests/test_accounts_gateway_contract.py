@@ -31,7 +31,11 @@ async def given(client: httpx2.AsyncClient, what: str) -> dict[str, str]:
         made = (await client.post("/api/keys", json={"name": "ci", **expires}, headers=USER)).json()
         if "revoked" in what:
             await client.delete(f"/api/keys/{made['id']}", headers=USER)
+        if "locked" in what:
+            await client.put("/api/users/2/lock", headers=CALLERS["admin"])
         return {"<key>": made["key"]}
+    if what == "a locked account":
+        await client.put("/api/users/2/lock", headers=CALLERS["admin"])
     texts: dict[str, str] = {}
     for name in ("<session>", "<other session>")[: {"a session": 1, "a used token": 1, "two sessions": 2}.get(what, 0)]:
         session = (await client.post("/api/login", json={"username": "johndoe", "password": "b"})).json()

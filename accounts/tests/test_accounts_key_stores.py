@@ -5,6 +5,7 @@ import hmac
 import json
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from unittest.mock import patch
@@ -13,10 +14,18 @@ import pytest
 
 from limen_accounts import api_keys
 from limen_accounts.accounts import AccountMissing, NewAccount
-from limen_accounts.api_keys import MAX_KEYS, ApiKeyStore, CreatedKey, NewKey, TooManyKeys
+from limen_accounts.api_keys import (
+    MAX_KEY_LIFETIME,
+    MAX_KEYS,
+    ApiKeyStore,
+    CreatedKey,
+    NewKey,
+    SessionMissing,
+    TooManyKeys,
+)
 from limen_accounts.json_store import JsonStore
-from limen_accounts.stores import open_stores
-from limen_accounts.testing import FakeClock
+from limen_accounts.stores import Stores, open_stores
+from limen_accounts.testing import FakeClock, begin
 from limen_accounts.tortoise_stores.models import ApiKeyRow
 
 MINUTE = timedelta(minutes=1)
@@ -32,7 +41,9 @@ async def key_store(store_url: str, clock: FakeClock) -> ApiKeyStore:
     return open_stores(store_url, now=clock).api_keys
 
 
-async def create(key_store: ApiKeyStore, owner: int = 1, *scopes: str, lifetime: timedelta | None = None) -> CreatedKey:
+async def create(
+    key_store: ApiKeyStore, owner: int = 1, *scopes: str, lifetime: timedelta = MAX_KEY_LIFETIME
+) -> CreatedKey:
     return await key_store.create_key(NewKey(owner=owner, name="ci", scopes=scopes, lifetime=lifetime))
 
 
@@ -46,7 +57,7 @@ async def test_a_key_is_made_and_found_and_revoked(key_store: ApiKeyStore, clock
     assert await key_store.list_keys(2) == []
     assert await key_store.introspect_key(created.text) == key
     other = await create(key_store, 2)
-    assert (other.key.scopes, other.key.expires_at) == ((), None)
+    assert (other.key.scopes, other.key.expires_at) == ((), clock.now + MAX_KEY_LIFETIME)
     assert not await key_store.revoke_key(2, 1)
     assert not await key_store.revoke_key(1, 99)
     assert await key_store.revoke_key(1, 1)
@@ -207,3 +218,57 @@ async def test_a_json_file_from_before_there_were_sessions_is_read(tmp_path: Pat
     path.write_text(json.dumps({"next_id": document["next_id"], "users": document["users"]}))
     assert await accounts.get_account(1) == outcomes
     assert (await create(open_stores(f"json:{path}").api_keys)).key.id == 1
+
+
+async def test_keys_of_a_locked_account_are_not_valid_and_none_is_made(key_store: ApiKeyStore, stores: Stores) -> None:
+    mine, theirs = await create(key_store), await create(key_store, 2)
+    await stores.accounts.lock_account(1)
+    assert await key_store.introspect_key(mine.text) is None
+    assert await key_store.introspect_key(theirs.text)
+    with pytest.raises(AccountMissing):
+        await create(key_store)
+    await stores.accounts.unlock_account(1)
+    assert await key_store.introspect_key(mine.text)
+
+
+async def test_all_keys_of_an_owner_end_at_once(key_store: ApiKeyStore, clock: FakeClock) -> None:
+    await create(key_store, lifetime=MINUTE)
+    clock.now += MINUTE
+    other = (await create(key_store, 2)).text
+    await key_store.create_key(NewKey(owner=1, name="ci", scopes=()))
+    await create(key_store)
+    assert [await key_store.revoke_keys(number) for number in (1, 1, 99)] == [2, 0, 0]
+    assert await key_store.list_keys(1) == []
+    assert await key_store.introspect_key(other)
+
+
+async def test_no_key_outlives_the_longest_life_also_if_it_was_made_without_an_end(
+    key_store: ApiKeyStore, store_url: str, clock: FakeClock, tmp_path: Path
+) -> None:
+    text = (await create(key_store)).text
+    if store_url.startswith("json:"):
+        content = json.loads((path := tmp_path / "users.json").read_text())
+        content["api_keys"][0]["expires_at"] = None
+        path.write_text(json.dumps(content))
+    else:
+        await ApiKeyRow.all().update(expires_at=None)
+    strict = open_stores(store_url, max_key_lifetime=timedelta(days=30), now=clock).api_keys
+    for store, longest in ((key_store, MAX_KEY_LIFETIME), (strict, timedelta(days=30))):
+        assert [key.expires_at for key in await store.list_keys(1)] == [clock.now + longest]
+    clock.now += timedelta(days=30)
+    assert await key_store.introspect_key(text)
+    assert await strict.introspect_key(text) is None
+    # Where a key may last for 30 days, an older one is expired: the next creation removes it.
+    await create(strict, lifetime=timedelta(days=30))
+    assert [key.id for key in await strict.list_keys(1)] == [2]
+
+
+async def test_no_key_is_made_in_a_session_that_is_over(key_store: ApiKeyStore, stores: Stores) -> None:
+    session = await begin(stores.sessions)
+    new = NewKey(owner=1, name="ci", scopes=(), session_id=session.session_id)
+    await key_store.create_key(new)
+    with pytest.raises(SessionMissing):  # it is another user's
+        await key_store.create_key(replace(new, owner=2))
+    await stores.accounts.change_password(1, "h", "another")
+    with pytest.raises(SessionMissing):
+        await key_store.create_key(new)

@@ -62,12 +62,15 @@ async def test_a_key_is_made_used_and_revoked(client: httpx2.AsyncClient) -> Non
     assert (await client.get("/api/keys", headers=JOHN)).json() == []
 
 
-async def test_a_key_may_have_no_end_and_no_scopes(client: httpx2.AsyncClient) -> None:
+async def test_a_key_may_have_no_scopes_and_ends_after_a_year_unless_it_says_otherwise(
+    client: httpx2.AsyncClient,
+) -> None:
     response = await client.post("/api/keys", json={"name": "plain"}, headers=JOHN)
     made = response.json()
-    assert (made["scopes"], made["expires_at"]) == ([], None)
+    created, expires = (datetime.fromisoformat(made[name]) for name in ("created_at", "expires_at"))
+    assert (made["scopes"], expires - created) == ([], timedelta(days=365))
     introspected = await introspect(client, made["key"])
-    assert introspected == {"active": True, "id": 1, "owner": 2, "scopes": [], "expires_at": None}
+    assert introspected == {"active": True, "id": 1, "owner": 2, "scopes": [], "expires_at": made["expires_at"]}
 
 
 async def test_scopes_are_unique_and_keep_their_order(client: httpx2.AsyncClient) -> None:

@@ -110,7 +110,15 @@ async def test_a_login_begins_a_session(client: httpx2.AsyncClient, caplog: pyte
         response = await log_in(client)
     body = response.json()
     assert response.status_code == 201
-    assert set(body) == {"id", "username", "user_type", "session_id", "refresh_token", "refresh_expires_at"}
+    assert set(body) == {
+        "id",
+        "username",
+        "user_type",
+        "session_id",
+        "refresh_token",
+        "refresh_expires_at",
+        "device_token",
+    }
     assert (body["id"], body["username"], body["user_type"]) == (2, "johndoe", "default")
     assert response.headers["cache-control"] == "no-store"
     assert body["refresh_token"] not in caplog.text
@@ -286,3 +294,26 @@ async def test_the_current_password_is_no_easier_to_guess_than_at_login(
     )
     clock.now += 1
     assert (await change("b")).status_code == 204
+
+
+async def test_a_locked_account_answers_to_every_password_like_an_unknown_one(
+    app: FastAPI, client: httpx2.AsyncClient, library: CountingLibrary, caplog: pytest.LogCaptureFixture
+) -> None:
+    await app.state.accounts.stores.accounts.lock_account(2)
+    library.upgraded = "hash of b"
+    caplog.set_level("INFO", "limen_accounts.audit")
+    right, wrong, unknown = [
+        await log_in(client, *who) for who in (("johndoe", "b"), ("johndoe", "x"), ("nobody", "b"))
+    ]
+    assert right.status_code == 401
+    assert visible_parts(right) == visible_parts(wrong) == visible_parts(unknown)
+    assert library.verified_hashes == [DUMMY_HASH] * 3
+    assert (await app.state.accounts.stores.accounts.get_account(2)).hashed_password == "of johndoe"
+    lines = [record.getMessage().split() for record in caplog.records if record.name == LOG]
+    assert [line[1] for line in lines] == ["reason=locked"] * 2 + ["reason=unknown_user"]
+
+
+async def test_guesses_of_a_locked_account_are_throttled_as_ever(app: FastAPI, client: httpx2.AsyncClient) -> None:
+    await app.state.accounts.stores.accounts.lock_account(2)
+    statuses = [(await log_in(client, "johndoe", "b", f"192.0.2.{number}")).status_code for number in range(7)]
+    assert statuses == [401] * 6 + [429]

@@ -103,7 +103,7 @@ async def test_a_busy_hasher_refuses_a_login_without_counting_an_attempt(tmp_pat
             response = await client.post("/api/login", json={"username": "johndoe", "password": "wrong"})
             assert (response.status_code, response.json()["code"]) == (503, "busy")
             assert 5 <= int(response.headers["retry-after"]) <= 15
-        assert repr(app.state.accounts.login_throttle) == "<LoginThrottle accounts=0 addresses=0 pairs=0 known=0>"
+        assert repr(app.state.accounts.login_throttle) == "<LoginThrottle accounts=0 addresses=0 known=0 pairs=0>"
         library.go.set()
         await max_waiting
         assert (await client.post("/api/login", json={"username": "johndoe", "password": "b"})).status_code == 201

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from limen_accounts.login_throttle import Attempt, FailureCounter, LoginThrottle, ThrottleLimits, address_key
+from limen_accounts.failure_counters import FailureCounter, ThrottleLimits
+from limen_accounts.login_throttle import Attempt, LoginThrottle, address_key
 
 HOME, OTHER = "192.0.2.1", "198.51.100.7"
 
@@ -24,7 +25,7 @@ def fail(throttle: LoginThrottle, account: str, address: str | None, now: float)
 
 
 def wait(throttle: LoginThrottle, account: str, address: str | None, now: float) -> float:
-    """Return how long an attempt would have to wait, and change nothing."""
+    """Return how long an attempt would have to wait; one that has to gets a place in line."""
     attempt = throttle.attempt(account, address, now)
     if isinstance(attempt, Attempt):
         throttle.cancelled(attempt, now)
@@ -47,7 +48,7 @@ def test_the_first_failures_of_an_account_are_free_and_then_the_delay_doubles_up
     for number in range(20):
         # Each from another address: only the account's failures count.
         fail(throttle, "ada", f"192.0.2.{number}", now)
-        delays.append(wait(throttle, "ada", HOME, now))
+        delays.append(wait(throttle, "ada", f"192.0.2.{number + 1}", now))
         now += delays[-1]
     assert delays == [0, 0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900, 900, 900]
 
@@ -61,13 +62,14 @@ def test_failures_of_an_address_count_whatever_the_account() -> None:
     assert wait(throttle, "user0", None, 0) == 0
 
 
-def test_waiting_and_refused_attempts_change_nothing() -> None:
+def test_waiting_and_refused_attempts_count_for_nothing_but_a_place_in_line() -> None:
     throttle = LoginThrottle()
     now = fail_repeatedly(throttle, "ada", HOME, 7)
+    assert throttle.attempt("ada", OTHER, now) == 2
     before = repr(throttle)
     for _ in range(50):
         assert throttle.attempt("ada", OTHER, now) == 2
-        assert throttle.attempt("ada", HOME, now + 0.5) == 1.5
+        assert throttle.attempt("ada", HOME, now + 0.5) == 1.5 + 120
     assert repr(throttle) == before
     assert wait(throttle, "ada", OTHER, now + 2) == 0
     assert wait(throttle, "nobody tried", "203.0.113.9", now) == 0
@@ -96,6 +98,8 @@ def test_beyond_the_free_ones_they_go_one_at_a_time() -> None:
     assert throttle.attempt("ada", OTHER, now) == 1
     throttle.failed(first, now)
     assert throttle.attempt("ada", OTHER, now) == 8
+    # Whoever had the turn and was wrong stands behind those who waited.
+    assert throttle.attempt("ada", HOME, now) == 8 + 120
 
 
 def test_a_success_does_not_reset_the_failures_of_others() -> None:
@@ -170,7 +174,7 @@ def test_cancelled_attempts_do_not_count() -> None:
     throttle = LoginThrottle()
     for _ in range(100):
         throttle.cancelled(begin(throttle, "ada", HOME, 0), 0)
-    assert repr(throttle) == "<LoginThrottle accounts=0 addresses=0 pairs=0 known=0>"
+    assert repr(throttle) == "<LoginThrottle accounts=0 addresses=0 known=0 pairs=0>"
 
 
 def test_a_counter_shows_its_numbers() -> None:
@@ -186,7 +190,7 @@ def test_memory_is_bounded() -> None:
         throttle.succeeded(begin(throttle, f"owner{number}", f"198.51.100.{number}", 0), 0)
         fail(throttle, f"owner{number}", f"198.51.100.{number}", 0)
         fail(throttle, f"user{number}", f"192.0.2.{number}", 0)
-    assert repr(throttle) == "<LoginThrottle accounts=10 addresses=10 pairs=10 known=10>"
+    assert repr(throttle) == "<LoginThrottle accounts=10 addresses=10 known=10 pairs=10>"
     # An attempt whose counter was evicted ends like any other.
     early = begin(throttle, "early", HOME, 0)
     for number in range(20):
@@ -204,6 +208,10 @@ def test_memory_is_bounded() -> None:
         ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
         ("2001:DB8:1:2::", "2001:db8:1:2::/64"),
         ("fe80::1%eth0", "fe80::/64"),
+        ("127.0.0.1", None),
+        ("127.9.9.9", None),
+        ("::1", None),
+        ("::ffff:127.0.0.1", None),
         ("unknown", None),
         ("_hidden", None),
         ("", None),
@@ -224,6 +232,7 @@ def test_the_addresses_of_one_client_have_one_key(text: str, key: str | None) ->
         {"first_delay": 0.0},
         {"first_delay": 2.0, "max_delay": 1.0},
         {"forget_after": 0.0},
+        {"turn": 0.0},
     ],
 )
 def test_limits_that_make_no_sense_are_refused(invalid: dict[str, float]) -> None:
@@ -251,7 +260,7 @@ class ThrottleMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.limits = ThrottleLimits(account_failures=2, address_failures=4, max_delay=60, forget_after=60)
+        self.limits = ThrottleLimits(account_failures=2, address_failures=4, max_delay=60, forget_after=60, turn=10)
         self.throttle = LoginThrottle(self.limits)
         self.now = 0.0
         self.open_attempts: list[Attempt] = []
@@ -279,18 +288,19 @@ class ThrottleMachine(RuleBasedStateMachine):
         for attempt in self.open_attempts:
             self.throttle.cancelled(attempt, self.now)
         self.open_attempts.clear()
-        self.now += self.limits.max_delay
+        # The delay, and a turn for each of the seven addresses that may stand in a line.
+        self.now += self.limits.max_delay + 7 * self.limits.turn
         for account in "abcdef":
             assert wait(self.throttle, account, "1", self.now) == 0
 
     @invariant()
     def no_more_run_at_once_than_are_free_and_one(self) -> None:
         pairs = collections.Counter(
-            (attempt.account, attempt.address) for attempt in self.open_attempts if attempt.known
+            (attempt.account, attempt.address) for attempt in self.open_attempts if attempt.known is not None
         )
-        accounts = collections.Counter(attempt.account for attempt in self.open_attempts if not attempt.known)
+        accounts = collections.Counter(attempt.account for attempt in self.open_attempts if attempt.known is None)
         addresses = collections.Counter(
-            attempt.address for attempt in self.open_attempts if not attempt.known and attempt.address is not None
+            attempt.address for attempt in self.open_attempts if attempt.known is None and attempt.address is not None
         )
         assert max([*pairs.values(), *accounts.values(), 0]) <= self.limits.account_failures + 1
         assert max([*addresses.values(), 0]) <= self.limits.address_failures + 1

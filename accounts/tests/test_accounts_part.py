@@ -28,9 +28,9 @@ def paths(**options: Any) -> set[str]:
 
 def test_routes_that_are_not_wanted_are_not_there() -> None:
     sessions = {"/login", "/refresh", "/logout", "/logout-all", "/sessions", "/sessions/{session_id}"}
-    users = {"/users", "/users/{user_id}", "/users/{user_id}/password"}
+    users = {"/users", "/users/me", "/users/{user_id}", "/users/{user_id}/password", "/users/{user_id}/lock"}
     keys = {"/keys", "/keys/{key_id}", "/keys/introspect"}
-    assert paths(prefix="") == sessions | users | keys
+    assert paths(prefix="") == sessions | users | keys | {"/users/{user_id}/keys", "/users/{user_id}/keys/{key_id}"}
     assert paths(prefix="", manage=False) == sessions | keys
     assert paths(prefix="", api_keys=False) == sessions | users
     assert paths(prefix="/v1/x", manage=False, api_keys=False) == {f"/v1/x{path}" for path in sessions}

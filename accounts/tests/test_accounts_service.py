@@ -71,8 +71,10 @@ async def test_all_but_login_needs_identity_and_nearly_all_an_admin(client: http
     endpoints: list[tuple[str, str, object]] = [
         ("GET", "", None),
         ("POST", "", FORM),
-        ("GET", "/2", None),
+        ("GET", "/3", None),
         ("PUT", "/2", {}),
+        ("PUT", "/3/lock", None),
+        ("DELETE", "/3/lock", None),
         ("DELETE", "/3", None),
         ("PUT", "/3/password", {"new_password": "long enough"}),
     ]
@@ -102,7 +104,8 @@ async def test_users_are_created_once(client: httpx2.AsyncClient) -> None:
     created = await client.post("/api/users", json=FORM | {"email": "ada@example.com"}, headers=ADMIN)
     assert created.status_code == 201
     assert created.headers["location"] == "/api/users/4"
-    assert set(created.json()) == {"id", "username", "email", "full_name", "user_type", "created_by", "created_at"}
+    names = {"id", "username", "email", "full_name", "user_type", "created_by", "created_at", "locked_at"}
+    assert set(created.json()) == names
     assert (created.json()["created_by"], created.json()["full_name"]) == (1, None)
     repeated = await client.post("/api/users", json=FORM | {"username": "ADA"}, headers=ADMIN)
     assert (repeated.status_code, repeated.json()["detail"]) == (

@@ -1,10 +1,11 @@
 """Sessions of accounts that change or are deleted, on every kind of store; and the form of refresh tokens."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
-from limen_accounts.accounts import AccountMissing
+from limen_accounts.accounts import Account, AccountMissing
 from limen_accounts.sessions import RefreshToken, SessionStore
 from limen_accounts.stores import open_stores
 from limen_accounts.testing import UNKNOWN_TOKEN, begin, ids, refresh, refreshed
@@ -39,9 +40,64 @@ async def test_deleting_an_account_ends_its_sessions(session_store: SessionStore
 
 async def test_a_refresh_returns_the_current_account(session_store: SessionStore, store_url: str) -> None:
     session = await begin(session_store)
-    await open_stores(store_url).accounts.update_account(1, {"user_type": "admin", "username": "root"})
+    await open_stores(store_url).accounts.update_account(1, {"full_name": "Ada L", "username": "root"})
     refreshed_session = await refreshed(session_store, session.refresh_token)
-    assert (refreshed_session.account.user_type, refreshed_session.account.username) == ("admin", "root")
+    assert (refreshed_session.account.full_name, refreshed_session.account.username) == ("Ada L", "root")
+
+
+async def test_another_user_type_ends_the_sessions_of_that_account(session_store: SessionStore, store_url: str) -> None:
+    accounts = open_stores(store_url).accounts
+    own_session, theirs = await begin(session_store), await begin(session_store, 2)
+    for user_type, ended in (("default", []), ("admin", [own_session.session_id]), ("admin", [])):
+        found = await accounts.update_account(1, {"user_type": user_type})
+        assert found is not None
+        assert (found[0].user_type, found[1]) == (user_type, ended)
+    assert await refresh(session_store, own_session.refresh_token) is None
+    await refreshed(session_store, theirs.refresh_token)
+
+
+async def test_no_session_begins_with_a_user_type_that_was_taken_away(
+    session_store: SessionStore, store_url: str
+) -> None:
+    # A login reads the account, then hashes for 0.2 s: what it has read may be no longer true.
+    await open_stores(store_url).accounts.update_account(1, {"user_type": "admin"})
+    with pytest.raises(AccountMissing):
+        await session_store.begin_session(1, user_agent="", address="", user_type="default")
+    await session_store.begin_session(1, user_agent="", address="", user_type="admin")
+
+
+async def test_a_locked_account_has_no_sessions_and_begins_none(session_store: SessionStore, store_url: str) -> None:
+    accounts = open_stores(store_url).accounts
+    session = await begin(session_store)
+    assert await accounts.lock_account(1) == [session.session_id]
+    assert await refresh(session_store, session.refresh_token) is None
+    with pytest.raises(AccountMissing):
+        await begin(session_store)
+    assert await accounts.unlock_account(1)
+    await begin(session_store)
+    assert await accounts.lock_account(99) is None
+    assert not await accounts.unlock_account(99)
+
+
+async def test_a_second_lock_changes_nothing_and_each_change_counts(
+    session_store: SessionStore, store_url: str
+) -> None:
+    accounts, found = open_stores(store_url).accounts, list[Account | None]()
+    for change in (accounts.lock_account, accounts.lock_account, accounts.unlock_account, accounts.unlock_account):
+        await change(1)
+        found.append(await accounts.get_account(1))
+    assert [account.version for account in found if account is not None] == [2, 2, 3, 3]
+    assert [account.locked_at is not None for account in found if account is not None] == [True, True, False, False]
+    assert found[0] == found[1]
+
+
+async def test_of_logins_and_a_lock_at_once_no_session_is_left(session_store: SessionStore, store_url: str) -> None:
+    async def login() -> None:
+        with suppress(AccountMissing):
+            await begin(session_store)
+
+    await asyncio.gather(*(login() for _ in range(5)), open_stores(store_url).accounts.lock_account(1))
+    assert await ids(session_store) == []
 
 
 async def test_no_session_begins_for_a_missing_account_or_an_old_password(session_store: SessionStore) -> None:

@@ -68,16 +68,23 @@ async def test_a_login_begins_a_session_that_is_refreshed(service: Service) -> N
     login = await service.client.post("/api/login", json=credentials, headers={"user-agent": "curl/8"})
     assert login.status_code == 201
     first = login.json()
-    assert set(first) == {"id", "username", "user_type", "session_id", "refresh_token", "refresh_expires_at"}
+    assert set(first) == {
+        "id",
+        "username",
+        "user_type",
+        "session_id",
+        "refresh_token",
+        "refresh_expires_at",
+        "device_token",
+    }
     refreshed = await service.refresh(first["refresh_token"])
     assert refreshed.status_code == 200
     assert refreshed.headers["cache-control"] == "no-store"
     second = refreshed.json()
-    assert set(second) == set(first)
-    assert second | {"refresh_token": "", "refresh_expires_at": ""} == first | {
-        "refresh_token": "",
-        "refresh_expires_at": "",
-    }
+    # A refresh is no login: the device's token stays.
+    assert set(second) == set(first) - {"device_token"}
+    same = ("id", "username", "user_type", "session_id")
+    assert [second[name] for name in same] == [first[name] for name in same]
     assert second["refresh_token"] != first["refresh_token"]
     sessions = await service.client.get("/api/sessions", headers=JOHN | {"request-session-id": first["session_id"]})
     (listed,) = sessions.json()
@@ -109,11 +116,11 @@ async def test_every_invalid_refresh_token_gets_the_same_answer(service: Service
     assert (await service.client.post("/api/refresh", json={})).status_code == 422
 
 
-async def test_a_refresh_returns_the_current_user_type(service: Service) -> None:
+async def test_a_refresh_returns_the_current_account(service: Service) -> None:
     session = await service.begin()
-    await service.client.put("/api/users/2", json={"user_type": "admin", "username": "john"}, headers=ADMIN)
+    await service.client.put("/api/users/2", json={"username": "john"}, headers=ADMIN)
     response = (await service.refresh(session.refresh_token)).json()
-    assert (response["id"], response["username"], response["user_type"]) == (2, "john", "admin")
+    assert (response["id"], response["username"], response["user_type"]) == (2, "john", "default")
 
 
 async def test_logout_by_refresh_token_needs_no_identity(service: Service) -> None:
@@ -252,8 +259,8 @@ async def test_the_audit_log_has_every_event_and_no_token(service: Service, capl
         f"event=reuse account=2 session={one.session_id}",
         f"event=logout account=2 session={two.session_id}",
         f"event=session_ended account=2 session={three.session_id}",
-        "event=logout_all account=2 sessions=0",
-        "event=password_changed account=2 by=2 sessions=0",
+        "event=logout_all account=2 sessions=0 keys=0",
+        "event=password_changed account=2 by=2 sessions=0 keys=0",
         "event=user_deleted account=3 by=1 sessions=0",
     ]
     for text in (one.refresh_token, two.refresh_token, three.refresh_token, follower, UNKNOWN_TOKEN):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tortoise.exceptions import OperationalError
 
-from limen_accounts.accounts import Account, AccountStore, NewAccount, UsernameOrEmailTaken
+from limen_accounts.accounts import Account, AccountStore, Changes, NewAccount, UsernameOrEmailTaken
 from limen_accounts.json_store import JsonStore
 from limen_accounts.stores import open_stores
 from limen_accounts.tortoise_stores import TortoiseAccountStore
@@ -29,6 +29,13 @@ def new_account(username: str, *, email: str | None = None, full_name: str | Non
     return NewAccount(
         username=username, hashed_password="h", user_type="default", email=email, full_name=full_name, created_by=1
     )
+
+
+async def updated(accounts: AccountStore, number: int, changes: Changes) -> Account:
+    """Return an account after a change."""
+    found = await accounts.update_account(number, changes)
+    assert found is not None
+    return found[0]
 
 
 async def test_what_is_created_can_be_found(accounts: AccountStore) -> None:
@@ -77,17 +84,15 @@ async def test_of_many_who_want_one_name_one_gets_it(accounts: AccountStore) -> 
 async def test_changes_affect_only_the_named_fields(accounts: AccountStore) -> None:
     await accounts.create_account(new_account("ada", email="a@example.com", full_name="Ada"))
     await accounts.create_account(new_account("bob", email="b@example.com"))
-    changed = await accounts.update_account(1, {"full_name": None, "user_type": "admin"})
-    assert changed is not None
+    changed = await updated(accounts, 1, {"full_name": None, "user_type": "admin"})
     assert (changed.username, changed.email, changed.full_name, changed.user_type) == (
         "ada",
         "a@example.com",
         None,
         "admin",
     )
-    assert await accounts.update_account(1, {}) == changed
-    renamed = await accounts.update_account(1, {"username": "ADA", "email": "A@example.com"})
-    assert renamed is not None
+    assert await updated(accounts, 1, {}) == changed
+    renamed = await updated(accounts, 1, {"username": "ADA", "email": "A@example.com"})
     assert renamed.username == "ADA"
     for changes, field in (({"username": "BOB"}, "username"), ({"email": "B@example.com"}, "email")):
         with pytest.raises(UsernameOrEmailTaken) as error:
@@ -95,9 +100,7 @@ async def test_changes_affect_only_the_named_fields(accounts: AccountStore) -> N
         assert error.value.field == field
     assert (await accounts.get_account(1)) == renamed
     assert await accounts.update_account(9, {"username": "x"}) is None
-    cleared = await accounts.update_account(2, {"email": None})
-    assert cleared is not None
-    assert cleared.email is None
+    assert (await updated(accounts, 2, {"email": None})).email is None
     await accounts.create_account(new_account("cyd", email="b@example.com"))
 
 

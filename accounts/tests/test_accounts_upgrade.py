@@ -9,11 +9,12 @@ from limen_accounts.stores import open_stores
 from limen_accounts.tortoise_stores.config import database_config
 from limen_kit.testing import open_database
 
-# What made the database what it was before: the label, no table of events, and no versions.
+# What made the database what it was before: the label, no table of events, no versions and no locks.
 BEFORE = (
     "DROP TABLE account_events",
     "ALTER TABLE users DROP COLUMN version",
-    "DELETE FROM tortoise_migrations WHERE name IN ('0003_events', '0004_versions')",
+    "ALTER TABLE users DROP COLUMN locked_at",
+    "DELETE FROM tortoise_migrations WHERE name IN ('0003_events', '0004_versions', '0005_locks')",
     "UPDATE tortoise_migrations SET app = 'users' WHERE app = 'accounts'",
 )
 
@@ -38,7 +39,7 @@ async def test_a_database_of_before_goes_on_with_its_accounts_and_sessions(datab
         assert await records() == [("users", "0001_initial"), ("users", "0002_sessions_and_keys")]
     for _ in range(2):  # the second time there is nothing to do
         async with open_database(tortoise_orm):
-            assert [app for app, _ in await records()] == ["accounts"] * 4
+            assert [app for app, _ in await records()] == ["accounts"] * 5
             assert [found.id for found in await stores.sessions.list_sessions(1)] == [session.session_id]
     async with open_database(tortoise_orm):
         assert await stores.accounts.delete_account(1) == [session.session_id]

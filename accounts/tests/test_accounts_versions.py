@@ -107,8 +107,9 @@ async def test_without_a_condition_nobody_is_refused_and_no_field_is_lost(client
 async def test_a_store_changes_only_the_version_that_is_named(stores: Stores) -> None:
     new = NewAccount(username="ada", hashed_password="h", user_type="default", created_by=1)
     assert (await stores.accounts.create_account(new)).version == 1
-    changed = await stores.accounts.update_account(1, {"full_name": "Ada"}, 1)
-    assert changed is not None
+    found = await stores.accounts.update_account(1, {"full_name": "Ada"}, 1)
+    assert found is not None
+    changed, _ = found
     assert (changed.version, changed.full_name) == (2, "Ada")
     stale: list[Changes] = [{"full_name": "Eve"}, {}]
     for changes in stale:

@@ -159,6 +159,12 @@ def test_the_examples_are_true(published: Published, http: httpx2.Client) -> Non
             send(f"delete_{item}", 204, john, **row)
     send("update_user", 200, user_id=4)
     send("list_users", 200)
+    send("get_own_user", 200, john)
+    send("list_user_keys", 200, user_id=2)
+    send("revoke_user_key", 404, user_id=4, key_id=1)
+    send("revoke_user_keys", 200, user_id=4)
+    send("lock_user", 204, user_id=4)
+    send("unlock_user", 204, user_id=4)
     send("delete_user", 204, user_id=4)
     send("receive_event", 204, _service())
     send("change_password", 204, john, user_id=2)
@@ -240,7 +246,8 @@ def _queries(
     """Put each text into the search, and each number into what has numbers."""
     for parameter in operation.parameters:
         name, schema = parameter["name"], parameter["schema"]
-        if parameter["in"] == "query":
+        # Not those that are true or false: FastAPI reads several words for both, which a schema cannot say.
+        if parameter["in"] == "query" and schema.get("type") != "boolean":
             for value in TEXTS if "anyOf" in schema else NUMBERS:
                 answer = http.get(f"{operation.path}?{name}={quote(str(value))}")
                 yield (name, value), published.fits(schema, value), answer

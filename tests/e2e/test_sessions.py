@@ -169,3 +169,31 @@ async def test_no_secret_of_a_session_is_in_a_log(shop: Shop, client: httpx2.Asy
         log = shop.log(name)
         for secret in (pair["access_token"], pair["refresh_token"], created.json()["key"], "long enough"):
             assert secret not in log, name
+
+
+async def test_a_demoted_admin_is_none_at_once(client: httpx2.AsyncClient) -> None:
+    path, credentials = await create_user(client, "second-admin")
+    before = await login(client, credentials)
+    assert (await client.put(path, json={"user_type": "admin"}, headers=ADMIN)).status_code == 200
+    assert await error_code(client, before) == "token_revoked"
+    pair = await login(client, credentials)
+    assert (await client.get("/api/users", headers=bearer(pair))).status_code == 200
+    demoted = await client.put(path, json={"user_type": "default"}, headers=ADMIN)
+    assert (demoted.status_code, "session-ended" in demoted.headers) == (200, False)
+    backdoor = credentials | {"username": "backdoor", "user_type": "admin"}
+    assert (await client.post("/api/users", json=backdoor, headers=bearer(pair))).json()["code"] == "token_revoked"
+    again = await login(client, credentials)
+    assert (await client.post("/api/users", json=backdoor, headers=bearer(again))).status_code == 403
+
+
+async def test_a_locked_user_is_out_until_unlocked(client: httpx2.AsyncClient) -> None:
+    path, credentials = await create_user(client, "locked")
+    pair = await login(client, credentials)
+    own = await client.get("/api/users/me", headers=bearer(pair))
+    assert own.json() == (await client.get(path, headers=bearer(pair))).json()
+    assert (await client.get("/api/users/1", headers=bearer(pair))).status_code == 403
+    assert (await client.put(f"{path}/lock", headers=ADMIN)).status_code == 204
+    assert await error_code(client, pair) == "token_revoked"
+    assert (await client.post("/api/login", json=credentials)).json()["code"] == "credentials_wrong"
+    assert (await client.delete(f"{path}/lock", headers=ADMIN)).status_code == 204
+    assert await error_code(client, await login(client, credentials)) == ""

@@ -15,6 +15,9 @@ MAX_USER_TYPE = 20
 ADMIN = "admin"
 """The user type of those who manage accounts: ``limen_kit.identity.AdminCaller``."""
 
+FIRST_ADMIN_ID = 1
+"""This account stays an admin, and unlocked, so that there always is one."""
+
 USER_DELETED = "user.deleted"
 """The type of the event that an account was deleted; its data is ``{"id": 7}``."""
 
@@ -33,11 +36,15 @@ class NewAccount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account(NewAccount):
-    """A stored account. ``hashed_password`` never leaves the service; each ``update_account`` counts up ``version``."""
+    """A stored account. ``hashed_password`` never leaves the service; each change of the rest counts up ``version``.
+
+    While it is locked, since ``locked_at``, nobody logs in to it and its API keys are not valid.
+    """
 
     id: int
     created_at: datetime
     version: int = 1
+    locked_at: datetime | None = None
 
 
 class Changes(TypedDict, total=False):
@@ -85,8 +92,13 @@ class AccountStore(Protocol):
         """Store an account under a new id, which was never used before; raises UsernameOrEmailTaken."""
         ...
 
-    async def update_account(self, number: int, changes: Changes, version: int | None = None) -> Account | None:
-        """Change an account and return it, or None if there is none; raises UsernameOrEmailTaken.
+    async def update_account(
+        self, number: int, changes: Changes, version: int | None = None
+    ) -> tuple[Account, list[str]] | None:
+        """Change an account; return it and the ids of the ended sessions, or None if there is none.
+
+        Another ``user_type`` ends the account's sessions, in the same transaction: their access tokens state the former
+        one. Raises UsernameOrEmailTaken.
 
         With ``version``, of all who change that version only one succeeds; raises VersionChanged for the others.
         """
@@ -105,6 +117,17 @@ class AccountStore(Protocol):
 
         Returns the ids of the ended sessions, or None when ``before`` is no longer the account's hash.
         """
+        ...
+
+    async def lock_account(self, number: int) -> list[str] | None:
+        """Lock an account and end its sessions, in one transaction; one that is locked keeps its ``locked_at``.
+
+        Returns the ids of the ended sessions, or None when there is no such account.
+        """
+        ...
+
+    async def unlock_account(self, number: int) -> bool:
+        """Unlock an account, if it is locked; return whether there is such an account."""
         ...
 
     async def create_first_accounts(self, new: Sequence[NewAccount]) -> bool:
@@ -129,8 +152,28 @@ class AccountStore(Protocol):
 
 
 def username_key(username: str) -> str:
-    """Return the form in which usernames are compared: equal for two that look the same to a reader."""
+    """Return the form in which usernames are compared: equal for two that look the same to a reader.
+
+    The steps are those of UsernameCaseMapped (RFC 8265, section 3.3): width, case, and composition. The case is folded, which
+    finds more to be equal than the lower case that the RFC asks for: "ß" and "ss".
+    """
+    composed = unicodedata.normalize("NFC", "".join(map(_usual_width, username)))
+    return unicodedata.normalize("NFC", composed.casefold())
+
+
+def former_username_key(username: str) -> str:
+    """Return the key that earlier versions have stored: another one where the width of a character differs.
+
+    An account that has it is found by it first, so that nobody loses the name that they have.
+    """
     return unicodedata.normalize("NFC", username.casefold())
+
+
+def _usual_width(character: str) -> str:
+    """Return the character of usual width for a full-width or half-width one."""
+    if not unicodedata.decomposition(character).startswith(("<wide>", "<narrow>")):
+        return character
+    return unicodedata.normalize("NFKC", character)
 
 
 def email_key(email: str | None) -> str | None:

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Response
 
 from limen_accounts import audit
 from limen_accounts.accounts import AccountMissing
-from limen_accounts.api_keys import MAX_KEYS, ApiKey, NewKey, TooManyKeys
-from limen_accounts.dependencies import ApiKeysDep
+from limen_accounts.api_keys import MAX_KEYS, ApiKey, NewKey, SessionMissing, TooManyKeys
+from limen_accounts.dependencies import ApiKeysDep, StateDep
 from limen_accounts.schemas import (
     CreatedKeyResponse,
     IntrospectionForm,
@@ -26,21 +26,31 @@ router = APIRouter(prefix="/keys", tags=["keys"])
 
 
 @router.post("", status_code=201, responses=responses(400, 401, 409, 413))
-async def create_key(form: KeyForm, caller: CurrentCaller, keys: ApiKeysDep, response: Response) -> CreatedKeyResponse:
+async def create_key(
+    form: KeyForm, caller: CurrentCaller, keys: ApiKeysDep, state: StateDep, response: Response
+) -> CreatedKeyResponse:
     """Create an API key, which is shown in this response and never again."""
     new = NewKey(
         owner=caller.id,
         name=form.name,
         scopes=tuple(dict.fromkeys(form.scopes)),
-        lifetime=None if form.expires_in_days is None else timedelta(days=form.expires_in_days),
+        lifetime=_lifetime(form.expires_in_days, state.max_key_lifetime),
+        session_id=caller.session_id,
     )
     try:
         created = await keys.create_key(new)
     except TooManyKeys:
         raise Problem(409, "too_many_keys", f"You have {MAX_KEYS} API keys already; revoke one first.") from None
+    except SessionMissing:
+        raise Problem(
+            401, "session_ended", "Your session is over; log in again.", {"www-authenticate": "Bearer"}
+        ) from None
     except AccountMissing:
         raise Problem(
-            401, "account_gone", "Your account does not exist any more.", {"www-authenticate": "Bearer"}
+            401,
+            "account_gone",
+            "Your account does not exist any more, or it is locked.",
+            {"www-authenticate": "Bearer"},
         ) from None
     key = created.key
     audit.event("key_created", account=caller.id, key=key.id, scopes=" ".join(key.scopes))
@@ -78,3 +88,12 @@ async def introspect_key(form: IntrospectionForm, keys: ApiKeysDep) -> Introspec
     return IntrospectionResponse(
         active=True, id=key.id, owner=key.owner, scopes=list(key.scopes), expires_at=key.expires_at
     )
+
+
+def _lifetime(days: int | None, longest: timedelta) -> timedelta:
+    """Return how long a new key lasts; raises Problem for more than ``longest``."""
+    if days is None:
+        return longest
+    if days > longest.days:
+        raise Problem(422, "key_lifetime", f"An API key lasts {longest.days} days at most; ask for no more.")
+    return timedelta(days=days)

@@ -5,7 +5,7 @@ a digest is stored. The key's scopes say what it may be used for; the gateway's 
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from hmac import compare_digest
@@ -22,6 +22,9 @@ MAX_SCOPES = 20
 MAX_KEYS = 50
 """Keys per user."""
 
+MAX_KEY_LIFETIME = timedelta(days=365)
+"""How long a key lasts at most, unless ``AccountsSettings.api_key_max_days`` says otherwise."""
+
 LAST_USED_PRECISION = timedelta(minutes=1)
 """``last_used_at`` is written at most this often: a write for every use would cost too much."""
 
@@ -36,21 +39,25 @@ _NO_DIGEST = "0" * 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewKey:
-    """A key that has no id yet; without ``lifetime`` it is valid until it is revoked."""
+    """A key that has no id yet. ``session_id`` is the session in which it is made, if the caller has one."""
 
     owner: int
     name: str
     scopes: tuple[str, ...]
-    lifetime: timedelta | None = None
+    lifetime: timedelta = MAX_KEY_LIFETIME
+    session_id: str | None = None
 
-    def expiry(self, now: datetime) -> datetime | None:
+    def expiry(self, now: datetime) -> datetime:
         """Return when a key that is created ``now`` expires."""
-        return None if self.lifetime is None else now + self.lifetime
+        return now + self.lifetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """A key, without its secret. ``last_used_at`` is precise to the minute."""
+    """A key, without its secret. ``last_used_at`` is precise to the minute.
+
+    ``expires_at`` None stands only in what was stored before keys had a longest life; no store returns it (``limited``).
+    """
 
     id: int
     owner: int
@@ -59,6 +66,11 @@ class ApiKey:
     created_at: datetime
     expires_at: datetime | None
     last_used_at: datetime | None
+
+    def limited(self, longest: timedelta) -> "ApiKey":
+        """Return the key with an end: it lasts no longer than ``longest``, whatever is stored."""
+        end = self.created_at + longest
+        return replace(self, expires_at=end if self.expires_at is None else min(self.expires_at, end))
 
     def active(self, now: datetime) -> bool:
         """Whether it has not expired."""
@@ -81,16 +93,23 @@ class TooManyKeys(Exception):
     """The owner has MAX_KEYS keys."""
 
 
+class SessionMissing(Exception):
+    """The session in which a key was to be made is over."""
+
+
 class ApiKeyStore(Protocol):
     """Where keys are kept. ``accounts.AccountStore.delete_account`` deletes those of the account in the same transaction.
 
-    Changing a password does not revoke keys: they do not depend on it, and machines would stop working without a reason.
+    Changing a password does not revoke keys by itself: they do not depend on it, and machines would stop working without a
+    reason. Who changes it says whether there is one (``revoke_keys``).
     """
 
     async def create_key(self, new: NewKey) -> CreatedKey:
         """Create a key under a new id, and delete expired keys of this owner.
 
-        Raises TooManyKeys, and ``accounts.AccountMissing`` when there is no such owner.
+        A key is made only while its session lasts: whoever ends all sessions and then revokes all keys has revoked those
+        that were being made too. Raises SessionMissing and TooManyKeys; and ``accounts.AccountMissing`` when there is no such
+        owner, or the owner's account is locked.
         """
         ...
 
@@ -98,12 +117,16 @@ class ApiKeyStore(Protocol):
         """Return the keys of an account in the order of ids, expired ones included."""
         ...
 
+    async def revoke_keys(self, owner: int) -> int:
+        """Delete all keys of this owner; return how many there were, without those that had expired."""
+        ...
+
     async def revoke_key(self, owner: int, number: int) -> bool:
         """Delete a key of this owner; return whether there was one."""
         ...
 
     async def introspect_key(self, text: str) -> ApiKey | None:
-        """Return the key in ``text`` while it is valid, and record its use.
+        """Return the key in ``text`` while it is valid and its owner's account is not locked, and record its use.
 
         Every invalid text costs the same: one read of the store, one digest and one comparison.
         """

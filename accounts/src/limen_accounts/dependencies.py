@@ -4,6 +4,7 @@ All are coroutines though they wait for nothing: FastAPI runs other functions in
 """
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Annotated, Protocol, cast
 
 from fastapi import Depends, Request
@@ -20,6 +21,7 @@ class State(Protocol):
     """What ``app.state.accounts`` is to routes and middleware.
 
     ``now`` is the clock of ``login_throttle``: seconds that never go back. Nobody may delete the accounts ``protected_ids``.
+    No API key lasts longer than ``max_key_lifetime``.
     ``on_event`` is called when an event may have been stored.
     """
 
@@ -28,6 +30,7 @@ class State(Protocol):
     login_throttle: LoginThrottle
     now: Callable[[], float]
     protected_ids: frozenset[int]
+    max_key_lifetime: timedelta
     on_event: Callable[[], None]
 
 

@@ -1,10 +1,11 @@
 """The login: checks credentials and begins a session. It needs no identity: it is how a caller gets one.
 
-1. *throttle*  whoever has failed too often must wait, before anything is looked up (``login_throttle``); most such logins are
-               already refused by ``login_middleware``
-2. *verify*    one hash, whether or not the account exists; the answer to both is the same
-3. *upgrade*   an old hash is replaced
-4. *session*   begins, unless the password was changed meanwhile; then again from 2
+1. *device*    a device that has logged in before has a counter of its own (``device_tokens``)
+2. *throttle*  whoever has failed too often must wait (``login_throttle``); most such logins are already refused by
+               ``login_middleware``, before anything is looked up
+3. *verify*    one hash, whether or not the account exists or is locked; the answer to all is the same
+4. *upgrade*   an old hash is replaced
+5. *session*   begins, unless password or user type was changed meanwhile, or the account locked; then again from 3
 
 Only the audit log says what was wrong (``limen_accounts.audit``).
 """
@@ -17,8 +18,9 @@ from fastapi import APIRouter, Depends, Request, Response
 from starlette.requests import HTTPConnection
 
 from limen_accounts import audit
-from limen_accounts.accounts import Account, AccountMissing, username_key
+from limen_accounts.accounts import Account, AccountMissing, AccountStore, username_key
 from limen_accounts.dependencies import AccountsDep, ClockDep, HasherDep, SessionsDep, ThrottleDep
+from limen_accounts.device_tokens import device_of, issue_device_token
 from limen_accounts.login_throttle import Attempt, LoginThrottle, address_key
 from limen_accounts.passwords import HashingBusy, PasswordHasher
 from limen_accounts.schemas import Credentials, LoginResponse
@@ -81,23 +83,24 @@ async def login(
     """Check credentials, replace an old hash, and begin a session."""
     name = username_key(credentials.username)
     log_fields = _log_fields(name, address)
-    attempt = throttle.attempt(name, address_key(address), now())
+    device = await _device(credentials, accounts)
+    attempt = throttle.attempt(name, address_key(address), now(), device=device)
     if not isinstance(attempt, Attempt):
         raise _logged_refusal(too_many_attempts(attempt), log_fields)
     try:
         hasher.check_capacity()
-        account, session = await _begin_session(credentials, accounts, hasher, sessions, request, address)
+        account, session, current_hash = await _begin_session(credentials, accounts, hasher, sessions, request, address)
     except BaseException as error:
         # Any error, a client that has left included: no password was checked, so the attempt does not count.
         throttle.cancelled(attempt, now())
         if isinstance(error, HashingBusy):
             _logged_refusal(error, log_fields)
         raise
-    if account is None or session is None:
+    if account is None or session is None or current_hash is None:
         throttle.failed(attempt, now())
         if account is not None:
             log_fields["account"] = account.id
-        audit.event("login_refused", reason="unknown_user" if account is None else "wrong_password", **log_fields)
+        audit.event("login_refused", reason=_reason(account), **log_fields)
         raise Problem(401, "credentials_wrong", "Username or password is wrong.", {"www-authenticate": "Bearer"})
     throttle.succeeded(attempt, now())
     audit.event("login_succeeded", account=account.id, **log_fields, session=session.session_id)
@@ -110,7 +113,18 @@ async def login(
         session_id=session.session_id,
         refresh_token=session.refresh_token,
         refresh_expires_at=session.expires_at,
+        device_token=issue_device_token(account.id, current_hash, device),
     )
+
+
+async def _device(credentials: Credentials, accounts: AccountStore) -> str | None:
+    """Return the device that the client proves to be, if any. Without a token nothing is looked up."""
+    if credentials.device_token is None:
+        return None
+    account = await accounts.get_account_by_username(credentials.username)
+    if account is None:
+        return device_of(credentials.device_token, 0, None)
+    return device_of(credentials.device_token, account.id, account.hashed_password)
 
 
 def refusal(
@@ -118,13 +132,20 @@ def refusal(
 ) -> Problem | None:
     """Return the problem that ``login`` would raise before it checks a password, and log it; None if it would check one.
 
-    Does not wait and reserves nothing: ``login`` may still be refused.
+    Does not wait and reserves nothing: ``login`` may still be refused. Whether a device token is good is not known here.
     """
     name = username_key(credentials.username)
-    wait = throttle.wait(name, address_key(address), now)
+    wait = throttle.wait(name, address_key(address), now) if credentials.device_token is None else 0
     if wait > 0:
         return _logged_refusal(too_many_attempts(wait), _log_fields(name, address))
     return _logged_refusal(HashingBusy(), _log_fields(name, address)) if hasher.full else None
+
+
+def _reason(account: Account | None) -> str:
+    """Return why a password did not count, for the log. Of a locked account it is not told whether it was the right one."""
+    if account is None:
+        return "unknown_user"
+    return "wrong_password" if account.locked_at is None else "locked"
 
 
 def _log_fields(name: str, address: str) -> dict[str, str | int]:
@@ -145,28 +166,35 @@ async def _begin_session(
     sessions: SessionsDep,
     request: Request,
     address: str,
-) -> tuple[Account | None, NewSession | None]:
-    """Return the account of this name, and a session if the password is right."""
+) -> tuple[Account | None, NewSession | None, str | None]:
+    """Return the account of this name, and a session and the current hash if the password is right."""
     user_agent = request.headers.get("user-agent", "")
     while True:
         account, current_hash = await _verify(credentials, accounts, hasher)
         if account is None or current_hash is None:
-            return account, None
+            return account, None, None
         try:
-            return account, await sessions.begin_session(
-                account.id, user_agent=user_agent, address=address, hashed_password=current_hash
+            session = await sessions.begin_session(
+                account.id,
+                user_agent=user_agent,
+                address=address,
+                hashed_password=current_hash,
+                user_type=account.user_type,
             )
         except AccountMissing:
-            # The account was deleted, or its password changed: these credentials may no longer be right.
+            # The account was deleted, locked or changed: these credentials, or its user type, may no longer be right.
             continue
+        return account, session, current_hash
 
 
 async def _verify(
     credentials: Credentials, accounts: AccountsDep, hasher: HasherDep
 ) -> tuple[Account | None, str | None]:
-    """Return the account of this name, and its current hash if the password is right."""
+    """Return the account of this name, and its current hash if the password is right and the account not locked."""
     account = await accounts.get_account_by_username(credentials.username)
-    matches, upgraded = await hasher.verify(credentials.password, None if account is None else account.hashed_password)
+    # A locked account is like an unknown one: no password is right, and the check takes as long.
+    stored = None if account is None or account.locked_at is not None else account.hashed_password
+    matches, upgraded = await hasher.verify(credentials.password, stored)
     if account is None or not matches:
         return account, None
     if upgraded is None or not await accounts.replace_hash(account.id, account.hashed_password, upgraded):

@@ -7,12 +7,13 @@ from time import monotonic
 from fastapi import APIRouter, FastAPI
 from starlette.middleware import Middleware
 
-from limen_accounts import api_key_routes, login, session_routes
-from limen_accounts.account_routes import FIRST_ADMIN_ID, account_router
-from limen_accounts.accounts import ADMIN, MAX_USER_TYPE
+from limen_accounts import api_key_routes, lock_routes, login, password_routes, session_routes, user_key_routes
+from limen_accounts.account_routes import account_router
+from limen_accounts.accounts import ADMIN, FIRST_ADMIN_ID, MAX_USER_TYPE
+from limen_accounts.failure_counters import ThrottleLimits
 from limen_accounts.first_accounts import FirstAccount, create_first_accounts
 from limen_accounts.login_middleware import LoginRefusalMiddleware
-from limen_accounts.login_throttle import LoginThrottle, ThrottleLimits
+from limen_accounts.login_throttle import LoginThrottle
 from limen_accounts.passwords import PasswordHasher
 from limen_accounts.settings import AccountsSettings
 from limen_accounts.stores import Stores, open_stores
@@ -25,7 +26,8 @@ class Accounts:
     """Accounts, logins, sessions and API keys, for ``create_service(parts=[...])``.
 
     The routes stand below ``prefix``: always ``/login``, ``/refresh``, ``/logout``, ``/logout-all`` and ``/sessions``; with
-    ``manage`` ``/users``, where admins manage accounts and owners change their passwords; with ``api_keys`` ``/keys``.
+    ``manage`` ``/users``, where admins manage accounts and owners change their passwords; with ``api_keys`` ``/keys``, and
+    with both ``/users/{id}/keys``.
 
     The routes give an account one of ``user_types``, which the gateway makes the caller's role; ``admin`` must be one.
     Nobody may delete the accounts ``protected_ids``. An empty store begins with ``first_accounts``, or with the admin of
@@ -60,7 +62,13 @@ class Accounts:
         self.tortoise_orm: TortoiseConfig | None = (
             None if stores is not None else database_config(settings.database_url)
         )
-        self.stores = stores or open_stores(settings.database_url, settings.session_limits, events=events)
+        self.stores = stores or open_stores(
+            settings.database_url,
+            settings.session_limits,
+            max_key_lifetime=settings.max_key_lifetime,
+            events=events,
+        )
+        self.max_key_lifetime = settings.max_key_lifetime
         self.password_hasher = PasswordHasher(settings.hash_threads)
         self.login_throttle = LoginThrottle(throttle_limits)
         self.now: Callable[[], float] = monotonic
@@ -70,8 +78,9 @@ class Accounts:
         self._prefix = prefix
         self._routers = [
             *(login.router, session_routes.router),
-            *((account_router(user_types),) if manage else ()),
+            *((account_router(user_types), password_routes.router, lock_routes.router) if manage else ()),
             *((api_key_routes.router,) if api_keys else ()),
+            *((user_key_routes.router,) if manage and api_keys else ()),
         ]
 
     @property

@@ -1,5 +1,6 @@
-"""Password hashing: new hashes are argon2id; old bcrypt hashes are verified and upgraded. A few run at a time, never on the
-event loop. When too many wait, ``HashingBusy`` answers at once; it is a Problem, so every route that hashes answers the same.
+"""Password hashing: new hashes are argon2id of a normal form; old ones, bcrypt's too, are verified and upgraded. A few run
+at a time, never on the event loop. When too many wait, ``HashingBusy`` answers at once; it is a Problem, so every route that
+hashes answers the same.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from contextvars import copy_context
 from secrets import choice, token_bytes
 from threading import get_native_id
 from typing import Protocol, TypeVar
+from unicodedata import category, normalize
 
 from pwdlib import PasswordHash
 from pwdlib.exceptions import UnknownHashError
@@ -41,6 +43,16 @@ _NICENESS = 10
 _log = logging.getLogger("limen_accounts.passwords")
 
 T = TypeVar("T")
+
+
+def normalized(password: str) -> str:
+    """Return the form in which passwords are hashed: that of OpaqueString (RFC 8265, section 4.2).
+
+    Keyboards and systems write one character in several ways: with a combining mark or as a whole, or another blank. Case and
+    width stay as they are: they are part of the password.
+    """
+    blanks = "".join(" " if category(character) == "Zs" else character for character in password)
+    return normalize("NFC", blanks)
 
 
 class HashingLibrary(Protocol):
@@ -111,15 +123,27 @@ class PasswordHasher:
             raise HashingBusy
 
     async def hash(self, password: str) -> str:
-        """Return a new argon2id hash; raises HashingBusy."""
-        return await self._run(lambda: self._library.hash(password))
+        """Return a new argon2id hash of the normal form; raises HashingBusy."""
+        return await self._run(lambda: self._library.hash(normalized(password)))
 
     async def verify(self, password: str, hashed: str | None) -> tuple[bool, str | None]:
         """Return whether ``password`` is right, and the hash that should replace an old one; raises HashingBusy.
 
         ``hashed`` None is for an unknown account: no password is right, and the check takes as long as for a wrong one.
         """
-        return await self._run(lambda: self._verify(password, hashed))
+        return await self._run(lambda: self._verify_normalized(password, hashed))
+
+    def _verify_normalized(self, password: str, hashed: str | None) -> tuple[bool, str | None]:
+        """Verify the normal form, and then what was sent: earlier hashes are of that, and are replaced.
+
+        What takes a second hash is the text that was sent, never the account.
+        """
+        normal = normalized(password)
+        found = self._verify(normal, hashed)
+        if found[0] or normal == password:
+            return found
+        matches, _ = self._verify(password, hashed)
+        return matches, self._library.hash(normal) if matches else None
 
     def _verify(self, password: str, hashed: str | None) -> tuple[bool, str | None]:
         """Verify exactly once in every case: a faster answer would reveal something about the account.

@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 
 from limen_accounts.api_keys import MAX_SCOPES, SCOPE_PATTERN
+from limen_accounts.device_tokens import DEVICE_TOKEN_PATTERN
 from limen_kit.fields import Form, ShortText
 
 # Ranges of the Basic Multilingual Plane. They leave out controls, blanks, what is never seen (marks of direction and joining,
@@ -44,9 +45,14 @@ class Credentials(Form):
 
     username: Annotated[str, StringConstraints(min_length=1, max_length=50, pattern=r"^[^\x00]*$")]
     password: PresentedPassword
+    device_token: Annotated[str, StringConstraints(pattern=DEVICE_TOKEN_PATTERN)] | None = Field(
+        default=None,
+        repr=False,
+        description="From an earlier login on this device: guesses of strangers do not delay it.",
+    )
 
 
-class LoginResponse(BaseModel):
+class RefreshResponse(BaseModel):
     """The session and its account; the gateway issues an access token from it."""
 
     id: int
@@ -55,6 +61,12 @@ class LoginResponse(BaseModel):
     session_id: str
     refresh_token: str = Field(repr=False)
     refresh_expires_at: datetime
+
+
+class LoginResponse(RefreshResponse):
+    """A session that has begun; ``device_token`` is for the next login on this device."""
+
+    device_token: str = Field(repr=False)
 
 
 class RefreshForm(Form):
@@ -90,7 +102,7 @@ class SessionResponse(BaseModel):
 
 
 class KeyForm(Form):
-    """A new API key. It is valid for ``expires_in_days``, or until it is revoked."""
+    """A new API key. It is valid for ``expires_in_days``, or as long as the service lets a key last."""
 
     name: ShortText
     scopes: Annotated[list[Scope], Field(max_length=MAX_SCOPES)] = Field(default_factory=list[str])
@@ -119,6 +131,12 @@ class CreatedKeyResponse(BaseModel):
     created_at: datetime
     expires_at: datetime | None
     key: str = Field(repr=False)
+
+
+class RevokedResponse(BaseModel):
+    """The number of keys that were revoked."""
+
+    revoked: int
 
 
 class IntrospectionForm(Form):
@@ -164,6 +182,9 @@ class PasswordChange(Form):
 
     current_password: PresentedPassword | None = None
     new_password: NewPassword
+    revoke_keys: StrictBool | None = Field(
+        default=None, description="Whether API keys end too; left out: yes if an admin sets another user's password."
+    )
 
 
 class UserResponse(BaseModel):
@@ -178,3 +199,4 @@ class UserResponse(BaseModel):
     user_type: str
     created_by: int
     created_at: datetime
+    locked_at: datetime | None

@@ -7,11 +7,11 @@ refresh token gets the same answer; the log says more.
 import re
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from limen_accounts import audit
-from limen_accounts.dependencies import SessionsDep
-from limen_accounts.schemas import EndedResponse, LoginResponse, LogoutForm, RefreshForm, SessionResponse
+from limen_accounts.dependencies import ApiKeysDep, SessionsDep
+from limen_accounts.schemas import EndedResponse, LogoutForm, RefreshForm, RefreshResponse, SessionResponse
 from limen_accounts.session_ended import RESPONSE_HEADERS, session_ended_header
 from limen_accounts.sessions import SESSION_ID, EndedSession, RefreshToken
 from limen_kit.identity import CurrentCaller, IdentitySource, user_id
@@ -25,7 +25,7 @@ _SESSION_ID = re.compile(SESSION_ID)
 
 
 @router.post("/refresh", responses=responses(400, 401, 413))
-async def refresh(form: RefreshForm, sessions: SessionsDep, response: Response) -> LoginResponse:
+async def refresh(form: RefreshForm, sessions: SessionsDep, response: Response) -> RefreshResponse:
     """Exchange a refresh token for the next one; a token that was used before ends its session."""
     token = RefreshToken.parse(form.refresh_token)
     refreshed = None if token is None else await sessions.refresh_session(token)
@@ -37,7 +37,7 @@ async def refresh(form: RefreshForm, sessions: SessionsDep, response: Response) 
     audit.event("refresh", account=refreshed.account.id, session=refreshed.session_id)
     # It holds a token (RFC 6749, section 5.1).
     response.headers["cache-control"] = "no-store"
-    return LoginResponse(
+    return RefreshResponse(
         id=refreshed.account.id,
         username=refreshed.account.username,
         user_type=refreshed.account.user_type,
@@ -69,12 +69,20 @@ async def logout(form: LogoutForm, request: Request, sessions: SessionsDep, resp
 
 
 @router.post("/logout-all", responses=_SESSIONS_ENDED | responses(401))
-async def logout_all(caller: CurrentCaller, sessions: SessionsDep, response: Response) -> EndedResponse:
-    """End all sessions of the caller."""
+async def logout_all(
+    caller: CurrentCaller,
+    sessions: SessionsDep,
+    keys: ApiKeysDep,
+    response: Response,
+    revoke_keys: Annotated[bool, Query(description="Whether API keys end too.")] = False,
+) -> EndedResponse:
+    """End all sessions of the caller, and with ``revoke_keys`` all API keys."""
     ended = set(await sessions.end_sessions(caller.id))
     if (current := _callers_session(caller.id, caller.session_id)) is not None:
         ended.add(current.session_id)
-    audit.event("logout_all", account=caller.id, sessions=len(ended))
+    # After the sessions: no key is made in one that has ended, so none is left.
+    revoked = await keys.revoke_keys(caller.id) if revoke_keys else 0
+    audit.event("logout_all", account=caller.id, sessions=len(ended), keys=revoked)
     return _ended_response(response, *sorted(ended))
 
 

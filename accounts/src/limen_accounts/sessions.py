@@ -125,17 +125,24 @@ class EndedSession:
 class SessionStore(Protocol):
     """Where sessions are kept. Also under concurrency, a token works once, and no session begins on a deleted account.
 
-    Deleting an account, or changing its password, ends its sessions: ``accounts.AccountStore`` does that in the same
-    transaction.
+    Deleting or locking an account, or changing its password or user type, ends its sessions: ``accounts.AccountStore`` does
+    that in the same transaction.
     """
 
     async def begin_session(
-        self, account_id: int, *, user_agent: str, address: str, hashed_password: str | None = None
+        self,
+        account_id: int,
+        *,
+        user_agent: str,
+        address: str,
+        hashed_password: str | None = None,
+        user_type: str | None = None,
     ) -> NewSession:
-        """Begin a session of an account; raises AccountMissing when there is no such account.
+        """Begin a session of an account; raises AccountMissing when there is no such account, or it is locked.
 
-        A login passes the ``hashed_password`` that it has just verified (or its replacement). AccountMissing is also raised
-        when the account has another by now, so that no session outlives the password that began it.
+        A login passes the ``hashed_password`` that it has just verified (or its replacement), and the ``user_type`` that it
+        will tell the gateway. AccountMissing is also raised when the account has another by now, so that no session outlives
+        the password that began it, or a role that was taken away.
         """
         ...
 

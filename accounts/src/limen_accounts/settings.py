@@ -5,6 +5,7 @@ from typing import ClassVar, Self
 
 from pydantic import Field, SecretStr, TypeAdapter, ValidationError, field_validator, model_validator
 
+from limen_accounts.api_keys import MAX_KEY_LIFETIME
 from limen_accounts.schemas import NewPassword, Username
 from limen_accounts.sessions import SessionLimits
 from limen_kit.settings import ServiceSettings
@@ -22,6 +23,7 @@ class AccountsSettings(ServiceSettings):
 
     ``REFRESH_TOKEN_DAYS`` is how long a session lasts without being used, ``SESSION_MAX_DAYS`` however much it is used;
     ``REFRESH_GRACE`` is for how many seconds a used refresh token works once more (``sessions.SessionLimits``).
+    ``API_KEY_MAX_DAYS`` is how long an API key lasts at most, those of before included.
     """
 
     schemes: ClassVar[tuple[str, ...]] = (*ServiceSettings.schemes, JSON_SCHEME)
@@ -34,6 +36,7 @@ class AccountsSettings(ServiceSettings):
     refresh_token_days: int = Field(default=30, ge=1, le=365)
     session_max_days: int = Field(default=90, ge=1, le=3650)
     refresh_grace: int = Field(default=0, ge=0, le=60)
+    api_key_max_days: int = Field(default=MAX_KEY_LIFETIME.days, ge=1, le=3650)
 
     @property
     def session_limits(self) -> SessionLimits:
@@ -43,6 +46,11 @@ class AccountsSettings(ServiceSettings):
             max_lifetime=timedelta(days=self.session_max_days),
             refresh_grace=timedelta(seconds=self.refresh_grace),
         )
+
+    @property
+    def max_key_lifetime(self) -> timedelta:
+        """How long an API key lasts at most."""
+        return timedelta(days=self.api_key_max_days)
 
     @field_validator("admin_username")
     @classmethod

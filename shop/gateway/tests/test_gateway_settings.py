@@ -82,3 +82,26 @@ def test_a_secret_for_events_that_protects_nothing_is_refused_and_not_repeated(
     with pytest.raises(ValidationError, match=said) as refused:
         Settings()  # pyright: ignore[reportCallIssue] - the environment gives the fields
     assert not secret or secret not in str(refused.value)
+
+
+def test_proxies_in_front_are_named_as_addresses_and_networks(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("TRUST", "10.0.0.0/8, 192.0.2.7")
+    environment.setenv("TRUST_HEADERS", "forwarded")
+    trust = Settings().trusted_proxies  # pyright: ignore[reportCallIssue] - the environment gives the fields
+    assert (trust.covers(b"10.1.2.3"), trust.covers(b"192.0.2.8"), trust.speaks) == (True, False, "forwarded")
+
+
+@pytest.mark.parametrize("nobody", [None, "", " "])
+def test_without_a_name_no_proxy_is_believed(environment: pytest.MonkeyPatch, nobody: str | None) -> None:
+    if nobody is not None:
+        environment.setenv("TRUST", nobody)
+    assert not Settings().trusted_proxies.networks  # pyright: ignore[reportCallIssue] - the environment gives the fields
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"), [("TRUST", "proxy.example"), ("TRUST", "10.0.0.0/8,"), ("TRUST_HEADERS", "both")]
+)
+def test_what_names_no_proxy_is_refused(environment: pytest.MonkeyPatch, name: str, wrong: str) -> None:
+    environment.setenv(name, wrong)
+    with pytest.raises(ValidationError, match=r"is no network|a network is missing|x-forwarded"):
+        Settings()  # pyright: ignore[reportCallIssue] - the environment gives the fields

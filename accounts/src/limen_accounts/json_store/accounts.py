@@ -12,6 +12,7 @@ from limen_accounts.accounts import (
     VersionChanged,
     deletion_event,
     email_key,
+    former_username_key,
     username_key,
 )
 from limen_accounts.json_store.document import Document
@@ -31,8 +32,9 @@ def matching(document: Document, q: str | None) -> list[Account]:
 
 def named(document: Document, username: str) -> Account | None:
     """Return the account with this username."""
-    key = username_key(username)
-    return next((account for account in document.users if username_key(account.username) == key), None)
+    key, former = username_key(username), former_username_key(username)
+    alike = [account for account in document.users if username_key(account.username) == key]
+    return min(alike, key=lambda account: former_username_key(account.username) != former, default=None)
 
 
 def create(document: Document, new: NewAccount, now: datetime) -> tuple[Document, Account]:
@@ -49,18 +51,41 @@ def create_first(document: Document, accounts: list[NewAccount], now: datetime) 
     return reduce(lambda before, new: create(before, new, now)[0], accounts, document), True
 
 
-def update(document: Document, number: int, changes: Changes, version: int | None) -> tuple[Document, Account | None]:
-    """Replace an account; raises UsernameOrEmailTaken and VersionChanged."""
+def update(
+    document: Document, number: int, changes: Changes, version: int | None
+) -> tuple[Document, tuple[Account, list[str]] | None]:
+    """Replace an account, and end its sessions for another user type; raises UsernameOrEmailTaken and VersionChanged."""
     before = document.account(number)
     if before is None:
         return document, None
     if version not in (None, before.version):
         raise VersionChanged
     if not changes:
-        return document, before
+        return document, (before, [])
     account = replace(before, **changes, version=before.version + 1)
     _check_unique(document, account)
-    return _with(document, account), account
+    after, ended = _with(document, account), list[str]()
+    if account.user_type != before.user_type:
+        after, ended = without_sessions(after, number)
+    return after, (account, ended)
+
+
+def lock(document: Document, number: int, now: datetime) -> tuple[Document, list[str] | None]:
+    """Lock an account, and remove its sessions."""
+    account = document.account(number)
+    if account is None:
+        return document, None
+    if account.locked_at is None:
+        document = _with(document, replace(account, locked_at=now, version=account.version + 1))
+    return without_sessions(document, number)
+
+
+def unlock(document: Document, number: int) -> tuple[Document, bool]:
+    """Unlock an account."""
+    account = document.account(number)
+    if account is None or account.locked_at is None:
+        return document, account is not None
+    return _with(document, replace(account, locked_at=None, version=account.version + 1)), True
 
 
 def replace_hash(document: Document, number: int, before: str, after: str) -> tuple[Document, bool]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from datetime import datetime
 
-from limen_accounts.accounts import Account, email_key, username_key
+from limen_accounts.accounts import Account, email_key, former_username_key
 from limen_accounts.json_store.document import Document
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -30,7 +30,7 @@ def check_users(users: Sequence[Account], place: Place = ()) -> None:
     """Refuse two users with one id, username or email; raises Misread. ``place`` is where ``users`` are."""
     for name, keys in (
         ("id", [str(user.id) for user in users]),
-        ("username", [username_key(user.username) for user in users]),
+        ("username", [former_username_key(user.username) for user in users]),
         ("email", [email_key(user.email) for user in users]),
     ):
         known: set[str] = set()

@@ -27,10 +27,16 @@ def begin(
     user_agent: str,
     address: str,
     hashed_password: str | None,
+    user_type: str | None,
 ) -> tuple[Document, NewSession]:
     """Remove expired sessions and those above the limit, and append; raises AccountMissing."""
     account = document.account(account_id)
-    if account is None or hashed_password not in (None, account.hashed_password):
+    if (
+        account is None
+        or account.locked_at is not None
+        or hashed_password not in (None, account.hashed_password)
+        or user_type not in (None, account.user_type)
+    ):
         raise AccountMissing
     alive = [s for s in document.sessions if now < s.expires_at]
     of_account = sorted((s for s in alive if s.account_id == account_id), key=_last_used, reverse=True)

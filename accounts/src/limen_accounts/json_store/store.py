@@ -7,10 +7,11 @@ for a teaching project and for some hundred accounts. For more, use a database.
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 from limen_accounts.accounts import Account, Changes, NewAccount
-from limen_accounts.api_keys import ApiKey, CreatedKey, NewKey, new_secret
+from limen_accounts.api_keys import MAX_KEY_LIFETIME, ApiKey, CreatedKey, NewKey, new_secret
 from limen_accounts.clock import Clock, wall_clock
 from limen_accounts.json_store import accounts, api_keys, sessions
 from limen_accounts.json_store.file import JsonFile
@@ -21,15 +22,23 @@ from limen_kit.outbox import Event
 class JsonStore:
     """An ``AccountStore``, ``SessionStore``, ``ApiKeyStore`` and ``Outbox`` in the file ``path``. The first write creates it.
 
-    ``limits`` are those of sessions. With ``events``, deletions of accounts are stored as events.
+    ``limits`` are those of sessions; keys end after ``max_key_lifetime``. With ``events``, deletions of accounts
+    are stored as events.
     """
 
     def __init__(
-        self, path: Path, limits: SessionLimits | None = None, *, events: bool = False, now: Clock = wall_clock
+        self,
+        path: Path,
+        limits: SessionLimits | None = None,
+        max_key_lifetime: timedelta = MAX_KEY_LIFETIME,
+        *,
+        events: bool = False,
+        now: Clock = wall_clock,
     ) -> None:
         """Open nothing yet."""
         self._file = JsonFile(path)
         self._limits = limits or SessionLimits()
+        self._max_key_lifetime = max_key_lifetime
         self._events = events
         self._now = now
 
@@ -52,8 +61,10 @@ class JsonStore:
         """Append an account."""
         return await self._file.write(lambda document: accounts.create(document, new, self._now()))
 
-    async def update_account(self, number: int, changes: Changes, version: int | None = None) -> Account | None:
-        """Replace an account."""
+    async def update_account(
+        self, number: int, changes: Changes, version: int | None = None
+    ) -> tuple[Account, list[str]] | None:
+        """Replace an account, and remove the sessions of another user type."""
         return await self._file.write(lambda document: accounts.update(document, number, changes, version))
 
     async def replace_hash(self, number: int, before: str, after: str) -> bool:
@@ -63,6 +74,14 @@ class JsonStore:
     async def change_password(self, number: int, before: str, after: str) -> list[str] | None:
         """Compare and set, and remove the sessions."""
         return await self._file.write(lambda document: accounts.change_password(document, number, before, after))
+
+    async def lock_account(self, number: int) -> list[str] | None:
+        """Replace an account, and remove the sessions."""
+        return await self._file.write(lambda document: accounts.lock(document, number, self._now()))
+
+    async def unlock_account(self, number: int) -> bool:
+        """Replace an account."""
+        return await self._file.write(lambda document: accounts.unlock(document, number))
 
     async def create_first_accounts(self, new: Sequence[NewAccount]) -> bool:
         """Append to an empty list."""
@@ -84,7 +103,13 @@ class JsonStore:
     # Sessions
 
     async def begin_session(
-        self, account_id: int, *, user_agent: str, address: str, hashed_password: str | None = None
+        self,
+        account_id: int,
+        *,
+        user_agent: str,
+        address: str,
+        hashed_password: str | None = None,
+        user_type: str | None = None,
     ) -> NewSession:
         """Remove expired sessions and those above the limit, and append."""
         token = RefreshToken.of_new_session()
@@ -94,6 +119,7 @@ class JsonStore:
                 user_agent=user_agent,
                 address=address,
                 hashed_password=hashed_password,
+                user_type=user_type,
             )
         )
 
@@ -129,20 +155,28 @@ class JsonStore:
     async def create_key(self, new: NewKey) -> CreatedKey:
         """Remove the owner's expired keys, and append."""
         secret = new_secret()
-        return await self._file.write(lambda document: api_keys.create(document, new, secret, self._now()))
+        return await self._file.write(
+            lambda document: api_keys.create(document, new, secret, self._max_key_lifetime, self._now())
+        )
 
     async def list_keys(self, owner: int) -> list[ApiKey]:
         """Filter by the owner."""
-        return api_keys.listed(await self._file.read(), owner)
+        return api_keys.listed(await self._file.read(), owner, self._max_key_lifetime)
 
     async def revoke_key(self, owner: int, number: int) -> bool:
         """Remove the key."""
         return await self._file.write(lambda document: api_keys.revoke(document, owner, number))
 
+    async def revoke_keys(self, owner: int) -> int:
+        """Remove all keys of the owner."""
+        return await self._file.write(
+            lambda document: api_keys.revoke_all(document, owner, self._max_key_lifetime, self._now())
+        )
+
     async def introspect_key(self, text: str) -> ApiKey | None:
         """Read, compare, and write ``last_used_at`` when it is outdated."""
         now = self._now()
-        key = api_keys.find(await self._file.read(), text, now)
+        key = api_keys.find(await self._file.read(), text, self._max_key_lifetime, now)
         if key is not None and key.last_used_is_outdated(now):
             await self._file.write(lambda document: api_keys.used(document, key.id, now))
         return key

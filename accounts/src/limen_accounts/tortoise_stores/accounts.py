@@ -16,6 +16,7 @@ from limen_accounts.accounts import (
     UsernameOrEmailTaken,
     VersionChanged,
     deletion_event,
+    former_username_key,
     unique_keys,
     username_key,
 )
@@ -47,8 +48,10 @@ class TortoiseAccountStore:
 
     async def get_account_by_username(self, username: str) -> Account | None:
         """Return the account with this username."""
-        row = await AccountRow.get_or_none(username_key=username_key(username))
-        return None if row is None else account_of(row)
+        former = former_username_key(username)
+        rows = await AccountRow.filter(username_key__in=[former, username_key(username)])
+        found = sorted(rows, key=lambda row: row.username_key != former)
+        return account_of(found[0]) if found else None
 
     async def create_account(self, new: NewAccount) -> Account:
         """Insert; the database enforces uniqueness."""
@@ -59,21 +62,30 @@ class TortoiseAccountStore:
             raise await _conflicting_field(unique_keys(asdict(new)), 0) from error
         return account_of(row)
 
-    async def update_account(self, number: int, changes: Changes, version: int | None = None) -> Account | None:
-        """Update only the named columns; the version is part of the statement."""
-        rows = AccountRow.filter(id=number) if version is None else AccountRow.filter(id=number, version=version)
+    async def update_account(
+        self, number: int, changes: Changes, version: int | None = None
+    ) -> tuple[Account, list[str]] | None:
+        """Lock the row, compare the version, update only the named columns, and delete the sessions."""
         try:
-            changed = (
-                await rows.update(**changes, **unique_keys(changes), version=F("version") + 1)
-                if changes
-                else await rows.exists()
-            )
+            async with in_transaction():
+                try:
+                    await lock_row(number)
+                except AccountMissing:
+                    return None
+                before = await AccountRow.get(id=number)
+                if version not in (None, before.version):
+                    raise VersionChanged
+                if changes:
+                    await AccountRow.filter(id=number).update(
+                        **changes, **unique_keys(changes), version=before.version + 1
+                    )
+                ended = (
+                    [] if changes.get("user_type", before.user_type) == before.user_type else await end_sessions(number)
+                )
+                return account_of(await AccountRow.get(id=number)), ended
         except IntegrityError as error:
+            # After the transaction: PostgreSQL answers nothing more in one that has failed.
             raise await _conflicting_field(unique_keys(changes), number) from error
-        account = await self.get_account(number)
-        if account is not None and not changed:
-            raise VersionChanged
-        return account
 
     async def replace_hash(self, number: int, before: str, after: str) -> bool:
         """Compare and set, in one statement."""
@@ -85,6 +97,21 @@ class TortoiseAccountStore:
             if not await self.replace_hash(number, before, after):
                 return None
             return await end_sessions(number)
+
+    async def lock_account(self, number: int) -> list[str] | None:
+        """Set the column, which locks the row until the sessions are deleted."""
+        async with in_transaction():
+            await AccountRow.filter(id=number, locked_at=None).update(locked_at=self._now(), version=F("version") + 1)
+            try:
+                await lock_row(number)
+            except AccountMissing:
+                return None
+            return await end_sessions(number)
+
+    async def unlock_account(self, number: int) -> bool:
+        """Clear the column, where it is set."""
+        await AccountRow.filter(id=number, locked_at__isnull=False).update(locked_at=None, version=F("version") + 1)
+        return await AccountRow.exists(id=number)
 
     async def create_first_accounts(self, new: Sequence[NewAccount]) -> bool:
         """Check and insert with the table locked: a conflict would consume ids on PostgreSQL, and these must be 1, 2, 3."""
@@ -105,7 +132,7 @@ class TortoiseAccountStore:
         """Delete the row, and insert the event; foreign keys delete the rows that refer to it."""
         async with in_transaction():
             try:
-                await lock_account(number)
+                await lock_row(number)
             except AccountMissing:
                 return None
             if version is not None and not await AccountRow.exists(id=number, version=version):
@@ -122,16 +149,13 @@ class TortoiseAccountStore:
         await database.check()
 
 
-async def lock_account(number: int, hashed_password: str | None = None) -> None:
-    """Lock the row of an account (with this password, if given) until the transaction ends; raises AccountMissing.
+async def lock_row(number: int, **having: str | None) -> None:
+    """Lock the row of an account until the transaction ends; raises AccountMissing if there is none ``having`` these values.
 
     It is a write that changes nothing: SQLite has no row locks, and a transaction there that reads before it writes fails
     when another process has written in between.
     """
-    rows = AccountRow.filter(id=number)
-    if hashed_password is not None:
-        rows = rows.filter(hashed_password=hashed_password)
-    if not await rows.update(created_by=F("created_by")):
+    if not await AccountRow.filter(id=number, **having).update(created_by=F("created_by")):
         raise AccountMissing
 
 
@@ -168,4 +192,5 @@ def account_of(row: AccountRow) -> Account:
         created_by=row.created_by,
         created_at=row.created_at,
         version=row.version,
+        locked_at=row.locked_at,
     )

@@ -20,6 +20,7 @@ class AccountRow(Model):
     created_by = fields.IntField()
     created_at = fields.DatetimeField(auto_now_add=True)
     version = fields.IntField(default=1, db_default=1)
+    locked_at = fields.DatetimeField(null=True)
 
     class Meta(Model.Meta):
         """Names the table."""

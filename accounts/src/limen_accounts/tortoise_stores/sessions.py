@@ -20,7 +20,7 @@ from limen_accounts.sessions import (
     stored_address,
     stored_user_agent,
 )
-from limen_accounts.tortoise_stores.accounts import account_of, end_sessions, lock_account
+from limen_accounts.tortoise_stores.accounts import account_of, end_sessions, lock_row
 from limen_accounts.tortoise_stores.models import AccountRow, SessionRow
 
 # Expired sessions that one login deletes: more than it adds, and few enough to cost little.
@@ -39,12 +39,20 @@ class TortoiseSessionStore:
         self._now = now
 
     async def begin_session(
-        self, account_id: int, *, user_agent: str, address: str, hashed_password: str | None = None
+        self,
+        account_id: int,
+        *,
+        user_agent: str,
+        address: str,
+        hashed_password: str | None = None,
+        user_type: str | None = None,
     ) -> NewSession:
         """Lock the account, delete the sessions above the limit, insert, and delete some expired ones."""
         token = RefreshToken.of_new_session()
         async with in_transaction():
-            await lock_account(account_id, hashed_password)
+            known = {"hashed_password": hashed_password, "user_type": user_type}
+            having = {column: value for column, value in known.items() if value is not None}
+            await lock_row(account_id, locked_at=None, **having)
             now = self._now()
             others = SessionRow.filter(account_id=account_id).order_by("-last_used_at", "id")
             await _delete(await others.offset(self._limits.max_sessions - 1).limit(_EXCESS).only("id"))
@@ -98,7 +106,7 @@ class TortoiseSessionStore:
         """Delete the rows."""
         async with in_transaction():
             try:
-                await lock_account(account_id)
+                await lock_row(account_id)
             except AccountMissing:
                 return []
             return await end_sessions(account_id)

@@ -1,4 +1,4 @@
-"""The addresses of a service, as a setting says them: one, or several with commas between."""
+"""Addresses as a setting says them, with commas between: those of a service, and those of proxies."""
 
 from typing import Annotated
 
@@ -20,3 +20,17 @@ def split(text: object) -> object:
 
 # Not decoded as JSON, which pydantic-settings takes for lists. What an address may be is what ``Upstream`` says.
 Addresses = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split)]
+
+
+def split_networks(text: object) -> object:
+    """Return the networks in ``text``, if it is one; an empty text has none. Raises ValueError if one is missing."""
+    if not isinstance(text, str):
+        return text
+    found = tuple(network.strip() for network in text.split(",")) if text.strip() else ()
+    if not all(found):
+        raise ValueError("a network is missing; write 10.0.0.0/8, or 10.0.0.0/8,192.0.2.7 for several")
+    return found
+
+
+# What a network may be is what ``Trust`` says.
+Networks = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_networks)]

@@ -10,7 +10,7 @@ from shop_gateway.settings import Settings, settings
 _TAGS = [
     {"name": "login", "description": "Begin, refresh and end a session. No access token is needed."},
     {"name": "sessions", "description": "Your sessions."},
-    {"name": "users", "description": "Accounts, for admins; and your own password."},
+    {"name": "users", "description": "Accounts, for admins; and your own, with its password."},
     {"name": "keys", "description": "Your API keys, with which machines act for you."},
     {"name": "orders", "description": "Orders. You see your own, an admin sees all."},
     {"name": "suppliers", "description": "Suppliers, which anyone may read."},
@@ -31,6 +31,7 @@ def create_app(settings: Settings) -> Gateway:
         identity={**IDENTITY, "request-session-id": _session_id},
         assertion=None if settings.identity_keys is None else Assertion(Keys.directory(settings.identity_keys)),
         revocations=Revocations(),
+        trust=settings.trusted_proxies,
     )
     timeouts = Timeouts(total=settings.gateway_timeout)
     users_service = Upstream("users", settings.users_service_url, timeouts=timeouts)

@@ -56,6 +56,9 @@ PresentedPassword = Annotated[str, StringConstraints(min_length=1, max_length=12
 PresentedToken = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 """Whatever may be tried as a refresh token."""
 
+PresentedDevice = Annotated[str, StringConstraints(pattern=r"^device_[A-Za-z0-9_\-]{65}$", max_length=72)]
+"""A device token by its form."""
+
 Email = Annotated[
     str,
     StringConstraints(max_length=254, pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$"),

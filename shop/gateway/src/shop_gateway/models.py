@@ -7,12 +7,13 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import Query
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictBool
 
 from shop_gateway.fields import (
     Email,
     LongText,
     NewPassword,
+    PresentedDevice,
     PresentedPassword,
     PresentedToken,
     PresentedUsername,
@@ -60,6 +61,11 @@ class Credentials(Form):
 
     username: PresentedUsername
     password: PresentedPassword
+    device_token: PresentedDevice | None = Field(
+        default=None,
+        repr=False,
+        description="From an earlier login on this device: then guesses of others do not delay it.",
+    )
 
 
 class LoginResponse(BaseModel):
@@ -70,6 +76,7 @@ class LoginResponse(BaseModel):
     session_id: str
     refresh_token: str = Field(repr=False)
     refresh_expires_at: datetime
+    device_token: str | None = Field(default=None, repr=False)
 
 
 class TokenPair(BaseModel):
@@ -82,6 +89,7 @@ class TokenPair(BaseModel):
             "expires_in": 900,
             "refresh_token": "refresh_...",
             "refresh_expires_at": "2026-12-25T12:00:00.000000Z",
+            "device_token": "device_...",
         }
     )
 
@@ -90,6 +98,11 @@ class TokenPair(BaseModel):
     expires_in: int = Field(description="Seconds for which the access token is good.")
     refresh_token: str = Field(repr=False)
     refresh_expires_at: datetime
+    device_token: str | None = Field(
+        default=None,
+        repr=False,
+        description="After a login: keep it beyond the session, and send it with the next login on this device.",
+    )
 
 
 class RefreshForm(Form):
@@ -145,7 +158,7 @@ class KeyForm(Form):
         description="What the key may be used for; one that comes twice counts once."
     )
     expires_in_days: Annotated[int, Field(ge=1, le=365)] | None = Field(
-        default=None, description="Days until the key expires; without it, it is valid until it is revoked."
+        default=None, description="Days until the key expires; without it, as many as a key may last."
     )
 
 
@@ -193,6 +206,14 @@ class CreatedKey(BaseModel):
     key: str = Field(repr=False, description="What the machine sends as `x-api-key`.")
 
 
+class RevokedKeys(BaseModel):
+    """The number of API keys that were revoked."""
+
+    model_config = _example({"revoked": 1})
+
+    revoked: int
+
+
 class UserForm(Form):
     """A new user."""
 
@@ -231,6 +252,9 @@ class PasswordChange(Form):
 
     current_password: PresentedPassword | None = None
     new_password: NewPassword
+    revoke_keys: StrictBool | None = Field(
+        default=None, description="Whether API keys end too; left out: if an admin sets another user's password."
+    )
 
 
 class User(BaseModel):
@@ -245,6 +269,7 @@ class User(BaseModel):
             "user_type": "default",
             "created_by": 1,
             "created_at": "2026-11-25T12:00:00.000000Z",
+            "locked_at": None,
         }
     )
 
@@ -255,6 +280,9 @@ class User(BaseModel):
     user_type: UserType
     created_by: int = Field(description="The `id` of the admin who created it.")
     created_at: datetime
+    locked_at: datetime | None = Field(
+        default=None, description="Since when nobody can log in to it; null: it is open."
+    )
 
 
 class OrderForm(Form):

@@ -21,4 +21,5 @@ class SessionTokens:
             expires_in=int(self._jwt.lifetime.total_seconds()),
             refresh_token=session.refresh_token,
             refresh_expires_at=session.refresh_expires_at,
+            device_token=session.device_token,
         )

@@ -3,12 +3,13 @@
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from shop_gateway.addresses import Addresses
+from limen import Trust
+from shop_gateway.addresses import Addresses, Networks
 
 _LEAST_SECRET = 32  # bytes: RFC 7518 section 3.2
 
@@ -22,6 +23,9 @@ class Settings(BaseSettings):
     folders.
 
     ``users_service_url`` and its like are one address, or several with commas between: processes that are alike.
+
+    ``trust`` names the proxies in front, as addresses and networks with commas between: what they write in the headers of the
+    family ``trust_headers`` is believed, above all the client's address. Without it, a proxy is taken for the client.
 
     ``events_key`` is the secret with which the users service signs its tokens for ``POST /events``. Without it there is no
     such route.
@@ -40,6 +44,8 @@ class Settings(BaseSettings):
     users_service_url: Addresses
     orders_service_url: Addresses
     suppliers_service_url: Addresses
+    trust: Networks = ()
+    trust_headers: Literal["x-forwarded", "forwarded"] = "x-forwarded"
     access_token_default_expire_minutes: int = Field(default=15, ge=1, le=525_600)
     gateway_timeout: float = Field(default=59, gt=0, le=3600, description="Seconds for a whole call of a service.")
     oidc_issuer: str | None = None
@@ -65,6 +71,17 @@ class Settings(BaseSettings):
         if self.events_key == self.secret_key:
             raise ValueError("EVENTS_KEY must not be SECRET_KEY: it would let a service sign the tokens of users")
         return self
+
+    @model_validator(mode="after")
+    def check_trust(self) -> Self:
+        """Refuse what is no network."""
+        _ = self.trusted_proxies
+        return self
+
+    @property
+    def trusted_proxies(self) -> Trust:
+        """The proxies in front of the gateway."""
+        return Trust(self.trust, speaks=self.trust_headers)
 
     @property
     def token_lifetime(self) -> timedelta:

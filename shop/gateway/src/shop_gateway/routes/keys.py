@@ -23,7 +23,7 @@ def declare(app: Gateway, upstream: Upstream) -> None:
         responses=success(201, "The key. It is shown this once.", NO_STORE)
         | errors(
             {
-                401: "The access token is missing or not valid, or its account does not exist any more.",
+                401: "The access token is missing or not valid, or its account or session is there no more.",
                 409: "You have as many keys as a user may have; revoke one first.",
             }
         ),
@@ -31,7 +31,8 @@ def declare(app: Gateway, upstream: Upstream) -> None:
     def create_key(form: KeyForm) -> CreatedKey:
         """Create an API key for a machine. It acts for you, within the scopes that you give it.
 
-        Keep `key` from the response: only a digest of it is stored.
+        Keep `key` from the response: only a digest of it is stored. It ends after `expires_in_days`, and after a year at the
+        latest, or what the operator has set instead.
         """
         ...
 

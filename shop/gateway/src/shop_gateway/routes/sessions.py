@@ -5,7 +5,7 @@
 
 from typing import Annotated
 
-from fastapi import Path
+from fastapi import Path, Query
 
 from limen import Gateway, Upstream, anyone, signed_in
 from shop_gateway.models import Credentials, EndedSessions, RefreshForm, Session, TokenPair
@@ -66,7 +66,9 @@ def declare(app: Gateway, upstream: Upstream, session_tokens: SessionTokens) -> 
     )
 
     @session_routes.post("/logout-all", responses=success(200, "How many sessions have ended."))
-    def logout_all() -> EndedSessions:
+    def logout_all(
+        revoke_keys: Annotated[bool, Query(description="Whether all your API keys end too.", examples=[True])] = False,
+    ) -> EndedSessions:
         """End all your sessions, this one included."""
         ...
 
