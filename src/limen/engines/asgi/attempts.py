@@ -111,6 +111,7 @@ class _Race:
                     attempt = self._running.pop(task)
                     ended = await self._ended(attempt, task)
                     if ended is not None:
+                        await self._stop_for(ended[0])
                         return ended
         finally:
             await self._stop()
@@ -142,12 +143,24 @@ class _Race:
                 other.trial.overtaken()
         return attempt, None
 
+    async def _stop_for(self, winner: Attempt) -> None:
+        """Stop the others. If the client leaves meanwhile, nobody gets ``winner``, so it is given up here."""
+        try:
+            await self._stop()
+        except BaseException:
+            await winner.aclose()
+            raise
+
     async def _stop(self) -> None:
         """Cancel what still runs, and free its connection."""
         running, self._running = self._running, {}
         for task in running:
             task.cancel()
-        for task, attempt in running.items():
-            await asyncio.wait((task,))
-            if not task.cancelled() and task.exception() is None:
-                await attempt.aclose()  # it was answered at the same time
+        try:
+            if running:
+                await asyncio.wait(running)
+        finally:
+            # Those that are cancelled tell their end themselves.
+            for task, attempt in running.items():
+                if task.done() and not task.cancelled() and task.exception() is None:
+                    await attempt.aclose()  # it was answered at the same time
