@@ -21,6 +21,7 @@ class ScriptedAttempt:
         self.told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.begun = asyncio.Event()
         self.cancelled = asyncio.Event()
+        self.gone = asyncio.Event()
         self.ended = 0
         self._stubborn = stubborn
 
@@ -36,6 +37,7 @@ class ScriptedAttempt:
             if self._stubborn is not None:
                 await self._stubborn.wait()
             self.ended += 1
+            self.gone.set()
             raise
         return self
 
@@ -64,7 +66,7 @@ def racing(monkeypatch: pytest.MonkeyPatch) -> Racing:
     """Begins a race of two attempts, the second one at once."""
 
     def begin(first: ScriptedAttempt, second: ScriptedAttempt) -> "asyncio.Task[Any]":
-        monkeypatch.setattr(module, "Attempt", lambda *_: second)
+        monkeypatch.setattr(module, "Attempt", lambda *_: second)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType] - of any attempt
         race_class: Any = vars(module)["_Race"]
         race = race_class(None, None, None, HedgingAttempts())
         return asyncio.create_task(race.run(first, 1e-9))
@@ -104,7 +106,8 @@ async def test_a_client_that_leaves_while_the_loser_ends_leaves_no_answer_behind
         await race
     assert second.ended == 1
     loser_ends.set()
-    await asyncio.wait_for(_until_ended(first), 10)
+    async with asyncio.timeout(10):
+        await first.gone.wait()
 
 
 async def test_one_that_fails_leaves_the_other_in_the_race(racing: Racing) -> None:
@@ -117,8 +120,3 @@ async def test_one_that_fails_leaves_the_other_in_the_race(racing: Racing) -> No
     winner, error = await race
     assert (winner, error) == (first, None)
     assert (first.ended, second.ended) == (0, 1)
-
-
-async def _until_ended(attempt: ScriptedAttempt) -> None:
-    while not attempt.ended:
-        await asyncio.sleep(0)
