@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from limen_accounts import Accounts, FirstAccount, Stores
-from limen_accounts.login_throttle import ThrottleLimits
+from limen_accounts.failure_counters import ThrottleLimits
 from limen_accounts.stores import open_stores
 from limen_accounts.testing.service import FIRST_ACCOUNTS, make_service, settings_for
 from limen_kit.app import create_service
