@@ -85,7 +85,9 @@ async def test_who_is_of_another_organisation_is_refused_where_the_recipe_says_s
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_recipe_is_short(case: ProviderCase) -> None:
-    assert len([line for line in RECIPES[case.name].splitlines() if line]) <= 10
+    # What has to be thought of: not the import, and not the bracket that closes.
+    lines = [line for line in RECIPES[case.name].splitlines() if line not in ("", ")") and not line.startswith("from ")]
+    assert len(lines) <= 10
     assert list(RECIPES) == [each.name for each in CASES]
 
 
