@@ -11,7 +11,7 @@ STAMP := .venv/.installed
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up check test lint format types quick-tests limen-tests engine-tests command-tests reload-tests service-tests shop-tests conformance-tests chaos-tests new-tests new-check coverage access lock wheel compiled against-wheel audit fuzz soak chaos bench bench-micro bench-logins bench-attacks bench-resilience bench-peers clean
+.PHONY: help up check test lint format types quick-tests limen-tests engine-tests command-tests reload-tests service-tests deploy-tests shop-tests conformance-tests chaos-tests new-tests new-check coverage access lock wheel compiled against-wheel audit fuzz soak chaos bench bench-micro bench-logins bench-attacks bench-resilience bench-peers clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -38,7 +38,7 @@ test: $(STAMP) ## Every check and every test, with one summary at the end
 	@rm -f .coverage .coverage.*
 	@# Four at once, even on two processors: most tests wait, for sockets, for password hashes, or for whole processes.
 	@# What waits most begins first, and what needs a processor all the time fills up what that leaves.
-	@$(CHECKS) --lanes 4 --last coverage compiled command-tests new-tests chaos-tests shop-tests conformance-tests service-tests limen-tests engine-tests reload-tests types lint
+	@$(CHECKS) --lanes 4 --last coverage compiled deploy-tests service-tests command-tests shop-tests limen-tests engine-tests new-tests conformance-tests reload-tests chaos-tests types lint
 
 lint: $(STAMP) ## ruff, import-linter, who imports whom in the shop, deptry
 	$(BIN)/ruff check .
@@ -88,7 +88,10 @@ reload-tests: $(STAMP)
 	$(MEASURED) $(RESTARTING)
 
 service-tests: $(STAMP)
-	$(MEASURED) kit/tests accounts/tests shop tests/deploy tests/compat $(addprefix --ignore=,$(CONTRACTS))
+	$(MEASURED) kit/tests accounts/tests shop $(addprefix --ignore=,$(CONTRACTS))
+
+deploy-tests: $(STAMP)
+	$(MEASURED) tests/deploy tests/compat
 
 shop-tests: $(STAMP)
 	$(UNMEASURED) tests/e2e
